@@ -1,0 +1,3 @@
+//! The `brodmann` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Containers (AnnData, MuData) and the files they come from and go to.

@@ -1,0 +1,24 @@
+//! The numerical ground everything stands on: which loops may be fast, and how they stay reproducible.
+//!
+//! All hand-written `unsafe` of the project lives in [`arch`]; the rest of the workspace forbids it. Every
+//! parallel loop here splits its work by the *data* (fixed chunk sizes), never by the number of threads, so
+//! that one seed gives the same bits on any machine size.
+//!
+//! * [`csr`]: compressed sparse rows, owned and borrowed.
+//! * [`matmul`]: dense matrix products.
+//! * [`spmm`]: sparse times dense.
+//! * [`reduce`]: sums in a fixed order.
+//! * [`rng`]: one counter-based random stream per purpose.
+//! * [`monitor`]: progress out, interruption in.
+
+pub mod arch;
+pub mod csr;
+pub mod matmul;
+pub mod monitor;
+pub mod reduce;
+pub mod rng;
+pub mod spmm;
+
+pub use csr::{CsrError, CsrMatrix, CsrView};
+pub use monitor::{Interrupted, Monitor, Silent};
+pub use rng::Seed;

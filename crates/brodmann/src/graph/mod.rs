@@ -1,0 +1,1 @@
+//! Which spots are neighbours, in space and in feature space.

@@ -1,0 +1,9 @@
+//! Spatial domains of tissue from spatial omics data.
+
+pub mod cluster;
+pub mod graph;
+pub mod metrics;
+pub mod plot;
+pub mod preprocess;
+pub mod simulate;
+pub mod stats;

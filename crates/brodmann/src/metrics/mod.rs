@@ -1,0 +1,1 @@
+//! How good is a partition or an embedding.

@@ -1,0 +1,1 @@
+//! Tissues whose truth is known.
