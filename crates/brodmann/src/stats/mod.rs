@@ -1,1 +1,21 @@
 //! What varies over space.
+//!
+//! Runs after preprocessing, on a spatial graph; ranks genes, and judges domains without a truth.
+//!
+//! * [`morans_i()`]: are neighbours alike, gene by gene or domain by domain.
+//! * [`gearys_c()`]: how much neighbours differ, gene by gene.
+//! * [`benjamini_hochberg()`]: p-values of many tests.
+
+mod autocorrelation;
+pub mod benjamini_hochberg;
+mod error;
+pub mod gearys_c;
+pub mod morans_i;
+#[cfg(test)]
+mod tests;
+
+pub use autocorrelation::{Autocorrelation, AutocorrelationOptions, NullModel, Tail, Variables};
+pub use benjamini_hochberg::benjamini_hochberg;
+pub use error::StatsError;
+pub use gearys_c::gearys_c;
+pub use morans_i::{morans_i, morans_i_of_labels};

@@ -1,0 +1,451 @@
+//! What Moran's I and Geary's C share: weights, blocks of variables, the null distribution.
+
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use ndarray::ArrayView2;
+use rand::RngExt;
+use rayon::prelude::*;
+
+use super::{StatsError, benjamini_hochberg};
+
+/// Variables worked on together: one cache line pair per observation, so a gather serves sixteen of them.
+const LANES: usize = 16;
+/// Rows summed together, in every code path: the bits depend on the data alone.
+const CHUNK_ROWS: usize = 2048;
+/// Above this many observations one block of variables is held at a time, and its rows run in parallel.
+const MANY_OBS: usize = 1 << 17;
+
+type Lanes = [f64; LANES];
+
+/// Variables to test, one per column.
+#[derive(Clone, Copy, Debug)]
+pub enum Variables<'a> {
+    /// Dense `(n_obs, n_vars)`.
+    Dense(ArrayView2<'a, f64>),
+    /// Dense `(n_obs, n_vars)` in single precision.
+    DenseF32(ArrayView2<'a, f32>),
+    /// Sparse `(n_obs, n_vars)`; centred without filling the zeros of more than a few variables at a time.
+    Sparse(CsrView<'a, f32>),
+}
+
+impl Variables<'_> {
+    /// `(n_obs, n_vars)`.
+    pub fn dim(&self) -> (usize, usize) {
+        match self {
+            Self::Dense(x) => x.dim(),
+            Self::DenseF32(x) => x.dim(),
+            Self::Sparse(x) => (x.n_rows(), x.n_cols()),
+        }
+    }
+}
+
+/// The null hypothesis behind the variance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NullModel {
+    /// Values are draws from one normal distribution.
+    #[default]
+    Normality,
+    /// The observed values are assigned to places at random; heeds the kurtosis of each variable.
+    Randomization,
+}
+
+/// Which departures from the null count as evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tail {
+    /// The tail the statistic lies in, as squidpy's `two_tailed=False`: half the two-sided value.
+    #[default]
+    Nearer,
+    /// Positive autocorrelation only: neighbours alike.
+    Positive,
+    /// Departures in either direction.
+    TwoSided,
+}
+
+/// How to test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutocorrelationOptions {
+    /// Divide each row of the weights by its sum first, as squidpy's `transformation=True`.
+    pub row_normalize: bool,
+    /// Null model of `variance` and `p_value`.
+    pub null_model: NullModel,
+    /// Tail of all p-values.
+    pub tail: Tail,
+    /// Random rearrangements for `p_permutation`; 0: none.
+    pub n_permutations: usize,
+}
+
+impl Default for AutocorrelationOptions {
+    fn default() -> Self {
+        Self {
+            row_normalize: true,
+            null_model: NullModel::default(),
+            tail: Tail::default(),
+            n_permutations: 0,
+        }
+    }
+}
+
+/// A spatial autocorrelation statistic of each variable with its tests. Constant variables are NaN throughout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Autocorrelation {
+    /// The statistic.
+    pub statistic: Vec<f64>,
+    /// Its expectation without autocorrelation.
+    pub expected: f64,
+    /// Its variance under the null model.
+    pub variance: Vec<f64>,
+    /// `(statistic − expected) / √variance`.
+    pub z_score: Vec<f64>,
+    /// Normal approximation.
+    pub p_value: Vec<f64>,
+    /// `p_value`, Benjamini–Hochberg adjusted over the variables.
+    pub p_adjusted: Vec<f64>,
+    /// `(more extreme + 1) / (n_permutations + 1)`, when asked for.
+    pub p_permutation: Option<Vec<f64>>,
+    /// `p_permutation`, Benjamini–Hochberg adjusted.
+    pub p_permutation_adjusted: Option<Vec<f64>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Statistic {
+    Moran,
+    Geary,
+}
+
+/// Checked weights with the sums the null moments need.
+struct Weights {
+    matrix: CsrMatrix<f64>,
+    s0: f64,
+    s1: f64,
+    s2: f64,
+}
+
+impl Weights {
+    fn new(weights: CsrView<'_, f64>, n_obs: usize, row_normalize: bool) -> Result<Self, StatsError> {
+        let (rows, columns) = (weights.n_rows(), weights.n_cols());
+        if rows != n_obs || columns != n_obs {
+            return Err(StatsError::ShapeMismatch { rows, columns, n_obs });
+        }
+        let mut matrix = weights.to_owned();
+        for row in 0..n_obs {
+            let values = matrix.row_mut(row).1;
+            if let Some(w) = values.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+                return Err(StatsError::BadWeight { row, weight: w.to_string() });
+            }
+            let sum: f64 = values.iter().sum();
+            if row_normalize && sum > 0.0 {
+                for w in values {
+                    *w /= sum;
+                }
+            }
+        }
+        let view = matrix.view();
+        let transposed = view.transpose();
+        let (mut s0, mut s1, mut s2) = (0.0, 0.0, 0.0);
+        for i in 0..n_obs {
+            let (out_columns, out) = view.row(i);
+            let (in_columns, into) = transposed.view().row(i);
+            let (out_sum, in_sum): (f64, f64) = (out.iter().sum(), into.iter().sum());
+            s0 += out_sum;
+            s2 += (out_sum + in_sum) * (out_sum + in_sum);
+            // ½ Σ (wᵢⱼ + wⱼᵢ)² = Σ wᵢⱼ² + Σ wᵢⱼ wⱼᵢ; the second by merging a row with its column.
+            s1 += out.iter().map(|w| w * w).sum::<f64>();
+            let mut at = 0;
+            for (&j, w) in out_columns.iter().zip(out) {
+                while at < in_columns.len() && in_columns[at] < j {
+                    at += 1;
+                }
+                if at < in_columns.len() && in_columns[at] == j {
+                    s1 += w * into[at];
+                }
+            }
+        }
+        if s0 > 0.0 && s0.is_finite() {
+            Ok(Self { matrix, s0, s1, s2 })
+        } else {
+            Err(StatsError::EmptyGraph { n_obs })
+        }
+    }
+
+    /// Expectation and variance of the statistic for a variable of kurtosis `m₄/m₂²`.
+    ///
+    /// Cliff & Ord 1981, Spatial Processes, eqs. 1.35–1.46.
+    fn null_moments(&self, statistic: Statistic, model: NullModel, n: f64, kurtosis: f64) -> (f64, f64) {
+        let (s1, s2, s0_squared) = (self.s1, self.s2, self.s0 * self.s0);
+        match (statistic, model) {
+            (Statistic::Moran, NullModel::Normality) => {
+                let expected = -1.0 / (n - 1.0);
+                let second = (n * n * s1 - n * s2 + 3.0 * s0_squared) / ((n - 1.0) * (n + 1.0) * s0_squared);
+                (expected, second - expected * expected)
+            }
+            (Statistic::Moran, NullModel::Randomization) => {
+                let expected = -1.0 / (n - 1.0);
+                let second = (n * ((n * n - 3.0 * n + 3.0) * s1 - n * s2 + 3.0 * s0_squared)
+                    - kurtosis * ((n * n - n) * s1 - 2.0 * n * s2 + 6.0 * s0_squared))
+                    / ((n - 1.0) * (n - 2.0) * (n - 3.0) * s0_squared);
+                (expected, second - expected * expected)
+            }
+            (Statistic::Geary, NullModel::Normality) => {
+                let variance =
+                    ((2.0 * s1 + s2) * (n - 1.0) - 4.0 * s0_squared) / (2.0 * (n + 1.0) * s0_squared);
+                (1.0, variance)
+            }
+            (Statistic::Geary, NullModel::Randomization) => {
+                let variance = ((n - 1.0) * s1 * (n * n - 3.0 * n + 3.0 - (n - 1.0) * kurtosis)
+                    - 0.25 * (n - 1.0) * s2 * (n * n + 3.0 * n - 6.0 - (n * n - n + 2.0) * kurtosis)
+                    + s0_squared * (n * n - 3.0 - (n - 1.0) * (n - 1.0) * kurtosis))
+                    / (n * (n - 2.0) * (n - 3.0) * s0_squared);
+                (1.0, variance)
+            }
+        }
+    }
+}
+
+/// Statistic, kurtosis and permutation counts of one block of variables.
+struct Block {
+    statistic: Lanes,
+    kurtosis: Lanes,
+    /// Rearrangements with a statistic at least, and at most, the observed one.
+    at_least: [u32; LANES],
+    at_most: [u32; LANES],
+}
+
+pub(super) fn autocorrelation(
+    statistic: Statistic,
+    variables: Variables<'_>,
+    weights: CsrView<'_, f64>,
+    options: &AutocorrelationOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Autocorrelation, StatsError> {
+    let (n_obs, n_vars) = variables.dim();
+    let weights = Weights::new(weights, n_obs, options.row_normalize)?;
+    // Columns of a sparse matrix are needed one after the other: transpose once.
+    let columns = if let Variables::Sparse(x) = variables { Some(x.transpose()) } else { None };
+    monitor.stage("autocorrelation", n_vars as u64);
+    let run = |block: usize| -> Result<Block, StatsError> {
+        monitor.check()?;
+        let first = block * LANES;
+        let width = LANES.min(n_vars - first);
+        let z = load(variables, columns.as_ref().map(CsrMatrix::view), first, width);
+        let result = measure(statistic, z, width, &weights, options.n_permutations, seed, monitor)?;
+        monitor.advance(width as u64);
+        Ok(result)
+    };
+    let n_blocks = n_vars.div_ceil(LANES);
+    let blocks: Vec<Block> = if n_obs > MANY_OBS {
+        (0..n_blocks).map(run).collect::<Result<_, _>>()?
+    } else {
+        (0..n_blocks).into_par_iter().map(run).collect::<Result<_, _>>()?
+    };
+
+    let n = n_obs as f64;
+    let expected = weights.null_moments(statistic, NullModel::Normality, n, f64::NAN).0;
+    let lane = |v: usize| (&blocks[v / LANES], v % LANES);
+    let values: Vec<f64> = (0..n_vars).map(|v| lane(v).0.statistic[lane(v).1]).collect();
+    let variance: Vec<f64> = (0..n_vars)
+        .map(|v| {
+            let (block, at) = lane(v);
+            let moments = weights.null_moments(statistic, options.null_model, n, block.kurtosis[at]);
+            if values[v].is_nan() { f64::NAN } else { moments.1 }
+        })
+        .collect();
+    let z_score: Vec<f64> =
+        values.iter().zip(&variance).map(|(value, var)| (value - expected) / var.sqrt()).collect();
+    let p_value: Vec<f64> = z_score
+        .iter()
+        .map(|&z| normal_p_value(if statistic == Statistic::Geary { -z } else { z }, options.tail))
+        .collect();
+    let p_permutation = (options.n_permutations > 0).then(|| {
+        (0..n_vars)
+            .map(|v| {
+                let (block, at) = lane(v);
+                if values[v].is_nan() {
+                    return f64::NAN;
+                }
+                let (low, high) = (block.at_most[at], block.at_least[at]);
+                let positive = if statistic == Statistic::Geary { low } else { high };
+                let p = |count: u32| f64::from(count + 1) / (options.n_permutations as f64 + 1.0);
+                match options.tail {
+                    Tail::Positive => p(positive),
+                    Tail::Nearer => p(low.min(high)),
+                    Tail::TwoSided => (2.0 * p(low.min(high))).min(1.0),
+                }
+            })
+            .collect::<Vec<f64>>()
+    });
+    Ok(Autocorrelation {
+        p_adjusted: benjamini_hochberg(&p_value),
+        p_permutation_adjusted: p_permutation.as_deref().map(benjamini_hochberg),
+        statistic: values,
+        expected,
+        variance,
+        z_score,
+        p_value,
+        p_permutation,
+    })
+}
+
+/// `z` positive for positive autocorrelation. The complementary error function keeps p-values down to 1e-300.
+fn normal_p_value(z: f64, tail: Tail) -> f64 {
+    let upper = |z: f64| 0.5 * libm::erfc(z / std::f64::consts::SQRT_2);
+    match tail {
+        Tail::Positive => upper(z),
+        Tail::Nearer => upper(z.abs()),
+        Tail::TwoSided => 2.0 * upper(z.abs()),
+    }
+}
+
+/// Variables `first .. first + width`, one row of lanes per observation; unused lanes are 0.
+fn load(
+    variables: Variables<'_>,
+    columns: Option<CsrView<'_, f32>>,
+    first: usize,
+    width: usize,
+) -> Vec<Lanes> {
+    let n = variables.dim().0;
+    let mut block = vec![[0.0; LANES]; n];
+    match (variables, columns) {
+        (Variables::Dense(x), _) => {
+            block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {
+                for (lane, to) in to.iter_mut().enumerate().take(width) {
+                    *to = x[[i, first + lane]];
+                }
+            })
+        }
+        (Variables::DenseF32(x), _) => {
+            block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {
+                for (lane, to) in to.iter_mut().enumerate().take(width) {
+                    *to = f64::from(x[[i, first + lane]]);
+                }
+            });
+        }
+        (Variables::Sparse(_), Some(columns)) => {
+            for lane in 0..width {
+                let (rows, values) = columns.row(first + lane);
+                for (&i, &v) in rows.iter().zip(values) {
+                    block[i as usize][lane] = f64::from(v);
+                }
+            }
+        }
+        (Variables::Sparse(_), None) => {}
+    }
+    block
+}
+
+fn measure(
+    statistic: Statistic,
+    mut z: Vec<Lanes>,
+    width: usize,
+    weights: &Weights,
+    n_permutations: usize,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Block, StatsError> {
+    let n = z.len();
+    let constant: Vec<bool> = (0..width).map(|lane| z.iter().all(|row| row[lane] == z[0][lane])).collect();
+    let sums = chunked(n, |i| z[i]);
+    let mean = sums.map(|s| s / n as f64);
+    z.par_iter_mut().with_min_len(CHUNK_ROWS).for_each(|row| {
+        for (v, m) in row.iter_mut().zip(mean) {
+            *v -= m;
+        }
+    });
+    let second = chunked(n, |i| z[i].map(|v| v * v));
+    let fourth = chunked(n, |i| z[i].map(|v| v * v * v * v));
+    let w = weights.matrix.view();
+    let observed = spatial_sum(statistic, w, &z);
+
+    let (mut at_least, mut at_most) = ([0u32; LANES], [0u32; LANES]);
+    if n_permutations > 0 {
+        let draws: Vec<Lanes> = (0..n_permutations)
+            .into_par_iter()
+            .map(|p| {
+                monitor.check()?;
+                // Every block of variables sees the same rearrangements.
+                let mut rng = seed.stream("stats/autocorrelation/permutation", p as u64);
+                let mut shuffled = z.clone();
+                for i in (1..n).rev() {
+                    shuffled.swap(i, rng.random_range(0..=i));
+                }
+                Ok(spatial_sum(statistic, w, &shuffled))
+            })
+            .collect::<Result<_, StatsError>>()?;
+        for draw in &draws {
+            for lane in 0..width {
+                // A rearrangement that only renames equal places must count as equal despite round-off.
+                let slack = 1e-12 * (observed[lane].abs() + second[lane]);
+                at_least[lane] += u32::from(draw[lane] >= observed[lane] - slack);
+                at_most[lane] += u32::from(draw[lane] <= observed[lane] + slack);
+            }
+        }
+    }
+
+    let (mut value, mut kurtosis) = ([f64::NAN; LANES], [f64::NAN; LANES]);
+    for lane in 0..width {
+        if constant[lane] {
+            continue;
+        }
+        let scale = match statistic {
+            Statistic::Moran => n as f64 / weights.s0,
+            Statistic::Geary => (n as f64 - 1.0) / (2.0 * weights.s0),
+        };
+        value[lane] = scale * observed[lane] / second[lane];
+        kurtosis[lane] = n as f64 * fourth[lane] / (second[lane] * second[lane]);
+    }
+    Ok(Block { statistic: value, kurtosis, at_least, at_most })
+}
+
+/// `Σᵢⱼ wᵢⱼ zᵢ zⱼ` (Moran) or `Σᵢⱼ wᵢⱼ (zᵢ − zⱼ)²` (Geary) of each lane.
+fn spatial_sum(statistic: Statistic, w: CsrView<'_, f64>, z: &[Lanes]) -> Lanes {
+    chunked(z.len(), |i| {
+        let (columns, values) = w.row(i);
+        let own = &z[i];
+        let mut sum = [0.0; LANES];
+        match statistic {
+            Statistic::Moran => {
+                for (&j, &weight) in columns.iter().zip(values) {
+                    let other = &z[j as usize];
+                    for lane in 0..LANES {
+                        sum[lane] += weight * other[lane];
+                    }
+                }
+                for lane in 0..LANES {
+                    sum[lane] *= own[lane];
+                }
+            }
+            Statistic::Geary => {
+                for (&j, &weight) in columns.iter().zip(values) {
+                    let other = &z[j as usize];
+                    for lane in 0..LANES {
+                        let difference = own[lane] - other[lane];
+                        sum[lane] += weight * difference * difference;
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+/// `Σ f(i)` lane by lane over fixed chunks, the chunks added in order.
+fn chunked(n: usize, f: impl Fn(usize) -> Lanes + Sync) -> Lanes {
+    let parts: Vec<Lanes> = (0..n.div_ceil(CHUNK_ROWS))
+        .into_par_iter()
+        .map(|c| {
+            let mut sum = [0.0; LANES];
+            for i in c * CHUNK_ROWS..n.min((c + 1) * CHUNK_ROWS) {
+                for (s, v) in sum.iter_mut().zip(f(i)) {
+                    *s += v;
+                }
+            }
+            sum
+        })
+        .collect();
+    let mut total = [0.0; LANES];
+    for part in &parts {
+        for (t, p) in total.iter_mut().zip(part) {
+            *t += p;
+        }
+    }
+    total
+}
