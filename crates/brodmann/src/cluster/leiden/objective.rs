@@ -1,0 +1,234 @@
+//! All layers as one graph: the reason a move costs one row, however many layers there are.
+//!
+//! Every quality here is `Σ_c [Σ_{i,j ∈ c} Aᵢⱼ − null(c)]`, linear in `A`, so `Σ_l w_l Q_l` has one combined
+//! adjacency `B = Σ_l w_l s_l (A_l + A_lᵀ) / 2` (`s_l` the layer's normalisation). The null models are squares
+//! of community sums, `Σ_t σ_t (Σ_{i∈c} xᵢᵗ)²` with signs `σ = ±1`:
+//!
+//! * symmetric RB: `x = k √(γ w s / m)`, one term;
+//! * directed RB: `K_out K_in = ((K_out + K_in)² − (K_out − K_in)²) / 4`, two terms of opposite sign;
+//! * CPM and RBER: `x` constant, so *all* such layers share one term.
+//!
+//! Moving node `i` from `a` to `b` then changes the total by
+//! `2 [(B(i,b) − yᵢ·X_b) − (B(i,a∖i) − yᵢ·(X_a − xᵢ))]` with `yᵗ = σ_t xᵗ`. Diagonals cancel and are dropped.
+
+use brodmann_kernels::{CsrMatrix, CsrView};
+
+use super::error::LeidenError;
+use super::layer::{Layer, LayerSums, Quality, entry_weight, with_view};
+
+/// Most null-model terms a run can hold; a directed layer needs two, all CPM and RBER layers together one.
+pub(crate) const MAX_TERMS: usize = 32;
+
+/// A symmetric weighted graph without diagonal, rows unsorted, no zeros.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Edges {
+    pub indptr: Vec<usize>,
+    pub indices: Vec<u32>,
+    pub weights: Vec<f64>,
+}
+
+impl Edges {
+    pub fn n_nodes(&self) -> usize {
+        self.indptr.len() - 1
+    }
+
+    #[inline]
+    pub fn row(&self, i: usize) -> (&[u32], &[f64]) {
+        let range = self.indptr[i]..self.indptr[i + 1];
+        (&self.indices[range.clone()], &self.weights[range])
+    }
+
+    /// The mean absolute weight, 1 without edges: the unit in which gains are compared.
+    pub fn mean_weight(&self) -> f64 {
+        let sum: f64 = self.weights.iter().map(|w| w.abs()).sum();
+        if sum > 0.0 { sum / self.weights.len() as f64 } else { 1.0 }
+    }
+}
+
+/// One null-model term: per-node shares and sign.
+pub(crate) struct Term {
+    pub sign: f64,
+    pub shares: Shares,
+}
+
+/// The `x` of one term.
+pub(crate) enum Shares {
+    /// The same for every node.
+    Constant(f64),
+    /// One per node.
+    PerNode(Vec<f64>),
+}
+
+/// `s_l`: what the layer's quality is divided by.
+fn normalisation(layer: &Layer<'_>, sums: &LayerSums) -> f64 {
+    if layer.quality == Quality::Modularity && sums.total > 0.0 { 1.0 / sums.total } else { 1.0 }
+}
+
+/// The null-model terms of all layers, at their present resolutions.
+pub(crate) fn null_terms(layers: &[Layer<'_>], sums: &[LayerSums]) -> Result<Vec<Term>, LeidenError> {
+    let n = sums[0].out.len() as f64;
+    let mut size_coefficient = 0.0;
+    let mut terms = Vec::new();
+    for (layer, sum) in layers.iter().zip(sums) {
+        if layer.weight == 0.0 || layer.graph.nnz() == 0 {
+            continue;
+        }
+        let scale = layer.weight * normalisation(layer, sum) * layer.effective_resolution();
+        match layer.quality {
+            Quality::Cpm => size_coefficient += scale,
+            Quality::Rber => {
+                if n > 1.0 {
+                    size_coefficient += scale * sum.total / (n * (n - 1.0));
+                }
+            }
+            Quality::RbConfiguration | Quality::Modularity => {
+                // total > 0: weights are non-negative here, and not all zero.
+                let root = (scale / sum.total).sqrt();
+                if let Some(into) = &sum.into {
+                    let half = 0.5 * root;
+                    let pairs = || sum.out.iter().zip(into);
+                    let plus = pairs().map(|(o, i)| half * (o + i)).collect();
+                    let minus = pairs().map(|(o, i)| half * (o - i)).collect();
+                    terms.push(Term { sign: 1.0, shares: Shares::PerNode(plus) });
+                    terms.push(Term { sign: -1.0, shares: Shares::PerNode(minus) });
+                } else {
+                    let shares = sum.out.iter().map(|k| root * k).collect();
+                    terms.push(Term { sign: 1.0, shares: Shares::PerNode(shares) });
+                }
+            }
+        }
+    }
+    if size_coefficient > 0.0 {
+        terms.push(Term { sign: 1.0, shares: Shares::Constant(size_coefficient.sqrt()) });
+    }
+    if terms.len() > MAX_TERMS {
+        return Err(LeidenError::TooManyLayers { found: layers.len(), limit: MAX_TERMS / 2 });
+    }
+    Ok(terms)
+}
+
+/// The node sizes of `terms`, padded with zero terms to `T`.
+pub(crate) fn node_sizes<const T: usize>(n: usize, terms: &[Term]) -> (Vec<[f64; T]>, [f64; T]) {
+    let mut sizes = vec![[0.0; T]; n];
+    let mut signs = [1.0; T];
+    for (t, term) in terms.iter().enumerate() {
+        signs[t] = term.sign;
+        match &term.shares {
+            Shares::Constant(x) => sizes.iter_mut().for_each(|s| s[t] = *x),
+            Shares::PerNode(x) => sizes.iter_mut().zip(x).for_each(|(s, &x)| s[t] = x),
+        }
+    }
+    (sizes, signs)
+}
+
+/// `B`: rows of all layers merged, diagonal dropped.
+pub(crate) fn union_edges(layers: &[Layer<'_>], sums: &[LayerSums]) -> Edges {
+    let n = sums[0].out.len();
+    let mut capacity = 0;
+    let mut sources = Vec::new();
+    for (layer, sum) in layers.iter().zip(sums) {
+        if layer.weight == 0.0 {
+            continue;
+        }
+        let scale = layer.weight * normalisation(layer, sum);
+        capacity += layer.graph.nnz();
+        if sum.into.is_some() {
+            capacity += layer.graph.nnz();
+            sources.push(Source { layer, transposed: None, scale: 0.5 * scale });
+            let transposed = with_view!(layer.graph, g => scaled_transpose(layer, g));
+            sources.push(Source { layer, transposed: Some(transposed), scale: 0.5 * scale });
+        } else {
+            sources.push(Source { layer, transposed: None, scale });
+        }
+    }
+    let mut edges = Edges {
+        indptr: Vec::with_capacity(n + 1),
+        indices: Vec::with_capacity(capacity),
+        weights: Vec::with_capacity(capacity),
+    };
+    edges.indptr.push(0);
+    let (mut merged, mut next, mut spare) = (Vec::new(), Vec::new(), Vec::new());
+    for i in 0..n {
+        merged.clear();
+        for source in &sources {
+            next.clear();
+            source.append_row(i, &mut next);
+            if merged.is_empty() {
+                std::mem::swap(&mut merged, &mut next);
+            } else {
+                merge_rows(&merged, &next, &mut spare);
+                std::mem::swap(&mut merged, &mut spare);
+            }
+        }
+        for &(j, w) in &merged {
+            if w != 0.0 {
+                edges.indices.push(j);
+                edges.weights.push(w);
+            }
+        }
+        edges.indptr.push(edges.indices.len());
+    }
+    edges
+}
+
+/// One matrix that contributes rows to the union.
+struct Source<'a, 'b> {
+    layer: &'b Layer<'a>,
+    /// Weights already read by [`entry_weight`]; `None`: the layer's own rows.
+    transposed: Option<CsrMatrix<f64>>,
+    scale: f64,
+}
+
+impl Source<'_, '_> {
+    fn append_row(&self, i: usize, row: &mut Vec<(u32, f64)>) {
+        if let Some(matrix) = &self.transposed {
+            let (columns, values) = matrix.view().row(i);
+            let entries = columns.iter().zip(values).filter(|(j, _)| **j as usize != i);
+            row.extend(entries.map(|(&j, &w)| (j, self.scale * w)));
+        } else {
+            with_view!(self.layer.graph, g => {
+                let (columns, values) = g.row(i);
+                row.extend(columns.iter().zip(values).filter(|(j, _)| **j as usize != i).filter_map(|(&j, &v)| {
+                    entry_weight(self.layer, i, j, v.into()).map(|w| (j, self.scale * w))
+                }));
+            });
+        }
+    }
+}
+
+fn scaled_transpose<T: Copy + Send + Sync + Into<f64>>(
+    layer: &Layer<'_>,
+    graph: CsrView<'_, T>,
+) -> CsrMatrix<f64> {
+    let use_weights = layer.use_weights;
+    let weights = graph.map(move |v| {
+        let stored: f64 = v.into();
+        if use_weights || stored == 0.0 { stored } else { 1.0 }
+    });
+    weights.view().transpose()
+}
+
+/// Merges two rows sorted by column into `out`, summing shared columns.
+fn merge_rows(a: &[(u32, f64)], b: &[(u32, f64)], out: &mut Vec<(u32, f64)>) {
+    out.clear();
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        match a[i].0.cmp(&b[j].0) {
+            std::cmp::Ordering::Less => {
+                out.push(a[i]);
+                i += 1;
+            }
+            std::cmp::Ordering::Greater => {
+                out.push(b[j]);
+                j += 1;
+            }
+            std::cmp::Ordering::Equal => {
+                out.push((a[i].0, a[i].1 + b[j].1));
+                i += 1;
+                j += 1;
+            }
+        }
+    }
+    out.extend_from_slice(&a[i..]);
+    out.extend_from_slice(&b[j..]);
+}

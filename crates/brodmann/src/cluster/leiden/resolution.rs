@@ -1,0 +1,381 @@
+//! The resolution that gives a wanted number of clusters.
+//!
+//! More resolution gives more clusters only on the whole: counts jump over numbers and now and then fall. So the
+//! search keeps every point it has tried, always divides an interval whose ends lie on either side of the wanted
+//! number, and says plainly when no resolution tried gave it.
+
+use brodmann_kernels::{Monitor, Seed};
+
+use super::error::LeidenError;
+use super::layer::{Layer, Quality};
+use super::objective::Edges;
+use super::{LeidenOptions, Partition, Prepared};
+
+/// Where to search and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchOptions {
+    /// Lowest resolution to try; default 1e-4.
+    pub lowest: f64,
+    /// Highest resolution to try; default 1e4.
+    pub highest: f64,
+    /// First resolution to try; `None` (default): that of the first layer to vary.
+    pub start: Option<f64>,
+    /// Most clusterings to compute; default 40.
+    pub max_iterations: u32,
+    /// Intervals with `highest / lowest − 1` below this are not divided further; default 1e-4.
+    pub tolerance: f64,
+    /// How each clustering is computed.
+    pub leiden: LeidenOptions,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self {
+            lowest: 1e-4,
+            highest: 1e4,
+            start: None,
+            max_iterations: 40,
+            tolerance: 1e-4,
+            leiden: LeidenOptions::default(),
+        }
+    }
+}
+
+impl SearchOptions {
+    fn check(&self) -> Result<(), LeidenError> {
+        let refuse = |option, found, expected| Err(LeidenError::Option { option, found, expected });
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        if !positive(self.lowest) {
+            return refuse("lowest", self.lowest, "a positive number");
+        }
+        if !(positive(self.highest) && self.highest >= self.lowest) {
+            return refuse("highest", self.highest, "a finite number, at least `lowest`");
+        }
+        if let Some(start) = self.start
+            && !positive(start)
+        {
+            return refuse("start", start, "a positive number");
+        }
+        if self.max_iterations == 0 {
+            return refuse("max_iterations", 0.0, "at least 1");
+        }
+        if !positive(self.tolerance) {
+            return refuse("tolerance", self.tolerance, "a positive number");
+        }
+        self.leiden.check()
+    }
+}
+
+/// Why the wanted number of clusters was not found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unreached {
+    /// The graph falls into more parts than clusters were wanted.
+    Components {
+        /// Connected parts of the union of the layers.
+        n_components: usize,
+    },
+    /// Even at the end of the range the number lies on one side.
+    OutOfRange {
+        /// The end reached.
+        resolution: f64,
+        /// Clusters there.
+        n_clusters: usize,
+    },
+    /// The count jumps over the number, at every place where it crosses it.
+    Skipped {
+        /// Clusters just below.
+        below: usize,
+        /// Clusters just above.
+        above: usize,
+    },
+    /// `max_iterations` was reached first.
+    Budget,
+}
+
+impl std::fmt::Display for Unreached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Components { n_components } => {
+                write!(
+                    f,
+                    "the graphs fall into {n_components} connected parts, fewer clusters are impossible"
+                )
+            }
+            Self::OutOfRange { resolution, n_clusters } => {
+                write!(f, "resolution {resolution}, the end of the range, gives {n_clusters} clusters")
+            }
+            Self::Skipped { below, above } => {
+                write!(f, "the number of clusters jumps from {below} to {above}")
+            }
+            Self::Budget => write!(f, "the search ended after its maximum of clusterings"),
+        }
+    }
+}
+
+/// What a resolution search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolutionSearch {
+    /// The resolution that came nearest; clustering with it and the same seed gives `partition` again.
+    pub resolution: f64,
+    /// The partition at that resolution.
+    pub partition: Partition,
+    /// Its number of clusters.
+    pub n_clusters_found: usize,
+    /// Whether that is the number wanted.
+    pub exact: bool,
+    /// If not, why.
+    pub unreached: Option<Unreached>,
+    /// Every resolution tried and the number of clusters it gave, in order.
+    pub trace: Vec<(f64, usize)>,
+}
+
+/// Searches the resolution at which the layers form `n_clusters` clusters.
+///
+/// # Inputs    `which`: numbers of the layers that get the same, varied resolution; the others keep theirs.
+/// # Returns   The nearest found. `exact` says whether it is the number wanted, `unreached` why not.
+/// # Errors    As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
+///             without resolution (modularity), `n_clusters` of 0 or above the number of nodes.
+/// # Cost      At most `max_iterations` clusterings; the merged graph is built once.
+/// # Source    Bracketing and bisection, on a logarithmic scale.
+pub fn search_resolution(
+    layers: &[Layer<'_>],
+    which: &[usize],
+    n_clusters: usize,
+    options: &SearchOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<ResolutionSearch, LeidenError> {
+    options.check()?;
+    for &l in which {
+        let n_layers = layers.len();
+        let layer = layers.get(l).ok_or(LeidenError::LayerOutOfRange { layer: l, n_layers })?;
+        if layer.quality == Quality::Modularity {
+            return Err(LeidenError::NoResolution { layer: l });
+        }
+    }
+    let Some(&first) = which.first() else {
+        return Err(LeidenError::Option {
+            option: "which",
+            found: 0.0,
+            expected: "at least one layer number",
+        });
+    };
+    let prepared = Prepared::new(layers, monitor)?;
+    let n_nodes = prepared.edges.n_nodes();
+    if n_clusters == 0 || n_clusters > n_nodes {
+        let found = n_clusters as f64;
+        return Err(LeidenError::Option {
+            option: "n_clusters",
+            found,
+            expected: "between 1 and the number of nodes",
+        });
+    }
+    let n_components = count_components(&prepared.edges);
+    let mut search = Search {
+        layers: layers.to_vec(),
+        which,
+        // No clustering has fewer clusters than the graph has parts: the nearest possible is the aim then.
+        target: n_clusters.max(n_components),
+        prepared: &prepared,
+        options,
+        seed,
+        monitor,
+        trace: Vec::new(),
+        best: None,
+    };
+    monitor.stage("search resolution", u64::from(options.max_iterations));
+    let start = options.start.unwrap_or(layers[first].resolution).clamp(options.lowest, options.highest);
+    let mut unreached = search.run(start)?;
+    let (resolution, partition) = match search.best {
+        Some(best) => best,
+        // `run` computes at least one clustering.
+        None => return Err(LeidenError::Interrupted),
+    };
+    let exact = partition.n_clusters == n_clusters;
+    if n_components > n_clusters {
+        unreached = Some(Unreached::Components { n_components });
+    }
+    let n_clusters_found = partition.n_clusters;
+    Ok(ResolutionSearch { resolution, partition, n_clusters_found, exact, unreached, trace: search.trace })
+}
+
+struct Search<'a, 'b> {
+    layers: Vec<Layer<'a>>,
+    which: &'b [usize],
+    target: usize,
+    prepared: &'b Prepared,
+    options: &'b SearchOptions,
+    seed: Seed,
+    monitor: &'b dyn Monitor,
+    trace: Vec<(f64, usize)>,
+    best: Option<(f64, Partition)>,
+}
+
+impl Search<'_, '_> {
+    /// Clusters at `resolution`; the count.
+    fn evaluate(&mut self, resolution: f64) -> Result<usize, LeidenError> {
+        for &l in self.which {
+            self.layers[l].resolution = resolution;
+        }
+        let partition =
+            self.prepared.optimise(&self.layers, &self.options.leiden, self.seed, self.monitor)?;
+        let count = partition.n_clusters;
+        self.trace.push((resolution, count));
+        let nearer = self
+            .best
+            .as_ref()
+            .is_none_or(|(_, best)| count.abs_diff(self.target) < best.n_clusters.abs_diff(self.target));
+        if nearer {
+            self.best = Some((resolution, partition));
+        }
+        Ok(count)
+    }
+
+    fn budget_spent(&self) -> bool {
+        self.trace.len() >= self.options.max_iterations as usize
+    }
+
+    /// Brackets from `start`, then divides. `None` when the target was met.
+    fn run(&mut self, start: f64) -> Result<Option<Unreached>, LeidenError> {
+        let (mut resolution, mut factor) = (start, 2.0);
+        let mut count = self.evaluate(resolution)?;
+        if count == self.target {
+            return Ok(None);
+        }
+        let rising = count < self.target;
+        while (count < self.target) == rising {
+            let end = if rising { self.options.highest } else { self.options.lowest };
+            if resolution == end {
+                return Ok(Some(Unreached::OutOfRange { resolution, n_clusters: count }));
+            }
+            if self.budget_spent() {
+                return Ok(Some(Unreached::Budget));
+            }
+            resolution = if rising { (resolution * factor).min(end) } else { (resolution / factor).max(end) };
+            factor *= 2.0;
+            count = self.evaluate(resolution)?;
+            if count == self.target {
+                return Ok(None);
+            }
+        }
+        let mut interpolate = true;
+        loop {
+            let Some(((low, low_count), (high, high_count))) = self.interval() else {
+                return Ok(Some(self.skipped()));
+            };
+            if self.budget_spent() {
+                return Ok(Some(Unreached::Budget));
+            }
+            // Counts grow roughly as a power of the resolution; every other step halves all the same.
+            let log_ratio = |a: usize, b: usize| (a as f64 / b as f64).ln();
+            let share = if interpolate && low_count != high_count {
+                (log_ratio(self.target, low_count) / log_ratio(high_count, low_count)).clamp(0.1, 0.9)
+            } else {
+                0.5
+            };
+            interpolate = !interpolate;
+            if self.evaluate(low * (high / low).powf(share))? == self.target {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The interval between neighbouring points on either side of the target, widest enough to divide, whose
+    /// counts come nearest; of equals the widest.
+    fn interval(&self) -> Option<((f64, usize), (f64, usize))> {
+        let mut best: Option<(usize, f64, usize)> = None;
+        let points = self.sorted();
+        for (k, pair) in points.windows(2).enumerate() {
+            let [(low, a), (high, b)] = [pair[0], pair[1]];
+            let ratio = high / low;
+            if (a < self.target) == (b < self.target) || ratio - 1.0 < self.options.tolerance {
+                continue;
+            }
+            let distance = a.abs_diff(self.target).max(b.abs_diff(self.target));
+            if best.is_none_or(|(d, r, _)| distance < d || (distance == d && ratio > r)) {
+                best = Some((distance, ratio, k));
+            }
+        }
+        best.map(|(_, _, k)| (points[k], points[k + 1]))
+    }
+
+    fn sorted(&self) -> Vec<(f64, usize)> {
+        let mut points = self.trace.clone();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    }
+
+    /// The counts nearest to the target on either side.
+    fn skipped(&self) -> Unreached {
+        let counts = self.trace.iter().map(|p| p.1);
+        let below = counts.clone().filter(|c| *c < self.target).max().unwrap_or(0);
+        let above = counts.filter(|c| *c > self.target).min().unwrap_or(0);
+        Unreached::Skipped { below, above }
+    }
+}
+
+/// The resolutions of the latent and of the spatial layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatentSpatialSearch {
+    /// Step 1: the latent layers alone.
+    pub latent: ResolutionSearch,
+    /// Step 2: all layers, the latent resolution fixed at that of step 1. Its partition is the result.
+    pub spatial: ResolutionSearch,
+}
+
+/// Searches first the latent resolution, by Leiden without the spatial layer, then the spatial one with it.
+///
+/// # Inputs    `spatial`: number of the spatial layer; all others are latent and share one resolution.
+/// # Returns   Both searches; either may be inexact, see [`ResolutionSearch::unreached`]. When no spatial
+///             resolution gives `n_clusters`, that is what `spatial.unreached` says.
+/// # Errors    As [`search_resolution`]; a single layer.
+/// # Cost      At most `2 · max_iterations` clusterings.
+/// # Source    SpatialLeiden, Müller-Bötticher et al. 2025.
+pub fn search_resolution_latent_spatial(
+    layers: &[Layer<'_>],
+    spatial: usize,
+    n_clusters: usize,
+    options: &SearchOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<LatentSpatialSearch, LeidenError> {
+    if spatial >= layers.len() {
+        return Err(LeidenError::LayerOutOfRange { layer: spatial, n_layers: layers.len() });
+    }
+    let latent: Vec<Layer<'_>> =
+        layers.iter().enumerate().filter(|(l, _)| *l != spatial).map(|(_, layer)| *layer).collect();
+    let all_latent: Vec<usize> = (0..latent.len()).collect();
+    let latent = search_resolution(&latent, &all_latent, n_clusters, options, seed, monitor)?;
+    let mut fixed = layers.to_vec();
+    for (l, layer) in fixed.iter_mut().enumerate() {
+        if l != spatial {
+            layer.resolution = latent.resolution;
+        }
+    }
+    // The start is for the latent layers; the spatial layer brings its own.
+    let options = SearchOptions { start: None, ..options.clone() };
+    let spatial = search_resolution(&fixed, &[spatial], n_clusters, &options, seed, monitor)?;
+    Ok(LatentSpatialSearch { latent, spatial })
+}
+
+fn count_components(edges: &Edges) -> usize {
+    let n = edges.n_nodes();
+    let mut seen = vec![false; n];
+    let mut stack = Vec::new();
+    let mut n_components = 0;
+    for v in 0..n {
+        if std::mem::replace(&mut seen[v], true) {
+            continue;
+        }
+        n_components += 1;
+        stack.push(v as u32);
+        while let Some(u) = stack.pop() {
+            for &j in edges.row(u as usize).0 {
+                if !std::mem::replace(&mut seen[j as usize], true) {
+                    stack.push(j);
+                }
+            }
+        }
+    }
+    n_components
+}
