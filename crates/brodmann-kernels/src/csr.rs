@@ -237,6 +237,28 @@ impl<T: Copy + Send + Sync> CsrMatrix<T> {
         (&self.indices[range.clone()], &mut self.data[range])
     }
 
+    /// Calls `f(row, columns, values)` on every row, rows in parallel; values may change, the pattern stays.
+    pub fn for_each_row_mut(&mut self, f: impl Fn(usize, &[u32], &mut [T]) + Sync) {
+        const ROWS: usize = 1024;
+        let (indptr, indices) = (&self.indptr, &self.indices);
+        let n_rows = indptr.len() - 1;
+        let mut chunks: Vec<(usize, &mut [T])> = Vec::with_capacity(n_rows.div_ceil(ROWS));
+        let mut rest = self.data.as_mut_slice();
+        for first in (0..n_rows).step_by(ROWS) {
+            let last = n_rows.min(first + ROWS);
+            let (chunk, tail) = rest.split_at_mut(indptr[last] - indptr[first]);
+            chunks.push((first, chunk));
+            rest = tail;
+        }
+        chunks.into_par_iter().for_each(|(first, chunk)| {
+            let base = indptr[first];
+            for i in first..n_rows.min(first + ROWS) {
+                let range = indptr[i]..indptr[i + 1];
+                f(i, &indices[range.clone()], &mut chunk[range.start - base..range.end - base]);
+            }
+        });
+    }
+
     /// `(indptr, indices, data)`.
     pub fn into_parts(self) -> (Vec<usize>, Vec<u32>, Vec<T>) {
         (self.indptr, self.indices, self.data)

@@ -1,1 +1,59 @@
 //! From raw counts to features worth comparing.
+//!
+//! First stage of the pipeline: a matrix of counts (spots × genes, proteins or peaks) becomes a few dozen
+//! coordinates per spot in which distance means dissimilarity. Matrices stay sparse all the way; nothing here
+//! needs `n_obs × n_vars` numbers.
+//!
+//! [`preprocess()`] chains the steps with defaults for each modality; each step is public on its own.
+//!
+//! * [`recipe`]: all steps in order, for RNA, proteins or peaks.
+//! * [`modality`]: which of the three a matrix is, guessed from names.
+//! * [`detect`]: raw counts or already normalised? The checks every step relies on.
+//! * [`column_stats`]: means and variances of columns, totals of rows.
+//! * [`filter_genes`]: genes seen in too few spots.
+//! * [`normalize_total`]: the same total in every spot.
+//! * [`log1p`]: `ln(1 + x)`.
+//! * [`highly_variable_genes`]: genes that carry structure (three flavours).
+//! * [`scale`]: unit variance, described rather than written out.
+//! * [`pca`]: principal components of the implicitly centred and scaled matrix.
+//! * [`clr`]: centred log-ratio of proteins.
+//! * [`tfidf_lsi`]: TF-IDF and latent semantic indexing of peaks.
+//! * `svd`: the truncated decomposition under PCA and LSI.
+
+pub mod clr;
+pub mod column_stats;
+pub mod detect;
+mod error;
+pub mod filter_genes;
+pub mod highly_variable_genes;
+pub mod log1p;
+pub mod modality;
+pub mod normalize_total;
+pub mod pca;
+pub mod recipe;
+pub mod scale;
+mod svd;
+pub mod tfidf_lsi;
+
+#[cfg(test)]
+#[path = "../../../../tests/shared.rs"]
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use clr::clr;
+pub use column_stats::{ColumnMoments, column_moments, row_totals};
+pub use detect::{Detected, MatrixContent, check_counts, check_finite, check_non_negative, detect_content};
+pub use error::PreprocessError;
+pub use filter_genes::{FilterCellsOptions, FilterGenesOptions, FilteredGenes, filter_cells, filter_genes};
+pub use highly_variable_genes::{
+    HvgFlavor, HvgOptions, HvgSelection, HvgTable, highly_variable_genes, intersect_highly_variable,
+};
+pub use log1p::log1p;
+pub use modality::{Modality, guess_modality};
+pub use normalize_total::{NormalizeTotalOptions, SizeFactors, normalize_total, size_factors};
+pub use pca::{Pca, PcaOptions, pad_components, pca};
+pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess};
+pub use scale::{ScaleOptions, Scaling, scale};
+pub use svd::SvdMethod;
+pub use tfidf_lsi::{Lsi, LsiOptions, log_tfidf, tfidf, tfidf_lsi};

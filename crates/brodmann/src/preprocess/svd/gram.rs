@@ -1,0 +1,164 @@
+//! `CᵀC` of a sparse matrix: formed, or applied to a block of vectors.
+//!
+//! Entries are `entry(row, column, stored value)`, so that scaling needs no second matrix.
+
+use brodmann_kernels::matmul::matmul_add_into;
+use brodmann_kernels::{CsrView, Monitor};
+use ndarray::{Array2, ArrayView2, Axis, Slice};
+use rayon::prelude::*;
+
+use crate::preprocess::error::PreprocessError;
+
+/// Bytes of the product matrix one task writes: fits a core's cache.
+const BLOCK_BYTES: usize = 1 << 20;
+/// Above this share of stored entries a dense product over row chunks is quicker.
+const DENSE_SHARE: f64 = 0.1;
+/// Rows written out at a time on the dense path.
+const DENSE_ROWS: usize = 2048;
+/// Rows between two looks at the monitor on the sparse path.
+const SPARSE_ROWS: usize = 65_536;
+/// Most bytes of partial sums alive at once when the product is applied.
+const PARTIAL_BYTES: usize = 1 << 28;
+
+/// `CᵀC`, `(n_cols, n_cols)`.
+///
+/// # Cost    `Σ_i nnz_i² / 2` multiply-adds, or `n · f²` dense ones above 10 % density; one result matrix.
+pub(crate) fn form_gram(
+    c: CsrView<'_, f32>,
+    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+    monitor: &dyn Monitor,
+) -> Result<Array2<f64>, PreprocessError> {
+    let (n, f) = (c.n_rows(), c.n_cols());
+    let mut gram = Array2::<f64>::zeros((f, f));
+    if n == 0 || f == 0 {
+        return Ok(gram);
+    }
+    if c.nnz() as f64 > DENSE_SHARE * n as f64 * f as f64 {
+        let mut rows = Array2::<f64>::zeros((DENSE_ROWS.min(n), f));
+        for first in (0..n).step_by(DENSE_ROWS) {
+            monitor.check()?;
+            let last = n.min(first + DENSE_ROWS);
+            let dense = rows.as_slice_mut().expect("row-major");
+            dense.par_chunks_mut(f).take(last - first).enumerate().for_each(|(at, row)| {
+                row.fill(0.0);
+                let (columns, values) = c.row(first + at);
+                for (&j, &v) in columns.iter().zip(values) {
+                    row[j as usize] = entry(first + at, j as usize, v);
+                }
+            });
+            let block = rows.slice_axis(Axis(0), Slice::from(..last - first));
+            matmul_add_into(gram.view_mut(), block.t(), block);
+        }
+        return Ok(gram);
+    }
+    // Each task owns some rows of the upper triangle and scans all data for them: no partial sums to add, and
+    // every entry is summed in row order whatever the thread count.
+    let block = (BLOCK_BYTES / (8 * f)).clamp(8, 512);
+    for first in (0..n).step_by(SPARSE_ROWS) {
+        monitor.check()?;
+        let last = n.min(first + SPARSE_ROWS);
+        let upper = gram.as_slice_mut().expect("row-major");
+        upper.par_chunks_mut(block * f).enumerate().for_each(|(b, part)| {
+            let (low, high) = ((b * block) as u32, (b * block + part.len() / f) as u32);
+            let mut mapped: Vec<f64> = Vec::new();
+            for i in first..last {
+                let (columns, values) = c.row(i);
+                let from = columns.partition_point(|&j| j < low);
+                let own = columns[from..].partition_point(|&j| j < high);
+                if own == 0 {
+                    continue;
+                }
+                let columns = &columns[from..];
+                mapped.clear();
+                mapped.extend(columns.iter().zip(&values[from..]).map(|(&j, &v)| entry(i, j as usize, v)));
+                for t in 0..own {
+                    let at = (columns[t] - low) as usize * f;
+                    let row = &mut part[at..at + f];
+                    let v = mapped[t];
+                    for (&j, m) in columns[t..].iter().zip(&mapped[t..]) {
+                        row[j as usize] += v * m;
+                    }
+                }
+            }
+        });
+    }
+    for i in 0..f {
+        for j in 0..i {
+            gram[[i, j]] = gram[[j, i]];
+        }
+    }
+    Ok(gram)
+}
+
+/// `Cᵀ(C v)` in one pass, without the `n`-row intermediate.
+///
+/// # Cost    `2 · nnz · l` multiply-adds; partial sums of `(n_cols, l)`, at most 256 MB or two of them alive.
+pub(crate) fn apply_gram(
+    c: CsrView<'_, f32>,
+    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+    v: ArrayView2<'_, f64>,
+) -> Array2<f64> {
+    let (n, f, l) = (c.n_rows(), c.n_cols(), v.ncols());
+    let mut total = Array2::<f64>::zeros((f, l));
+    if n == 0 || f == 0 || l == 0 {
+        return total;
+    }
+    let v = v.as_standard_layout();
+    let right = v.as_slice().expect("standard layout was just made");
+    let group = (PARTIAL_BYTES / (8 * f * l)).clamp(2, 16);
+    let chunk = n.div_ceil(16).max(512);
+    let starts: Vec<usize> = (0..n).step_by(chunk).collect();
+    for starts in starts.chunks(group) {
+        let parts: Vec<Vec<f64>> = starts
+            .par_iter()
+            .map(|&first| {
+                let mut part = vec![0.0; f * l];
+                let mut product = vec![0.0; l];
+                for i in first..n.min(first + chunk) {
+                    let (columns, values) = c.row(i);
+                    product.fill(0.0);
+                    for (&j, &x) in columns.iter().zip(values) {
+                        let x = entry(i, j as usize, x);
+                        let source = &right[j as usize * l..(j as usize + 1) * l];
+                        product.iter_mut().zip(source).for_each(|(p, s)| *p += x * s);
+                    }
+                    for (&j, &x) in columns.iter().zip(values) {
+                        let x = entry(i, j as usize, x);
+                        let out = &mut part[j as usize * l..(j as usize + 1) * l];
+                        out.iter_mut().zip(&product).for_each(|(o, p)| *o += x * p);
+                    }
+                }
+                part
+            })
+            .collect();
+        let sum = total.as_slice_mut().expect("row-major");
+        for part in &parts {
+            sum.par_iter_mut().zip(part).for_each(|(s, p)| *s += p);
+        }
+    }
+    total
+}
+
+/// `out += C v`, rows in parallel.
+pub(crate) fn rows_times(
+    c: CsrView<'_, f32>,
+    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+    v: ArrayView2<'_, f64>,
+    out: &mut Array2<f64>,
+) {
+    let l = v.ncols();
+    if l == 0 || c.n_rows() == 0 {
+        return;
+    }
+    let v = v.as_standard_layout();
+    let right = v.as_slice().expect("standard layout was just made");
+    let rows = out.as_slice_mut().expect("row-major");
+    rows.par_chunks_mut(l).enumerate().for_each(|(i, row)| {
+        let (columns, values) = c.row(i);
+        for (&j, &x) in columns.iter().zip(values) {
+            let x = entry(i, j as usize, x);
+            let source = &right[j as usize * l..(j as usize + 1) * l];
+            row.iter_mut().zip(source).for_each(|(o, s)| *o += x * s);
+        }
+    });
+}

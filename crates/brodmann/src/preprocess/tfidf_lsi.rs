@@ -1,0 +1,194 @@
+//! Latent semantic indexing of chromatin peaks: words in documents, peaks in spots.
+
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use ndarray::{Array2, Axis, Slice};
+
+use super::column_stats::fold_columns;
+use super::detect::check_non_negative;
+use super::error::PreprocessError;
+use super::pca::fix_signs;
+use super::svd::{Implicit, Svd, truncated_svd};
+
+/// Options of [`tfidf_lsi`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LsiOptions {
+    /// Dimensions of the result. One more is computed and the first, which follows the depth, dropped.
+    pub n_components: usize,
+    /// Share of spots in which a peak must be open.
+    pub min_fraction: f64,
+    /// What normalised rows are multiplied by before the logarithm.
+    pub scale_factor: f64,
+}
+
+impl Default for LsiOptions {
+    fn default() -> Self {
+        Self { n_components: 50, min_fraction: 0.005, scale_factor: 1e4 }
+    }
+}
+
+/// Latent semantic indexing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lsi {
+    /// `(n_obs, k)`: rows standardised, first component dropped (`obsm["X_lsi"]`).
+    pub embedding: Array2<f64>,
+    /// `(peaks kept, k)`: loadings of the components that remain.
+    pub components: Array2<f64>,
+    /// Singular values, the dropped first included.
+    pub singular_values: Vec<f64>,
+    /// Peaks kept.
+    pub keep: Vec<bool>,
+    /// Dimensions asked for.
+    pub n_requested: usize,
+    /// Whether the residuals reached the tolerance.
+    pub converged: bool,
+}
+
+/// Term frequency times inverse document frequency of the binarised matrix.
+///
+/// `tf_ij = 1 / (open peaks in spot i)`, `idf_j = n_obs / (spots with peak j open)`. Only zeros stay zero.
+///
+/// # Inputs    `x`: `(n_obs, n_peaks)` of 0 or more; every value above 0 counts as open.
+/// # Returns   The same pattern without stored zeros.
+/// # Cost      Two passes.
+/// # Source    SpaMI (Gao et al. 2025); Cusanovich et al. 2015.
+pub fn tfidf(x: CsrView<'_, f32>) -> CsrMatrix<f32> {
+    let n = x.n_rows();
+    let idf = inverse_frequency(x);
+    let rows: Vec<Vec<(u32, f32)>> = (0..n)
+        .map(|i| {
+            let open: Vec<u32> = open_peaks(x, i).collect();
+            let tf = 1.0 / open.len().max(1) as f64;
+            open.into_iter().map(|j| (j, (tf * idf[j as usize]) as f32)).collect()
+        })
+        .collect();
+    CsrMatrix::from_rows(x.n_cols(), &rows)
+}
+
+fn open_peaks(x: CsrView<'_, f32>, i: usize) -> impl Iterator<Item = u32> {
+    let (columns, values) = x.row(i);
+    columns.iter().zip(values).filter(|(_, v)| **v > 0.0).map(|(&j, _)| j)
+}
+
+/// `n_obs / (spots with the peak open)`; 0 for peaks never open.
+fn inverse_frequency(x: CsrView<'_, f32>) -> Vec<f64> {
+    fold_columns(x, None, |_, _, v| [if v > 0.0 { 1.0 } else { 0.0 }])
+        .into_iter()
+        .map(|[open]| if open > 0.0 { x.n_rows() as f64 / open } else { 0.0 })
+        .collect()
+}
+
+/// What the decomposition sees: `log1p(scale_factor · tfidf / Σ_j tfidf)`.
+///
+/// The term frequency is constant within a row and so cancels in the normalisation: the row is
+/// `idf_j / Σ idf` over its open peaks.
+///
+/// # Inputs    As [`tfidf`]. `scale_factor`: positive.
+/// # Returns   `(n_obs, n_peaks)`; empty rows stay empty.
+/// # Cost      Two passes and one copy.
+pub fn log_tfidf(x: CsrView<'_, f32>, scale_factor: f64) -> CsrMatrix<f32> {
+    let idf = inverse_frequency(x);
+    let mut out = x.map(|v| if v > 0.0 { 1.0 } else { 0.0 });
+    out.for_each_row_mut(|_, columns, values| {
+        let sum: f64 =
+            columns.iter().zip(values.iter()).filter(|(_, v)| **v > 0.0).map(|(&j, _)| idf[j as usize]).sum();
+        for (&j, v) in columns.iter().zip(values) {
+            if *v > 0.0 {
+                *v = (scale_factor * idf[j as usize] / sum).ln_1p() as f32;
+            }
+        }
+    });
+    out
+}
+
+/// TF-IDF and latent semantic indexing of peak counts.
+///
+/// 1. Binarise; keep peaks open in at least `min_fraction` of the spots.
+/// 2. [`log_tfidf`].
+/// 3. Truncated SVD without centring, `n_components + 1` left singular vectors, the largest absolute entry of
+///    each positive. The sign matters: the next step mixes the components of a row.
+/// 4. Each row minus its mean, over its standard deviation (ddof 1), over all components; then the first is
+///    dropped.
+///
+/// # Inputs    `x`: `(n_obs, n_peaks)` counts of 0 or more.
+/// # Returns   At most `min(n_obs, peaks kept) − 1` dimensions. Spots without open peaks become zero rows.
+/// # Errors    `NonFinite`, `Negative`, `InvalidOption`, `Empty`, `NothingLeft`, `Interrupted`.
+/// # Cost      As [`pca`](super::pca()) without centring; one copy of the kept peaks.
+/// # Source    SpaMI (Gao et al. 2025), following Signac and Seurat's `RunLSI`.
+pub fn tfidf_lsi(
+    x: CsrView<'_, f32>,
+    options: &LsiOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Lsi, PreprocessError> {
+    validate(options)?;
+    let (n, f) = (x.n_rows(), x.n_cols());
+    if n == 0 || f == 0 {
+        return Err(PreprocessError::Empty { n_obs: n, n_vars: f });
+    }
+    check_non_negative(x)?;
+    monitor.check()?;
+    let open = fold_columns(x, None, |_, _, v| [if v > 0.0 { 1.0 } else { 0.0 }]);
+    // A peak never open carries nothing, whatever the threshold.
+    let needed = (options.min_fraction * n as f64).max(1.0);
+    let keep: Vec<bool> = open.iter().map(|c| c[0] >= needed).collect();
+    let n_kept = keep.iter().filter(|k| **k).count();
+    if n_kept == 0 {
+        return Err(PreprocessError::NothingLeft { n_vars: f, n_obs: n, min_cells: needed.ceil() as usize });
+    }
+    let selected;
+    let kept_view = if n_kept == f {
+        x
+    } else {
+        selected = x.select_columns(&keep);
+        selected.view()
+    };
+    let logged = log_tfidf(kept_view, options.scale_factor);
+    monitor.check()?;
+    let k = (options.n_components + 1).min(n).min(n_kept);
+    let implicit = Implicit { x: logged.view(), map: None, mean: None };
+    let Svd { scores, singular_values, mut components, converged, .. } =
+        truncated_svd(implicit, k, seed, monitor)?;
+    let mut left = scores;
+    let largest = singular_values.first().copied().unwrap_or(0.0);
+    for mut row in left.rows_mut() {
+        for (v, s) in row.iter_mut().zip(&singular_values) {
+            *v = if *s > 1e-12 * largest { *v / s } else { 0.0 };
+        }
+    }
+    fix_signs(&mut left, &mut components);
+    let embedding = standardize_rows_and_drop_first(&left);
+    let components = components.slice_axis(Axis(1), Slice::from(1.min(k)..)).to_owned();
+    Ok(Lsi { embedding, components, singular_values, keep, n_requested: options.n_components, converged })
+}
+
+fn validate(options: &LsiOptions) -> Result<(), PreprocessError> {
+    let invalid =
+        |option, found: String, expected| Err(PreprocessError::InvalidOption { option, found, expected });
+    if options.n_components == 0 {
+        return invalid("n_components", "0".into(), "at least 1");
+    }
+    if !(0.0..=1.0).contains(&options.min_fraction) {
+        return invalid("min_fraction", options.min_fraction.to_string(), "a share between 0 and 1");
+    }
+    if !(options.scale_factor > 0.0 && options.scale_factor.is_finite()) {
+        return invalid("scale_factor", options.scale_factor.to_string(), "a positive number");
+    }
+    Ok(())
+}
+
+/// Step 4 of [`tfidf_lsi`]; rows without spread become zero.
+pub(super) fn standardize_rows_and_drop_first(left: &Array2<f64>) -> Array2<f64> {
+    let k = left.ncols();
+    let mut out = Array2::zeros((left.nrows(), k.saturating_sub(1)));
+    if k < 2 {
+        return out;
+    }
+    for (mut out, row) in out.rows_mut().into_iter().zip(left.rows()) {
+        let mean = row.sum() / k as f64;
+        let sd = (row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (k - 1) as f64).sqrt();
+        if sd > 0.0 {
+            out.iter_mut().zip(row.iter().skip(1)).for_each(|(o, v)| *o = (v - mean) / sd);
+        }
+    }
+    out
+}
