@@ -42,9 +42,7 @@ pub fn fuzzy_connectivities(neighbors: &Neighbors) -> CsrMatrix<f64> {
     let bandwidths: Vec<(f64, f64)> = (0..n_obs)
         .into_par_iter()
         .with_min_len(CHUNK)
-        .map(|i| {
-            bandwidth(&neighbors.distances.row(i).to_vec(), overall_mean)
-        })
+        .map(|i| bandwidth(&neighbors.distances.row(i).to_vec(), overall_mean))
         .collect();
     for i in 0..n_obs {
         let (rho, sigma) = bandwidths[i];

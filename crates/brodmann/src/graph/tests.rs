@@ -1,6 +1,6 @@
 //! Tests of the graph module: hand-worked cases, oracles, brute force, edges.
 
-#[path = "../../../../../tests/shared.rs"]
+#[path = "../../../../tests/shared.rs"]
 mod shared;
 
 mod latent;

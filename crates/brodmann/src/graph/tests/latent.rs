@@ -12,10 +12,8 @@ fn brute_force(points: &Array2<f64>, k: usize) -> (Array2<u32>, Array2<f64>) {
     let (mut indices, mut distances) = (Array2::zeros((n, k)), Array2::zeros((n, k)));
     for i in 0..n {
         let row = |i: usize| points.row(i).to_vec();
-        let mut all: Vec<(f64, u32)> = (0..n)
-            .filter(|&j| j != i)
-            .map(|j| (squared_distance(&row(i), &row(j)), j as u32))
-            .collect();
+        let mut all: Vec<(f64, u32)> =
+            (0..n).filter(|&j| j != i).map(|j| (squared_distance(&row(i), &row(j)), j as u32)).collect();
         all.sort_by(|a, b| a.partial_cmp(b).expect("finite"));
         for (slot, &(d2, j)) in all[..k].iter().enumerate() {
             indices[[i, slot]] = j;
@@ -46,7 +44,8 @@ fn connectivities_and_distances_equal_scanpys() {
     let graph =
         neighbors(pca.mapv(f64::from).view(), &NeighborsOptions::default(), Seed(0), &Silent).expect("valid");
     let ours = graph.connectivities.view().to_dense();
-    let worst = |a: &Array2<f64>, b: &Array2<f64>| a.iter().zip(b).fold(0.0f64, |w, (x, y)| w.max((x - y).abs()));
+    let worst =
+        |a: &Array2<f64>, b: &Array2<f64>| a.iter().zip(b).fold(0.0f64, |w, (x, y)| w.max((x - y).abs()));
     let connectivities = connectivities.mapv(f64::from);
     eprintln!("largest difference: {:e}", worst(&ours, &connectivities));
     // umap-learn bisects in f32 up to 1e-5 of the sum.
@@ -81,8 +80,8 @@ fn small_tables_take_scanpys_smaller_number() {
         assert_eq!(graph.notes.len(), usize::from(n < 15));
     }
     for n in 0..2 {
-        let graph =
-            neighbors(Array2::zeros((n, 4)).view(), &NeighborsOptions::default(), Seed(0), &Silent).expect("valid");
+        let graph = neighbors(Array2::zeros((n, 4)).view(), &NeighborsOptions::default(), Seed(0), &Silent)
+            .expect("valid");
         assert_eq!((graph.connectivities.n_rows(), graph.connectivities.nnz()), (n, 0));
     }
 }
@@ -105,7 +104,8 @@ fn f32_candidates_never_lose_a_true_neighbour() {
     let tiny = clusters(700, 9, 3, 22).mapv(|v| v * 1e-25);
     let mut outlier = clusters(700, 9, 3, 23);
     outlier[[0, 0]] = 1e12;
-    let near_ties = Array2::from_shape_fn((700, 3), |(i, a)| ((i / [1, 9, 81][a]) % 9) as f64 + 1e-9 * noise(9, i));
+    let near_ties =
+        Array2::from_shape_fn((700, 3), |(i, a)| ((i / [1, 9, 81][a]) % 9) as f64 + 1e-9 * noise(9, i));
     let huge = clusters(300, 7, 1, 24).mapv(|v| v * 1e100);
     for points in [offset, tiny, outlier, near_ties, huge] {
         let found = exact_knn(points.view(), 15, &Silent).expect("valid");

@@ -20,7 +20,8 @@ fn brute_force(points: &Array2<f64>, k: usize) -> Vec<Vec<u32>> {
             let mut all: Vec<(f64, u32)> = (0..n)
                 .filter(|&j| j != i)
                 .map(|j| {
-                    let d2 = points.row(i).iter().zip(points.row(j)).fold(0.0, |s, (a, b)| s + (a - b) * (a - b));
+                    let d2 =
+                        points.row(i).iter().zip(points.row(j)).fold(0.0, |s, (a, b)| s + (a - b) * (a - b));
                     (d2, j as u32)
                 })
                 .collect();
@@ -111,9 +112,22 @@ fn hexagonal_neighbours_are_as_drawn_by_hand() {
     // 6   7   8
     let graph = grid_neighbors(hexagons(3, 3).view(), None, 6, 1, true).expect("valid");
     let pairs = [
-        (0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), // along rows
-        (0, 3), (1, 3), (1, 4), (2, 4), (2, 5), // first to second row
-        (3, 6), (3, 7), (4, 7), (4, 8), (5, 8), // second to third
+        (0, 1),
+        (1, 2),
+        (3, 4),
+        (4, 5),
+        (6, 7),
+        (7, 8), // along rows
+        (0, 3),
+        (1, 3),
+        (1, 4),
+        (2, 4),
+        (2, 5), // first to second row
+        (3, 6),
+        (3, 7),
+        (4, 7),
+        (4, 8),
+        (5, 8), // second to third
     ];
     let mut expected: Vec<(usize, u32, f64)> =
         pairs.iter().flat_map(|&(i, j)| [(i, j as u32, 1.0), (j, i as u32, 1.0)]).collect();
@@ -144,7 +158,8 @@ fn the_grid_cut_off_is_strictly_below_1_3_medians() {
 #[test]
 fn jitter_is_forgiven_and_the_lattice_recognised() {
     let exact = hexagons(20, 20);
-    let shaken = Array2::from_shape_fn(exact.dim(), |(i, a)| exact[[i, a]] + 0.08 * (noise(1, 2 * i + a) - 0.5));
+    let shaken =
+        Array2::from_shape_fn(exact.dim(), |(i, a)| exact[[i, a]] + 0.08 * (noise(1, 2 * i + a) - 0.5));
     let expected = grid_neighbors(exact.view(), None, 6, 1, true).expect("valid");
     assert_eq!(expected.distances.nnz(), 2242, "as squidpy 1.8.2");
     assert_eq!(grid_neighbors(shaken.view(), None, 6, 1, true).expect("valid"), expected);
@@ -191,8 +206,22 @@ fn a_square_with_its_centre_triangulates_into_four() {
     let expected = csr(
         5,
         &[
-            (0, 1, 2.0), (0, 3, 2.0), (0, 4, r), (1, 0, 2.0), (1, 2, 2.0), (1, 4, r), (2, 1, 2.0), (2, 3, 2.0),
-            (2, 4, r), (3, 0, 2.0), (3, 2, 2.0), (3, 4, r), (4, 0, r), (4, 1, r), (4, 2, r), (4, 3, r),
+            (0, 1, 2.0),
+            (0, 3, 2.0),
+            (0, 4, r),
+            (1, 0, 2.0),
+            (1, 2, 2.0),
+            (1, 4, r),
+            (2, 1, 2.0),
+            (2, 3, 2.0),
+            (2, 4, r),
+            (3, 0, 2.0),
+            (3, 2, 2.0),
+            (3, 4, r),
+            (4, 0, r),
+            (4, 1, r),
+            (4, 2, r),
+            (4, 3, r),
         ],
     );
     assert_eq!(graph.distances, expected);
@@ -278,7 +307,9 @@ fn few_spots_are_linked_to_all_others() {
     let graph = spatial_knn(points.view(), None, 6, true).expect("valid");
     assert_eq!(degrees(&graph), [2, 2, 2]);
     assert_eq!(graph.notes.len(), 1);
-    for kind in [SpatialKind::Auto, SpatialKind::Knn, SpatialKind::Radius, SpatialKind::Delaunay, SpatialKind::Grid] {
+    for kind in
+        [SpatialKind::Auto, SpatialKind::Knn, SpatialKind::Radius, SpatialKind::Delaunay, SpatialKind::Grid]
+    {
         for n in 0..3 {
             let spots = Array2::from_shape_fn((n, 2), |(i, _)| i as f64);
             // `Auto` with a radius is `Radius`.
@@ -334,7 +365,10 @@ fn bad_input_is_refused_by_name() {
     let space = Array2::zeros((4, 3));
     assert!(matches!(delaunay(space.view(), None, None), Err(GraphError::NotPlanar { .. })));
     let wide = Array2::zeros((4, 4));
-    assert!(matches!(spatial_knn(wide.view(), None, 2, true), Err(GraphError::CoordinateColumns { found: 4 })));
+    assert!(matches!(
+        spatial_knn(wide.view(), None, 2, true),
+        Err(GraphError::CoordinateColumns { found: 4 })
+    ));
 }
 
 #[test]
@@ -378,7 +412,10 @@ fn graphs_from_files_are_checked() {
     assert!(validate_graph(good.view(), 3, "g").is_ok());
     assert!(matches!(validate_graph(good.view(), 4, "g"), Err(GraphError::Shape { n_obs: 4, .. })));
     let negative = csr(3, &[(0, 1, -1.0)]);
-    assert!(matches!(validate_graph(negative.view(), 3, "g"), Err(GraphError::NegativeWeight { column: 1, .. })));
+    assert!(matches!(
+        validate_graph(negative.view(), 3, "g"),
+        Err(GraphError::NegativeWeight { column: 1, .. })
+    ));
     let nan = csr(3, &[(2, 1, f64::NAN)]);
     let error = validate_graph(nan.view(), 3, "knn").expect_err("NaN");
     assert_eq!(
