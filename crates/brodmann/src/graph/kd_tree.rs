@@ -93,6 +93,17 @@ impl<const D: usize> Node<D> {
         }
         sum
     }
+
+    // Monotone likewise: never below the computed distance to a point in the box.
+    #[inline]
+    fn largest_squared_distance(&self, query: &[f64; D]) -> f64 {
+        let mut sum = 0.0;
+        for axis in 0..D {
+            let far = (query[axis] - self.low[axis]).abs().max((self.high[axis] - query[axis]).abs());
+            sum += far * far;
+        }
+        sum
+    }
 }
 
 impl<const D: usize> KdTree<D> {
@@ -152,6 +163,29 @@ impl<const D: usize> KdTree<D> {
                 self.visit(child, level - 1, query, exclude, nearest);
             }
         }
+    }
+
+    /// Number of points within `radius` of `query`, one at `query` itself included.
+    pub(crate) fn count_within(&self, query: &[f64; D], radius: f64) -> usize {
+        if self.points.is_empty() { 0 } else { self.visit_count(0, self.levels, query, radius) }
+    }
+
+    fn visit_count(&self, node: usize, level: u32, query: &[f64; D], radius: f64) -> usize {
+        let bounds = &self.nodes[node];
+        if bounds.squared_distance(query).sqrt() > radius {
+            return 0;
+        }
+        if bounds.largest_squared_distance(query).sqrt() <= radius {
+            return (bounds.end - bounds.start) as usize;
+        }
+        if level == 0 {
+            return self.points[bounds.start as usize..bounds.end as usize]
+                .iter()
+                .filter(|(point, _)| squared_distance(point, query).sqrt() <= radius)
+                .count();
+        }
+        self.visit_count(node + 1, level - 1, query, radius)
+            + self.visit_count(node + (1usize << level), level - 1, query, radius)
     }
 
     /// Calls `found(index, distance)` for every point within `radius` of `query` except `exclude`.

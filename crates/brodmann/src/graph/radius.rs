@@ -1,7 +1,5 @@
 //! All spots within a radius.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -44,42 +42,44 @@ pub(crate) fn check_length(name: &'static str, length: f64) -> Result<(), GraphE
 fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<SliceGraph, GraphError> {
     let n_obs = points.len();
     let tree = KdTree::new(points);
-    // Whether the limit is passed does not depend on the order of these additions.
-    let n_edges = AtomicUsize::new(0);
-    type Chunk = (Vec<u32>, Vec<u32>, Vec<f64>);
-    let chunks: Option<Vec<Chunk>> = (0..n_obs.div_ceil(QUERY_CHUNK))
+    // Counted before anything is stored: a radius in the wrong unit must not fill the memory.
+    let counts: Vec<usize> = (0..n_obs)
         .into_par_iter()
-        .map(|chunk| {
-            let (mut lengths, mut indices, mut data) = (Vec::new(), Vec::new(), Vec::new());
-            let mut row: Vec<(u32, f64)> = Vec::new();
-            for i in chunk * QUERY_CHUNK..n_obs.min((chunk + 1) * QUERY_CHUNK) {
-                row.clear();
-                tree.within(&points[i], i as u32, radius, &mut |j, distance| row.push((j, distance)));
-                if n_edges.fetch_add(row.len(), Ordering::Relaxed) + row.len() > MAX_EDGES {
-                    return None;
-                }
-                row.sort_unstable_by_key(|entry| entry.0);
-                lengths.push(row.len() as u32);
-                indices.extend(row.iter().map(|entry| entry.0));
-                data.extend(row.iter().map(|entry| entry.1));
-            }
-            Some((lengths, indices, data))
-        })
+        .with_min_len(QUERY_CHUNK)
+        .map(|i| tree.count_within(&points[i], radius).saturating_sub(1))
         .collect();
-    let chunks = chunks.ok_or(GraphError::TooManyEdges { limit: MAX_EDGES })?;
-    let nnz = chunks.iter().map(|chunk| chunk.1.len()).sum();
     let mut indptr = Vec::with_capacity(n_obs + 1);
-    let (mut indices, mut data) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
-    let mut end = 0;
+    let mut nnz = 0usize;
     indptr.push(0);
-    for (lengths, chunk_indices, chunk_data) in chunks {
-        for length in lengths {
-            end += length as usize;
-            indptr.push(end);
-        }
-        indices.extend(chunk_indices);
-        data.extend(chunk_data);
+    for count in counts {
+        nnz += count;
+        indptr.push(nnz);
     }
+    if nnz > MAX_EDGES {
+        return Err(GraphError::TooManyEdges { limit: MAX_EDGES });
+    }
+    let (mut indices, mut data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
+    let (mut open_indices, mut open_data) = (indices.as_mut_slice(), data.as_mut_slice());
+    let mut chunks = Vec::with_capacity(n_obs.div_ceil(QUERY_CHUNK));
+    for start in (0..n_obs).step_by(QUERY_CHUNK) {
+        let length = indptr[n_obs.min(start + QUERY_CHUNK)] - indptr[start];
+        let (chunk_indices, rest_indices) = open_indices.split_at_mut(length);
+        let (chunk_data, rest_data) = open_data.split_at_mut(length);
+        chunks.push((start, chunk_indices, chunk_data));
+        (open_indices, open_data) = (rest_indices, rest_data);
+    }
+    chunks.into_par_iter().for_each(|(start, indices, data)| {
+        let mut row: Vec<(u32, f64)> = Vec::new();
+        let mut slots = indices.iter_mut().zip(data);
+        for i in start..n_obs.min(start + QUERY_CHUNK) {
+            row.clear();
+            tree.within(&points[i], i as u32, radius, &mut |j, distance| row.push((j, distance)));
+            row.sort_unstable_by_key(|entry| entry.0);
+            for (&(j, distance), (index, value)) in row.iter().zip(&mut slots) {
+                (*index, *value) = (j, distance);
+            }
+        }
+    });
     let isolated = indptr.windows(2).filter(|w| w[0] == w[1]).count();
     let mut notes = Vec::new();
     if isolated > 0 {
