@@ -1,1 +1,53 @@
-//! Which spots are neighbours, in space and in feature space.
+//! Which spots are neighbours, in space and in feature space?
+//!
+//! Graphs stand between preprocessing (coordinates, an embedding) and every model and clustering. All are
+//! `CsrMatrix<f64>`, `n_obs × n_obs`, without a diagonal. No spatial edge crosses a slice.
+//!
+//! Space:
+//! * [`spatial_neighbors`](mod@spatial_neighbors): one front to the kinds below, with automatic choice.
+//! * [`spatial_knn`](mod@spatial_knn): the k nearest, in 2-D and 3-D.
+//! * [`radius`]: all within a radius.
+//! * [`delaunay`](mod@delaunay): Delaunay triangulation, with an optional length cut-off.
+//! * [`grid`]: hexagonal and square lattices, with rings; recognising a lattice.
+//!
+//! Feature space:
+//! * [`neighbors`](mod@neighbors): k nearest and their weights, as scanpy's `pp.neighbors`.
+//! * [`latent_knn`]: the k nearest, exactly, by blocked matrix products.
+//! * [`fuzzy_connectivities`](mod@fuzzy_connectivities): UMAP's weights.
+//!
+//! Both:
+//! * [`distance2connectivity`](mod@distance2connectivity): distances as similarities.
+//! * [`connected_components`](mod@connected_components): pieces that no edge joins.
+//! * [`validate`]: is a graph from a file fit for use?
+
+mod blocked_distances;
+pub mod connected_components;
+pub mod delaunay;
+pub mod distance2connectivity;
+pub mod error;
+pub mod fuzzy_connectivities;
+pub mod grid;
+mod kd_tree;
+pub mod latent_knn;
+pub mod neighbors;
+pub mod radius;
+mod slices;
+pub mod spatial_knn;
+pub mod spatial_neighbors;
+pub mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use connected_components::{Components, connected_components};
+pub use delaunay::delaunay;
+pub use distance2connectivity::distance2connectivity;
+pub use error::GraphError;
+pub use fuzzy_connectivities::fuzzy_connectivities;
+pub use grid::{Lattice, detect_lattice, grid_neighbors};
+pub use latent_knn::{Neighbors, exact_knn};
+pub use neighbors::{NeighborGraph, NeighborsOptions, neighbors};
+pub use radius::radius_neighbors;
+pub use spatial_knn::{spatial_knn, spatial_nearest};
+pub use spatial_neighbors::{SpatialGraph, SpatialGraphOptions, SpatialKind, spatial_neighbors};
+pub use validate::{is_symmetric, require_symmetric, require_weight, validate_graph};

@@ -1,0 +1,89 @@
+//! All spots within a radius.
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use super::SpatialGraph;
+use super::error::GraphError;
+use super::kd_tree::KdTree;
+use super::slices::{Points, SliceGraph, assemble, by_slice};
+use super::spatial_knn::MAX_EDGES;
+
+/// Spots handled together; fixed.
+const QUERY_CHUNK: usize = 1024;
+
+/// Every pair of spots of one slice at most `radius` apart, the bound included.
+///
+/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot. `radius`: above 0, in the coordinates' unit.
+/// # Returns   A symmetric graph: weight 1 and the Euclidean distance per edge.
+/// # Errors    `InvalidOption` when `radius` is not above 0; `TooManyEdges`; `NonFinite`; `CoordinateColumns`; `SliceLength`.
+/// # Cost      O(n log n + edges) time, O(edges) memory.
+pub fn radius_neighbors(
+    coordinates: ArrayView2<'_, f64>,
+    slices: Option<&[u32]>,
+    radius: f64,
+) -> Result<SpatialGraph, GraphError> {
+    check_length("radius", radius)?;
+    let built = match Points::try_new(coordinates)? {
+        Points::Plane(points) => by_slice(&points, slices, |p| radius_graph(p, radius))?,
+        Points::Space(points) => by_slice(&points, slices, |p| radius_graph(p, radius))?,
+    };
+    Ok(SpatialGraph::from_distances(built.distances, built.notes))
+}
+
+/// Refuses a length that is not above 0.
+pub(crate) fn check_length(name: &'static str, length: f64) -> Result<(), GraphError> {
+    if length > 0.0 {
+        return Ok(());
+    }
+    Err(GraphError::InvalidOption { name, found: length.to_string(), expected: "a number above 0" })
+}
+
+fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<SliceGraph, GraphError> {
+    let n_obs = points.len();
+    let tree = KdTree::new(points);
+    // Counted before anything is stored: a radius in the wrong unit must not fill the memory.
+    let counts: Vec<usize> = (0..n_obs)
+        .into_par_iter()
+        .with_min_len(QUERY_CHUNK)
+        .map(|i| tree.count_within(&points[i], radius).saturating_sub(1))
+        .collect();
+    let mut indptr = Vec::with_capacity(n_obs + 1);
+    let mut nnz = 0usize;
+    indptr.push(0);
+    for count in counts {
+        nnz += count;
+        indptr.push(nnz);
+    }
+    if nnz > MAX_EDGES {
+        return Err(GraphError::TooManyEdges { limit: MAX_EDGES });
+    }
+    let (mut indices, mut data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
+    let (mut open_indices, mut open_data) = (indices.as_mut_slice(), data.as_mut_slice());
+    let mut chunks = Vec::with_capacity(n_obs.div_ceil(QUERY_CHUNK));
+    for start in (0..n_obs).step_by(QUERY_CHUNK) {
+        let length = indptr[n_obs.min(start + QUERY_CHUNK)] - indptr[start];
+        let (chunk_indices, rest_indices) = open_indices.split_at_mut(length);
+        let (chunk_data, rest_data) = open_data.split_at_mut(length);
+        chunks.push((start, chunk_indices, chunk_data));
+        (open_indices, open_data) = (rest_indices, rest_data);
+    }
+    chunks.into_par_iter().for_each(|(start, indices, data)| {
+        let mut row: Vec<(u32, f64)> = Vec::new();
+        let mut slots = indices.iter_mut().zip(data);
+        for i in start..n_obs.min(start + QUERY_CHUNK) {
+            row.clear();
+            tree.within(&points[i], i as u32, radius, &mut |j, distance| row.push((j, distance)));
+            row.sort_unstable_by_key(|entry| entry.0);
+            for (&(j, distance), (index, value)) in row.iter().zip(&mut slots) {
+                (*index, *value) = (j, distance);
+            }
+        }
+    });
+    let isolated = indptr.windows(2).filter(|w| w[0] == w[1]).count();
+    let mut notes = Vec::new();
+    if isolated > 0 {
+        notes.push(format!("{isolated} of {n_obs} spots have no neighbour within {radius}"));
+    }
+    Ok(SliceGraph { distances: assemble(n_obs, indptr, indices, data), notes })
+}

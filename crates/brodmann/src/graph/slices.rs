@@ -1,0 +1,171 @@
+//! Coordinates in, block-diagonal graphs out: no edge crosses a slice.
+
+use brodmann_kernels::{CsrMatrix, CsrView};
+use ndarray::ArrayView2;
+
+use super::error::GraphError;
+
+/// Finite coordinates of known dimension.
+pub(crate) enum Points {
+    /// x, y.
+    Plane(Vec<[f64; 2]>),
+    /// x, y, z.
+    Space(Vec<[f64; 3]>),
+}
+
+/// The graph of one slice, its observations numbered from 0, with what the user should know about it.
+pub(crate) struct SliceGraph {
+    pub(crate) distances: CsrMatrix<f64>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Refuses NaN and infinity.
+pub(crate) fn check_finite(what: &'static str, values: ArrayView2<'_, f64>) -> Result<(), GraphError> {
+    match values.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        Some(((row, column), &value)) => Err(GraphError::NonFinite { what, row, column, value }),
+        None => Ok(()),
+    }
+}
+
+impl Points {
+    pub(crate) fn try_new(coordinates: ArrayView2<'_, f64>) -> Result<Self, GraphError> {
+        if coordinates.nrows() > u32::MAX as usize {
+            return Err(GraphError::TooManyObs { found: coordinates.nrows() });
+        }
+        check_finite("the coordinates", coordinates)?;
+        // `+ 0.0` turns −0 into 0, so that equal places are equal bits.
+        match coordinates.ncols() {
+            2 => Ok(Self::Plane(coordinates.rows().into_iter().map(|r| [r[0] + 0.0, r[1] + 0.0]).collect())),
+            3 => Ok(Self::Space(
+                coordinates.rows().into_iter().map(|r| [r[0] + 0.0, r[1] + 0.0, r[2] + 0.0]).collect(),
+            )),
+            found => Err(GraphError::CoordinateColumns { found }),
+        }
+    }
+
+    pub(crate) fn plane(
+        coordinates: ArrayView2<'_, f64>,
+        kind: &'static str,
+    ) -> Result<Vec<[f64; 2]>, GraphError> {
+        match Self::try_new(coordinates)? {
+            Self::Plane(points) => Ok(points),
+            Self::Space(_) => Err(GraphError::NotPlanar { kind }),
+        }
+    }
+}
+
+/// The observations of each slice in rising order, slices by code.
+pub(crate) fn members(n_obs: usize, slices: Option<&[u32]>) -> Result<Vec<Vec<u32>>, GraphError> {
+    let Some(codes) = slices else {
+        return Ok(vec![(0..n_obs as u32).collect()]);
+    };
+    if codes.len() != n_obs {
+        return Err(GraphError::SliceLength { found: codes.len(), expected: n_obs });
+    }
+    let mut by_code: std::collections::BTreeMap<u32, Vec<u32>> = std::collections::BTreeMap::new();
+    for (i, &code) in codes.iter().enumerate() {
+        by_code.entry(code).or_default().push(i as u32);
+    }
+    Ok(by_code.into_values().collect())
+}
+
+/// Builds each slice's graph on its own and sets them on the diagonal.
+pub(crate) fn by_slice<const D: usize>(
+    points: &[[f64; D]],
+    slices: Option<&[u32]>,
+    build: impl Fn(&[[f64; D]]) -> Result<SliceGraph, GraphError>,
+) -> Result<SliceGraph, GraphError> {
+    let groups = members(points.len(), slices)?;
+    if groups.len() == 1 {
+        return build(points);
+    }
+    let mut notes = Vec::new();
+    let mut parts = Vec::with_capacity(groups.len());
+    for (number, group) in groups.iter().enumerate() {
+        let local: Vec<[f64; D]> = group.iter().map(|&i| points[i as usize]).collect();
+        let part = build(&local)?;
+        notes.extend(part.notes.into_iter().map(|note| format!("slice {number}: {note}")));
+        parts.push(part.distances);
+    }
+    Ok(SliceGraph { distances: block_diagonal(points.len(), &groups, &parts), notes })
+}
+
+/// Sets graphs of disjoint groups of observations into one graph.
+fn block_diagonal(n_obs: usize, groups: &[Vec<u32>], parts: &[CsrMatrix<f64>]) -> CsrMatrix<f64> {
+    // Where each observation's row is: (part, row in part).
+    let mut place = vec![(0u32, 0u32); n_obs];
+    for (part, group) in groups.iter().enumerate() {
+        for (row, &i) in group.iter().enumerate() {
+            place[i as usize] = (part as u32, row as u32);
+        }
+    }
+    let nnz = parts.iter().map(CsrMatrix::nnz).sum();
+    let mut indptr = Vec::with_capacity(n_obs + 1);
+    let (mut indices, mut data) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
+    indptr.push(0);
+    for &(part, row) in &place {
+        let (columns, values) = parts[part as usize].view().row(row as usize);
+        // Members rise within a group, so mapped columns rise too.
+        indices.extend(columns.iter().map(|&c| groups[part as usize][c as usize]));
+        data.extend_from_slice(values);
+        indptr.push(indices.len());
+    }
+    assemble(n_obs, indptr, indices, data)
+}
+
+/// A square matrix from arrays this module made: rows sorted, columns in range.
+pub(crate) fn assemble(
+    n_obs: usize,
+    indptr: Vec<usize>,
+    indices: Vec<u32>,
+    data: Vec<f64>,
+) -> CsrMatrix<f64> {
+    CsrMatrix::try_new(n_obs, n_obs, indptr, indices, data)
+        .expect("indptr rises to nnz and columns are observation numbers by construction")
+}
+
+/// The union of a graph and its transpose; where both hold an entry, the smaller distance.
+pub(crate) fn union_symmetric(graph: CsrView<'_, f64>) -> CsrMatrix<f64> {
+    let n_obs = graph.n_rows();
+    let transposed = graph.transpose();
+    let mut indptr = Vec::with_capacity(n_obs + 1);
+    let (mut indices, mut data) = (Vec::with_capacity(2 * graph.nnz()), Vec::with_capacity(2 * graph.nnz()));
+    indptr.push(0);
+    for i in 0..n_obs {
+        merge_rows(graph.row(i), transposed.view().row(i), |column, a, b| {
+            let value = match (a, b) {
+                (Some(a), Some(b)) => a.min(b),
+                (Some(v), None) | (None, Some(v)) => v,
+                (None, None) => return,
+            };
+            indices.push(column);
+            data.push(value);
+        });
+        indptr.push(indices.len());
+    }
+    assemble(n_obs, indptr, indices, data)
+}
+
+/// Walks two sorted rows together.
+pub(crate) fn merge_rows(
+    (left, left_values): (&[u32], &[f64]),
+    (right, right_values): (&[u32], &[f64]),
+    mut visit: impl FnMut(u32, Option<f64>, Option<f64>),
+) {
+    let (mut a, mut b) = (0, 0);
+    while a < left.len() || b < right.len() {
+        let left_column = left.get(a).copied().unwrap_or(u32::MAX);
+        let right_column = right.get(b).copied().unwrap_or(u32::MAX);
+        let column = left_column.min(right_column);
+        let mut value = (None, None);
+        if a < left.len() && left_column == column {
+            value.0 = Some(left_values[a]);
+            a += 1;
+        }
+        if b < right.len() && right_column == column {
+            value.1 = Some(right_values[b]);
+            b += 1;
+        }
+        visit(column, value.0, value.1);
+    }
+}
