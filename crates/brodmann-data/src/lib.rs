@@ -1,1 +1,29 @@
 //! Containers (AnnData, MuData) and the files they come from and go to.
+//!
+//! Where do the numbers live, and how do results get back beside them without anything else changing? This crate
+//! is the first and the last stage of every run; no other crate knows a file format.
+//!
+//! * [`AnnData`], [`MuData`]: the containers; [`DataFrame`], [`Column`], [`Matrix`], [`Array`], [`Value`]: their parts.
+//! * [`keys`]: the names of keys, written once.
+//! * [`ReadOptions`], [`WriteOptions`], [`Additions`]: what is read and written.
+
+mod additions;
+mod anndata;
+mod array;
+mod error;
+mod frame;
+pub mod keys;
+mod matrix;
+mod mudata;
+mod options;
+mod value;
+
+pub use additions::{Additions, ElementAdditions};
+pub use anndata::{AnnData, Raw};
+pub use array::Array;
+pub use error::{DataError, NameMismatch};
+pub use frame::{Categorical, CategoryKind, Column, DataFrame};
+pub use matrix::Matrix;
+pub use mudata::MuData;
+pub use options::{ReadOptions, Select, WriteOptions};
+pub use value::Value;

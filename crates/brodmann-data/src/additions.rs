@@ -1,0 +1,62 @@
+//! What is added to a copy of a file.
+
+use indexmap::IndexMap;
+
+use crate::{Column, Matrix, Value};
+
+/// Elements added to one modality, or to the whole of a `.h5mu`; elements of the same key are replaced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ElementAdditions {
+    /// Replaces `X`.
+    pub x: Option<Matrix>,
+    /// Added to `layers`.
+    pub layers: IndexMap<String, Matrix>,
+    /// Columns added to `obs`, at the end of `column-order` when new.
+    pub obs: IndexMap<String, Column>,
+    /// Columns added to `var`.
+    pub var: IndexMap<String, Column>,
+    /// Added to `obsm`.
+    pub obsm: IndexMap<String, Value>,
+    /// Added to `varm`.
+    pub varm: IndexMap<String, Value>,
+    /// Added to `obsp`.
+    pub obsp: IndexMap<String, Matrix>,
+    /// Added to `varp`.
+    pub varp: IndexMap<String, Matrix>,
+    /// Added to `uns`; a dictionary replaces the whole entry.
+    pub uns: IndexMap<String, Value>,
+}
+
+impl ElementAdditions {
+    /// Whether there is nothing to add.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_none()
+            && self.layers.is_empty()
+            && self.obs.is_empty()
+            && self.var.is_empty()
+            && self.obsm.is_empty()
+            && self.varm.is_empty()
+            && self.obsp.is_empty()
+            && self.varp.is_empty()
+            && self.uns.is_empty()
+    }
+}
+
+/// Elements added to a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Additions {
+    /// To the AnnData of a `.h5ad`, or to the whole of a `.h5mu`.
+    pub root: ElementAdditions,
+    /// To modalities of a `.h5mu`.
+    pub modalities: IndexMap<String, ElementAdditions>,
+}
+
+impl Additions {
+    /// The additions to modality `name`, or to the whole for `None`.
+    pub fn target(&mut self, name: Option<&str>) -> &mut ElementAdditions {
+        match name {
+            None => &mut self.root,
+            Some(name) => self.modalities.entry(name.to_owned()).or_default(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The names of keys in files, each written once: as scanpy, squidpy and spatialleiden write them, then ours.
+
+/// `obsm`: spot centres, `(n_obs, 2 or 3)`; for Visium pixels of the full-resolution image.
+pub const SPATIAL: &str = "spatial";
+/// `obsm`: principal components.
+pub const X_PCA: &str = "X_pca";
+/// `obsm`: latent semantic indexing of peaks.
+pub const X_LSI: &str = "X_lsi";
+/// `obsm`: two-dimensional embedding for pictures.
+pub const X_UMAP: &str = "X_umap";
+/// `varm`: loadings of the principal components.
+pub const PCS: &str = "PCs";
+/// `uns`: parameters and explained variance of the principal components.
+pub const PCA: &str = "pca";
+/// `uns`: base of the logarithm applied to `X`.
+pub const LOG1P: &str = "log1p";
+/// `uns`: how variables were selected.
+pub const HVG: &str = "hvg";
+
+/// `obsp`: latent graph weights.
+pub const CONNECTIVITIES: &str = "connectivities";
+/// `obsp`: latent graph distances.
+pub const DISTANCES: &str = "distances";
+/// `uns`: parameters of the latent graph.
+pub const NEIGHBORS: &str = "neighbors";
+/// `obsp`: spatial graph weights.
+pub const SPATIAL_CONNECTIVITIES: &str = "spatial_connectivities";
+/// `obsp`: spatial graph distances.
+pub const SPATIAL_DISTANCES: &str = "spatial_distances";
+/// `uns`: parameters of the spatial graph.
+pub const SPATIAL_NEIGHBORS: &str = "spatial_neighbors";
+
+/// `obs` and `uns`: Leiden domains and their parameters.
+pub const LEIDEN: &str = "leiden";
+/// `obs` and `uns`: SpatialLeiden domains and their parameters.
+pub const SPATIALLEIDEN: &str = "spatialleiden";
+/// `obs` and `uns`: k-means domains and their parameters.
+pub const KMEANS: &str = "kmeans";
+/// `obs`: annotated or simulated truth.
+pub const GROUND_TRUTH: &str = "ground_truth";
+
+/// `var`: whether a variable was selected.
+pub const HIGHLY_VARIABLE: &str = "highly_variable";
+/// `var`: rank of a selected variable.
+pub const HIGHLY_VARIABLE_RANK: &str = "highly_variable_rank";
+/// `var`: mean expression.
+pub const MEANS: &str = "means";
+/// `var`: dispersion.
+pub const DISPERSIONS: &str = "dispersions";
+/// `var`: normalised dispersion.
+pub const DISPERSIONS_NORM: &str = "dispersions_norm";
+/// `var`: variance.
+pub const VARIANCES: &str = "variances";
+/// `var`: standardised variance.
+pub const VARIANCES_NORM: &str = "variances_norm";
+/// `layers`: raw counts kept beside a transformed `X`.
+pub const COUNTS: &str = "counts";
+
+/// `obs`: whether a Visium spot lies under tissue.
+pub const IN_TISSUE: &str = "in_tissue";
+/// `obs`: row of a spot on the slide.
+pub const ARRAY_ROW: &str = "array_row";
+/// `obs`: column of a spot on the slide.
+pub const ARRAY_COL: &str = "array_col";
+/// `uns["spatial"][library]`: pictures.
+pub const IMAGES: &str = "images";
+/// `uns["spatial"][library]`: scale factors and the spot diameter.
+pub const SCALEFACTORS: &str = "scalefactors";
+/// `uns["spatial"][library]`: chemistry and software.
+pub const METADATA: &str = "metadata";
+/// `images`: the high-resolution picture.
+pub const HIRES: &str = "hires";
+/// `images`: the low-resolution picture.
+pub const LOWRES: &str = "lowres";
+/// `scalefactors`: full-resolution pixels to `hires` pixels.
+pub const TISSUE_HIRES_SCALEF: &str = "tissue_hires_scalef";
+/// `scalefactors`: full-resolution pixels to `lowres` pixels.
+pub const TISSUE_LOWRES_SCALEF: &str = "tissue_lowres_scalef";
+/// `scalefactors`: spot diameter in full-resolution pixels.
+pub const SPOT_DIAMETER_FULLRES: &str = "spot_diameter_fullres";
+
+/// `obs`: the slice a spot belongs to, as several datasets name it.
+pub const LIBRARY_ID: &str = "library_id";
+/// `var`: stable gene identifiers.
+pub const GENE_IDS: &str = "gene_ids";
+/// `var`: kind of each feature (`Gene Expression`, `Antibody Capture`, `Peaks`, ...).
+pub const FEATURE_TYPES: &str = "feature_types";
+/// `var`: reference genome of each feature.
+pub const GENOME: &str = "genome";
+
+/// Modality name: gene expression.
+pub const RNA: &str = "rna";
+/// Modality name: antibody-derived tags.
+pub const ADT: &str = "adt";
+/// Modality name: open chromatin.
+pub const ATAC: &str = "atac";
