@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod graph;
 pub mod metrics;
+pub mod pipeline;
 pub mod plot;
 pub mod preprocess;
 pub mod simulate;

@@ -1,0 +1,12 @@
+//! `brodmann info`.
+
+use brodmann::pipeline::tissue::describe;
+
+use super::Context;
+use crate::args::InfoArgs;
+use crate::failure::Failure;
+
+pub fn run(context: &Context<'_>, args: &InfoArgs) -> Result<(), Failure> {
+    let description = describe(&args.input)?;
+    context.print(&description, || description.lines())
+}

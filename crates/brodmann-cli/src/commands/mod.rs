@@ -1,0 +1,79 @@
+//! One short file a command: flags to a request, one call of the pipeline, the report out.
+
+pub mod cluster;
+pub mod convert;
+pub mod demo;
+pub mod evaluate;
+pub mod info;
+pub mod leiden;
+pub mod neighbors;
+pub mod plot;
+pub mod preprocess;
+pub mod simulate;
+
+mod requests;
+mod summary;
+
+use std::io::Write;
+
+use brodmann_kernels::Seed;
+use clap::CommandFactory;
+
+use crate::args::{Cli, CompletionsArgs, Global};
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// What every command gets besides its own flags.
+pub struct Context<'a> {
+    pub seed: Seed,
+    pub json: bool,
+    pub terminal: &'a Terminal,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(global: &Global, terminal: &'a Terminal) -> Self {
+        Self { seed: Seed(global.seed), json: global.json, terminal }
+    }
+
+    /// Prints the report: JSON with the peak memory added, or the lines a person reads.
+    fn print<R: serde::Serialize>(
+        &self,
+        report: &R,
+        lines: impl FnOnce() -> Vec<String>,
+    ) -> Result<(), Failure> {
+        self.terminal.finish();
+        let text = if self.json {
+            let mut value = serde_json::to_value(report)
+                .map_err(|e| Failure::run(format!("the report cannot be written as JSON ({e})")))?;
+            if let Some(object) = value.as_object_mut() {
+                object.insert("peak_rss_bytes".to_owned(), peak_rss_bytes().into());
+            }
+            value.to_string() + "\n"
+        } else {
+            lines().into_iter().map(|l| l + "\n").collect()
+        };
+        // A closed pipe (`| head`) is the reader's choice, not an error.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Largest resident set of this process so far, in bytes; `None` where the system does not say.
+pub fn peak_rss_bytes() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{UsageWho, getrusage};
+        let max = u64::try_from(getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss()).ok()?;
+        // Linux counts kibibytes, macOS bytes.
+        Some(if cfg!(target_os = "macos") { max } else { max * 1024 })
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// The completion script for a shell, on stdout.
+pub fn completions(args: &CompletionsArgs) {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "brodmann", &mut script);
+    let _ = std::io::stdout().write_all(&script);
+}

@@ -1,0 +1,53 @@
+//! `brodmann plot`.
+
+use brodmann::pipeline::picture::{PictureRequest, PictureShape, draw_file};
+
+use super::Context;
+use crate::args::{PlotArgs, ShapeArg};
+use crate::failure::Failure;
+
+#[derive(serde::Serialize)]
+struct Report {
+    out: String,
+    colors: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
+    let positive = |option: &str, value: f64| {
+        if value.is_finite() && value > 0.0 {
+            return Ok(());
+        }
+        Err(Failure::input(format!("{option} is {value}, a number above 0 was expected; correct the option")))
+    };
+    if let Some(size) = args.spot_size {
+        positive("--spot-size", size)?;
+    }
+    positive("--panel-size", args.panel_size)?;
+    positive("--dpi", args.dpi)?;
+    if !(0.0..=1.0).contains(&args.alpha) {
+        return Err(Failure::input(format!(
+            "--alpha is {}, a number from 0 to 1 was expected; 1 hides what is below",
+            args.alpha
+        )));
+    }
+    let request = PictureRequest {
+        colors: args.color.clone(),
+        spatial_key: args.spatial_key.clone(),
+        library_key: args.library_key.clone(),
+        shape: match args.shape {
+            ShapeArg::Auto => None,
+            ShapeArg::Circle => Some(PictureShape::Circle),
+            ShapeArg::Square => Some(PictureShape::Square),
+            ShapeArg::Hexagon => Some(PictureShape::Hexagon),
+        },
+        spot_size: args.spot_size,
+        image: !args.no_image,
+        alpha: args.alpha,
+        columns: args.columns,
+        panel_px: args.panel_size,
+        dpi: args.dpi,
+    };
+    draw_file(&args.input, &args.out, &request, context.terminal)?;
+    let report = Report { out: args.out.display().to_string(), colors: args.color.clone() };
+    context.print(&report, || vec![format!("{}: {}", report.out, report.colors.join(", "))])
+}

@@ -1,0 +1,150 @@
+//! What a person sees while the work runs: bars with an ETA on a terminal, plain lines in a log.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use brodmann_kernels::Monitor;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::failure::Failure;
+
+/// How often a stage without a terminal says how far it is.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// Progress and notes on stderr and in the log file. Stdout stays free for results.
+pub struct Terminal {
+    started: Instant,
+    quiet: bool,
+    bars: bool,
+    log: Option<Mutex<File>>,
+    stage: Mutex<Stage>,
+}
+
+struct Stage {
+    name: String,
+    total: u64,
+    done: u64,
+    started: Instant,
+    last_line: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Terminal {
+    /// Opens the log, if any, for appending.
+    pub fn new(quiet: bool, log: Option<&Path>) -> Result<Self, Failure> {
+        let log = log
+            .map(|path| {
+                File::options().create(true).append(true).open(path).map(Mutex::new).map_err(|e| {
+                    Failure::input(format!(
+                        "the log file {} cannot be opened ({e}); name a file in a folder you may write to",
+                        path.display()
+                    ))
+                })
+            })
+            .transpose()?;
+        let now = Instant::now();
+        Ok(Self {
+            started: now,
+            quiet,
+            bars: !quiet && std::io::stderr().is_terminal(),
+            log,
+            stage: Mutex::new(Stage {
+                name: String::new(),
+                total: 0,
+                done: 0,
+                started: now,
+                last_line: now,
+                bar: None,
+            }),
+        })
+    }
+
+    /// One line on the terminal (unless quiet) and in the log.
+    pub fn say(&self, line: &str) {
+        let stamped = format!("[{:>7.2}s] {line}", self.started.elapsed().as_secs_f64());
+        if let Some(log) = &self.log
+            && let Ok(mut file) = log.lock()
+        {
+            // A log that cannot be written must not stop the work it describes.
+            let _ = writeln!(file, "{stamped}");
+        }
+        if self.quiet {
+            return;
+        }
+        match self.stage.lock() {
+            Ok(stage) => match &stage.bar {
+                Some(bar) => bar.suspend(|| eprintln!("{stamped}")),
+                None => eprintln!("{stamped}"),
+            },
+            Err(_) => eprintln!("{stamped}"),
+        }
+    }
+
+    /// Clears the bar of the last stage.
+    pub fn finish(&self) {
+        if let Ok(mut stage) = self.stage.lock()
+            && let Some(bar) = stage.bar.take()
+        {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn bar(total: u64, name: &str) -> ProgressBar {
+        let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        let template = if total > 0 {
+            "{msg:<28} [{bar:30}] {percent:>3}%  {elapsed} (ETA {eta})"
+        } else {
+            "{msg:<28} {spinner} {elapsed}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+}
+
+impl Monitor for Terminal {
+    fn stage(&self, name: &str, total: u64) {
+        self.finish();
+        if !self.bars {
+            self.say(name);
+        } else if let Some(log) = &self.log
+            && let Ok(mut file) = log.lock()
+        {
+            let _ = writeln!(file, "[{:>7.2}s] {name}", self.started.elapsed().as_secs_f64());
+        }
+        let Ok(mut stage) = self.stage.lock() else { return };
+        let now = Instant::now();
+        stage.bar = self.bars.then(|| Self::bar(total, name));
+        name.clone_into(&mut stage.name);
+        (stage.total, stage.done, stage.started, stage.last_line) = (total, 0, now, now);
+    }
+
+    fn advance(&self, steps: u64) {
+        let Ok(mut stage) = self.stage.lock() else { return };
+        stage.done += steps;
+        if let Some(bar) = &stage.bar {
+            bar.inc(steps);
+            return;
+        }
+        if stage.total == 0 || stage.done == 0 || stage.last_line.elapsed() < LINE_EVERY {
+            return;
+        }
+        stage.last_line = Instant::now();
+        let fraction = (stage.done as f64 / stage.total as f64).min(1.0);
+        let left = stage.started.elapsed().as_secs_f64() * (1.0 - fraction) / fraction;
+        let line = format!("{}: {:.0} %, about {left:.0} s left", stage.name, 100.0 * fraction);
+        drop(stage);
+        self.say(&line);
+    }
+
+    fn note(&self, message: &str) {
+        self.say(message);
+    }
+}

@@ -1,0 +1,134 @@
+//! What can go wrong between a file and its domains.
+
+use crate::cluster::LeidenError;
+use crate::graph::GraphError;
+use crate::metrics::MetricsError;
+use crate::plot::PlotError;
+use crate::preprocess::PreprocessError;
+use crate::simulate::SimulateError;
+use crate::stats::StatsError;
+
+/// An error of a stage, or of the request itself.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// Reading or writing.
+    #[error(transparent)]
+    Data(#[from] brodmann_data::DataError),
+    /// Preprocessing of one modality.
+    #[error("{modality}: {source}")]
+    Preprocess {
+        /// The modality.
+        modality: String,
+        /// What went wrong.
+        source: PreprocessError,
+    },
+    /// No counts where counts are needed, in terms of the file at hand.
+    #[error("{modality}: {found}; {advice}")]
+    NotCounts {
+        /// The modality.
+        modality: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Graphs.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Leiden.
+    #[error(transparent)]
+    Leiden(#[from] LeidenError),
+    /// k-means.
+    #[error(transparent)]
+    KMeans(#[from] crate::cluster::KMeansError),
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Spatial statistics.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// Simulation.
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
+    /// Pictures.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// The caller asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] brodmann_kernels::Interrupted),
+    /// A layer name in an option is none of the layers.
+    #[error("{option} names the layer {name:?}, but the layers are {}; use one of these names", layers.join(", "))]
+    UnknownLayer {
+        /// The option.
+        option: &'static str,
+        /// The name given.
+        name: String,
+        /// The names there are.
+        layers: Vec<String>,
+    },
+    /// Too few observations for neighbours to mean anything.
+    #[error("the input holds {n_obs} observation(s), at least {expected} were expected; domains need a tissue of several spots")]
+    TooFewObservations {
+        /// Observations found.
+        n_obs: usize,
+        /// Observations needed.
+        expected: usize,
+    },
+    /// As many clusters as observations, or none.
+    #[error("{n_clusters} clusters were asked for among {n_obs} observations, 1 to {} were expected; choose fewer with --n-clusters", n_obs.saturating_sub(1))]
+    ImpossibleClusterCount {
+        /// Clusters asked for.
+        n_clusters: usize,
+        /// Observations.
+        n_obs: usize,
+    },
+    /// An option value out of range.
+    #[error("{option} is {found}, {expected} was expected; correct the option")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        found: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A column that should hold labels or numbers holds something else.
+    #[error("{element} holds {found}, {expected} was expected; name another column")]
+    Column {
+        /// The element.
+        element: String,
+        /// What it holds.
+        found: String,
+        /// What was needed.
+        expected: &'static str,
+    },
+    /// Neither an obs column nor a feature.
+    #[error("{key:?} is neither an obs column nor a feature name, obs has {}; name one of these or a feature with --color", columns.join(", "))]
+    UnknownColor {
+        /// The key.
+        key: String,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// The output's ending does not fit.
+    #[error("the output {path} ends in neither {expected}; rename it")]
+    OutputEnding {
+        /// The path.
+        path: String,
+        /// Endings allowed.
+        expected: &'static str,
+    },
+}
+
+impl PipelineError {
+    /// Whether the caller asked for the stop.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted(_)
+                | Self::Leiden(LeidenError::Interrupted)
+                | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
+                | Self::Graph(GraphError::Interrupted(_))
+        )
+    }
+}

@@ -1,0 +1,187 @@
+//! How good are labels: against the known domains, in the embedding, in space, across slices?
+
+use std::path::Path;
+
+use brodmann_data::{ReadOptions, Select, keys};
+use brodmann_kernels::{Monitor, Seed};
+
+use super::PipelineError;
+use super::tissue::Tissue;
+use crate::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors};
+use crate::metrics::{
+    Evaluation, EvaluationInputs, EvaluationOptions, adjusted_mutual_information, adjusted_rand_index, evaluate,
+    homogeneity_completeness_v, normalized_mutual_information, paired,
+};
+
+/// Agreement of labels with known domains; observations without a known domain are left out.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct TruthScores {
+    /// `obs` column of the known domains.
+    pub truth: String,
+    /// Observations with a known domain.
+    pub n_labelled: usize,
+    /// Adjusted Rand index.
+    pub ari: f64,
+    /// Normalised mutual information (arithmetic).
+    pub nmi: f64,
+    /// Adjusted mutual information (arithmetic).
+    pub ami: f64,
+    /// Homogeneity.
+    pub homogeneity: f64,
+    /// Completeness.
+    pub completeness: f64,
+    /// V-measure.
+    pub v_measure: f64,
+}
+
+/// The truth column: the one named, which must exist, or `ground_truth` where present.
+pub(crate) fn truth_key(tissue: &Tissue, named: Option<&str>) -> Result<Option<String>, PipelineError> {
+    if let Some(key) = named {
+        tissue.labels(key)?;
+        return Ok(Some(key.to_owned()));
+    }
+    Ok(tissue.obs_column(keys::GROUND_TRUTH).map(|_| keys::GROUND_TRUTH.to_owned()))
+}
+
+/// The known domain of each observation.
+fn truth_codes(tissue: &Tissue, key: &str) -> Result<Vec<Option<u32>>, PipelineError> {
+    Ok(tissue.labels(key)?.codes.iter().map(|&c| u32::try_from(c).ok()).collect())
+}
+
+/// Scores `labels` against the known domains in `obs[key]`.
+///
+/// # Errors
+/// [`PipelineError::Column`] when no observation has a known domain.
+pub fn score_truth(tissue: &Tissue, key: &str, labels: &[u32]) -> Result<TruthScores, PipelineError> {
+    let pairs = paired(&truth_codes(tissue, key)?, labels)?;
+    if pairs.truth.is_empty() {
+        return Err(PipelineError::Column {
+            element: format!("obs[{key:?}]"),
+            found: "missing values alone".to_owned(),
+            expected: "the known domain of some observations",
+        });
+    }
+    let (truth, pred) = (&pairs.truth, &pairs.pred);
+    let hcv = homogeneity_completeness_v(truth, pred)?;
+    Ok(TruthScores {
+        truth: key.to_owned(),
+        n_labelled: truth.len(),
+        ari: adjusted_rand_index(truth, pred)?,
+        nmi: normalized_mutual_information(truth, pred)?,
+        ami: adjusted_mutual_information(truth, pred)?,
+        homogeneity: hcv.homogeneity,
+        completeness: hcv.completeness,
+        v_measure: hcv.v_measure,
+    })
+}
+
+/// What to evaluate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvaluationRequest {
+    /// `obs` column of the labels.
+    pub pred: String,
+    /// `obs` column of the known domains.
+    pub truth: Option<String>,
+    /// `obsm` key of the embedding.
+    pub use_rep: Option<String>,
+    /// `obs` column of the slice or batch.
+    pub batch_key: Option<String>,
+    /// `obsm` key of the coordinates.
+    pub spatial_key: String,
+}
+
+/// The numbers, and what they rest on.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct EvaluationReport {
+    /// Observations.
+    pub n_obs: usize,
+    /// Labels.
+    pub n_clusters: usize,
+    /// Column judged.
+    pub pred: String,
+    /// Column of the known domains, if any.
+    pub truth: Option<String>,
+    /// Embedding used, if any.
+    pub use_rep: Option<String>,
+    /// The metrics; what cannot be computed is absent.
+    pub metrics: Evaluation,
+}
+
+/// Evaluates `obs[pred]` of a file with everything the file allows.
+///
+/// # Errors
+/// [`PipelineError`] when a named key is missing or labels are missing.
+pub fn evaluate_file(
+    input: &Path,
+    request: &EvaluationRequest,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<EvaluationReport, PipelineError> {
+    let mut options = ReadOptions::names_only();
+    let mut obs = vec![request.pred.clone(), keys::GROUND_TRUTH.to_owned()];
+    obs.extend(request.truth.clone());
+    obs.extend(request.batch_key.clone());
+    options.obs = Select::Only(obs);
+    let mut obsm = vec![request.spatial_key.clone(), keys::X_PCA.to_owned()];
+    obsm.extend(request.use_rep.clone());
+    options.obsm = Select::Only(obsm);
+    let tissue = Tissue::open(input, &options, Some(crate::preprocess::Modality::Rna), monitor)?;
+
+    let labels = tissue.labels(&request.pred)?;
+    // An observation without a label is a cluster of its own kind for no metric: it is refused.
+    let pred: Vec<u32> =
+        labels.codes.iter().map(|&c| u32::try_from(c)).collect::<Result<_, _>>().map_err(|_| {
+            PipelineError::Column {
+                element: format!("obs[{:?}]", request.pred),
+                found: "missing values".to_owned(),
+                expected: "a label for every observation",
+            }
+        })?;
+    let truth_key = truth_key(&tissue, request.truth.as_deref())?.filter(|t| *t != request.pred);
+    let truth = truth_key.as_deref().map(|key| truth_codes(&tissue, key)).transpose()?;
+    let (use_rep, embedding) = match &request.use_rep {
+        Some(key) => (Some(key.clone()), Some(tissue.any_embedding(key)?)),
+        None => match tissue.any_embedding(keys::X_PCA) {
+            Ok(embedding) => (Some(keys::X_PCA.to_owned()), Some(embedding)),
+            Err(_) => (None, None),
+        },
+    };
+    let batch = tissue.slices(request.batch_key.as_deref())?;
+    let space = match tissue.coordinates(&request.spatial_key) {
+        Ok(coordinates) => {
+            let options = SpatialGraphOptions {
+                kind: SpatialKind::Knn,
+                n_neighbors: Some(6),
+                ..SpatialGraphOptions::default()
+            };
+            let slices = batch.as_deref();
+            Some(spatial_neighbors(coordinates.view(), slices, &options)?.connectivities)
+        }
+        Err(_) => {
+            monitor.note("no coordinates: spatial coherence is left out");
+            None
+        }
+    };
+    monitor.stage("evaluating", 0);
+    let metrics = evaluate(
+        &EvaluationInputs {
+            pred: &pred,
+            truth: truth.as_deref(),
+            embedding: embedding.as_ref().map(|e| e.view()),
+            batch: batch.as_deref(),
+            spatial: space.as_ref().map(|g| g.view()),
+        },
+        &EvaluationOptions::default(),
+        seed,
+        monitor,
+    )?;
+    let n_clusters = pred.iter().collect::<std::collections::BTreeSet<_>>().len();
+    Ok(EvaluationReport {
+        n_obs: tissue.n_obs(),
+        n_clusters,
+        pred: request.pred.clone(),
+        truth: truth_key,
+        use_rep,
+        metrics,
+    })
+}

@@ -1,0 +1,300 @@
+//! Counts to an embedding, modality by modality.
+
+use std::path::Path;
+
+use brodmann_data::{
+    Additions, Array, Column, ElementAdditions, Matrix, ReadOptions, Select, Value, keys,
+};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use indexmap::IndexMap;
+use ndarray::Array2;
+
+use super::request::{FeatureRequest, GraphRequest};
+use super::tissue::{Destination, ModalityInfo, Tissue};
+use super::{PipelineError, Seconds, timed};
+use crate::preprocess::{
+    HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed, preprocess,
+};
+
+/// Layer of log-normalised values written by `brodmann preprocess`.
+pub const LOG_NORMALIZED: &str = "log_normalized";
+
+/// An embedding and the `obsm` key it has, or will have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// `(n_obs, d)`, rows in the order of the whole.
+    pub embedding: Array2<f64>,
+    /// Its key.
+    pub key: String,
+}
+
+/// The embedding of one modality: named, from the file, or made from the counts.
+///
+/// # Errors
+/// [`PipelineError::Preprocess`] when the counts are none; [`PipelineError::Data`] when a key is missing.
+pub fn features(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    request: &FeatureRequest,
+    graphs: &GraphRequest,
+    seed: Seed,
+    additions: &mut Additions,
+    seconds: &mut Seconds,
+    monitor: &dyn Monitor,
+) -> Result<Features, PipelineError> {
+    if let Some(key) = &graphs.use_rep {
+        let embedding = match tissue.embedding(modality, key)? {
+            Some(embedding) => embedding,
+            None => tissue.any_embedding(key)?,
+        };
+        return Ok(Features { embedding, key: key.clone() });
+    }
+    let key = embedding_key(modality.kind);
+    if !request.is_explicit()
+        && let Some(embedding) = tissue.embedding(modality, key)?
+    {
+        monitor.note(&format!("{}: features taken from obsm[{key:?}]", modality.name));
+        return Ok(Features { embedding, key: key.to_owned() });
+    }
+    let slices = tissue.slices(graphs.library_key.as_deref())?;
+    let made = make(tissue, modality, request, slices.as_deref(), false, seed, seconds, monitor)?;
+    add(tissue, modality, &made.preprocessed, &made.options, seed, additions.target(modality.key.as_deref()));
+    Ok(Features { embedding: made.preprocessed.embedding, key: key.to_owned() })
+}
+
+/// `obsm` key of the embedding of a modality.
+fn embedding_key(kind: Modality) -> &'static str {
+    match kind {
+        Modality::Atac => keys::X_LSI,
+        Modality::Rna | Modality::Adt => keys::X_PCA,
+    }
+}
+
+/// The options a request stands for, on the defaults of the modality.
+fn options_of(request: &FeatureRequest, kind: Modality) -> PreprocessOptions {
+    let mut options = PreprocessOptions::for_modality(kind);
+    if let Some(n) = request.n_top_genes {
+        options.n_top_genes = (n > 0).then_some(n);
+    }
+    if let Some(flavor) = request.flavor {
+        options.hvg_flavor = flavor;
+    }
+    if let Some(n_pcs) = request.n_pcs {
+        options.n_pcs = n_pcs;
+    }
+    if let Some(target_sum) = request.target_sum {
+        options.target_sum = Some(target_sum);
+    }
+    if let Some(min_cells) = request.min_cells {
+        options.min_cells = min_cells;
+    }
+    if request.normalized && kind != Modality::Atac {
+        options.normalization = Normalization::None;
+        options.log1p = false;
+        // seurat_v3 needs counts; its sibling works on logarithms.
+        if options.hvg_flavor == HvgFlavor::SeuratV3 {
+            options.hvg_flavor = HvgFlavor::Seurat;
+        }
+    }
+    options
+}
+
+struct Made {
+    preprocessed: Preprocessed,
+    options: PreprocessOptions,
+}
+
+fn make(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    request: &FeatureRequest,
+    slices: Option<&[u32]>,
+    keep_log_normalised: bool,
+    seed: Seed,
+    seconds: &mut Seconds,
+    monitor: &dyn Monitor,
+) -> Result<Made, PipelineError> {
+    let mut options = options_of(request, modality.kind);
+    options.keep_log_normalised = keep_log_normalised;
+    monitor.stage(&format!("{}: reading counts", modality.name), 0);
+    let counts: CsrMatrix<f32> =
+        timed(&mut seconds.read, || tissue.counts(modality, request.layer.as_deref()))?;
+    let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
+    if empty > 0 {
+        monitor.note(&format!("{}: {empty} spot(s) without any count are kept", modality.name));
+    }
+    monitor.stage(&format!("{}: preprocessing", modality.name), 0);
+    let preprocessed =
+        timed(&mut seconds.preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
+            .map_err(|source| with_hint(source, tissue, modality))?;
+    Ok(Made { preprocessed, options })
+}
+
+/// The library's advice on counts, in terms of this command line and this file.
+fn with_hint(source: PreprocessError, tissue: &Tissue, modality: &ModalityInfo) -> PipelineError {
+    if let PreprocessError::NotCounts { .. } | PreprocessError::Negative { .. } = source {
+        let found = source.to_string();
+        let found = found.split("; ").next().unwrap_or_default().to_owned();
+        let layers = tissue.layer_names(modality);
+        let advice = if layers.is_empty() {
+            "give a file with raw counts, or pass --normalized if the values are log-normalised".to_owned()
+        } else {
+            format!(
+                "name the layer that holds the counts with --layer (there are {}), or pass --normalized if the \
+                 values are log-normalised",
+                layers.join(", ")
+            )
+        };
+        return PipelineError::NotCounts { modality: modality.name.clone(), found, advice };
+    }
+    PipelineError::Preprocess { modality: modality.name.clone(), source }
+}
+
+/// Adds what preprocessing made, under scanpy's keys.
+fn add(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    made: &Preprocessed,
+    options: &PreprocessOptions,
+    seed: Seed,
+    target: &mut ElementAdditions,
+) {
+    let embedding = tissue.to_modality_rows(modality, made.embedding.clone());
+    let array = |a: Array2<f64>| Value::Array(Array::F64(a.into_dyn()));
+    target.obsm.insert(
+        embedding_key(modality.kind).to_owned(),
+        Value::Array(Array::F32(embedding.mapv(|v| v as f32).into_dyn())),
+    );
+    target
+        .var
+        .insert(keys::HIGHLY_VARIABLE.to_owned(), Column::Bool(made.highly_variable.clone()));
+    if let Some(table) = &made.hvg {
+        let mut column = |key: &str, values: &[f64]| {
+            target.var.insert(key.to_owned(), Column::Float64(values.to_vec()));
+        };
+        column(keys::MEANS, &table.means);
+        if table.flavor == HvgFlavor::SeuratV3 {
+            column(keys::VARIANCES, &table.dispersions);
+            column(keys::VARIANCES_NORM, &table.normalized);
+        } else {
+            column(keys::DISPERSIONS, &table.dispersions);
+            column(keys::DISPERSIONS_NORM, &table.normalized);
+        }
+        if let Some(rank) = &table.rank {
+            column(keys::HIGHLY_VARIABLE_RANK, rank);
+        }
+        let mut hvg = IndexMap::new();
+        hvg.insert("flavor".to_owned(), Value::String(table.flavor.name().to_owned()));
+        target.uns.insert(keys::HVG.to_owned(), Value::Dict(hvg));
+    }
+    if let Some(pca) = &made.pca {
+        // Loadings of features that were left out are zero, as scanpy writes them.
+        let mut loadings = Array2::<f64>::zeros((made.highly_variable.len(), pca.components.ncols()));
+        let selected = made.highly_variable.iter().enumerate().filter(|(_, h)| **h).map(|(j, _)| j);
+        for (row, j) in selected.enumerate() {
+            loadings.row_mut(j).assign(&pca.components.row(row));
+        }
+        target.varm.insert(keys::PCS.to_owned(), array(loadings));
+        let vector = |v: &[f64]| Value::Array(Array::F64(ndarray::arr1(v).into_dyn()));
+        let mut record = IndexMap::new();
+        record.insert("variance".to_owned(), vector(&pca.variance));
+        record.insert("variance_ratio".to_owned(), vector(&pca.variance_ratio));
+        record.insert("params".to_owned(), params(options, seed));
+        target.uns.insert(keys::PCA.to_owned(), Value::Dict(record));
+    }
+    if let Some(lsi) = &made.lsi {
+        let mut record = IndexMap::new();
+        record.insert(
+            "singular_values".to_owned(),
+            Value::Array(Array::F64(ndarray::arr1(&lsi.singular_values).into_dyn())),
+        );
+        record.insert("params".to_owned(), params(options, seed));
+        target.uns.insert("lsi".to_owned(), Value::Dict(record));
+    }
+    if let Some(log_normalised) = &made.log_normalised {
+        let layer = tissue.to_modality_counts(modality, log_normalised.clone());
+        target.layers.insert(LOG_NORMALIZED.to_owned(), Matrix::CsrF32(layer));
+    }
+}
+
+fn params(options: &PreprocessOptions, seed: Seed) -> Value {
+    let mut params = IndexMap::new();
+    let mut set = |key: &str, value: Value| {
+        params.insert(key.to_owned(), value);
+    };
+    set("modality", Value::String(options.modality.name().to_owned()));
+    set("min_cells", Value::Int(options.min_cells as i64));
+    set("n_top_genes", options.n_top_genes.map_or(Value::Null, |n| Value::Int(n as i64)));
+    set("normalization", Value::String(format!("{:?}", options.normalization).to_lowercase()));
+    set("target_sum", options.target_sum.map_or(Value::Null, Value::Float));
+    set("log1p", Value::Bool(options.log1p));
+    set("zero_center", options.scale.map_or(Value::Null, |s| Value::Bool(s.zero_center)));
+    set("max_value", options.scale.and_then(|s| s.max_value).map_or(Value::Null, Value::Float));
+    set("n_pcs", Value::Int(options.n_pcs as i64));
+    set("random_state", Value::Int(seed.0 as i64));
+    Value::Dict(params)
+}
+
+/// What preprocessing did to one modality.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ModalityFeatures {
+    /// Modality.
+    pub name: String,
+    /// Features in the file.
+    pub n_vars: usize,
+    /// Features the embedding rests on.
+    pub n_selected: usize,
+    /// Columns of the embedding.
+    pub n_components: usize,
+    /// `obsm` key written.
+    pub key_added: String,
+}
+
+/// What preprocessing did.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct FeatureReport {
+    /// Observations.
+    pub n_obs: usize,
+    /// Modality by modality.
+    pub modalities: Vec<ModalityFeatures>,
+    /// Wall-clock seconds of each stage.
+    pub seconds: Seconds,
+}
+
+/// Preprocesses every modality of a file and writes embeddings, loadings, selections and log-normalised values.
+///
+/// # Errors
+/// [`PipelineError`]; nothing is written then.
+pub fn preprocess_file(
+    input: &Path,
+    destination: &Destination,
+    request: &FeatureRequest,
+    library_key: Option<&str>,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<FeatureReport, PipelineError> {
+    let mut seconds = Seconds::default();
+    let mut options = ReadOptions::names_only();
+    options.var = Select::only([keys::FEATURE_TYPES]);
+    options.obs = Select::Only(library_key.map(str::to_owned).into_iter().collect());
+    let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, request.modality, monitor))?;
+    tissue.check_destination(destination)?;
+    let slices = tissue.slices(library_key)?;
+    let mut additions = Additions::default();
+    let mut modalities = Vec::new();
+    for modality in tissue.modalities() {
+        let made = make(&tissue, modality, request, slices.as_deref(), true, seed, &mut seconds, monitor)?;
+        let target = additions.target(modality.key.as_deref());
+        add(&tissue, modality, &made.preprocessed, &made.options, seed, target);
+        modalities.push(ModalityFeatures {
+            name: modality.name.clone(),
+            n_vars: made.preprocessed.highly_variable.len(),
+            n_selected: made.preprocessed.highly_variable.iter().filter(|h| **h).count(),
+            n_components: made.preprocessed.embedding.ncols(),
+            key_added: embedding_key(modality.kind).to_owned(),
+        });
+    }
+    let n_obs = tissue.n_obs();
+    timed(&mut seconds.write, || tissue.write(destination, &additions, monitor))?;
+    Ok(FeatureReport { n_obs, modalities, seconds })
+}

@@ -1,0 +1,284 @@
+//! Latent and spatial neighbour graphs of a tissue, from the file or built.
+
+use std::path::Path;
+
+use brodmann_data::{Additions, ElementAdditions, Matrix, ReadOptions, Select, Value, keys};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use indexmap::IndexMap;
+
+use super::features::{Features, features};
+use super::request::{FeatureRequest, GraphRequest};
+use super::tissue::{Destination, ModalityInfo, Tissue};
+use super::{PipelineError, Seconds, timed};
+use crate::graph::{
+    GraphError, NeighborsOptions, SpatialGraphOptions, SpatialKind, connected_components,
+    distance2connectivity, neighbors, spatial_neighbors, validate_graph,
+};
+
+/// Neighbours in space where nothing is said: enough that a domain boundary is smoothed over more than one spot.
+pub const DEFAULT_N_SPATIAL: usize = 10;
+/// Neighbours in latent space where nothing is said, as in scanpy.
+pub const DEFAULT_N_NEIGHBORS: usize = 15;
+
+/// The latent graph of one modality; built ones are added to `additions`.
+///
+/// # Errors
+/// As preprocessing and the neighbour search; graphs from the file are checked.
+pub fn latent_graph(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    feature_request: &FeatureRequest,
+    request: &GraphRequest,
+    seed: Seed,
+    additions: &mut Additions,
+    seconds: &mut Seconds,
+    monitor: &dyn Monitor,
+) -> Result<CsrMatrix<f64>, PipelineError> {
+    let fresh = request.wants_new_latent() || feature_request.is_explicit();
+    if !fresh && let Some(graph) = tissue.graph(modality, keys::CONNECTIVITIES)? {
+        validate_graph(graph.view(), tissue.n_obs(), keys::CONNECTIVITIES)?;
+        monitor.note(&format!("{}: latent graph taken from obsp[\"connectivities\"]", modality.name));
+        return Ok(without_diagonal(graph));
+    }
+    let Features { embedding, key } =
+        features(tissue, modality, feature_request, request, seed, additions, seconds, monitor)?;
+    let options = NeighborsOptions {
+        n_neighbors: request.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS),
+        ..NeighborsOptions::default()
+    };
+    monitor.stage(&format!("{}: latent neighbours", modality.name), 0);
+    let built = timed(&mut seconds.graph, || neighbors(embedding.view(), &options, seed, monitor))?;
+    for note in &built.notes {
+        monitor.note(&format!("{}: {note}", modality.name));
+    }
+    if let Some(recall) = built.recall {
+        monitor.note(&format!("{}: approximate neighbours, recall {recall:.3} on a sample", modality.name));
+    }
+    let target = additions.target(modality.key.as_deref());
+    let own = |graph: &CsrMatrix<f64>| tissue.to_modality_graph(modality, graph.clone());
+    target.obsp.insert(
+        keys::CONNECTIVITIES.to_owned(),
+        Matrix::CsrF32(own(&built.connectivities).view().map(|v| v as f32)),
+    );
+    target.obsp.insert(keys::DISTANCES.to_owned(), Matrix::CsrF64(own(&built.distances)));
+    let mut params = IndexMap::new();
+    params.insert("n_neighbors".to_owned(), Value::Int(options.n_neighbors as i64));
+    params.insert("method".to_owned(), Value::String("umap".to_owned()));
+    params.insert("metric".to_owned(), Value::String("euclidean".to_owned()));
+    params.insert("random_state".to_owned(), Value::Int(seed.0 as i64));
+    params.insert("use_rep".to_owned(), Value::String(key));
+    insert_graph_record(target, keys::NEIGHBORS, keys::CONNECTIVITIES, keys::DISTANCES, params);
+    Ok(built.connectivities)
+}
+
+/// The spatial graph: from `obsp["spatial_connectivities"]`, or built and added to `additions`.
+///
+/// A kNN, radius or Delaunay graph is weighted by `1 − d / d_max` (`distance2connectivity`); on a grid all
+/// neighbours of a spot are equally near, so its edges weigh 1.
+///
+/// # Errors
+/// [`brodmann_data::DataError::MissingKey`] without coordinates; as the graph's own function.
+pub fn spatial_graph(
+    tissue: &Tissue,
+    request: &GraphRequest,
+    additions: &mut Additions,
+    seconds: &mut Seconds,
+    monitor: &dyn Monitor,
+) -> Result<CsrMatrix<f64>, PipelineError> {
+    if !request.wants_new_spatial()
+        && let Some(graph) = tissue.whole_graph(keys::SPATIAL_CONNECTIVITIES)?
+    {
+        validate_graph(graph.view(), tissue.n_obs(), keys::SPATIAL_CONNECTIVITIES)?;
+        monitor.note("spatial graph taken from obsp[\"spatial_connectivities\"]");
+        return Ok(without_diagonal(graph));
+    }
+    let coordinates = tissue.coordinates(&request.spatial_key)?;
+    let slices = tissue.slices(request.library_key.as_deref())?;
+    let kind = request.spatial.unwrap_or(if request.radius.is_some() && request.n_spatial.is_none() {
+        SpatialKind::Radius
+    } else {
+        SpatialKind::Knn
+    });
+    let options = SpatialGraphOptions {
+        kind,
+        n_neighbors: request.n_spatial.or((kind == SpatialKind::Knn).then_some(DEFAULT_N_SPATIAL)),
+        radius: request.radius.filter(|_| kind == SpatialKind::Radius),
+        max_length: request.radius.filter(|_| kind == SpatialKind::Delaunay),
+        ..SpatialGraphOptions::default()
+    };
+    monitor.stage("spatial neighbours", 0);
+    let (built, connectivities) = timed(&mut seconds.graph, || {
+        let built = spatial_neighbors(coordinates.view(), slices.as_deref(), &options)?;
+        let connectivities = if built.kind == SpatialKind::Grid {
+            built.connectivities.clone()
+        } else {
+            distance2connectivity(built.distances.view(), keys::SPATIAL_DISTANCES)?
+        };
+        Ok::<_, GraphError>((built, connectivities))
+    })?;
+    for note in &built.notes {
+        monitor.note(&format!("spatial graph: {note}"));
+    }
+    let components = connected_components(connectivities.view());
+    let n_slices = slices.as_ref().map_or(1, |s| s.iter().max().map_or(1, |m| *m as usize + 1));
+    if components.count() > n_slices {
+        monitor.note(&format!(
+            "spatial graph: {} connected components (domains still join through the latent graph)",
+            components.count()
+        ));
+    }
+    let target = additions.target(None);
+    target
+        .obsp
+        .insert(keys::SPATIAL_CONNECTIVITIES.to_owned(), Matrix::CsrF64(connectivities.clone()));
+    target.obsp.insert(keys::SPATIAL_DISTANCES.to_owned(), Matrix::CsrF64(built.distances));
+    let mut params = IndexMap::new();
+    params.insert("kind".to_owned(), Value::String(format!("{:?}", built.kind).to_lowercase()));
+    if let Some(n) = options.n_neighbors {
+        params.insert("n_neighbors".to_owned(), Value::Int(n as i64));
+    }
+    if let Some(radius) = request.radius {
+        params.insert("radius".to_owned(), Value::Float(radius));
+    }
+    let weights = if built.kind == SpatialKind::Grid { "binary" } else { "distance2connectivity" };
+    params.insert("weights".to_owned(), Value::String(weights.to_owned()));
+    insert_graph_record(
+        target,
+        keys::SPATIAL_NEIGHBORS,
+        keys::SPATIAL_CONNECTIVITIES,
+        keys::SPATIAL_DISTANCES,
+        params,
+    );
+    Ok(without_zeros(connectivities))
+}
+
+fn insert_graph_record(
+    target: &mut ElementAdditions,
+    key: &str,
+    connectivities: &str,
+    distances: &str,
+    params: IndexMap<String, Value>,
+) {
+    let mut record = IndexMap::new();
+    record.insert("connectivities_key".to_owned(), Value::String(connectivities.to_owned()));
+    record.insert("distances_key".to_owned(), Value::String(distances.to_owned()));
+    record.insert("params".to_owned(), Value::Dict(params));
+    target.uns.insert(key.to_owned(), Value::Dict(record));
+}
+
+/// Drops self-loops, which squidpy's `set_diag` leaves: a loop favours no partition but shifts the null model.
+fn without_diagonal(graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
+    retain(graph, |i, j, _| i != j)
+}
+
+/// Drops stored zeros: the longest edge after `distance2connectivity`.
+fn without_zeros(graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
+    retain(graph, |_, _, v| v != 0.0)
+}
+
+fn retain(graph: CsrMatrix<f64>, keep: impl Fn(usize, usize, f64) -> bool) -> CsrMatrix<f64> {
+    let view = graph.view();
+    let all = (0..view.n_rows()).all(|i| {
+        let (columns, values) = view.row(i);
+        columns.iter().zip(values).all(|(&j, &v)| keep(i, j as usize, v))
+    });
+    if all {
+        return graph;
+    }
+    let rows: Vec<Vec<(u32, f64)>> = (0..view.n_rows())
+        .map(|i| {
+            let (columns, values) = view.row(i);
+            columns
+                .iter()
+                .zip(values)
+                .filter(|&(&j, &v)| keep(i, j as usize, v))
+                .map(|(&j, &v)| (j, v))
+                .collect()
+        })
+        .collect();
+    CsrMatrix::from_rows(view.n_cols(), &rows)
+}
+
+/// One graph that was built.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct GraphReport {
+    /// Modality, or `spatial`.
+    pub name: String,
+    /// Stored edges, both directions.
+    pub n_edges: usize,
+    /// Edges per observation.
+    pub mean_neighbors: f64,
+    /// Connected components.
+    pub n_components: usize,
+}
+
+/// What was built.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct GraphsReport {
+    /// Observations.
+    pub n_obs: usize,
+    /// The graphs.
+    pub graphs: Vec<GraphReport>,
+    /// Wall-clock seconds of each stage.
+    pub seconds: Seconds,
+}
+
+/// Builds the latent graph of every modality and the spatial graph (where there are coordinates) and writes them.
+///
+/// # Errors
+/// [`PipelineError`]; nothing is written then.
+pub fn build_graphs(
+    input: &Path,
+    destination: &Destination,
+    feature_request: &FeatureRequest,
+    request: &GraphRequest,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<GraphsReport, PipelineError> {
+    let mut seconds = Seconds::default();
+    let mut options = ReadOptions::names_only();
+    options.obs = Select::Only(request.library_key.clone().into_iter().collect());
+    options.var = Select::only([keys::FEATURE_TYPES]);
+    let mut obsm = vec![request.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];
+    obsm.extend(request.use_rep.clone());
+    options.obsm = Select::Only(obsm);
+    let kind = feature_request.modality;
+    let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, kind, monitor))?;
+    tissue.check_destination(destination)?;
+    let n_obs = tissue.n_obs();
+    if n_obs < 2 {
+        return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
+    }
+    let mut additions = Additions::default();
+    let mut graphs = Vec::new();
+    let mut report = |name: &str, graph: &CsrMatrix<f64>| {
+        graphs.push(GraphReport {
+            name: name.to_owned(),
+            n_edges: graph.nnz(),
+            mean_neighbors: graph.nnz() as f64 / n_obs as f64,
+            n_components: connected_components(graph.view()).count(),
+        });
+    };
+    let wants_space = request.wants_new_spatial();
+    if wants_space || tissue.coordinates(&request.spatial_key).is_ok() {
+        let graph = spatial_graph(&tissue, request, &mut additions, &mut seconds, monitor)?;
+        report(super::request::SPATIAL_LAYER, &graph);
+    } else {
+        monitor.note("no coordinates: the spatial graph is left out");
+    }
+    for modality in tissue.modalities() {
+        let graph = latent_graph(
+            &tissue,
+            modality,
+            feature_request,
+            request,
+            seed,
+            &mut additions,
+            &mut seconds,
+            monitor,
+        )?;
+        report(&modality.name, &graph);
+    }
+    timed(&mut seconds.write, || tissue.write(destination, &additions, monitor))?;
+    Ok(GraphsReport { n_obs, graphs, seconds })
+}

@@ -1,0 +1,59 @@
+//! Where containers meet algorithms: from a file to domains and back into a file.
+//!
+//! Everything else in this crate takes arrays. Here, and only here, keys of AnnData and MuData are read and written,
+//! defaults that depend on the data are chosen (and said), and stages are timed.
+//!
+//! ```text
+//! Tissue (read) → features (preprocess) → graphs → domains (Leiden) → evaluation → Additions (write)
+//! ```
+//!
+//! * [`request`]: what a caller asks for.
+//! * [`tissue`]: a file opened, whatever its format; what it holds, where results go.
+//! * [`features`]: counts to an embedding, modality by modality.
+//! * [`graphs`]: latent and spatial neighbour graphs.
+//! * [`domains`]: Leiden and SpatialLeiden, end to end.
+//! * [`embedding_clusters`]: k-means and Leiden on an embedding.
+//! * [`evaluation`]: labels against the truth, embeddings and space.
+//! * [`simulated`]: a simulated tissue as a container.
+//! * [`picture`]: a container as panels.
+
+pub mod domains;
+pub mod embedding_clusters;
+pub mod error;
+pub mod evaluation;
+pub mod features;
+pub mod graphs;
+pub mod picture;
+pub mod request;
+pub mod simulated;
+pub mod tissue;
+
+pub use error::PipelineError;
+pub use tissue::{Destination, Tissue};
+
+use std::time::Instant;
+
+/// Wall-clock seconds of each stage of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Seconds {
+    /// Reading the input.
+    pub read: f64,
+    /// Counts to features.
+    pub preprocess: f64,
+    /// Neighbour graphs.
+    pub graph: f64,
+    /// Training a model; 0 for methods that have none.
+    pub train: f64,
+    /// Clustering.
+    pub cluster: f64,
+    /// Writing and verifying the output.
+    pub write: f64,
+}
+
+/// Adds the time `work` takes to `clock`.
+pub(crate) fn timed<T>(clock: &mut f64, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *clock += start.elapsed().as_secs_f64();
+    result
+}

@@ -1,0 +1,489 @@
+//! A file opened, whatever its format: one view on AnnData and MuData, and the way results go back.
+//!
+//! Modalities may list the same observations in another order; they are seen here in the order of the whole, and
+//! what is written to a modality goes back in the modality's own order.
+
+use std::path::{Path, PathBuf};
+
+use brodmann_data::{
+    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MuData, ReadOptions, Select, Value,
+    WriteOptions,
+};
+use brodmann_kernels::{CsrMatrix, Monitor};
+use indexmap::IndexMap;
+use ndarray::{Array2, Axis};
+
+use super::PipelineError;
+use crate::preprocess::{Modality, guess_modality};
+
+/// Where the result goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A file beside the input.
+    File(PathBuf),
+    /// Into the input, atomically.
+    InPlace,
+}
+
+/// One modality of a tissue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModalityInfo {
+    /// Layer name in options and logs: the MuData key, or the kind of an AnnData.
+    pub name: String,
+    /// Key in the MuData; `None` in an AnnData.
+    pub key: Option<String>,
+    /// What it measures.
+    pub kind: Modality,
+    /// Rows of the modality in the order of the whole; `None` when the order is the same.
+    rows: Option<Vec<usize>>,
+}
+
+#[derive(Debug)]
+enum Container {
+    Single(AnnData),
+    Multi(MuData),
+}
+
+/// A tissue read from a file, with what the read options asked for.
+#[derive(Debug)]
+pub struct Tissue {
+    path: PathBuf,
+    container: Container,
+    /// Whether the input is a `.h5ad` or `.h5mu` whose copy can be edited.
+    editable: bool,
+    modalities: Vec<ModalityInfo>,
+}
+
+impl Tissue {
+    /// Opens any supported file or folder; `kind` overrides what an AnnData is guessed to measure.
+    ///
+    /// # Errors
+    /// As the readers; [`DataError::DifferentObservations`] when modalities hold different observations.
+    pub fn open(
+        path: &Path,
+        options: &ReadOptions,
+        kind: Option<Modality>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        monitor.stage("reading", 0);
+        let (container, editable) = match Format::detect(path)? {
+            Format::H5ad => (Container::Single(brodmann_data::read_h5ad(path, options)?), true),
+            Format::H5mu => (Container::Multi(brodmann_data::read_h5mu(path, options)?), true),
+            format => match brodmann_data::read_any(path, format)? {
+                brodmann_data::Container::AnnData(a) => (Container::Single(*a), false),
+                brodmann_data::Container::MuData(m) => (Container::Multi(*m), false),
+            },
+        };
+        let modalities = match &container {
+            Container::Single(adata) => vec![single_modality(adata, kind, monitor)],
+            Container::Multi(mdata) => modalities_of(mdata, monitor)?,
+        };
+        Ok(Self { path: path.to_path_buf(), container, editable, modalities })
+    }
+
+    /// Number of observations.
+    pub fn n_obs(&self) -> usize {
+        match &self.container {
+            Container::Single(a) => a.n_obs(),
+            Container::Multi(m) => m.n_obs(),
+        }
+    }
+
+    /// The modalities, in the file's order.
+    pub fn modalities(&self) -> &[ModalityInfo] {
+        &self.modalities
+    }
+
+    /// Names of the features of a modality.
+    pub fn var_names(&self, modality: &ModalityInfo) -> &[String] {
+        self.adata(modality).var_names()
+    }
+
+    fn adata(&self, modality: &ModalityInfo) -> &AnnData {
+        match (&self.container, &modality.key) {
+            (Container::Single(adata), _) => adata,
+            (Container::Multi(mdata), key) => {
+                let key = key.as_deref().expect("modalities of a MuData have a key");
+                mdata.modalities.get(key).expect("the list of modalities comes from this MuData")
+            }
+        }
+    }
+
+    /// Layers of a modality in the file.
+    pub fn layer_names(&self, modality: &ModalityInfo) -> Vec<String> {
+        if !self.editable {
+            return self.adata(modality).layers.keys().cloned().collect();
+        }
+        brodmann_data::layer_names(&self.path, modality.key.as_deref()).unwrap_or_default()
+    }
+
+    /// The counts of a modality (`X` or `layer`), rows in the order of the whole; read now, not kept.
+    ///
+    /// # Errors
+    /// [`DataError::MissingKey`] naming the layers there are.
+    pub fn counts(
+        &self,
+        modality: &ModalityInfo,
+        layer: Option<&str>,
+    ) -> Result<CsrMatrix<f32>, PipelineError> {
+        let loaded = self.adata(modality).matrix(layer).ok().map(Matrix::to_csr_f32);
+        let counts = match loaded {
+            Some(counts) => counts.into_owned(),
+            None if self.editable => self.read_matrix(modality, layer)?.into_csr_f32(),
+            None => self.adata(modality).matrix(layer)?.to_csr_f32().into_owned(),
+        };
+        Ok(match &modality.rows {
+            None => counts,
+            Some(rows) => counts.view().select_rows(rows),
+        })
+    }
+
+    fn read_matrix(&self, modality: &ModalityInfo, layer: Option<&str>) -> Result<Matrix, PipelineError> {
+        let mut options = ReadOptions::names_only();
+        match layer {
+            None => options.x = true,
+            Some(layer) => options.layers = Select::only([layer]),
+        }
+        let mut adata = match &modality.key {
+            None => brodmann_data::read_h5ad(&self.path, &options)?,
+            Some(key) => {
+                options.modalities = Select::only([key]);
+                let mut mdata = brodmann_data::read_h5mu(&self.path, &options)?;
+                mdata.modalities.swap_remove(key).unwrap_or_default()
+            }
+        };
+        // Asks again so that a missing key gives the reader's own message, with the keys there are.
+        adata.matrix(layer)?;
+        let matrix = match layer {
+            None => adata.x.take(),
+            Some(layer) => adata.layers.swap_remove(layer),
+        };
+        Ok(matrix.expect("just found"))
+    }
+
+    /// `obsm[key]` of a modality, rows in the order of the whole; `None` when it is absent.
+    ///
+    /// # Errors
+    /// When it is there but not numbers of the right shape.
+    pub fn embedding(
+        &self,
+        modality: &ModalityInfo,
+        key: &str,
+    ) -> Result<Option<Array2<f64>>, PipelineError> {
+        let adata = self.adata(modality);
+        if !adata.obsm.contains_key(key) {
+            return Ok(None);
+        }
+        let matrix = adata.obsm_f64(key)?;
+        Ok(Some(match &modality.rows {
+            None => matrix,
+            Some(rows) => matrix.select(Axis(0), rows),
+        }))
+    }
+
+    /// `obsm[key]` of the whole or, failing that, of the first modality that has it.
+    ///
+    /// # Errors
+    /// [`DataError::MissingKey`] naming what there is.
+    pub fn any_embedding(&self, key: &str) -> Result<Array2<f64>, PipelineError> {
+        if let Container::Multi(mdata) = &self.container
+            && mdata.obsm.contains_key(key)
+        {
+            return Ok(mdata.obsm_f64(key)?);
+        }
+        for modality in &self.modalities {
+            if let Some(embedding) = self.embedding(modality, key)? {
+                return Ok(embedding);
+            }
+        }
+        Err(match &self.container {
+            Container::Single(a) => a.obsm_f64(key).err(),
+            Container::Multi(m) => m.obsm_f64(key).err(),
+        }
+        .map_or_else(
+            || PipelineError::Column {
+                element: format!("obsm[{key:?}]"),
+                found: "nothing".to_owned(),
+                expected: "an embedding",
+            },
+            PipelineError::from,
+        ))
+    }
+
+    /// `obsp[key]` of a modality, rows and columns in the order of the whole; `None` when it is absent.
+    ///
+    /// # Errors
+    /// When it is there but not `(n_obs, n_obs)`.
+    pub fn graph(
+        &self,
+        modality: &ModalityInfo,
+        key: &str,
+    ) -> Result<Option<CsrMatrix<f64>>, PipelineError> {
+        let adata = self.adata(modality);
+        if !adata.obsp.contains_key(key) {
+            return Ok(None);
+        }
+        let graph = adata.obsp_csr(key)?;
+        Ok(Some(match &modality.rows {
+            None => graph.into_owned(),
+            Some(rows) => Matrix::CsrF64(graph.into_owned()).select_rows(rows).select_columns(rows).into_csr_f64(),
+        }))
+    }
+
+    /// `obsp[key]` of the whole tissue: of the MuData, or of the AnnData.
+    ///
+    /// # Errors
+    /// When it is there but not `(n_obs, n_obs)`.
+    pub fn whole_graph(&self, key: &str) -> Result<Option<CsrMatrix<f64>>, PipelineError> {
+        match &self.container {
+            Container::Single(_) => self.graph(&self.modalities[0], key),
+            Container::Multi(mdata) if mdata.obsp.contains_key(key) => {
+                Ok(Some(mdata.obsp_csr(key)?.into_owned()))
+            }
+            Container::Multi(_) => Ok(None),
+        }
+    }
+
+    /// Spot centres.
+    ///
+    /// # Errors
+    /// [`DataError::MissingKey`] naming what `obsm` holds and how to add coordinates.
+    pub fn coordinates(&self, key: &str) -> Result<Array2<f64>, PipelineError> {
+        match &self.container {
+            Container::Single(adata) if adata.obsm.contains_key(key) => Ok(adata.obsm_f64(key)?),
+            Container::Single(adata) => Err(DataError::MissingKey {
+                container: "obsm".to_owned(),
+                key: key.to_owned(),
+                place: self.path.display().to_string(),
+                existing: adata.obsm.keys().cloned().collect(),
+                hint: "add the spot coordinates, name their key with --spatial-key, or cluster without space with \
+                       `brodmann leiden`"
+                    .to_owned(),
+            }
+            .into()),
+            Container::Multi(mdata) => Ok(mdata.coordinates(key)?),
+        }
+    }
+
+    /// An obs column of the whole, or of the first modality that has it, in the order of the whole.
+    pub fn obs_column(&self, key: &str) -> Option<Column> {
+        match &self.container {
+            Container::Single(adata) => adata.obs.columns.get(key).cloned(),
+            Container::Multi(mdata) => mdata.obs.columns.get(key).cloned().or_else(|| {
+                self.modalities.iter().find_map(|modality| {
+                    let column = self.adata(modality).obs.columns.get(key)?;
+                    Some(match &modality.rows {
+                        None => column.clone(),
+                        Some(rows) => column.select_rows(rows),
+                    })
+                })
+            }),
+        }
+    }
+
+    /// Names of the obs columns of the whole.
+    pub fn obs_columns(&self) -> Vec<String> {
+        match &self.container {
+            Container::Single(adata) => adata.obs.columns.keys().cloned().collect(),
+            Container::Multi(mdata) => mdata.obs.columns.keys().cloned().collect(),
+        }
+    }
+
+    /// An obs column as categories.
+    ///
+    /// # Errors
+    /// [`DataError::MissingKey`] naming the columns there are.
+    pub fn labels(&self, key: &str) -> Result<Categorical, PipelineError> {
+        self.obs_column(key).map(|c| c.to_categorical()).ok_or_else(|| {
+            DataError::MissingKey {
+                container: "obs".to_owned(),
+                key: key.to_owned(),
+                place: self.path.display().to_string(),
+                existing: self.obs_columns(),
+                hint: "name one of these columns".to_owned(),
+            }
+            .into()
+        })
+    }
+
+    /// The slice of each observation; missing names are refused.
+    ///
+    /// # Errors
+    /// As [`Tissue::labels`]; [`PipelineError::Column`] when a spot has no slice.
+    pub fn slices(&self, library_key: Option<&str>) -> Result<Option<Vec<u32>>, PipelineError> {
+        let Some(key) = library_key else { return Ok(None) };
+        let labels = self.labels(key)?;
+        labels
+            .codes
+            .iter()
+            .map(|&c| u32::try_from(c))
+            .collect::<Result<Vec<u32>, _>>()
+            .map(Some)
+            .map_err(|_| PipelineError::Column {
+                element: format!("obs[{key:?}]"),
+                found: "missing values".to_owned(),
+                expected: "the slice of every spot",
+            })
+    }
+
+    /// `uns[key]` of the whole or of the first modality that has it.
+    pub fn uns(&self, key: &str) -> Option<&Value> {
+        match &self.container {
+            Container::Single(adata) => adata.uns.get(key),
+            Container::Multi(mdata) => mdata
+                .uns
+                .get(key)
+                .or_else(|| mdata.modalities.values().find_map(|adata| adata.uns.get(key))),
+        }
+    }
+
+    /// Brings rows of the whole into a modality's own order, for writing.
+    pub fn to_modality_rows(&self, modality: &ModalityInfo, values: Array2<f64>) -> Array2<f64> {
+        match modality.own_order() {
+            None => values,
+            Some(order) => values.select(Axis(0), &order),
+        }
+    }
+
+    /// Brings a graph of the whole into a modality's own order, for writing.
+    pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
+        match modality.own_order() {
+            None => graph,
+            Some(order) => Matrix::CsrF64(graph).select_rows(&order).select_columns(&order).into_csr_f64(),
+        }
+    }
+
+    /// Brings counts of the whole into a modality's own order, for writing.
+    pub fn to_modality_counts(&self, modality: &ModalityInfo, counts: CsrMatrix<f32>) -> CsrMatrix<f32> {
+        match modality.own_order() {
+            None => counts,
+            Some(order) => counts.view().select_rows(&order),
+        }
+    }
+
+    /// Refuses, before any work, a destination that cannot take the result.
+    ///
+    /// # Errors
+    /// [`DataError::OutputIsInput`], [`DataError::Write`], [`PipelineError::OutputEnding`].
+    pub fn check_destination(&self, destination: &Destination) -> Result<(), PipelineError> {
+        let Destination::File(output) = destination else {
+            if self.editable {
+                return Ok(());
+            }
+            return Err(PipelineError::Option {
+                option: "--in-place",
+                found: format!("used with {}", self.path.display()),
+                expected: "a .h5ad or .h5mu input",
+            });
+        };
+        let expected = match &self.container {
+            Container::Single(_) => "h5ad",
+            Container::Multi(_) => "h5mu",
+        };
+        if output.extension().is_none_or(|e| e != expected) {
+            return Err(PipelineError::OutputEnding {
+                path: output.display().to_string(),
+                expected: if expected == "h5ad" {
+                    ".h5ad, which one modality needs"
+                } else {
+                    ".h5mu, which several modalities need"
+                },
+            });
+        }
+        brodmann_data::check_output(&self.path, output)?;
+        Ok(())
+    }
+
+    /// Writes the input with `additions` to `destination`.
+    ///
+    /// # Errors
+    /// As [`brodmann_data::write_with_additions`]; nothing is left behind then.
+    pub fn write(
+        self,
+        destination: &Destination,
+        additions: &Additions,
+        monitor: &dyn Monitor,
+    ) -> Result<(), PipelineError> {
+        monitor.stage("writing", 0);
+        let (output, in_place) = match destination {
+            Destination::File(output) => (output.as_path(), false),
+            Destination::InPlace => (self.path.as_path(), true),
+        };
+        if self.editable {
+            brodmann_data::write_with_additions(&self.path, output, additions, in_place)?;
+            return Ok(());
+        }
+        let options = WriteOptions::default();
+        match self.container {
+            Container::Single(mut adata) => {
+                adata.add(&additions.root);
+                brodmann_data::write_h5ad(&adata, output, &options)?;
+            }
+            Container::Multi(mut mdata) => {
+                mdata.add(additions);
+                brodmann_data::write_h5mu(&mdata, output, &options)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ModalityInfo {
+    /// For each row of the modality, its row in the whole; `None` when the order is the same.
+    fn own_order(&self) -> Option<Vec<usize>> {
+        let rows = self.rows.as_ref()?;
+        let mut order = vec![0; rows.len()];
+        for (whole, &own) in rows.iter().enumerate() {
+            order[own] = whole;
+        }
+        Some(order)
+    }
+}
+
+fn feature_types(adata: &AnnData) -> Vec<String> {
+    let column = adata.var.columns.get(brodmann_data::keys::FEATURE_TYPES);
+    column.map_or_else(Vec::new, |c| c.to_strings().into_iter().map(Option::unwrap_or_default).collect())
+}
+
+fn single_modality(adata: &AnnData, kind: Option<Modality>, monitor: &dyn Monitor) -> ModalityInfo {
+    let guess = guess_modality(None, adata.var_names(), &feature_types(adata));
+    let kind = kind.or(guess).unwrap_or_else(|| {
+        monitor.note("the kind of measurement is not evident from names: taken as rna (--modality says otherwise)");
+        Modality::Rna
+    });
+    ModalityInfo { name: kind.name().to_owned(), key: None, kind, rows: None }
+}
+
+fn modalities_of(mdata: &MuData, monitor: &dyn Monitor) -> Result<Vec<ModalityInfo>, PipelineError> {
+    mdata.obs.require_unique("obs")?;
+    let mut modalities = Vec::with_capacity(mdata.modalities.len());
+    for (key, adata) in &mdata.modalities {
+        let Some(rows) = mdata.rows_of(key).filter(|rows| rows.len() == adata.n_obs()) else {
+            // Names differ as sets; `align` words the difference.
+            let mut names = IndexMap::new();
+            names.insert("mdata".to_owned(), AnnData { obs: mdata.obs.clone(), ..AnnData::default() });
+            names.insert(key.clone(), AnnData { obs: adata.obs.clone(), ..AnnData::default() });
+            MuData::new(names)?;
+            return Err(PipelineError::Column {
+                element: format!("mod[{key:?}].obs"),
+                found: "other observations than the whole".to_owned(),
+                expected: "the same observations in every modality",
+            });
+        };
+        let kind = guess_modality(Some(key), adata.var_names(), &feature_types(adata)).unwrap_or_else(|| {
+            monitor.note(&format!("{key}: the kind of measurement is not evident from names: taken as rna"));
+            Modality::Rna
+        });
+        let same_order = rows.iter().enumerate().all(|(i, &r)| i == r);
+        if !same_order {
+            monitor.note(&format!("{key}: observations are in another order; aligned by name"));
+        }
+        modalities.push(ModalityInfo {
+            name: key.clone(),
+            key: Some(key.clone()),
+            kind,
+            rows: (!same_order).then_some(rows),
+        });
+    }
+    Ok(modalities)
+}
