@@ -113,7 +113,7 @@ pub enum SimulateError {
 
 /// Options of [`super::simulate`] and [`super::SimulationStream`].
 ///
-/// The defaults give the tissue of the papers: 36 × 36 spots, 1000 genes, 100 proteins.
+/// The defaults give the tissue of the papers: 36 × 36 spots, 1000 genes, 100 proteins, 1000 peaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulationOptions {
     /// Spots along each side of the square grid, per slice.
@@ -160,7 +160,7 @@ impl Default for SimulationOptions {
             side: 36,
             seed: Seed::default(),
             noise: 0.0,
-            modalities: vec![SimModality::Rna, SimModality::Adt],
+            modalities: vec![SimModality::Rna, SimModality::Adt, SimModality::Atac],
             slices: 1,
             batch_effect: 0.0,
             image: false,
