@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MuData, ReadOptions, Select, Value,
+    Additions, AnnData, Categorical, Column, DataError, Matrix, MuData, ReadOptions, Select, Value,
     WriteOptions,
 };
 use brodmann_kernels::{CsrMatrix, Monitor};
@@ -66,13 +66,10 @@ impl Tissue {
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
         monitor.stage("reading", 0);
-        let (container, editable) = match Format::detect(path)? {
-            Format::H5ad => (Container::Single(brodmann_data::read_h5ad(path, options)?), true),
-            Format::H5mu => (Container::Multi(brodmann_data::read_h5mu(path, options)?), true),
-            format => match brodmann_data::read_any(path, format)? {
-                brodmann_data::Container::AnnData(a) => (Container::Single(*a), false),
-                brodmann_data::Container::MuData(m) => (Container::Multi(*m), false),
-            },
+        let editable = true;
+        let container = match brodmann_data::read(path, options)? {
+            brodmann_data::Container::AnnData(a) => Container::Single(a),
+            brodmann_data::Container::MuData(m) => Container::Multi(m),
         };
         let modalities = match &container {
             Container::Single(adata) => vec![single_modality(adata, kind, monitor)],

@@ -21,6 +21,18 @@ pub enum Quality {
     Rber,
 }
 
+impl Quality {
+    /// Short name: `rb`, `modularity`, `cpm`, `rber`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RbConfiguration => "rb",
+            Self::Modularity => "modularity",
+            Self::Cpm => "cpm",
+            Self::Rber => "rber",
+        }
+    }
+}
+
 /// A borrowed graph, weights in either precision.
 #[derive(Clone, Copy, Debug)]
 pub enum GraphView<'a> {
