@@ -35,6 +35,8 @@ impl Select {
 pub struct ReadOptions {
     /// `X`.
     pub x: bool,
+    /// Numbers of `X`, `layers` and `raw` become `f32` as they are read, whatever the file holds: half the memory.
+    pub x_as_f32: bool,
     /// `layers`.
     pub layers: Select,
     /// Columns of `obs`.
@@ -61,6 +63,7 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             x: true,
+            x_as_f32: false,
             layers: Select::All,
             obs: Select::All,
             var: Select::All,
@@ -80,6 +83,7 @@ impl ReadOptions {
     pub fn names_only() -> Self {
         Self {
             x: false,
+            x_as_f32: false,
             layers: Select::None,
             obs: Select::None,
             var: Select::None,

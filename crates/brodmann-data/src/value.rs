@@ -4,7 +4,7 @@ use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
 use ndarray::Array2;
 
-use crate::{Array, DataFrame, Matrix};
+use crate::{Array, Column, DataFrame, Matrix};
 
 /// One element: a number, a text, an array, a table, a nested dictionary.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Value {
     Sparse(Matrix),
     /// A table.
     Frame(DataFrame),
+    /// A vector of categories, or one with missing entries.
+    Column(Column),
     /// A dictionary.
     Dict(IndexMap<String, Value>),
     /// Something this version does not read (records, awkward arrays, ...). It survives when a copy of its file
@@ -52,6 +54,7 @@ impl Value {
             Self::Array(a) => format!("a {} array of shape {:?}", a.dtype(), a.shape()),
             Self::Sparse(_) => "a sparse matrix".to_owned(),
             Self::Frame(_) => "a table".to_owned(),
+            Self::Column(c) => format!("a vector of {}", c.kind()),
             Self::Dict(_) => "a dictionary".to_owned(),
             Self::Opaque { encoding } => format!("{encoding} (not read)"),
         }
@@ -106,6 +109,7 @@ impl Value {
             Self::Array(a) => a.shape().first().copied(),
             Self::Sparse(m) => Some(m.n_rows()),
             Self::Frame(f) => Some(f.n_rows()),
+            Self::Column(c) => Some(c.len()),
             _ => None,
         }
     }
@@ -116,6 +120,7 @@ impl Value {
             Self::Array(a) => Some(a.shape().to_vec()),
             Self::Sparse(m) => Some(vec![m.n_rows(), m.n_cols()]),
             Self::Frame(f) => Some(vec![f.n_rows(), f.columns.len()]),
+            Self::Column(c) => Some(vec![c.len()]),
             _ => None,
         }
     }
@@ -139,6 +144,7 @@ impl Value {
             Self::Array(a) if !a.shape().is_empty() => Self::Array(a.select_rows(rows)),
             Self::Sparse(m) => Self::Sparse(m.select_rows(rows)),
             Self::Frame(f) => Self::Frame(f.select_rows(rows)),
+            Self::Column(c) => Self::Column(c.select_rows(rows)),
             other => other.clone(),
         }
     }
@@ -165,6 +171,7 @@ value_from!(
     Array => Value::Array,
     Matrix => Value::Sparse,
     DataFrame => Value::Frame,
+    Column => Value::Column,
     IndexMap<String, Value> => Value::Dict,
     Array2<f32> => |v: Array2<f32>| Value::Array(v.into()),
     Array2<f64> => |v: Array2<f64>| Value::Array(v.into()),

@@ -1,0 +1,337 @@
+//! Array layouts: from stored bytes to elements of the wanted type, in parallel, without a second copy.
+//!
+//! A chunked array is split into bands of its first axis. The stored bytes of a batch of bands are read in file
+//! order; then each band is decompressed and converted into its own slice of the result.
+
+use rayon::prelude::*;
+use rust_hdf5::format::btree_v1::ChunkBTreeV1Node;
+use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
+use rust_hdf5::format::messages::filter::{FilterPipeline, reverse_filters_masked_bounded};
+use rust_hdf5::format::{FormatError, FormatResult, UNDEF_ADDR};
+
+use super::headers::{Headers, little_endian};
+use crate::store::{Element, Number};
+
+/// Stored bytes held at once.
+const BATCH_BYTES: usize = 32 << 20;
+/// Elements of a contiguous array converted at once.
+const BLOCK_ELEMENTS: usize = 1 << 20;
+/// A chunk index deeper than this refers to itself.
+const MAX_DEPTH: u8 = 16;
+/// No filter expands more than this on real data; a shape that asks for more is damaged.
+const MAX_EXPANSION: u64 = 20_000;
+
+/// How one array is stored.
+pub(super) struct Layout {
+    pub(super) shape: Vec<usize>,
+    pub(super) width: usize,
+    pub(super) layout: DataLayoutMessage,
+    pub(super) filters: Option<FilterPipeline>,
+}
+
+fn damaged(what: &str) -> FormatError {
+    FormatError::InvalidData(what.to_owned())
+}
+
+/// Number of elements, refused when it or its bytes cannot come from a file of this size.
+pub(super) fn checked_len(shape: &[usize], width: usize, file_size: u64) -> FormatResult<usize> {
+    let len = shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|n| {
+            let bytes = n.checked_mul(width).map(|b| b as u64);
+            bytes.is_some_and(|b| b <= file_size.saturating_mul(MAX_EXPANSION))
+        })
+        .ok_or_else(|| damaged("an array shape larger than the file can hold"))?;
+    Ok(len)
+}
+
+/// A vector of defaults, or an error where memory is short.
+pub(super) fn try_zeros<T: Copy + Default>(len: usize) -> FormatResult<Vec<T>> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(len).map_err(|_| damaged("an array larger than this machine's memory"))?;
+    v.resize(len, T::default());
+    Ok(v)
+}
+
+/// Decodes the array into `T`s with `convert(bytes, out)`; `None` when this layout is left to the library.
+pub(super) fn decode<T, C>(headers: &Headers, layout: &Layout, convert: C) -> FormatResult<Option<Vec<T>>>
+where
+    T: Copy + Default + Send + Sync,
+    C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
+{
+    let len = checked_len(&layout.shape, layout.width, headers.file_size())?;
+    if len == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    match &layout.layout {
+        DataLayoutMessage::Compact { data } => {
+            let mut out = try_zeros(len)?;
+            let bytes =
+                data.get(..len * layout.width).ok_or_else(|| damaged("an array shorter than its shape"))?;
+            convert(bytes, &mut out)?;
+            Ok(Some(out))
+        }
+        DataLayoutMessage::Contiguous { address, .. } if *address != UNDEF_ADDR => {
+            if (len * layout.width) as u64 > headers.file_size() {
+                return Err(damaged("an array larger than the file"));
+            }
+            let mut out = try_zeros(len)?;
+            let mut at = *address;
+            for block in out.chunks_mut(BLOCK_ELEMENTS) {
+                let bytes = headers.exact(at, block.len() * layout.width)?;
+                at += bytes.len() as u64;
+                convert(&bytes, block)?;
+            }
+            Ok(Some(out))
+        }
+        DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } if *b_tree_address != UNDEF_ADDR => {
+            let Some((_, chunk)) = chunk_dims.split_last() else {
+                return Err(damaged("a chunked array without chunk sizes"));
+            };
+            decode_chunked(headers, layout, chunk, *b_tree_address, len, convert)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// One stored chunk.
+struct Stored {
+    offsets: Vec<u64>,
+    address: u64,
+    size: usize,
+    mask: u32,
+}
+
+fn decode_chunked<T, C>(
+    headers: &Headers,
+    layout: &Layout,
+    chunk: &[u64],
+    tree: u64,
+    len: usize,
+    convert: C,
+) -> FormatResult<Option<Vec<T>>>
+where
+    T: Copy + Default + Send + Sync,
+    C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
+{
+    let rank = layout.shape.len();
+    if chunk.len() != rank || rank == 0 || chunk.contains(&0) {
+        return Err(damaged("chunk sizes that do not fit the array"));
+    }
+    let chunk: Vec<usize> = chunk.iter().map(|&c| usize::try_from(c).unwrap_or(usize::MAX)).collect();
+    let chunk_len = chunk
+        .iter()
+        .try_fold(1usize, |n, &c| n.checked_mul(c))
+        .filter(|n| n.checked_mul(layout.width).is_some_and(|b| b <= u32::MAX as usize))
+        .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
+    let mut chunks = Vec::new();
+    collect(headers, tree, rank, MAX_DEPTH, &mut chunks)?;
+    let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
+    chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
+    let in_grid = chunks.iter().all(|s| {
+        s.offsets
+            .iter()
+            .zip(&layout.shape)
+            .zip(&chunk)
+            .all(|((&o, &n), &c)| o < n as u64 && o % c as u64 == 0)
+    });
+    chunks.dedup_by(|a, b| a.offsets == b.offsets);
+    if chunks.len() != expected || !in_grid {
+        // Chunks never written hold the fill value: the library knows it.
+        return Ok(None);
+    }
+
+    let row_len = len / layout.shape[0];
+    let band_rows = chunk[0].min(layout.shape[0]);
+    let per_band = expected / layout.shape[0].div_ceil(chunk[0]);
+    let mut out: Vec<T> = try_zeros(len)?;
+    let mut rest = out.as_mut_slice();
+    let mut next = 0;
+    while next < chunks.len() {
+        // Whole bands until the batch is full.
+        let (mut last, mut bytes) = (next, 0usize);
+        while last < chunks.len() && (last == next || bytes < BATCH_BYTES) {
+            bytes += chunks[last..last + per_band].iter().map(|s| s.size).sum::<usize>();
+            last += per_band;
+        }
+        let mut stored = Vec::with_capacity(last - next);
+        for s in &chunks[next..last] {
+            stored.push(headers.exact(s.address, s.size)?);
+        }
+        let n_bands = (last - next) / per_band;
+        let take = rest.len().min(n_bands * band_rows * row_len);
+        let (now, later) = rest.split_at_mut(take);
+        rest = later;
+        now.par_chunks_mut(band_rows * row_len)
+            .zip(chunks[next..last].par_chunks(per_band).zip(stored.par_chunks(per_band)))
+            .try_for_each(|(band, (places, stored))| {
+                let mut scratch: Vec<T> = Vec::new();
+                for (place, raw) in places.iter().zip(stored) {
+                    let image;
+                    let bytes: &[u8] = match &layout.filters {
+                        Some(filters) => {
+                            image = reverse_filters_masked_bounded(
+                                filters,
+                                raw,
+                                place.mask,
+                                chunk_len * layout.width,
+                            )?;
+                            &image
+                        }
+                        None => raw,
+                    };
+                    let bytes = bytes
+                        .get(..chunk_len * layout.width)
+                        .ok_or_else(|| damaged("a chunk shorter than its size"))?;
+                    if row_len == 1 || rank == 1 {
+                        // One chunk is the band; the last is cut where the array ends.
+                        convert(&bytes[..band.len() * layout.width], band)?;
+                        continue;
+                    }
+                    scratch.resize(chunk_len, T::default());
+                    convert(bytes, &mut scratch)?;
+                    scatter(&scratch, &chunk, &place.offsets, &layout.shape, band);
+                }
+                Ok::<(), FormatError>(())
+            })?;
+        next = last;
+    }
+    Ok(Some(out))
+}
+
+/// Copies a chunk into its band, run by run along the last axis, leaving out what lies beyond the array.
+fn scatter<T: Copy>(image: &[T], chunk: &[usize], offsets: &[u64], shape: &[usize], band: &mut [T]) {
+    let rank = shape.len();
+    let last = rank - 1;
+    let start: Vec<usize> = offsets.iter().map(|&o| o as usize).collect();
+    let extent: Vec<usize> = (0..rank).map(|d| chunk[d].min(shape[d] - start[d])).collect();
+    let mut index = vec![0usize; rank];
+    loop {
+        let (mut from, mut to) = (0, 0);
+        for d in 0..rank {
+            from = from * chunk[d] + index[d];
+            // The band begins at this chunk's first row.
+            let at = if d == 0 { index[0] } else { start[d] + index[d] };
+            to = to * if d == 0 { 1 } else { shape[d] } + at;
+        }
+        band[to..to + extent[last]].copy_from_slice(&image[from..from + extent[last]]);
+        let mut d = last;
+        loop {
+            if d == 0 {
+                return;
+            }
+            d -= 1;
+            index[d] += 1;
+            if index[d] < extent[d] {
+                break;
+            }
+            index[d] = 0;
+        }
+    }
+}
+
+fn collect(
+    headers: &Headers,
+    address: u64,
+    rank: usize,
+    depth: u8,
+    chunks: &mut Vec<Stored>,
+) -> FormatResult<()> {
+    let a = headers.context().sizeof_addr as usize;
+    let head = headers.exact(address, 8)?;
+    let entries = little_endian(&head, 6, 2)?;
+    let key = 8 + 8 * (rank + 1);
+    let block = headers.block(address, 8 + 2 * a + entries * (key + a) + key)?;
+    let node = ChunkBTreeV1Node::decode(&block, a, rank, u16::MAX)?;
+    for (key, &child) in node.keys.iter().zip(&node.children) {
+        if node.level > 0 {
+            if depth == 0 {
+                return Err(damaged("a chunk index that refers to itself"));
+            }
+            collect(headers, child, rank, depth - 1, chunks)?;
+        } else {
+            let offsets = key.offsets.get(..rank).ok_or_else(|| damaged("a chunk without a place"))?.to_vec();
+            chunks.push(Stored {
+                offsets,
+                address: child,
+                size: key.chunk_size as usize,
+                mask: key.filter_mask,
+            });
+        }
+        // Every chunk takes at least one byte of the file.
+        if chunks.len() as u64 > headers.file_size() {
+            return Err(damaged("a chunk index that refers to itself"));
+        }
+    }
+    Ok(())
+}
+
+/// Converts stored elements to `T`; whole numbers that do not fit are refused.
+pub(super) fn convert<T: Number>(
+    element: &Element,
+    big_endian: bool,
+    bytes: &[u8],
+    out: &mut [T],
+) -> FormatResult<()> {
+    macro_rules! each {
+        ($t:ty, $via:ident) => {{
+            const WIDTH: usize = size_of::<$t>();
+            for (b, o) in bytes.chunks_exact(WIDTH).zip(out.iter_mut()) {
+                let mut raw = [0u8; WIDTH];
+                raw.copy_from_slice(b);
+                if big_endian {
+                    raw.reverse();
+                }
+                let value = <$t>::from_le_bytes(raw);
+                *o = T::$via(value.into()).ok_or_else(|| out_of_range(&value))?;
+            }
+        }};
+    }
+    if !big_endian && *element == T::NATIVE {
+        for (b, o) in bytes.chunks_exact(size_of::<T>()).zip(out.iter_mut()) {
+            *o = T::from_le(b);
+        }
+        return Ok(());
+    }
+    match element {
+        Element::F32 => each!(f32, from_f64),
+        Element::F64 => each!(f64, from_f64),
+        Element::I8 => each!(i8, from_i64),
+        Element::I16 => each!(i16, from_i64),
+        Element::I32 => each!(i32, from_i64),
+        Element::I64 => each!(i64, from_i64),
+        Element::U8 | Element::Bool => each!(u8, from_i64),
+        Element::U16 => each!(u16, from_i64),
+        Element::U32 => each!(u32, from_i64),
+        Element::U64 => each!(u64, from_u64),
+        Element::F16 => {
+            for (b, o) in bytes.chunks_exact(2).zip(out.iter_mut()) {
+                let raw = if big_endian { [b[1], b[0]] } else { [b[0], b[1]] };
+                let value = half(u16::from_le_bytes(raw));
+                *o = T::from_f64(value).ok_or_else(|| out_of_range(&value))?;
+            }
+        }
+        Element::String | Element::Record(_) | Element::Other(_) => {
+            return Err(damaged("an array that is not of numbers"));
+        }
+    }
+    Ok(())
+}
+
+fn out_of_range(value: &dyn std::fmt::Display) -> FormatError {
+    damaged(&format!("the number {value} where a smaller or whole one belongs"))
+}
+
+/// IEEE 754 half precision.
+fn half(bits: u16) -> f64 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from((bits >> 10) & 0x1F);
+    let fraction = f64::from(bits & 0x3FF);
+    match exponent {
+        0 => sign * fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => sign * f64::INFINITY,
+        31 => f64::NAN,
+        e => sign * (1.0 + fraction / 1024.0) * 2f64.powi(e - 15),
+    }
+}

@@ -1,0 +1,442 @@
+//! Reading: [`Store`] on an HDF5 file.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use ndarray::{ArrayD, IxDyn};
+use rust_hdf5::format::messages::attribute::AttributeMessage;
+use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
+use rust_hdf5::format::messages::dataspace::DataspaceMessage;
+use rust_hdf5::format::messages::datatype::fixed_string_content;
+use rust_hdf5::format::messages::filter::FilterPipeline;
+use rust_hdf5::{ByteOrder, DatatypeMessage, H5File, Hdf5Error};
+
+use super::chunks::{self, Layout};
+use super::headers::{DATASPACE, DATATYPE, FILTERS, Headers, LAYOUT, Message, OpenError};
+use crate::store::{ArrayInfo, Attribute, Element, NodeKind, Number, Store};
+use crate::{Array, DataError};
+
+/// An HDF5 file open for reading.
+pub(crate) struct Hdf5Reader {
+    path: PathBuf,
+    headers: Headers,
+    library: H5File,
+    attributes: RefCell<HashMap<u64, Rc<Vec<AttributeMessage>>>>,
+}
+
+/// What the headers say of one array.
+struct Described {
+    shape: Vec<usize>,
+    is_null: bool,
+    datatype: DatatypeMessage,
+    layout: Option<DataLayoutMessage>,
+    filters: Option<FilterPipeline>,
+}
+
+impl Hdf5Reader {
+    /// Opens `path`.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`], [`DataError::Read`], [`DataError::NotHdf5`], [`DataError::Damaged`].
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        let file = std::fs::File::open(path).map_err(|e| DataError::read(path, e))?;
+        if file.metadata().map_err(|e| DataError::read(path, e))?.is_dir() {
+            return Err(DataError::NotHdf5 { path: path.to_path_buf() });
+        }
+        let headers = Headers::open(file).map_err(|e| match e {
+            OpenError::NotHdf5 => DataError::NotHdf5 { path: path.to_path_buf() },
+            OpenError::Io(e) => DataError::read(path, e),
+            OpenError::Format(e) => DataError::damaged(path, e),
+            OpenError::Truncated { expected, found } => {
+                DataError::damaged(path, format!("{found} of {expected} bytes are there"))
+            }
+        })?;
+        let library =
+            H5File::options().best_effort_locking().open(path).map_err(|e| DataError::damaged(path, e))?;
+        Ok(Self { path: path.to_path_buf(), headers, library, attributes: RefCell::default() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn damaged(&self, what: &str, error: impl std::fmt::Display) -> DataError {
+        DataError::damaged(&self.path, format!("{}: {error}", if what.is_empty() { "/" } else { what }))
+    }
+
+    fn locate(&self, path: &str) -> Result<u64, DataError> {
+        self.headers
+            .locate(path)
+            .map_err(|e| self.damaged(path, e))?
+            .ok_or_else(|| self.damaged(path, "missing"))
+    }
+
+    fn describe(&self, path: &str) -> Result<Described, DataError> {
+        let address = self.locate(path)?;
+        let messages = self.headers.messages(address).map_err(|e| self.damaged(path, e))?;
+        let context = self.headers.context();
+        let find = |kind: u16| messages.iter().find(|m| m.kind == kind && !m.is_shared());
+        let space = find(DATASPACE).ok_or_else(|| self.damaged(path, "not an array"))?;
+        let (space, _) = DataspaceMessage::decode(&space.data, context).map_err(|e| self.damaged(path, e))?;
+        let datatype = match find(DATATYPE) {
+            Some(m) => DatatypeMessage::decode(&m.data, context).map_err(|e| self.damaged(path, e))?.0,
+            // A committed type is stored elsewhere.
+            None => self.dataset(path)?.datatype().map_err(|e| self.damaged(path, e))?,
+        };
+        let layout = find(LAYOUT).and_then(|m| DataLayoutMessage::decode(&m.data, context).ok()).map(|l| l.0);
+        let filters = match find(FILTERS) {
+            Some(m) => Some(FilterPipeline::decode(&m.data).map_err(|e| self.damaged(path, e))?.0),
+            None => None,
+        };
+        Ok(Described {
+            is_null: space.is_null(),
+            shape: space.dims.iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect(),
+            datatype,
+            layout,
+            filters,
+        })
+    }
+
+    fn dataset(&self, path: &str) -> Result<rust_hdf5::H5Dataset, DataError> {
+        self.library.dataset(path.trim_start_matches('/')).map_err(|e| match e {
+            Hdf5Error::Unsupported(what) => {
+                DataError::Encoding { element: path.to_owned(), encoding: what.replace("; ", ", ") }
+            }
+            e => self.damaged(path, e),
+        })
+    }
+
+    /// Decodes an array with `convert`, here or, for rarer layouts, by the library.
+    fn decode<T, C>(
+        &self,
+        path: &str,
+        described: Described,
+        width: usize,
+        convert: C,
+    ) -> Result<Vec<T>, DataError>
+    where
+        T: Copy + Default + Send + Sync,
+        C: Fn(&[u8], &mut [T]) -> rust_hdf5::format::FormatResult<()> + Sync,
+    {
+        let fail = |e: &dyn std::fmt::Display| self.damaged(path, e);
+        if width == 0 {
+            return Err(self.damaged(path, "elements of no width"));
+        }
+        let shape = described.shape;
+        if let Some(layout) = described.layout {
+            let layout = Layout { shape: shape.clone(), width, layout, filters: described.filters };
+            if let Some(values) = chunks::decode(&self.headers, &layout, &convert).map_err(|e| fail(&e))? {
+                return Ok(values);
+            }
+        }
+        let len = chunks::checked_len(&shape, width, self.headers.file_size()).map_err(|e| fail(&e))?;
+        let bytes = self.dataset(path)?.read_raw_bytes().map_err(|e| fail(&e))?;
+        let bytes = bytes.get(..len * width).ok_or_else(|| fail(&"an array shorter than its shape"))?;
+        let mut out = chunks::try_zeros(len).map_err(|e| fail(&e))?;
+        convert(bytes, &mut out).map_err(|e| fail(&e))?;
+        Ok(out)
+    }
+
+    /// The bytes of every element, `width` each.
+    fn raw(&self, path: &str, described: Described, width: usize) -> Result<Vec<u8>, DataError> {
+        // One more axis makes elements of single bytes out of wide ones for every layout but chunked ones, so
+        // the library reads those.
+        let len = chunks::checked_len(&described.shape, width, self.headers.file_size())
+            .map_err(|e| self.damaged(path, e))?;
+        let bytes = self.dataset(path)?.read_raw_bytes().map_err(|e| self.damaged(path, e))?;
+        if bytes.len() == len * width {
+            Ok(bytes)
+        } else {
+            Err(self.damaged(path, "an array shorter than its shape"))
+        }
+    }
+
+    fn strings(&self, path: &str, described: Described) -> Result<Vec<String>, DataError> {
+        match &described.datatype {
+            DatatypeMessage::FixedString { size, padding, .. } => {
+                let (width, padding) = (*size as usize, *padding);
+                if width == 0 {
+                    return Ok(vec![String::new(); described.shape.iter().product()]);
+                }
+                let bytes = self.raw(path, described, width)?;
+                Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
+            }
+            _ => {
+                // 16 bytes per reference at least: bounds what the library is asked to allocate.
+                chunks::checked_len(&described.shape, 16, self.headers.file_size())
+                    .map_err(|e| self.damaged(path, e))?;
+                self.dataset(path)?.read_strings_lossy().map_err(|e| self.damaged(path, e))
+            }
+        }
+    }
+
+    fn shaped<T>(&self, path: &str, shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>, DataError> {
+        ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| self.damaged(path, e))
+    }
+
+    fn attribute_value(&self, a: &AttributeMessage) -> Option<Attribute> {
+        if a.dataspace.is_null() {
+            return Some(Attribute::Empty);
+        }
+        let scalar = a.dataspace.dims.is_empty();
+        let count = a.dataspace.element_count().and_then(|n| usize::try_from(n).ok())?;
+        let (element, big_endian, width) = element_of(&a.datatype);
+        if element == Element::String {
+            let width = if matches!(a.datatype, DatatypeMessage::VarLenString { .. }) {
+                self.headers.reference_size()
+            } else {
+                width
+            };
+            if width == 0 {
+                return Some(Attribute::String(String::new()));
+            }
+            let mut strings = Vec::new();
+            for bytes in a.data.chunks_exact(width).take(count) {
+                strings.push(match &a.datatype {
+                    DatatypeMessage::FixedString { padding, .. } => fixed_string(bytes, *padding),
+                    _ => String::from_utf8_lossy(&self.headers.heap_object(bytes).ok()?).into_owned(),
+                });
+            }
+            return if scalar {
+                strings.pop().map(Attribute::String)
+            } else {
+                Some(Attribute::Strings(strings))
+            };
+        }
+        let bytes = a.data.get(..count.checked_mul(width)?)?;
+        match element {
+            Element::Bool if count == 1 => bytes.first().map(|b| Attribute::Bool(*b != 0)),
+            Element::F16 | Element::F32 | Element::F64 => {
+                let mut values = vec![0f64; count];
+                chunks::convert(&element, big_endian, bytes, &mut values).ok()?;
+                Some(Attribute::Floats(values))
+            }
+            Element::Record(_) | Element::Other(_) => Some(Attribute::Other),
+            _ => {
+                let mut values = vec![0i64; count];
+                chunks::convert(&element, big_endian, bytes, &mut values).ok()?;
+                Some(Attribute::Ints(values))
+            }
+        }
+    }
+}
+
+impl Store for Hdf5Reader {
+    fn node(&self, path: &str) -> Result<Option<NodeKind>, DataError> {
+        let fail = |e| self.damaged(path, e);
+        let Some(address) = self.headers.locate(path).map_err(fail)? else { return Ok(None) };
+        let messages = self.headers.messages(address).map_err(fail)?;
+        let is_array = messages.iter().any(|m: &Message| m.kind == DATASPACE || m.kind == LAYOUT);
+        Ok(Some(if is_array { NodeKind::Array } else { NodeKind::Group }))
+    }
+
+    fn children(&self, path: &str) -> Result<Vec<String>, DataError> {
+        self.headers.names(self.locate(path)?).map_err(|e| self.damaged(path, e))
+    }
+
+    fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, DataError> {
+        let address = self.locate(path)?;
+        let known = self.attributes.borrow().get(&address).cloned();
+        let attributes = match known {
+            Some(attributes) => attributes,
+            None => {
+                let read = Rc::new(self.headers.attributes(address).map_err(|e| self.damaged(path, e))?);
+                self.attributes.borrow_mut().insert(address, Rc::clone(&read));
+                read
+            }
+        };
+        match attributes.iter().find(|a| a.name == name) {
+            None => Ok(None),
+            Some(a) => self
+                .attribute_value(a)
+                .map(Some)
+                .ok_or_else(|| self.damaged(path, format!("attribute {name} cannot be decoded"))),
+        }
+    }
+
+    fn info(&self, path: &str) -> Result<ArrayInfo, DataError> {
+        let described = self.describe(path)?;
+        let (element, _, _) = element_of(&described.datatype);
+        Ok(ArrayInfo { shape: described.shape, element, is_null: described.is_null })
+    }
+
+    fn array(&self, path: &str) -> Result<Array, DataError> {
+        let described = self.describe(path)?;
+        let shape = described.shape.clone();
+        let (element, big_endian, width) = element_of(&described.datatype);
+        macro_rules! typed {
+            ($t:ty) => {{
+                let convert = |b: &[u8], o: &mut [$t]| chunks::convert(&element, big_endian, b, o);
+                let values = self.decode(path, described, width, convert)?;
+                self.shaped(path, &shape, values)?.into()
+            }};
+        }
+        Ok(match element {
+            Element::F16 | Element::F32 => typed!(f32),
+            Element::F64 => typed!(f64),
+            Element::I8 => typed!(i8),
+            Element::I16 => typed!(i16),
+            Element::I32 => typed!(i32),
+            Element::I64 => typed!(i64),
+            Element::U8 => typed!(u8),
+            Element::U16 => typed!(u16),
+            Element::U32 => typed!(u32),
+            Element::U64 => typed!(u64),
+            Element::Bool => {
+                let convert = |b: &[u8], o: &mut [bool]| {
+                    for (b, o) in b.iter().zip(o) {
+                        *o = *b != 0;
+                    }
+                    Ok(())
+                };
+                if width != 1 {
+                    return Err(DataError::Encoding {
+                        element: path.to_owned(),
+                        encoding: "a wide enum".into(),
+                    });
+                }
+                let values = self.decode(path, described, width, convert)?;
+                self.shaped(path, &shape, values)?.into()
+            }
+            Element::String => {
+                let values = self.strings(path, described)?;
+                self.shaped(path, &shape, values)?.into()
+            }
+            Element::Record(_) => {
+                return Err(DataError::Encoding { element: path.to_owned(), encoding: "records".to_owned() });
+            }
+            Element::Other(encoding) => {
+                return Err(DataError::Encoding { element: path.to_owned(), encoding });
+            }
+        })
+    }
+
+    fn numbers<T: Number>(&self, path: &str) -> Result<Vec<T>, DataError> {
+        let described = self.describe(path)?;
+        let (element, big_endian, width) = element_of(&described.datatype);
+        self.decode(path, described, width, |b, o| chunks::convert(&element, big_endian, b, o))
+    }
+
+    fn field(&self, path: &str, name: &str) -> Result<Option<Array>, DataError> {
+        let described = self.describe(path)?;
+        let DatatypeMessage::Compound { size, members } = described.datatype.clone() else { return Ok(None) };
+        let Some(member) = members.iter().find(|m| m.name == name) else { return Ok(None) };
+        let (datatype, inner): (&DatatypeMessage, Vec<usize>) = match &member.datatype {
+            DatatypeMessage::Array { dims, base } => (base, dims.iter().map(|&d| d as usize).collect()),
+            other => (other, Vec::new()),
+        };
+        let (element, big_endian, width) = element_of(datatype);
+        let is_reference = matches!(datatype, DatatypeMessage::VarLenString { .. });
+        let width = if is_reference { self.headers.reference_size() } else { width };
+        let mut shape = described.shape.clone();
+        let (start, record) = (member.offset as usize, size as usize);
+        let bytes_each = inner
+            .iter()
+            .try_fold(width, |n, &d| n.checked_mul(d))
+            .filter(|n| *n > 0 && start.checked_add(*n).is_some_and(|end| end <= record));
+        let Some(bytes_each) = bytes_each else { return Ok(None) };
+        let bytes = self.raw(path, described, record)?;
+        shape.extend(&inner);
+        let parts = bytes.chunks_exact(record).map(|r| &r[start..start + bytes_each]);
+        let joined: Vec<u8> = parts.flatten().copied().collect();
+        macro_rules! typed {
+            ($t:ty) => {{
+                let mut values = vec![<$t>::default(); joined.len() / width];
+                chunks::convert(&element, big_endian, &joined, &mut values)
+                    .map_err(|e| self.damaged(path, e))?;
+                self.shaped(path, &shape, values)?.into()
+            }};
+        }
+        Ok(Some(match element {
+            Element::F16 | Element::F32 => typed!(f32),
+            Element::F64 => typed!(f64),
+            Element::I8 => typed!(i8),
+            Element::I16 => typed!(i16),
+            Element::I32 => typed!(i32),
+            Element::I64 => typed!(i64),
+            Element::U8 => typed!(u8),
+            Element::U16 => typed!(u16),
+            Element::U32 => typed!(u32),
+            Element::U64 => typed!(u64),
+            Element::Bool if width == 1 => {
+                self.shaped(path, &shape, joined.iter().map(|b| *b != 0).collect::<Vec<bool>>())?.into()
+            }
+            Element::String => {
+                let mut strings = Vec::with_capacity(joined.len() / width);
+                for b in joined.chunks_exact(width) {
+                    strings.push(match datatype {
+                        DatatypeMessage::FixedString { padding, .. } => fixed_string(b, *padding),
+                        _ => {
+                            let object = self.headers.heap_object(b).map_err(|e| self.damaged(path, e))?;
+                            String::from_utf8_lossy(&object).into_owned()
+                        }
+                    });
+                }
+                self.shaped(path, &shape, strings)?.into()
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn fixed_string(bytes: &[u8], padding: u8) -> String {
+    // numpy pads with zeros whatever the type says.
+    let content = fixed_string_content(bytes, padding).unwrap_or(bytes);
+    let end = content.iter().rposition(|&b| b != 0).map_or(0, |p| p + 1);
+    String::from_utf8_lossy(&content[..end]).into_owned()
+}
+
+/// The element type, whether it is big-endian, and its width in bytes.
+fn element_of(datatype: &DatatypeMessage) -> (Element, bool, usize) {
+    let width = datatype.element_size() as usize;
+    match datatype {
+        DatatypeMessage::FixedPoint { size, byte_order, signed, bit_offset, bit_precision } => {
+            let element = match (size, signed) {
+                _ if *bit_offset != 0 || u32::from(*bit_precision) != size * 8 => {
+                    Element::Other(format!("a {bit_precision}-bit integer"))
+                }
+                (1, true) => Element::I8,
+                (2, true) => Element::I16,
+                (4, true) => Element::I32,
+                (8, true) => Element::I64,
+                (1, false) => Element::U8,
+                (2, false) => Element::U16,
+                (4, false) => Element::U32,
+                (8, false) => Element::U64,
+                _ => Element::Other(format!("a {size}-byte integer")),
+            };
+            (element, *byte_order == ByteOrder::BigEndian, width)
+        }
+        DatatypeMessage::FloatingPoint { size, byte_order, mantissa_size, .. } => {
+            let element = match (size, mantissa_size) {
+                (2, 10) => Element::F16,
+                (4, 23) => Element::F32,
+                (8, 52) => Element::F64,
+                _ => Element::Other(format!("a {size}-byte float")),
+            };
+            (element, *byte_order == ByteOrder::BigEndian, width)
+        }
+        DatatypeMessage::FixedString { .. } | DatatypeMessage::VarLenString { .. } => {
+            (Element::String, false, width)
+        }
+        DatatypeMessage::Enum { base, members } => {
+            let is_bool = members.len() == 2
+                && members
+                    .iter()
+                    .all(|m| m.name.eq_ignore_ascii_case("true") || m.name.eq_ignore_ascii_case("false"));
+            if is_bool && width == 1 { (Element::Bool, false, 1) } else { element_of(base) }
+        }
+        DatatypeMessage::Compound { members, .. } => {
+            (Element::Record(members.iter().map(|m| m.name.clone()).collect()), false, width)
+        }
+        DatatypeMessage::BitField { .. } => (Element::Other("bit fields".to_owned()), false, width),
+        DatatypeMessage::Opaque { .. } => (Element::Other("opaque bytes".to_owned()), false, width),
+        DatatypeMessage::VarLenSequence { .. } => {
+            (Element::Other("lists of unequal length".to_owned()), false, width)
+        }
+        DatatypeMessage::Array { .. } => (Element::Other("arrays of arrays".to_owned()), false, width),
+        DatatypeMessage::Reference { .. } => (Element::Other("references".to_owned()), false, width),
+    }
+}

@@ -1,0 +1,247 @@
+//! Writing: [`StoreWriter`] on an HDF5 file, new or existing.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rust_hdf5::format::messages::filter::{FilterPipeline, apply_filters};
+use rust_hdf5::types::VarLenUnicode;
+use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, HBool, Hdf5Error};
+
+use crate::DataError;
+use crate::store::{ArrayData, Attribute, NodeKind, StoreWriter};
+
+/// Elements per chunk of a vector; rows of a matrix are cut to about as many bytes.
+const CHUNK_ELEMENTS: usize = 1 << 16;
+/// Arrays of fewer elements are stored plain: a chunk index would cost more than compression saves.
+const COMPRESS_FROM: usize = 4096;
+/// Chunks compressed at once.
+const BATCH: usize = 64;
+
+/// An HDF5 file open for writing.
+pub(crate) struct Hdf5Writer {
+    path: PathBuf,
+    file: H5File,
+}
+
+impl Hdf5Writer {
+    /// A new, empty file at `place`, called `name` in errors. `userblock` bytes come before it (mudata writes its
+    /// name there).
+    pub(crate) fn create(place: &Path, name: &Path, userblock: u64) -> Result<Self, DataError> {
+        let options = H5File::options().no_locking();
+        let options = if userblock > 0 { options.userblock(userblock) } else { options };
+        let file = options.create(place).map_err(|e| write_error(name, e))?;
+        Ok(Self { path: name.to_path_buf(), file })
+    }
+
+    /// An existing file at `place`, called `name` in errors, to be added to.
+    pub(crate) fn edit(place: &Path, name: &Path) -> Result<Self, DataError> {
+        let file = H5File::options().no_locking().open_rw(place).map_err(|e| write_error(name, e))?;
+        Ok(Self { path: name.to_path_buf(), file })
+    }
+
+    /// Writes everything out; the file on disk is complete afterwards.
+    pub(crate) fn close(self) -> Result<(), DataError> {
+        self.file.close().map_err(|e| write_error(&self.path, e))
+    }
+
+    fn error(&self, error: Hdf5Error) -> DataError {
+        write_error(&self.path, error)
+    }
+
+    fn group(&self, path: &str) -> Result<H5Group, DataError> {
+        let root = self.file.root_group();
+        if path.is_empty() { Ok(root) } else { root.group(path).map_err(|e| self.error(e)) }
+    }
+
+    fn numbers<T: rust_hdf5::H5Type + Sync>(
+        &self,
+        group: &H5Group,
+        name: &str,
+        values: &[T],
+        shape: &[usize],
+        gzip: u8,
+        encode: impl Fn(&[T], &mut Vec<u8>) + Sync,
+    ) -> Result<H5Dataset, DataError> {
+        let fail = |e: Hdf5Error| self.error(e);
+        if shape.is_empty() {
+            let dataset = group.new_dataset::<T>().scalar().create(name).map_err(fail)?;
+            dataset.write_raw(values).map_err(fail)?;
+            return Ok(dataset);
+        }
+        if gzip == 0 || values.len() < COMPRESS_FROM {
+            let dataset = group.new_dataset::<T>().shape(shape).create(name).map_err(fail)?;
+            if !values.is_empty() {
+                dataset.write_raw(values).map_err(fail)?;
+            }
+            return Ok(dataset);
+        }
+        // Chunks of whole rows: each is a run of the array, so bands of the first axis are the chunks.
+        let row_len = values.len() / shape[0];
+        let rows = (CHUNK_ELEMENTS / row_len).clamp(1, shape[0]);
+        let mut chunk = shape.to_vec();
+        chunk[0] = rows;
+        let dataset = group
+            .new_dataset::<T>()
+            .shape(shape)
+            .chunk(&chunk)
+            .deflate(u32::from(gzip))
+            .create(name)
+            .map_err(fail)?;
+        let pipeline = FilterPipeline::deflate(u32::from(gzip));
+        let chunk_bytes = rows * row_len * size_of::<T>();
+        for (batch, part) in values.chunks(rows * row_len * BATCH).enumerate() {
+            let compressed: Result<Vec<Vec<u8>>, _> = part
+                .par_chunks(rows * row_len)
+                .map(|values| {
+                    let mut bytes = Vec::with_capacity(chunk_bytes);
+                    encode(values, &mut bytes);
+                    // The last chunk is stored whole; what lies beyond the array is never read.
+                    bytes.resize(chunk_bytes, 0);
+                    apply_filters(&pipeline, &bytes)
+                })
+                .collect();
+            for (i, bytes) in compressed.map_err(|e| fail(e.into()))?.iter().enumerate() {
+                dataset.write_chunk_raw(batch * BATCH + i, bytes, 0).map_err(fail)?;
+            }
+        }
+        Ok(dataset)
+    }
+}
+
+/// Finds the system's answer inside the library's error.
+fn write_error(path: &Path, error: Hdf5Error) -> DataError {
+    let text = error.to_string();
+    match error {
+        Hdf5Error::Io(e) => DataError::write(path, e),
+        _ => {
+            // The library wraps some system errors as text; a full disk must still be told as such.
+            let kind = if text.contains("os error 28") || text.contains("No space left") {
+                std::io::ErrorKind::StorageFull
+            } else if text.contains("os error 13") {
+                std::io::ErrorKind::PermissionDenied
+            } else if text.contains("os error 27") {
+                std::io::ErrorKind::FileTooLarge
+            } else if text.contains("os error 2)") {
+                std::io::ErrorKind::NotFound
+            } else {
+                std::io::ErrorKind::Other
+            };
+            DataError::write(path, std::io::Error::new(kind, text.replace("; ", ", ")))
+        }
+    }
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+impl StoreWriter for Hdf5Writer {
+    fn create_group(&self, path: &str) -> Result<(), DataError> {
+        let (parent, name) = split(path);
+        self.group(parent)?.create_group(name).map(|_| ()).map_err(|e| self.error(e))
+    }
+
+    fn remove(&self, path: &str, kind: NodeKind) -> Result<(), DataError> {
+        match kind {
+            NodeKind::Group => self.file.delete_group(path),
+            NodeKind::Array => self.file.delete_dataset(path),
+        }
+        .map_err(|e| self.error(e))
+    }
+
+    fn group_attribute(&self, path: &str, name: &str, value: &Attribute) -> Result<(), DataError> {
+        let group = self.group(path)?;
+        match value {
+            Attribute::String(s) => group.set_attr_string(name, s),
+            Attribute::Strings(v) if v.is_empty() => group.set_attr_array_numeric::<f64>(name, &[]),
+            Attribute::Strings(v) => {
+                group.set_attr_string_array(name, &v.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            Attribute::Ints(v) if v.len() == 1 => group.set_attr_numeric(name, &v[0]),
+            Attribute::Ints(v) => group.set_attr_array_numeric(name, v),
+            Attribute::Floats(v) => group.set_attr_array_numeric(name, v),
+            Attribute::Bool(b) => group.set_attr_numeric(name, &HBool(u8::from(*b))),
+            Attribute::Empty | Attribute::Other => Ok(()),
+        }
+        .map_err(|e| self.error(e))
+    }
+
+    fn write_array(
+        &self,
+        path: &str,
+        data: ArrayData<'_>,
+        shape: &[usize],
+        gzip: u8,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<(), DataError> {
+        let (parent, name) = split(path);
+        let group = self.group(parent)?;
+        macro_rules! numbers {
+            ($values:expr) => {
+                self.numbers(&group, name, $values, shape, gzip, |v, bytes| {
+                    bytes.extend(v.iter().flat_map(|x| x.to_le_bytes()))
+                })?
+            };
+        }
+        let fail = |e: Hdf5Error| self.error(e);
+        let dataset = match data {
+            ArrayData::F32(v) => numbers!(v),
+            ArrayData::F64(v) => numbers!(v),
+            ArrayData::I8(v) => numbers!(v),
+            ArrayData::I16(v) => numbers!(v),
+            ArrayData::I32(v) => numbers!(v),
+            ArrayData::I64(v) => numbers!(v),
+            ArrayData::U8(v) => numbers!(v),
+            ArrayData::U16(v) => numbers!(v),
+            ArrayData::U32(v) => numbers!(v),
+            ArrayData::U64(v) => numbers!(v),
+            ArrayData::Bool(v) => {
+                let v: Vec<HBool> = v.iter().map(|&b| HBool(u8::from(b))).collect();
+                self.numbers(&group, name, &v, shape, gzip, |v, bytes| bytes.extend(v.iter().map(|b| b.0)))?
+            }
+            ArrayData::IndicesI32(v) => {
+                // Below 2^31 the bytes of u32 and i32 are the same; the caller has seen to that.
+                let v: Vec<i32> = v.iter().map(|&i| i as i32).collect();
+                numbers!(&v)
+            }
+            ArrayData::StartsI32(v) => {
+                let v: Vec<i32> = v.iter().map(|&i| i as i32).collect();
+                numbers!(&v)
+            }
+            ArrayData::StartsI64(v) => {
+                let v: Vec<i64> = v.iter().map(|&i| i as i64).collect();
+                numbers!(&v)
+            }
+            ArrayData::String(v) => {
+                if shape.len() == 1 {
+                    group.write_vlen_strings(name, v).map_err(fail)?
+                } else {
+                    let builder = group.new_dataset::<u8>().datatype(DatatypeMessage::vlen_string_utf8());
+                    let builder = if shape.is_empty() { builder.scalar() } else { builder.shape(shape) };
+                    let dataset = builder.create(name).map_err(fail)?;
+                    dataset.write_vlen_strings_slice(0, v).map_err(fail)?;
+                    dataset
+                }
+            }
+            ArrayData::Null => group.new_dataset::<f32>().null().create(name).map_err(fail)?,
+        };
+        for (key, value) in attributes {
+            match value {
+                Attribute::String(s) => dataset
+                    .new_attr::<VarLenUnicode>()
+                    .shape(())
+                    .create(key)
+                    .and_then(|a| a.write_string(s))
+                    .map_err(fail)?,
+                Attribute::Bool(b) => dataset
+                    .new_attr::<HBool>()
+                    .shape(())
+                    .create(key)
+                    .and_then(|a| a.write_numeric(&HBool(u8::from(*b))))
+                    .map_err(fail)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

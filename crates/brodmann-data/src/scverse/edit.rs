@@ -1,0 +1,358 @@
+//! Adding elements to a copy of a file: what we do not write survives as it was.
+//!
+//! The copy is made beside the output, our elements are written into it, it is flushed and closed, opened anew,
+//! every written element is read back and compared, and only then does it take the output's name.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::read::{self, is_anndata, is_mudata};
+use super::verify::{same_column, same_matrix, same_value};
+use super::write::{checked_key, column, dictionary, encoded_group, frame, matrix, value};
+use super::{COLUMN_ORDER, INDEX, join, legacy};
+use crate::hdf5::{Hdf5Reader, Hdf5Writer};
+use crate::store::{Attribute, NodeKind, Store, StoreWriter};
+use crate::temporary::{Temporary, is_same_file};
+use crate::{Additions, Column, DataError, DataFrame, ElementAdditions, Matrix, ReadOptions, Select, Value};
+
+/// gzip level of added elements.
+const GZIP: u8 = 1;
+
+/// Writes `input` with `additions` to `output`.
+///
+/// A copy of the input gets the elements; one of the same key is replaced; everything else stays as it was, byte
+/// for byte. Up to AnnData 0.6 `obs` is a record array: when a column is added, `obs` and `var` take today's layout
+/// with the same content. `output` may exist and is replaced; it may be the input only with `in_place`.
+///
+/// # Errors
+/// [`DataError::OutputIsInput`]; [`DataError::Shape`] when an addition does not fit (before anything is written);
+/// [`DataError::MissingKey`] for an unknown modality; [`DataError::Write`]; [`DataError::ReadBack`]. After any
+/// error the output is as it was.
+///
+/// # Cost
+/// One copy of the file (shared blocks where the file system can), plus what is added.
+pub fn write_with_additions(
+    input: impl AsRef<Path>,
+    output: impl AsRef<Path>,
+    additions: &Additions,
+    in_place: bool,
+) -> Result<(), DataError> {
+    let (input, output) = (input.as_ref(), output.as_ref());
+    if !in_place && is_same_file(input, output) {
+        return Err(DataError::OutputIsInput { path: output.to_path_buf() });
+    }
+    let store = Hdf5Reader::open(input)?;
+    let plans = plan(&store, additions)?;
+
+    let temporary = Temporary::beside(output)?;
+    copy(input, &temporary, output)?;
+    let writer = Hdf5Writer::edit(temporary.path(), output)?;
+    for plan in &plans {
+        apply(&store, &writer, plan)?;
+    }
+    writer.close()?;
+    drop(store);
+
+    let written = Hdf5Reader::open(temporary.path()).map_err(|e| match e {
+        // Damage to the new file is a fault of the writing, not of the input.
+        DataError::Damaged { detail, .. } => {
+            DataError::ReadBack { path: output.to_path_buf(), element: format!("the file ({detail})") }
+        }
+        e => e,
+    })?;
+    for plan in &plans {
+        verify(&written, output, plan)?;
+    }
+    drop(written);
+    temporary.persist(in_place.then_some(input))
+}
+
+fn copy(input: &Path, temporary: &Temporary, output: &Path) -> Result<(), DataError> {
+    let mut from = File::open(input).map_err(|e| DataError::read(input, e))?;
+    let mut to = File::create(temporary.path()).map_err(|e| DataError::write(output, e))?;
+    // The standard library lets the kernel copy where it can.
+    std::io::copy(&mut from, &mut to).map_err(|e| DataError::write(output, e))?;
+    drop(BufWriter::new(to));
+    Ok(())
+}
+
+/// What is to be done at one root: the file itself, or a modality.
+struct Plan<'a> {
+    root: String,
+    additions: &'a ElementAdditions,
+    /// `obs` and `var` in today's layout, with the entries of `uns` that went into them.
+    modern: Option<(DataFrame, DataFrame, Vec<String>)>,
+}
+
+fn plan<'a>(store: &Hdf5Reader, additions: &'a Additions) -> Result<Vec<Plan<'a>>, DataError> {
+    let several = is_mudata(store)?;
+    if !several && !is_anndata(store)? {
+        return Err(DataError::Kind {
+            element: store.path().display().to_string(),
+            found: "an HDF5 file without obs and var".to_owned(),
+            expected: "AnnData or MuData".to_owned(),
+        });
+    }
+    let mut targets = vec![(String::new(), &additions.root)];
+    for (name, elements) in &additions.modalities {
+        let root = join("mod", name);
+        if !several || store.node(&root)?.is_none() {
+            return Err(DataError::MissingKey {
+                container: "mod".to_owned(),
+                key: name.clone(),
+                place: store.path().display().to_string(),
+                existing: if several { store.children("mod")? } else { Vec::new() },
+                hint: "name one of these modalities".to_owned(),
+            });
+        }
+        targets.push((root, elements));
+    }
+    let mut plans = Vec::new();
+    for (root, elements) in targets {
+        if elements.is_empty() {
+            continue;
+        }
+        let names = ReadOptions::names_only();
+        let obs = read::frame(store, &join(&root, "obs"), &names.obs)?;
+        let var = read::frame(store, &join(&root, "var"), &names.var)?;
+        check(store, &root, elements, &obs, &var)?;
+        let is_record =
+            |axis: &str| Ok::<_, DataError>(store.node(&join(&root, axis))? == Some(NodeKind::Array));
+        let edits_frames = !elements.obs.is_empty() || !elements.var.is_empty();
+        let modern = if edits_frames && (is_record("obs")? || is_record("var")?) {
+            Some(legacy::modern_frames(store, &root)?)
+        } else {
+            None
+        };
+        plans.push(Plan { root, additions: elements, modern });
+    }
+    Ok(plans)
+}
+
+/// Every addition fits the axes and has a name a file can hold.
+fn check(
+    store: &Hdf5Reader,
+    root: &str,
+    a: &ElementAdditions,
+    obs: &DataFrame,
+    var: &DataFrame,
+) -> Result<(), DataError> {
+    let (n_obs, n_vars) = (obs.n_rows(), var.n_rows());
+    let fits = |element: String, found: Vec<usize>, expected: &[usize]| {
+        if found.len() >= expected.len() && found[..expected.len()] == *expected {
+            return Ok(());
+        }
+        let expected = expected.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        Err(DataError::Shape {
+            element,
+            found,
+            expected: format!("{expected} (of {})", store.path().display()),
+        })
+    };
+    let dims = |m: &Matrix| vec![m.n_rows(), m.n_cols()];
+    if let Some(x) = &a.x {
+        fits(join(root, "X"), dims(x), &[n_obs, n_vars])?;
+    }
+    for (container, entries, shape) in [
+        ("layers", &a.layers, [n_obs, n_vars]),
+        ("obsp", &a.obsp, [n_obs, n_obs]),
+        ("varp", &a.varp, [n_vars, n_vars]),
+    ] {
+        for (key, m) in entries {
+            checked_key(container, key)?;
+            fits(format!("{}[{key:?}]", join(root, container)), dims(m), &shape)?;
+        }
+    }
+    for (container, entries, n) in [("obsm", &a.obsm, n_obs), ("varm", &a.varm, n_vars)] {
+        for (key, v) in entries {
+            checked_key(container, key)?;
+            fits(format!("{}[{key:?}]", join(root, container)), v.shape().unwrap_or_default(), &[n])?;
+        }
+    }
+    for (container, entries, frame) in [("obs", &a.obs, obs), ("var", &a.var, var)] {
+        for (key, c) in entries {
+            checked_key(container, key)?;
+            fits(format!("{}[{key:?}]", join(root, container)), vec![c.len()], &[frame.n_rows()])?;
+            if key == INDEX || frame.index_name.as_ref() == Some(key) {
+                return Err(DataError::Kind {
+                    element: format!("{container}[{key:?}]"),
+                    found: "the name of the index".to_owned(),
+                    expected: "the name of a column".to_owned(),
+                });
+            }
+        }
+    }
+    for key in a.uns.keys() {
+        checked_key("uns", key)?;
+    }
+    Ok(())
+}
+
+fn apply(store: &Hdf5Reader, w: &Hdf5Writer, plan: &Plan<'_>) -> Result<(), DataError> {
+    let a = plan.additions;
+    let at = |name: &str| join(&plan.root, name);
+    let replace = |path: &str| match store.node(path)? {
+        Some(kind) => w.remove(path, kind),
+        None => Ok(()),
+    };
+    if let Some((obs, var, consumed)) = &plan.modern {
+        for (axis, table) in [("obs", obs), ("var", var)] {
+            replace(&at(axis))?;
+            frame(w, &at(axis), table, GZIP)?;
+        }
+        for entry in consumed {
+            replace(&join(&at("uns"), entry))?;
+        }
+    }
+    if let Some(x) = &a.x {
+        replace(&at("X"))?;
+        matrix(w, &at("X"), x, GZIP)?;
+    }
+    for (axis, columns) in [("obs", &a.obs), ("var", &a.var)] {
+        if columns.is_empty() {
+            continue;
+        }
+        let path = at(axis);
+        let mut order = match &plan.modern {
+            Some((obs, var, _)) => {
+                let table = if axis == "obs" { obs } else { var };
+                table.columns.keys().cloned().collect()
+            }
+            None => column_order(store, &path)?,
+        };
+        for (key, c) in columns {
+            let place = join(&path, key);
+            match &plan.modern {
+                // Just rewritten: what is there now is not what the store still shows.
+                Some(_) => {
+                    if order.contains(key) {
+                        let kind = match legacy::rewritten(plan.modern.as_ref(), axis, key) {
+                            Some(
+                                Column::Categorical(_) | Column::NullableInt(_) | Column::NullableBool(_),
+                            ) => NodeKind::Group,
+                            _ => NodeKind::Array,
+                        };
+                        w.remove(&place, kind)?;
+                    }
+                }
+                None => replace(&place)?,
+            }
+            column(w, &place, c, GZIP)?;
+            if !order.contains(key) {
+                order.push(key.clone());
+            }
+        }
+        w.group_attribute(&path, COLUMN_ORDER, &Attribute::Strings(order))?;
+    }
+    for (container, entries) in [("layers", &a.layers), ("obsp", &a.obsp), ("varp", &a.varp)] {
+        if entries.is_empty() {
+            continue;
+        }
+        container_group(store, w, &at(container))?;
+        for (key, m) in entries {
+            let place = join(&at(container), key);
+            replace(&place)?;
+            matrix(w, &place, m, GZIP)?;
+        }
+    }
+    for (container, entries) in [("obsm", &a.obsm), ("varm", &a.varm), ("uns", &a.uns)] {
+        if entries.is_empty() {
+            continue;
+        }
+        let rewritten = container_group(store, w, &at(container))?;
+        for (key, v) in entries {
+            let place = join(&at(container), key);
+            if rewritten {
+                if let Some(old) =
+                    legacy::fields(store, &at(container), &Select::only([key.clone()]))?.get(key)
+                {
+                    w.remove(
+                        &place,
+                        if matches!(old, Value::Array(_)) { NodeKind::Array } else { NodeKind::Group },
+                    )?;
+                }
+            } else {
+                replace(&place)?;
+            }
+            value(w, &place, v, GZIP)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the group where it is missing; one that is an array of records (up to 0.6) becomes a group with the same
+/// entries, and the answer is true.
+fn container_group(store: &Hdf5Reader, w: &Hdf5Writer, path: &str) -> Result<bool, DataError> {
+    match store.node(path)? {
+        Some(NodeKind::Group) => Ok(false),
+        None => encoded_group(w, path, "dict", "0.1.0").map(|()| false),
+        Some(NodeKind::Array) => {
+            let entries: IndexMap<String, Value> = legacy::fields(store, path, &Select::All)?;
+            w.remove(path, NodeKind::Array)?;
+            dictionary(w, path, &entries, GZIP)?;
+            Ok(true)
+        }
+    }
+}
+
+/// The columns of a table in order; those a file fails to list come last.
+fn column_order(store: &impl Store, path: &str) -> Result<Vec<String>, DataError> {
+    if let Some(order) = store.attribute(path, COLUMN_ORDER)?.and_then(|a| a.strings()) {
+        return Ok(order);
+    }
+    let index = store.attribute(path, INDEX)?.and_then(|a| a.as_str().map(str::to_owned));
+    let index = index.unwrap_or_else(|| INDEX.to_owned());
+    Ok(store.children(path)?.into_iter().filter(|n| *n != index && n != "__categories").collect())
+}
+
+fn verify(store: &Hdf5Reader, output: &Path, plan: &Plan<'_>) -> Result<(), DataError> {
+    let a = plan.additions;
+    let at = |name: &str| join(&plan.root, name);
+    let answer = |element: String, same: Result<bool, DataError>| match same {
+        Ok(true) => Ok(()),
+        _ => Err(DataError::ReadBack { path: output.to_path_buf(), element }),
+    };
+    let same_stored = |path: &str, m: &Matrix| Ok(same_matrix(&read::matrix(store, path, None, false)?, m));
+    if let Some(x) = &a.x {
+        answer("X".to_owned(), same_stored(&at("X"), x))?;
+    }
+    for (container, entries) in [("layers", &a.layers), ("obsp", &a.obsp), ("varp", &a.varp)] {
+        for (key, m) in entries {
+            let path = join(&at(container), key);
+            answer(path.clone(), same_stored(&path, m))?;
+        }
+    }
+    for (axis, columns) in [("obs", &a.obs), ("var", &a.var)] {
+        if columns.is_empty() {
+            continue;
+        }
+        let order = column_order(store, &at(axis))?;
+        for (key, c) in columns {
+            let path = join(&at(axis), key);
+            let listed = order.iter().filter(|k| *k == key).count() == 1;
+            answer(path.clone(), read::column(store, &path).map(|back| listed && same_column(&back, c)))?;
+        }
+    }
+    for (container, entries) in [("obsm", &a.obsm), ("varm", &a.varm), ("uns", &a.uns)] {
+        for (key, v) in entries {
+            let path = join(&at(container), key);
+            answer(path.clone(), read::value(store, &path).map(|back| same_value(&back, v)))?;
+        }
+    }
+    if let Some((obs, var, _)) = &plan.modern {
+        for (axis, table, replaced) in [("obs", obs, &a.obs), ("var", var, &a.var)] {
+            let back = read::frame(store, &at(axis), &Select::All);
+            let same = back.map(|back| {
+                back.index == table.index
+                    && table.columns.iter().all(|(k, c)| {
+                        replaced.contains_key(k) || back.columns.get(k).is_some_and(|b| same_column(b, c))
+                    })
+            });
+            answer(at(axis), same)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! `.h5ad` and `.h5mu`: how scverse's containers are laid out in a hierarchical file.
+//!
+//! * `read`: every layout from AnnData 0.5 to 0.12, and MuData.
+//! * `write`: both from scratch, as AnnData 0.12 and MuData 0.3 write them.
+//! * `edit`: our elements added to a copy, all else untouched.
+//!
+//! Specification: <https://anndata.readthedocs.io/en/latest/fileformat-prose.html>
+
+mod edit;
+mod legacy;
+mod read;
+mod verify;
+mod write;
+
+pub use edit::write_with_additions;
+pub use read::{Container, read, read_h5ad, read_h5mu};
+pub use write::{write_h5ad, write_h5mu};
+
+pub(crate) const ENCODING_TYPE: &str = "encoding-type";
+pub(crate) const ENCODING_VERSION: &str = "encoding-version";
+pub(crate) const COLUMN_ORDER: &str = "column-order";
+pub(crate) const INDEX: &str = "_index";
+
+/// `parent/name`.
+pub(crate) fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+}
