@@ -11,7 +11,7 @@ use super::{MetricsError, Neighbors, exact_neighbors};
 /// BatchKL of each observation, and its mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchKl {
-    /// Per observation, in nats; 0 is perfect mixing.
+    /// Per observation, in bits; 0 is perfect mixing.
     pub per_obs: Vec<f64>,
     /// Mean over observations.
     pub mean: f64,
@@ -19,7 +19,7 @@ pub struct BatchKl {
 
 /// BatchKL: how far the batches around an observation are from the batches overall; lower is better mixed.
 ///
-/// `KL = Σ_b p_b ln(p_b / q_b)`, with `p` the shares of the batches among the observation and its nearest
+/// `KL = Σ_b p_b log₂(p_b / q_b)`, with `p` the shares of the batches among the observation and its nearest
 /// neighbours, `k = min(5 · n_batches, 100)` in all, and `q` the shares among all observations.
 ///
 /// # Inputs    `neighbors`: nearest first, without the observation itself; `k − 1` columns are used.
@@ -61,7 +61,7 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
                     .filter(|(c, _)| **c > 0)
                     .map(|(&c, q)| {
                         let p = f64::from(c) / size;
-                        p * (p / q).ln()
+                        p * (p / q).log2()
                     })
                     .sum()
             },

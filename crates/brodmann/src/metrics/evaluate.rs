@@ -213,7 +213,7 @@ fn score_neighborhoods(
         return Ok(());
     }
     let queries = sample_rows(n, options.max_queries.unwrap_or(n), seed.derive("evaluate/queries", 0));
-    let n_lisi = n_lisi_neighbors(&options.lisi);
+    let n_lisi = n_lisi_neighbors(options.lisi);
     let n_kl = inputs.batch.map_or(0, |batch| n_batch_kl_neighbors(Codes::new(batch).n()));
     let neighbors = exact_neighbors(embedding, Some(&queries), n_lisi.max(n_kl), monitor)?;
     note_queries(queries.len(), result);

@@ -409,10 +409,11 @@ fn every_score_is_the_same_bits_on_any_number_of_threads() {
 fn evaluation_gathers_the_scores_of_the_oracle() {
     let Some(mut o) = Oracle::open() else { return };
     let truth: Vec<Option<u32>> = o.pred.iter().map(|&l| Some(l)).collect();
+    let x = o.embedding.clone();
     let inputs = EvaluationInputs {
         pred: &o.truth.clone(),
         truth: Some(&truth),
-        embedding: Some(o.embedding.clone().view()),
+        embedding: Some(x.view()),
         batch: Some(&o.batch.clone()),
         spatial: None,
     };

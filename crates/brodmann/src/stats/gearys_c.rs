@@ -16,7 +16,6 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// # Errors    [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.
 /// # Cost      O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
 /// # Source    Geary 1954, Inc. Stat. 5:115; moments of Cliff & Ord 1981.
-/// # Differences  The variance is Geary's own; squidpy 1.6 uses that of Moran's I for both statistics.
 pub fn gearys_c(
     variables: Variables<'_>,
     weights: CsrView<'_, f64>,
