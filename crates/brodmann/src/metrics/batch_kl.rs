@@ -23,7 +23,7 @@ pub struct BatchKl {
 /// neighbours, `k = min(5 · n_batches, 100)` in all, and `q` the shares among all observations.
 ///
 /// # Inputs    `neighbors`: nearest first, without the observation itself; `k − 1` columns are used.
-///             `batch`: batch of every observation.
+/// `batch`: batch of every observation.
 /// # Returns   One value per query, and the mean.
 /// # Errors    [`MetricsError::NeighborOutOfRange`], `LengthMismatch`, `Empty`.
 /// # Cost      O(n_queries · k).

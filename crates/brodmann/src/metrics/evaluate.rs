@@ -106,7 +106,7 @@ pub struct Evaluation {
 ///
 /// # Inputs    [`EvaluationInputs`]. `seed`: for the sample of large data alone.
 /// # Errors    [`MetricsError::LengthMismatch`], `NonFinite`, `Empty` without observations, `Perplexity`,
-///             `EmptySample`, `Stats` for a bad spatial graph.
+/// `EmptySample`, `Stats` for a bad spatial graph.
 /// # Cost      O(min(n, max_queries) · n · d) with an embedding, else O(n log n + nnz · n_clusters).
 pub fn evaluate(
     inputs: &EvaluationInputs<'_>,

@@ -45,9 +45,9 @@ pub struct Lisi {
 /// with cell types or domains cLISI (1: pure).
 ///
 /// # Inputs    `indices`, `distances`: `(n_queries, k)` neighbours without the observation itself, as
-///             [`exact_neighbors`] gives them; the usual `k` is `3 · perplexity − 1`. `labels`: of all observations.
+/// [`exact_neighbors`] gives them; the usual `k` is `3 · perplexity − 1`. `labels`: of all observations.
 /// # Returns   [`Lisi`]. With fewer neighbours the perplexity is lowered to `(k + 1) / 3` (at
-///             least 1).
+/// least 1).
 /// # Errors    [`MetricsError::NoNeighbors`], `NeighborOutOfRange`, `Perplexity`, `LengthMismatch`, `Empty`.
 /// # Cost      O(n_queries · k) with about 20 evaluations of `exp` each.
 /// # Source    Korsunsky et al. 2019, Nat. Methods 16:1289; the width search of van der Maaten & Hinton 2008.

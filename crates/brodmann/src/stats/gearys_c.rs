@@ -12,7 +12,7 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 ///
 /// # Inputs    As for [`super::morans_i`].
 /// # Returns   [`Autocorrelation`]; constant variables, and those with a NaN, give NaN. `z_score` is negative for
-///             positive autocorrelation; `Tail::Positive` looks at that side.
+/// positive autocorrelation; `Tail::Positive` looks at that side.
 /// # Errors    [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.
 /// # Cost      O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
 /// # Source    Geary 1954, Inc. Stat. 5:115; moments of Cliff & Ord 1981.
