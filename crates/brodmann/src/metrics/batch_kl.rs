@@ -71,10 +71,10 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
     Ok(BatchKl { per_obs, mean })
 }
 
-/// [`batch_kl`] from an embedding: finds the exact neighbours first.
+/// [`batch_kl()`] from an embedding: finds the exact neighbours first.
 ///
 /// # Inputs    `embedding`: `(n_obs, d)`, finite. `batch`: one per observation.
-/// # Errors    As [`batch_kl`] and [`exact_neighbors`].
+/// # Errors    As [`batch_kl()`] and [`exact_neighbors()`].
 /// # Cost      O(n² d) time, O(n · k) memory.
 pub fn batch_kl_of_embedding(
     embedding: ArrayView2<'_, f64>,

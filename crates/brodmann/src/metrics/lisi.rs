@@ -45,7 +45,7 @@ pub struct Lisi {
 /// with cell types or domains cLISI (1: pure).
 ///
 /// # Inputs    `indices`, `distances`: `(n_queries, k)` neighbours without the observation itself, as
-/// [`exact_neighbors`] gives them; the usual `k` is `3 · perplexity − 1`. `labels`: of all observations.
+/// [`exact_neighbors()`] gives them; the usual `k` is `3 · perplexity − 1`. `labels`: of all observations.
 /// # Returns   [`Lisi`]. With fewer neighbours the perplexity is lowered to `(k + 1) / 3` (at
 /// least 1).
 /// # Errors    [`MetricsError::NoNeighbors`], `NeighborOutOfRange`, `Perplexity`, `LengthMismatch`, `Empty`.
@@ -90,10 +90,10 @@ pub fn lisi(
     Ok(summarize(per_obs))
 }
 
-/// [`lisi`] from an embedding: finds the exact neighbours first.
+/// [`lisi()`] from an embedding: finds the exact neighbours first.
 ///
 /// # Inputs    `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
-/// # Errors    As [`lisi`] and [`exact_neighbors`]; [`MetricsError::TooFewObservations`] below 2.
+/// # Errors    As [`lisi()`] and [`exact_neighbors()`]; [`MetricsError::TooFewObservations`] below 2.
 /// # Cost      O(n² d) time, O(n · perplexity) memory.
 pub fn lisi_of_embedding(
     embedding: ArrayView2<'_, f64>,

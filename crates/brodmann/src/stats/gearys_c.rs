@@ -10,7 +10,7 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// `C = ((n − 1) / (2 Σw)) · Σᵢⱼ wᵢⱼ (xᵢ − xⱼ)² / Σᵢ zᵢ²`, with `z` centred per variable; expected 1, below 1
 /// when neighbours are alike.
 ///
-/// # Inputs    As for [`super::morans_i`].
+/// # Inputs    As for [`super::morans_i()`].
 /// # Returns   [`Autocorrelation`]; constant variables, and those with a NaN, give NaN. `z_score` is negative for
 /// positive autocorrelation; `Tail::Positive` looks at that side.
 /// # Errors    [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.

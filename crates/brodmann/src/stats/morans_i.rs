@@ -30,9 +30,9 @@ pub fn morans_i(
 ///
 /// The mean of `statistic` says how contiguous domains are.
 ///
-/// # Inputs    `labels`: one per observation. The rest as [`morans_i`].
+/// # Inputs    `labels`: one per observation. The rest as [`morans_i()`].
 /// # Returns   The distinct labels and their [`Autocorrelation`]; a label all observations share gives NaN.
-/// # Errors    As [`morans_i`].
+/// # Errors    As [`morans_i()`].
 /// # Cost      O(nnz · n_labels).
 pub fn morans_i_of_labels(
     labels: &[u32],
