@@ -180,7 +180,7 @@ impl Problem {
         let (n, d) = data.dim();
         let bad = |v: &f64| v.is_nan() || v.abs() > LARGEST;
         if let Some(row) = (0..n).into_par_iter().position_first(|i| data.row(i).iter().any(bad)) {
-            let column = data.row(row).iter().position(|v| bad(v)).unwrap_or(0);
+            let column = data.row(row).iter().position(bad).unwrap_or(0);
             return Err(KMeansError::NonFinite { row, column });
         }
         // The split of every parallel loop below: by n alone.

@@ -20,7 +20,7 @@ pub fn adjusted_mutual_information(truth: &[u32], pred: &[u32]) -> Result<f64, M
     Ok(adjusted_mutual_information_of(&Contingency::new(truth, pred)?))
 }
 
-/// [`adjusted_mutual_information`] from a table at hand.
+/// [`adjusted_mutual_information()`] from a table at hand.
 pub fn adjusted_mutual_information_of(table: &Contingency) -> f64 {
     // Also where the formula is 0/0: one cluster against one cluster, singletons against singletons.
     if table.is_identical() {

@@ -15,7 +15,7 @@ pub fn adjusted_rand_index(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsEr
     Ok(adjusted_rand_index_of(&Contingency::new(truth, pred)?))
 }
 
-/// [`adjusted_rand_index`] from a table at hand.
+/// [`adjusted_rand_index()`] from a table at hand.
 pub fn adjusted_rand_index_of(table: &Contingency) -> f64 {
     // Ordered pairs in i128: products of pair counts pass 2^64 beyond some 10^5 observations.
     let pairs = |n: u64| i128::from(n) * (i128::from(n) - 1);

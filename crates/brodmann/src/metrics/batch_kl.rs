@@ -11,7 +11,7 @@ use super::{MetricsError, Neighbors, exact_neighbors};
 /// BatchKL of each observation, and its mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchKl {
-    /// Per observation, in nats; 0 is perfect mixing.
+    /// Per observation, in bits; 0 is perfect mixing.
     pub per_obs: Vec<f64>,
     /// Mean over observations.
     pub mean: f64,
@@ -19,11 +19,11 @@ pub struct BatchKl {
 
 /// BatchKL: how far the batches around an observation are from the batches overall; lower is better mixed.
 ///
-/// `KL = Σ_b p_b ln(p_b / q_b)`, with `p` the shares of the batches among the observation and its nearest
+/// `KL = Σ_b p_b log₂(p_b / q_b)`, with `p` the shares of the batches among the observation and its nearest
 /// neighbours, `k = min(5 · n_batches, 100)` in all, and `q` the shares among all observations.
 ///
 /// # Inputs    `neighbors`: nearest first, without the observation itself; `k − 1` columns are used.
-///             `batch`: batch of every observation.
+/// `batch`: batch of every observation.
 /// # Returns   One value per query, and the mean.
 /// # Errors    [`MetricsError::NeighborOutOfRange`], `LengthMismatch`, `Empty`.
 /// # Cost      O(n_queries · k).
@@ -61,7 +61,7 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
                     .filter(|(c, _)| **c > 0)
                     .map(|(&c, q)| {
                         let p = f64::from(c) / size;
-                        p * (p / q).ln()
+                        p * (p / q).log2()
                     })
                     .sum()
             },
@@ -71,10 +71,10 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
     Ok(BatchKl { per_obs, mean })
 }
 
-/// [`batch_kl`] from an embedding: finds the exact neighbours first.
+/// [`batch_kl()`] from an embedding: finds the exact neighbours first.
 ///
 /// # Inputs    `embedding`: `(n_obs, d)`, finite. `batch`: one per observation.
-/// # Errors    As [`batch_kl`] and [`exact_neighbors`].
+/// # Errors    As [`batch_kl()`] and [`exact_neighbors()`].
 /// # Cost      O(n² d) time, O(n · k) memory.
 pub fn batch_kl_of_embedding(
     embedding: ArrayView2<'_, f64>,

@@ -106,7 +106,7 @@ pub struct Evaluation {
 ///
 /// # Inputs    [`EvaluationInputs`]. `seed`: for the sample of large data alone.
 /// # Errors    [`MetricsError::LengthMismatch`], `NonFinite`, `Empty` without observations, `Perplexity`,
-///             `EmptySample`, `Stats` for a bad spatial graph.
+/// `EmptySample`, `Stats` for a bad spatial graph.
 /// # Cost      O(min(n, max_queries) · n · d) with an embedding, else O(n log n + nnz · n_clusters).
 pub fn evaluate(
     inputs: &EvaluationInputs<'_>,
@@ -213,7 +213,7 @@ fn score_neighborhoods(
         return Ok(());
     }
     let queries = sample_rows(n, options.max_queries.unwrap_or(n), seed.derive("evaluate/queries", 0));
-    let n_lisi = n_lisi_neighbors(&options.lisi);
+    let n_lisi = n_lisi_neighbors(options.lisi);
     let n_kl = inputs.batch.map_or(0, |batch| n_batch_kl_neighbors(Codes::new(batch).n()));
     let neighbors = exact_neighbors(embedding, Some(&queries), n_lisi.max(n_kl), monitor)?;
     note_queries(queries.len(), result);

@@ -27,7 +27,7 @@ pub fn homogeneity_completeness_v(
     Ok(homogeneity_completeness_v_of(&Contingency::new(truth, pred)?))
 }
 
-/// [`homogeneity_completeness_v`] from a table at hand.
+/// [`homogeneity_completeness_v()`] from a table at hand.
 pub fn homogeneity_completeness_v_of(table: &Contingency) -> HomogeneityCompletenessV {
     let information = table.mutual_information();
     let information = if information <= NO_INFORMATION { 0.0 } else { information };

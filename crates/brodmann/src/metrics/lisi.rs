@@ -17,7 +17,7 @@ const CHUNK_ROWS: usize = 256;
 /// How wide a neighbourhood is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LisiOptions {
-    /// Effective number of neighbours; `3 · perplexity` neighbours are looked at.
+    /// Effective number of neighbours; the `3 · perplexity` nearest, self included, are looked at.
     pub perplexity: f64,
 }
 
@@ -45,9 +45,9 @@ pub struct Lisi {
 /// with cell types or domains cLISI (1: pure).
 ///
 /// # Inputs    `indices`, `distances`: `(n_queries, k)` neighbours without the observation itself, as
-///             [`exact_neighbors`] gives them; the usual `k` is `3 · perplexity`. `labels`: of all observations.
-/// # Returns   [`Lisi`]. With fewer than `3 · perplexity` neighbours the perplexity is lowered to `k / 3` (at
-///             least 1).
+/// [`exact_neighbors()`] gives them; the usual `k` is `3 · perplexity − 1`. `labels`: of all observations.
+/// # Returns   [`Lisi`]. With fewer neighbours the perplexity is lowered to `(k + 1) / 3` (at
+/// least 1).
 /// # Errors    [`MetricsError::NoNeighbors`], `NeighborOutOfRange`, `Perplexity`, `LengthMismatch`, `Empty`.
 /// # Cost      O(n_queries · k) with about 20 evaluations of `exp` each.
 /// # Source    Korsunsky et al. 2019, Nat. Methods 16:1289; the width search of van der Maaten & Hinton 2008.
@@ -59,7 +59,7 @@ pub fn lisi(
     labels: &[u32],
     options: &LisiOptions,
 ) -> Result<Lisi, MetricsError> {
-    check_perplexity(options)?;
+    check_perplexity(*options)?;
     let (n_queries, k) = indices.dim();
     same_length("distances", distances.len(), indices.len())?;
     if n_queries == 0 {
@@ -70,7 +70,7 @@ pub fn lisi(
     }
     check_indices(indices, labels.len())?;
     let codes = Codes::new(labels);
-    let perplexity = options.perplexity.min((k as f64 / 3.0).max(1.0));
+    let perplexity = options.perplexity.min(((k + 1) as f64 / 3.0).max(1.0));
     let rows: Vec<usize> = (0..n_queries).collect();
     let per_obs: Vec<f64> = rows
         .par_chunks(CHUNK_ROWS)
@@ -90,10 +90,10 @@ pub fn lisi(
     Ok(summarize(per_obs))
 }
 
-/// [`lisi`] from an embedding: finds the exact neighbours first.
+/// [`lisi()`] from an embedding: finds the exact neighbours first.
 ///
 /// # Inputs    `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
-/// # Errors    As [`lisi`] and [`exact_neighbors`]; [`MetricsError::TooFewObservations`] below 2.
+/// # Errors    As [`lisi()`] and [`exact_neighbors()`]; [`MetricsError::TooFewObservations`] below 2.
 /// # Cost      O(n² d) time, O(n · perplexity) memory.
 pub fn lisi_of_embedding(
     embedding: ArrayView2<'_, f64>,
@@ -101,21 +101,21 @@ pub fn lisi_of_embedding(
     options: &LisiOptions,
     monitor: &dyn Monitor,
 ) -> Result<Lisi, MetricsError> {
-    check_perplexity(options)?;
+    check_perplexity(*options)?;
     same_length("labels", labels.len(), embedding.nrows())?;
     if embedding.nrows() < 2 {
         return Err(MetricsError::TooFewObservations { found: embedding.nrows(), expected: 2 });
     }
-    let neighbors = exact_neighbors(embedding, None, n_lisi_neighbors(options), monitor)?;
+    let neighbors = exact_neighbors(embedding, None, n_lisi_neighbors(*options), monitor)?;
     lisi(neighbors.indices.view(), neighbors.distances.view(), labels, options)
 }
 
-/// Neighbours looked at for `options`.
-pub(crate) fn n_lisi_neighbors(options: &LisiOptions) -> usize {
-    (options.perplexity * 3.0) as usize
+/// Neighbours looked at: `3 · perplexity` counting the observation itself, as the published implementation does.
+pub(crate) fn n_lisi_neighbors(options: LisiOptions) -> usize {
+    ((options.perplexity * 3.0) as usize - 1).max(1)
 }
 
-fn check_perplexity(options: &LisiOptions) -> Result<(), MetricsError> {
+fn check_perplexity(options: LisiOptions) -> Result<(), MetricsError> {
     if options.perplexity.is_finite() && options.perplexity >= 1.0 {
         Ok(())
     } else {

@@ -17,7 +17,7 @@ pub fn normalized_mutual_information(truth: &[u32], pred: &[u32]) -> Result<f64,
     Ok(normalized_mutual_information_of(&Contingency::new(truth, pred)?))
 }
 
-/// [`normalized_mutual_information`] from a table at hand.
+/// [`normalized_mutual_information()`] from a table at hand.
 pub fn normalized_mutual_information_of(table: &Contingency) -> f64 {
     if table.is_identical() {
         return 1.0;

@@ -409,10 +409,11 @@ fn every_score_is_the_same_bits_on_any_number_of_threads() {
 fn evaluation_gathers_the_scores_of_the_oracle() {
     let Some(mut o) = Oracle::open() else { return };
     let truth: Vec<Option<u32>> = o.pred.iter().map(|&l| Some(l)).collect();
+    let x = o.embedding.clone();
     let inputs = EvaluationInputs {
         pred: &o.truth.clone(),
         truth: Some(&truth),
-        embedding: Some(o.embedding.clone().view()),
+        embedding: Some(x.view()),
         batch: Some(&o.batch.clone()),
         spatial: None,
     };
@@ -465,6 +466,32 @@ fn evaluation_says_what_it_left_out_and_what_it_sampled() {
         evaluate(&wrong, &options, SEED, &Silent),
         Err(MetricsError::LengthMismatch { what: "embedding", found: 50, expected: 1 })
     ));
+}
+
+#[test]
+fn the_order_of_the_rows_does_not_matter() {
+    let x = cloud(700, 4);
+    let labels: Vec<u32> = (0..700).map(|i| (Seed(1).word(i) % 5) as u32).collect();
+    let reversed = x.slice_axis(ndarray::Axis(0), ndarray::Slice::new(0, None, -1));
+    let back: Vec<u32> = labels.iter().rev().copied().collect();
+    let widths = |x, labels: &[u32]| {
+        silhouette(x, labels, &SilhouetteOptions::default(), SEED, &Silent).expect("valid").samples
+    };
+    for (a, b) in widths(x.view(), &labels).iter().zip(widths(reversed, &back).iter().rev()) {
+        close(*a, *b, 1e-12);
+    }
+    let options = LisiOptions::default();
+    let mixing = |x, labels: &[u32]| lisi_of_embedding(x, labels, &options, &Silent).expect("valid").per_obs;
+    for (a, b) in mixing(x.view(), &labels).iter().zip(mixing(reversed, &back).iter().rev()) {
+        close(*a, *b, 1e-9);
+    }
+    close(
+        davies_bouldin(reversed, &back).expect("valid"),
+        davies_bouldin(x.view(), &labels).expect("valid"),
+        1e-12,
+    );
+    let ch = |x, labels: &[u32]| calinski_harabasz(x, labels).expect("valid");
+    close(ch(reversed, &back), ch(x.view(), &labels), 1e-12);
 }
 
 #[test]

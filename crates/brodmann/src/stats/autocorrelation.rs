@@ -310,7 +310,7 @@ fn load(
                 for (lane, to) in to.iter_mut().enumerate().take(width) {
                     *to = x[[i, first + lane]];
                 }
-            })
+            });
         }
         (Variables::DenseF32(x), _) => {
             block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {

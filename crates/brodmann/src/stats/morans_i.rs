@@ -11,7 +11,7 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// neighbours are alike.
 ///
 /// # Inputs    `variables`: `(n_obs, n_vars)`, usually log-normalised. `weights`: `(n_obs, n_obs)` CSR, zero
-///             diagonal, not negative; directed rows are used as they are. `seed`: for permutations alone.
+/// diagonal, not negative; directed rows are used as they are. `seed`: for permutations alone.
 /// # Returns   [`Autocorrelation`]; constant variables, and those with a NaN, give NaN.
 /// # Errors    [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.
 /// # Cost      O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
@@ -30,9 +30,9 @@ pub fn morans_i(
 ///
 /// The mean of `statistic` says how contiguous domains are.
 ///
-/// # Inputs    `labels`: one per observation. The rest as [`morans_i`].
+/// # Inputs    `labels`: one per observation. The rest as [`morans_i()`].
 /// # Returns   The distinct labels and their [`Autocorrelation`]; a label all observations share gives NaN.
-/// # Errors    As [`morans_i`].
+/// # Errors    As [`morans_i()`].
 /// # Cost      O(nnz · n_labels).
 pub fn morans_i_of_labels(
     labels: &[u32],
