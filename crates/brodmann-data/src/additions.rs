@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::{Column, Matrix, Value};
+use crate::{AnnData, Column, Matrix, MuData, Value};
 
 /// Elements added to one modality, or to the whole of a `.h5mu`; elements of the same key are replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,4 +59,46 @@ impl Additions {
             Some(name) => self.modalities.entry(name.to_owned()).or_default(),
         }
     }
+}
+
+impl AnnData {
+    /// Puts additions into a container in memory; elements of the same key are replaced.
+    ///
+    /// What does not fit the axes is refused when the container is written.
+    pub fn add(&mut self, additions: &ElementAdditions) {
+        if let Some(x) = &additions.x {
+            self.x = Some(x.clone());
+        }
+        extend(&mut self.layers, &additions.layers);
+        extend(&mut self.obs.columns, &additions.obs);
+        extend(&mut self.var.columns, &additions.var);
+        extend(&mut self.obsm, &additions.obsm);
+        extend(&mut self.varm, &additions.varm);
+        extend(&mut self.obsp, &additions.obsp);
+        extend(&mut self.varp, &additions.varp);
+        extend(&mut self.uns, &additions.uns);
+    }
+}
+
+impl MuData {
+    /// Puts additions into a container in memory, as [`AnnData::add`]; modalities it lacks are passed over.
+    pub fn add(&mut self, additions: &Additions) {
+        let root = &additions.root;
+        extend(&mut self.obs.columns, &root.obs);
+        extend(&mut self.var.columns, &root.var);
+        extend(&mut self.obsm, &root.obsm);
+        extend(&mut self.varm, &root.varm);
+        extend(&mut self.obsp, &root.obsp);
+        extend(&mut self.varp, &root.varp);
+        extend(&mut self.uns, &root.uns);
+        for (name, elements) in &additions.modalities {
+            if let Some(adata) = self.modalities.get_mut(name) {
+                adata.add(elements);
+            }
+        }
+    }
+}
+
+fn extend<V: Clone>(into: &mut IndexMap<String, V>, from: &IndexMap<String, V>) {
+    into.extend(from.iter().map(|(k, v)| (k.clone(), v.clone())));
 }

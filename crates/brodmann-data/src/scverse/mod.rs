@@ -13,7 +13,7 @@ mod verify;
 mod write;
 
 pub use edit::write_with_additions;
-pub use read::{Container, read, read_h5ad, read_h5mu};
+pub use read::{Container, layer_names, read, read_h5ad, read_h5mu};
 pub use write::{write_h5ad, write_h5mu};
 
 pub(crate) const ENCODING_TYPE: &str = "encoding-type";

@@ -100,6 +100,15 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, 
     }
 }
 
+/// Names of the layers of a `.h5ad`, or of one modality of a `.h5mu`, without reading them.
+///
+/// # Errors    As for [`read_h5ad`].
+pub fn layer_names(path: impl AsRef<Path>, modality: Option<&str>) -> Result<Vec<String>, DataError> {
+    let store = Hdf5Reader::open(path.as_ref())?;
+    let layers = modality.map_or_else(|| "layers".to_owned(), |name| format!("mod/{name}/layers"));
+    if store.node(&layers)? == Some(NodeKind::Group) { store.children(&layers) } else { Ok(Vec::new()) }
+}
+
 pub(crate) fn is_mudata(store: &impl Store) -> Result<bool, DataError> {
     Ok(store.node("mod")? == Some(NodeKind::Group))
 }

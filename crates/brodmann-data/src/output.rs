@@ -1,0 +1,62 @@
+//! Outputs that are not containers, and the check of an output before any work.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::DataError;
+use crate::temporary::{Temporary, is_same_file};
+
+/// Refuses an output that is the input, or that cannot be written, before any work is done for it.
+///
+/// # Errors
+/// [`DataError::OutputIsInput`], [`DataError::Write`].
+pub fn check_output(input: &Path, output: &Path) -> Result<(), DataError> {
+    if is_same_file(input, output) {
+        return Err(DataError::OutputIsInput { path: output.to_path_buf() });
+    }
+    // Made and dropped: asks the system itself, permissions and missing folders included.
+    Temporary::beside(output).map(drop)
+}
+
+/// Writes `bytes` to `output`, whole or not at all.
+///
+/// # Errors
+/// [`DataError::Write`]; the output is as it was then.
+pub fn write_bytes(output: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let temporary = Temporary::beside(output)?;
+    let write = || {
+        let mut file = std::fs::File::create(temporary.path())?;
+        file.write_all(bytes)
+    };
+    write().map_err(|e| DataError::write(output, e))?;
+    temporary.persist(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_replace_a_file_whole_and_leave_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("a.png");
+        write_bytes(&path, b"old").expect("written");
+        write_bytes(&path, b"new").expect("replaced");
+        assert_eq!(std::fs::read(&path).expect("readable"), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
+    }
+
+    #[test]
+    fn the_input_and_missing_folders_are_refused_as_output() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("a.h5ad");
+        std::fs::write(&path, b"x").expect("written");
+        assert!(matches!(check_output(&path, &path), Err(DataError::OutputIsInput { .. })));
+        assert!(matches!(
+            check_output(&path, &folder.path().join("missing/b.h5ad")),
+            Err(DataError::Write { .. })
+        ));
+        check_output(&path, &folder.path().join("b.h5ad")).expect("a writable folder");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
+    }
+}
