@@ -606,7 +606,7 @@ pub(crate) fn category_texts(array: &Array) -> (Vec<String>, CategoryKind) {
         Array::F32(a) => (a.iter().map(|v| format!("{v:?}")).collect(), CategoryKind::Float),
         Array::F64(a) => (a.iter().map(|v| format!("{v:?}")).collect(), CategoryKind::Float),
         other => {
-            let texts = each_array!(other, a => a.iter().map(std::string::ToString::to_string).collect());
+            let texts = each_array!(other, a => a.iter().map(ToString::to_string).collect());
             (texts, CategoryKind::Int)
         }
     }
