@@ -19,6 +19,9 @@ warnings.simplefilter("ignore")
 import anndata as ad
 import h5py
 import mudata as mu
+
+# As mudata itself advises: reading a file does not change its tables.
+mu.set_options(pull_on_update=False)
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -77,7 +80,7 @@ def compare(a, b, where, exact=True):
             return differ(where, "row names")
         if a.index.name != b.index.name:
             differ(where, f"index name {a.index.name} {b.index.name}")
-        ours = [c for c in b.columns if not (exact and str(c).startswith("ours"))]
+        ours = [c for c in b.columns if not (exact and "ours" in str(c))]
         if list(a.columns) != ours:
             return differ(where, f"columns {list(a.columns)} {ours}")
         for c in a.columns:
@@ -124,6 +127,9 @@ def compare(a, b, where, exact=True):
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         if exact and getattr(a, "dtype", None) != getattr(b, "dtype", None):
             differ(where, f"dtype {getattr(a, 'dtype', type(a))} {getattr(b, 'dtype', type(b))}")
+        if not exact and isinstance(a, str) and np.size(b) == 1:
+            # Old files hold one text as a vector of one.
+            a = [a]
         if not same_array(a, b):
             differ(where, "values")
         return
@@ -196,7 +202,50 @@ def load(path):
     return mu.read_h5mu(path) if str(path).endswith(".h5mu") else ad.read_h5ad(path)
 
 
+def platforms():
+    """10x and Visium as scanpy reads them."""
+    try:
+        import scanpy as sc
+    except ImportError:
+        print("SKIPPED 10x and Visium: no scanpy")
+        return
+    fixtures = DATA / "fixtures"
+    tenx = fixtures / "tenx_scanpy"
+    cases = [
+        (tenx / "1.2.0/filtered_gene_bc_matrices_h5.h5", sc.read_10x_h5, {}),
+        (tenx / "3.0.0/filtered_feature_bc_matrix.h5", sc.read_10x_h5, {}),
+        (tenx / "1.2.0/filtered_gene_bc_matrices/hg19_chr21", sc.read_10x_mtx, {}),
+        (tenx / "3.0.0/filtered_feature_bc_matrix", sc.read_10x_mtx, {}),
+        (tenx / "int-ids", sc.read_10x_mtx, {"compressed": False}),
+        (fixtures / "visium_scanpy/2.1.0/raw_probe_bc_matrix.h5", sc.read_10x_h5, {}),
+        (fixtures / "xenium_mousebrain_subset/cell_feature_matrix.h5", sc.read_10x_h5, {}),
+        (fixtures / "visium_scanpy/1.0.0", sc.read_visium, {}),
+        (fixtures / "squidpy", sc.read_visium, {}),
+    ]
+    for path, reader, options in cases:
+        name = str(path.relative_to(DATA))
+        if not path.exists():
+            print(f"SKIPPED {name}: not there")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "converted.h5ad"
+            done = run("convert", path, out)
+            if done.returncode:
+                differ(f"convert {name}", done.stderr.strip())
+                continue
+            if reader is sc.read_10x_mtx:
+                options = {"make_unique": False, **options}
+            theirs, ours = reader(path, **options), ad.read_h5ad(out)
+            for frame in (theirs.var, ours.var):
+                frame.drop(columns=[c for c in frame if c in ("pattern", "read", "sequence")], inplace=True)
+            theirs.var = theirs.var[sorted(theirs.var)].astype(object).where(theirs.var.notna(), None)
+            ours.var = ours.var[sorted(ours.var)].astype(object).where(ours.var.notna(), None)
+            compare(theirs, ours, f"convert {name}", exact=False)
+        print(f"checked {name}")
+
+
 def main():
+    platforms()
     files = sorted(p for p in DATA.rglob("*") if p.suffix in (".h5ad", ".h5mu"))
     for path in files:
         name = str(path.relative_to(DATA))

@@ -2,12 +2,15 @@
 //!
 //! * `edit_roundtrip edit IN OUT`: a copy with elements added everywhere they can be.
 //! * `edit_roundtrip rewrite IN OUT`: read whole, written from scratch; what cannot be is dropped and named.
+//! * `edit_roundtrip convert IN OUT`: any format into a `.h5ad` or `.h5mu`.
+//! * `edit_roundtrip bench IN OUT`: reads and writes, and says how long each took.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use brodmann_data::{
-    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData, ReadOptions,
-    Value, WriteOptions, read, write_h5ad, write_h5mu, write_with_additions,
+    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData,
+    ReadOptions, Value, WriteOptions, read, read_any, write_h5ad, write_h5mu, write_with_additions,
 };
 use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
@@ -16,14 +19,16 @@ use ndarray::Array2;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, input, output] = arguments.as_slice() else {
-        eprintln!("usage: edit_roundtrip edit|rewrite IN OUT");
+        eprintln!("usage: edit_roundtrip edit|rewrite|convert|bench IN OUT");
         return ExitCode::from(2);
     };
     let done = match mode.as_str() {
         "edit" => edit(input, output),
         "rewrite" => rewrite(input, output),
+        "convert" => convert(input, output),
+        "bench" => bench(input, output),
         _ => {
-            eprintln!("usage: edit_roundtrip edit|rewrite IN OUT");
+            eprintln!("usage: edit_roundtrip edit|rewrite|convert|bench IN OUT");
             return ExitCode::from(2);
         }
     };
@@ -38,7 +43,8 @@ fn main() -> ExitCode {
 
 /// Labels, an embedding, a graph and parameters for `n` observations and `v` variables.
 fn elements(n: usize, v: usize) -> ElementAdditions {
-    let labels: Vec<Option<String>> = (0..n).map(|i| (i % 5 != 4).then(|| format!("domain {}", i % 3))).collect();
+    let labels: Vec<Option<String>> =
+        (0..n).map(|i| (i % 5 != 4).then(|| format!("domain {}", i % 3))).collect();
     let rows: Vec<Vec<(u32, f64)>> = (0..n).map(|i| vec![(((i + 1) % n) as u32, 0.5 + i as f64)]).collect();
     let mut additions = ElementAdditions::default();
     additions.obs.insert("ours_label".into(), Column::Categorical(Categorical::from_strings(&labels)));
@@ -93,6 +99,29 @@ fn rewrite(input: &str, output: &str) -> Result<(), DataError> {
             write_h5mu(&m, output, &WriteOptions::default())
         }
     }
+}
+
+fn convert(input: &str, output: &str) -> Result<(), DataError> {
+    match read_any(input, Format::Auto, &ReadOptions::default())? {
+        Container::AnnData(a) => write_h5ad(&a, output, &WriteOptions::default()),
+        Container::MuData(m) => write_h5mu(&m, output, &WriteOptions::default()),
+    }
+}
+
+fn bench(input: &str, output: &str) -> Result<(), DataError> {
+    let start = Instant::now();
+    let adata = read(input, &ReadOptions::default())?.into_anndata()?;
+    let read_seconds = start.elapsed().as_secs_f64();
+    for gzip in [0, 1, 4] {
+        let start = Instant::now();
+        write_h5ad(&adata, output, &WriteOptions { gzip, ..WriteOptions::default() })?;
+        println!("write gzip {gzip}: {:.3} s", start.elapsed().as_secs_f64());
+    }
+    println!("read: {read_seconds:.3} s");
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        println!("{}", status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default());
+    }
+    Ok(())
 }
 
 fn drop_opaque(adata: &mut AnnData) {

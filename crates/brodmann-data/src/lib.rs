@@ -17,6 +17,7 @@ pub mod keys;
 mod matrix;
 mod mudata;
 mod options;
+mod platform;
 mod scverse;
 mod store;
 mod temporary;
@@ -30,6 +31,9 @@ pub use frame::{Categorical, CategoryKind, Column, DataFrame};
 pub use matrix::Matrix;
 pub use mudata::MuData;
 pub use options::{ReadOptions, Select, WriteOptions};
+pub use platform::{
+    Format, Orientation, TableOptions, read_any, read_table, read_tenx_h5, read_tenx_mtx, read_visium,
+};
 pub use scverse::{Container, read, read_h5ad, read_h5mu, write_h5ad, write_h5mu, write_with_additions};
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;

@@ -223,7 +223,8 @@ impl StoreWriter for Hdf5Writer {
                     for (text, place) in v.iter().zip(bytes.chunks_exact_mut(width)) {
                         place[..text.len()].copy_from_slice(text.as_bytes());
                     }
-                    let datatype = DatatypeMessage::FixedString { size: width as u32, padding: 1, charset: 1 };
+                    let datatype =
+                        DatatypeMessage::FixedString { size: width as u32, padding: 1, charset: 1 };
                     let builder = group.new_dataset::<u8>().datatype(datatype);
                     let builder = if shape.is_empty() { builder.scalar() } else { builder.shape(shape) };
                     let dataset = builder.create(name).map_err(fail)?;
