@@ -35,14 +35,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
     .map_err(|e| Failure::run(format!("the interrupt handler cannot be installed ({e})")))?;
     if let Some(threads) = global.threads {
         if threads == 0 {
-            return Err(Failure::input("--threads is 0, at least 1 was expected; leave it out to use all cores"));
+            return Err(Failure::input(
+                "--threads is 0, at least 1 was expected; leave it out to use all cores",
+            ));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global()
             .map_err(|e| Failure::run(format!("{threads} threads cannot be started ({e})")))?;
     }
-    let terminal = Terminal::new(global.quiet || matches!(cli.command, Command::Completions(_)), global.log.as_deref())?;
+    let terminal =
+        Terminal::new(global.quiet || matches!(cli.command, Command::Completions(_)), global.log.as_deref())?;
     let context = commands::Context::new(&global, &terminal);
     let result = match cli.command {
         Command::Demo(a) => commands::demo::run(&context, &a),

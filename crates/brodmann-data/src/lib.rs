@@ -18,6 +18,7 @@ mod matrix;
 mod mudata;
 mod options;
 mod output;
+mod platform;
 mod scverse;
 mod store;
 mod temporary;
@@ -30,8 +31,14 @@ pub use error::{DataError, NameMismatch};
 pub use frame::{Categorical, CategoryKind, Column, DataFrame};
 pub use matrix::Matrix;
 pub use mudata::MuData;
-pub use output::{check_output, write_bytes};
 pub use options::{ReadOptions, Select, WriteOptions};
-pub use scverse::{Container, layer_names, read, read_h5ad, read_h5mu, write_h5ad, write_h5mu, write_with_additions};
+pub use output::{check_output, write_bytes};
+pub use platform::{
+    Format, Orientation, TableOptions, read_any, read_table, read_tenx_h5, read_tenx_mtx, read_visium,
+};
+pub use scverse::{
+    Container, is_scverse, layer_names, read, read_h5ad, read_h5mu, write_h5ad, write_h5mu,
+    write_with_additions,
+};
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;

@@ -91,9 +91,8 @@ fn multiplex_leiden<'py>(
         n => Some(u32::try_from(n).unwrap_or(u32::MAX)),
     };
     let options = LeidenOptions { n_iterations, ..LeidenOptions::default() };
-    let found = py
-        .detach(|| leiden_multiplex(&rust_layers, &options, Seed(random_state)))
-        .map_err(leiden_error)?;
+    let found =
+        py.detach(|| leiden_multiplex(&rust_layers, &options, Seed(random_state))).map_err(leiden_error)?;
     Ok((
         found.membership.into_pyarray(py),
         found.quality,

@@ -107,7 +107,8 @@ fn modules_of_the_science_crate_use_only_what_the_map_allows() {
         }
         for file in files {
             let code = code(&file);
-            for (other, _) in MODULES.iter().filter(|(other, _)| other != module && !allowed.contains(other)) {
+            for (other, _) in MODULES.iter().filter(|(other, _)| other != module && !allowed.contains(other))
+            {
                 assert!(
                     !code.contains(&format!("crate::{other}")),
                     "{} uses `{other}`, which `{module}` may not",

@@ -34,8 +34,12 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
     })?;
     let tissue = args.out.join("tissue.h5mu");
     let domains = args.out.join("domains.h5mu");
-    let options =
-        SimulationOptions { side: args.side, seed: context.seed, image: true, ..SimulationOptions::default() };
+    let options = SimulationOptions {
+        side: args.side,
+        seed: context.seed,
+        image: true,
+        ..SimulationOptions::default()
+    };
     let simulation = simulate(&options, context.terminal).map_err(PipelineError::from)?;
     let modalities: Vec<String> = simulation.modalities.iter().map(|m| m.name.to_owned()).collect();
     write_simulation(simulation, &tissue)?;
@@ -74,7 +78,10 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         let mut lines = vec![format!("{:<16} {:>7} {:>6} {:>6}", "labels", "domains", "ARI", "NMI")];
         for run in report.runs.iter().chain([&report.joint]) {
             if let Some(m) = &run.metrics {
-                lines.push(format!("{:<16} {:>7} {:>6.3} {:>6.3}", run.key_added, run.n_clusters, m.ari, m.nmi));
+                lines.push(format!(
+                    "{:<16} {:>7} {:>6.3} {:>6.3}",
+                    run.key_added, run.n_clusters, m.ari, m.nmi
+                ));
             }
         }
         lines.push(summary::seconds(&report.joint.seconds));

@@ -17,8 +17,10 @@ pub fn run(context: &Context<'_>, args: &EvaluateArgs) -> Result<(), Failure> {
     let report = evaluate_file(&args.input, &request, context.seed, context.terminal)?;
     context.print(&report, || {
         let m = &report.metrics;
-        let mut lines =
-            vec![format!("obs[{:?}]: {} labels of {} observations", report.pred, report.n_clusters, report.n_obs)];
+        let mut lines = vec![format!(
+            "obs[{:?}]: {} labels of {} observations",
+            report.pred, report.n_clusters, report.n_obs
+        )];
         let groups: [(String, &[(&str, Option<f64>)]); 4] = [
             (
                 format!("against obs[{:?}]", report.truth.as_deref().unwrap_or("-")),
@@ -40,10 +42,7 @@ pub fn run(context: &Context<'_>, args: &EvaluateArgs) -> Result<(), Failure> {
                 ],
             ),
             ("in space".to_owned(), &[("Moran's I of labels", m.morans_i), ("PAS", m.pas)]),
-            (
-                "across batches".to_owned(),
-                &[("iLISI (median)", m.ilisi_median), ("BatchKL", m.batch_kl)],
-            ),
+            ("across batches".to_owned(), &[("iLISI (median)", m.ilisi_median), ("BatchKL", m.batch_kl)]),
         ];
         for (title, values) in &groups {
             let known: Vec<String> = values

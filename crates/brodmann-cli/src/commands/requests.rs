@@ -6,9 +6,7 @@ use brodmann::pipeline::Destination;
 use brodmann::pipeline::request::{FeatureRequest, GraphRequest, PerLayer};
 use brodmann::preprocess::{HvgFlavor, Modality};
 
-use crate::args::{
-    GraphArgs, HvgArg, ModalityArg, OutputArgs, PreprocessArgs, QualityArg, SpatialArg,
-};
+use crate::args::{GraphArgs, HvgArg, ModalityArg, OutputArgs, PreprocessArgs, QualityArg, SpatialArg};
 use crate::failure::Failure;
 
 pub fn destination(args: &OutputArgs) -> Destination {

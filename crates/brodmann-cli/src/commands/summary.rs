@@ -7,7 +7,13 @@ use brodmann::pipeline::evaluation::TruthScores;
 pub fn scores(scores: &TruthScores) -> String {
     format!(
         "against obs[{:?}] ({} spots): ARI {:.3}  NMI {:.3}  AMI {:.3}  homogeneity {:.3}  completeness {:.3}",
-        scores.truth, scores.n_labelled, scores.ari, scores.nmi, scores.ami, scores.homogeneity, scores.completeness
+        scores.truth,
+        scores.n_labelled,
+        scores.ari,
+        scores.nmi,
+        scores.ami,
+        scores.homogeneity,
+        scores.completeness
     )
 }
 
@@ -26,7 +32,10 @@ pub fn domains(report: &DomainReport) -> Vec<String> {
     let shown: Vec<String> = report.sizes.iter().take(20).map(usize::to_string).collect();
     let more = if report.sizes.len() > 20 { ", …" } else { "" };
     let mut lines = vec![
-        format!("{} domains{wanted} of {} spots in obs[{:?}]", report.n_clusters, report.n_obs, report.key_added),
+        format!(
+            "{} domains{wanted} of {} spots in obs[{:?}]",
+            report.n_clusters, report.n_obs, report.key_added
+        ),
         format!("sizes: {}{more}", shown.join(", ")),
     ];
     for layer in &report.layers {

@@ -216,10 +216,19 @@ impl StoreWriter for Hdf5Writer {
                 if shape.len() == 1 {
                     group.write_vlen_strings(name, v).map_err(fail)?
                 } else {
-                    let builder = group.new_dataset::<u8>().datatype(DatatypeMessage::vlen_string_utf8());
+                    // The library writes texts of variable length as vectors only: a single text, or a matrix of
+                    // them, gets the width of the longest.
+                    let width = v.iter().map(|s| s.len()).max().unwrap_or(0).max(1);
+                    let mut bytes = vec![0u8; width * v.len()];
+                    for (text, place) in v.iter().zip(bytes.chunks_exact_mut(width)) {
+                        place[..text.len()].copy_from_slice(text.as_bytes());
+                    }
+                    let datatype =
+                        DatatypeMessage::FixedString { size: width as u32, padding: 1, charset: 1 };
+                    let builder = group.new_dataset::<u8>().datatype(datatype);
                     let builder = if shape.is_empty() { builder.scalar() } else { builder.shape(shape) };
                     let dataset = builder.create(name).map_err(fail)?;
-                    dataset.write_vlen_strings_slice(0, v).map_err(fail)?;
+                    dataset.write_raw_bytes(&bytes).map_err(fail)?;
                     dataset
                 }
             }

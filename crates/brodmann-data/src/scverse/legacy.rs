@@ -37,7 +37,7 @@ pub(super) fn frame(store: &impl Store, path: &str, select: &Select) -> Result<D
         };
         columns.insert(name, column);
     }
-    Ok(DataFrame { index, index_name: None, columns })
+    Ok(DataFrame { index, index_name: (index_key == "index").then(|| index_key.to_owned()), columns })
 }
 
 /// `obsm` or `varm` stored as an array of records: one field per key.

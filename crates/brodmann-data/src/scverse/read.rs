@@ -109,6 +109,14 @@ pub fn layer_names(path: impl AsRef<Path>, modality: Option<&str>) -> Result<Vec
     if store.node(&layers)? == Some(NodeKind::Group) { store.children(&layers) } else { Ok(Vec::new()) }
 }
 
+/// Whether `path` is a `.h5ad` or `.h5mu`, whatever its name: a file whose copy can be edited.
+pub fn is_scverse(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    path.is_file()
+        && Hdf5Reader::open(path)
+            .is_ok_and(|store| is_mudata(&store).unwrap_or(false) || is_anndata(&store).unwrap_or(false))
+}
+
 pub(crate) fn is_mudata(store: &impl Store) -> Result<bool, DataError> {
     Ok(store.node("mod")? == Some(NodeKind::Group))
 }
@@ -615,7 +623,7 @@ pub(crate) fn category_texts(array: &Array) -> (Vec<String>, CategoryKind) {
         Array::F32(a) => (a.iter().map(|v| format!("{v:?}")).collect(), CategoryKind::Float),
         Array::F64(a) => (a.iter().map(|v| format!("{v:?}")).collect(), CategoryKind::Float),
         other => {
-            let texts = each_array!(other, a => a.iter().map(std::string::ToString::to_string).collect());
+            let texts = each_array!(other, a => a.iter().map(ToString::to_string).collect());
             (texts, CategoryKind::Int)
         }
     }

@@ -139,9 +139,7 @@ pub fn find_domains(
         layer.quality = request.quality;
     }
     let options = LeidenOptions { n_iterations: request.n_iterations, ..LeidenOptions::default() };
-    let found = timed(&mut seconds.cluster, || {
-        cluster(&mut layers, request, &options, seed, monitor)
-    })?;
+    let found = timed(&mut seconds.cluster, || cluster(&mut layers, request, &options, seed, monitor))?;
     let partition = found.partition;
 
     let layer_reports: Vec<LayerReport> = (0..layers.len())
@@ -154,9 +152,8 @@ pub fn find_domains(
             quality: partition.layer_quality[l],
         })
         .collect();
-    let metrics = truth_key
-        .map(|key| evaluation::score_truth(&tissue, &key, &partition.membership))
-        .transpose()?;
+    let metrics =
+        truth_key.map(|key| evaluation::score_truth(&tissue, &key, &partition.membership)).transpose()?;
     let mut sizes = vec![0usize; partition.n_clusters];
     for &label in &partition.membership {
         sizes[label as usize] += 1;
@@ -257,9 +254,7 @@ fn is_symmetric_enough(graph: &CsrMatrix<f64>) -> bool {
 
 fn check_positive(option: &'static str, values: &[f64]) -> Result<(), PipelineError> {
     match values.iter().find(|v| !v.is_finite() || **v <= 0.0) {
-        Some(v) => {
-            Err(PipelineError::Option { option, found: v.to_string(), expected: "a number above 0" })
-        }
+        Some(v) => Err(PipelineError::Option { option, found: v.to_string(), expected: "a number above 0" }),
         None => Ok(()),
     }
 }
@@ -267,7 +262,11 @@ fn check_positive(option: &'static str, values: &[f64]) -> Result<(), PipelineEr
 fn check_weights(weights: &[f64]) -> Result<(), PipelineError> {
     let option = "--layer-weight (or --layer-ratio)";
     if let Some(w) = weights.iter().find(|w| !w.is_finite() || **w < 0.0) {
-        return Err(PipelineError::Option { option, found: w.to_string(), expected: "a number of 0 or more" });
+        return Err(PipelineError::Option {
+            option,
+            found: w.to_string(),
+            expected: "a number of 0 or more",
+        });
     }
     if weights.iter().all(|w| *w == 0.0) {
         return Err(PipelineError::Option {

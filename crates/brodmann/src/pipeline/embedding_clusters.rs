@@ -99,8 +99,7 @@ pub fn cluster_embedding(
             check_count(n_clusters, n_obs)?;
             let options = KMeansOptions { n_clusters, n_init, ..KMeansOptions::default() };
             monitor.stage("k-means", 0);
-            let found =
-                timed(&mut seconds.cluster, || kmeans(embedding.view(), &options, seed, monitor))?;
+            let found = timed(&mut seconds.cluster, || kmeans(embedding.view(), &options, seed, monitor))?;
             (found.labels, found.inertia, true)
         }
         EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {

@@ -67,7 +67,9 @@ pub enum PipelineError {
         layers: Vec<String>,
     },
     /// Too few observations for neighbours to mean anything.
-    #[error("the input holds {n_obs} observation(s), at least {expected} were expected; domains need a tissue of several spots")]
+    #[error(
+        "the input holds {n_obs} observation(s), at least {expected} were expected; domains need a tissue of several spots"
+    )]
     TooFewObservations {
         /// Observations found.
         n_obs: usize,

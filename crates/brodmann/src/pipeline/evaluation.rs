@@ -9,8 +9,8 @@ use super::PipelineError;
 use super::tissue::Tissue;
 use crate::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors};
 use crate::metrics::{
-    Evaluation, EvaluationInputs, EvaluationOptions, adjusted_mutual_information, adjusted_rand_index, evaluate,
-    homogeneity_completeness_v, normalized_mutual_information, paired,
+    Evaluation, EvaluationInputs, EvaluationOptions, adjusted_mutual_information, adjusted_rand_index,
+    evaluate, homogeneity_completeness_v, normalized_mutual_information, paired,
 };
 
 /// Agreement of labels with known domains; observations without a known domain are left out.

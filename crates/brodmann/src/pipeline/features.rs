@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use brodmann_data::{
-    Additions, Array, Column, ElementAdditions, Matrix, ReadOptions, Select, Value, keys,
-};
+use brodmann_data::{Additions, Array, Column, ElementAdditions, Matrix, ReadOptions, Select, Value, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 use ndarray::Array2;
@@ -165,9 +163,7 @@ fn add(
         embedding_key(modality.kind).to_owned(),
         Value::Array(Array::F32(embedding.mapv(|v| v as f32).into_dyn())),
     );
-    target
-        .var
-        .insert(keys::HIGHLY_VARIABLE.to_owned(), Column::Bool(made.highly_variable.clone()));
+    target.var.insert(keys::HIGHLY_VARIABLE.to_owned(), Column::Bool(made.highly_variable.clone()));
     if let Some(table) = &made.hvg {
         let mut column = |key: &str, values: &[f64]| {
             target.var.insert(key.to_owned(), Column::Float64(values.to_vec()));

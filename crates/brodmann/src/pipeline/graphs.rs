@@ -128,9 +128,7 @@ pub fn spatial_graph(
         ));
     }
     let target = additions.target(None);
-    target
-        .obsp
-        .insert(keys::SPATIAL_CONNECTIVITIES.to_owned(), Matrix::CsrF64(connectivities.clone()));
+    target.obsp.insert(keys::SPATIAL_CONNECTIVITIES.to_owned(), Matrix::CsrF64(connectivities.clone()));
     target.obsp.insert(keys::SPATIAL_DISTANCES.to_owned(), Matrix::CsrF64(built.distances));
     let mut params = IndexMap::new();
     params.insert("kind".to_owned(), Value::String(format!("{:?}", built.kind).to_lowercase()));

@@ -94,8 +94,11 @@ pub fn draw_file(
     let figure = figure(&tissue, request, monitor)?;
     monitor.stage("drawing", 0);
     let render = RenderOptions { dpi: request.dpi, ..RenderOptions::default() };
-    let bytes =
-        if ending == "png" { render_png(&figure, &render)? } else { render_svg(&figure, &render)?.into_bytes() };
+    let bytes = if ending == "png" {
+        render_png(&figure, &render)?
+    } else {
+        render_svg(&figure, &render)?.into_bytes()
+    };
     write_bytes(output, &bytes)?;
     Ok(())
 }
@@ -120,8 +123,11 @@ pub fn figure(
         let diameter = request.spot_size.or_else(|| spot_diameter(library));
         for key in &request.colors {
             let color = color(tissue, key, &rows)?;
-            let title =
-                if slices.names.len() > 1 { format!("{} · {key}", slices.names[slice]) } else { key.clone() };
+            let title = if slices.names.len() > 1 {
+                format!("{} · {key}", slices.names[slice])
+            } else {
+                key.clone()
+            };
             panels.push(Panel {
                 title,
                 coordinates: Arc::clone(&own),
@@ -234,7 +240,8 @@ fn spot(shape: Option<PictureShape>, diameter: Option<f64>, coordinates: &Array2
             lattice => lattice,
         },
         (Some(shape), d) => {
-            let d = d.unwrap_or_else(|| crate::plot::median_neighbor_distance(coordinates.view()).unwrap_or(1.0));
+            let d =
+                d.unwrap_or_else(|| crate::plot::median_neighbor_distance(coordinates.view()).unwrap_or(1.0));
             match shape {
                 PictureShape::Circle => SpotShape::Circle { diameter: d },
                 PictureShape::Square => SpotShape::Square { side: d, angle: 0.0 },

@@ -121,7 +121,8 @@ fn pictures_of(simulation: &Simulation) -> Option<Value> {
         let mut library = IndexMap::new();
         let mut factors = IndexMap::new();
         if let Some(image) = simulation.images.get(i) {
-            let pixels = ArrayD::from_shape_vec(vec![image.height, image.width, 3], image.rgb.clone()).ok()?;
+            let pixels =
+                ArrayD::from_shape_vec(vec![image.height, image.width, 3], image.rgb.clone()).ok()?;
             let mut images = IndexMap::new();
             images.insert(keys::HIRES.to_owned(), Value::Array(Array::U8(pixels)));
             library.insert(keys::IMAGES.to_owned(), Value::Dict(images));

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, DataError, Matrix, MuData, ReadOptions, Select, Value,
+    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MuData, ReadOptions, Select, Value,
     WriteOptions,
 };
 use brodmann_kernels::{CsrMatrix, Monitor};
@@ -66,8 +66,8 @@ impl Tissue {
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
         monitor.stage("reading", 0);
-        let editable = true;
-        let container = match brodmann_data::read(path, options)? {
+        let editable = brodmann_data::is_scverse(path);
+        let container = match brodmann_data::read_any(path, Format::Auto, options)? {
             brodmann_data::Container::AnnData(a) => Container::Single(a),
             brodmann_data::Container::MuData(m) => Container::Multi(m),
         };
@@ -211,11 +211,7 @@ impl Tissue {
     ///
     /// # Errors
     /// When it is there but not `(n_obs, n_obs)`.
-    pub fn graph(
-        &self,
-        modality: &ModalityInfo,
-        key: &str,
-    ) -> Result<Option<CsrMatrix<f64>>, PipelineError> {
+    pub fn graph(&self, modality: &ModalityInfo, key: &str) -> Result<Option<CsrMatrix<f64>>, PipelineError> {
         let adata = self.adata(modality);
         if !adata.obsp.contains_key(key) {
             return Ok(None);
@@ -223,7 +219,9 @@ impl Tissue {
         let graph = adata.obsp_csr(key)?;
         Ok(Some(match &modality.rows {
             None => graph.into_owned(),
-            Some(rows) => Matrix::CsrF64(graph.into_owned()).select_rows(rows).select_columns(rows).into_csr_f64(),
+            Some(rows) => {
+                Matrix::CsrF64(graph.into_owned()).select_rows(rows).select_columns(rows).into_csr_f64()
+            }
         }))
     }
 
@@ -310,27 +308,22 @@ impl Tissue {
     pub fn slices(&self, library_key: Option<&str>) -> Result<Option<Vec<u32>>, PipelineError> {
         let Some(key) = library_key else { return Ok(None) };
         let labels = self.labels(key)?;
-        labels
-            .codes
-            .iter()
-            .map(|&c| u32::try_from(c))
-            .collect::<Result<Vec<u32>, _>>()
-            .map(Some)
-            .map_err(|_| PipelineError::Column {
+        labels.codes.iter().map(|&c| u32::try_from(c)).collect::<Result<Vec<u32>, _>>().map(Some).map_err(
+            |_| PipelineError::Column {
                 element: format!("obs[{key:?}]"),
                 found: "missing values".to_owned(),
                 expected: "the slice of every spot",
-            })
+            },
+        )
     }
 
     /// `uns[key]` of the whole or of the first modality that has it.
     pub fn uns(&self, key: &str) -> Option<&Value> {
         match &self.container {
             Container::Single(adata) => adata.uns.get(key),
-            Container::Multi(mdata) => mdata
-                .uns
-                .get(key)
-                .or_else(|| mdata.modalities.values().find_map(|adata| adata.uns.get(key))),
+            Container::Multi(mdata) => {
+                mdata.uns.get(key).or_else(|| mdata.modalities.values().find_map(|adata| adata.uns.get(key)))
+            }
         }
     }
 
@@ -445,7 +438,9 @@ fn feature_types(adata: &AnnData) -> Vec<String> {
 fn single_modality(adata: &AnnData, kind: Option<Modality>, monitor: &dyn Monitor) -> ModalityInfo {
     let guess = guess_modality(None, adata.var_names(), &feature_types(adata));
     let kind = kind.or(guess).unwrap_or_else(|| {
-        monitor.note("the kind of measurement is not evident from names: taken as rna (--modality says otherwise)");
+        monitor.note(
+            "the kind of measurement is not evident from names: taken as rna (--modality says otherwise)",
+        );
         Modality::Rna
     });
     ModalityInfo { name: kind.name().to_owned(), key: None, kind, rows: None }
@@ -587,13 +582,19 @@ pub fn describe(path: &Path) -> Result<Description, PipelineError> {
     } else {
         format!("no obsm[\"spatial\"]: brodmann leiden {} --out clusters.{ending}", path.display())
     };
-    Ok(Description { path: path.display().to_string(), container, n_obs: tissue.n_obs(), elements, modalities, next })
+    Ok(Description {
+        path: path.display().to_string(),
+        container,
+        n_obs: tissue.n_obs(),
+        elements,
+        modalities,
+        next,
+    })
 }
 
 fn elements_of(adata: &AnnData) -> Elements {
-    let columns = |frame: &brodmann_data::DataFrame| {
-        frame.columns.iter().map(|(k, c)| (k.clone(), c.kind())).collect()
-    };
+    let columns =
+        |frame: &brodmann_data::DataFrame| frame.columns.iter().map(|(k, c)| (k.clone(), c.kind())).collect();
     let values = |map: &IndexMap<String, Value>| map.iter().map(|(k, v)| (k.clone(), v.kind())).collect();
     Elements {
         obs: columns(&adata.obs),

@@ -1,0 +1,145 @@
+//! Reads a file and writes it again, for `tests/python/check_files.py` to compare.
+//!
+//! * `edit_roundtrip edit IN OUT`: a copy with elements added everywhere they can be.
+//! * `edit_roundtrip rewrite IN OUT`: read whole, written from scratch; what cannot be is dropped and named.
+//! * `edit_roundtrip convert IN OUT`: any format into a `.h5ad` or `.h5mu`.
+//! * `edit_roundtrip bench IN OUT`: reads and writes, and says how long each took.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use brodmann_data::{
+    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData,
+    ReadOptions, Value, WriteOptions, read, read_any, write_h5ad, write_h5mu, write_with_additions,
+};
+use brodmann_kernels::CsrMatrix;
+use indexmap::IndexMap;
+use ndarray::Array2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, input, output] = arguments.as_slice() else {
+        eprintln!("usage: edit_roundtrip edit|rewrite|convert|bench IN OUT");
+        return ExitCode::from(2);
+    };
+    let done = match mode.as_str() {
+        "edit" => edit(input, output),
+        "rewrite" => rewrite(input, output),
+        "convert" => convert(input, output),
+        "bench" => bench(input, output),
+        _ => {
+            eprintln!("usage: edit_roundtrip edit|rewrite|convert|bench IN OUT");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Labels, an embedding, a graph and parameters for `n` observations and `v` variables.
+fn elements(n: usize, v: usize) -> ElementAdditions {
+    let labels: Vec<Option<String>> =
+        (0..n).map(|i| (i % 5 != 4).then(|| format!("domain {}", i % 3))).collect();
+    let rows: Vec<Vec<(u32, f64)>> = (0..n).map(|i| vec![(((i + 1) % n) as u32, 0.5 + i as f64)]).collect();
+    let mut additions = ElementAdditions::default();
+    additions.obs.insert("ours_label".into(), Column::Categorical(Categorical::from_strings(&labels)));
+    additions.obs.insert("ours_score".into(), Column::Float64((0..n).map(|i| i as f64 / 7.0).collect()));
+    additions.obs.insert("ours_text".into(), Column::String((0..n).map(|i| Some(format!("é{i}"))).collect()));
+    additions.obs.insert("ours_flag".into(), Column::Bool((0..n).map(|i| i % 2 == 0).collect()));
+    additions.var.insert("ours_rank".into(), Column::Int((0..v as i64).collect()));
+    let embedding = Array2::from_shape_fn((n, 3), |(i, j)| i as f64 - 0.25 * j as f64);
+    additions.obsm.insert("X_ours".into(), embedding.into());
+    if n > 0 {
+        additions.obsp.insert("ours_connectivities".into(), CsrMatrix::from_rows(n, &rows).into());
+    }
+    let nested: Value = [("seed", Value::Int(42)), ("method", "leiden".into()), ("none", Value::Null)].into();
+    additions.uns.insert(
+        "ours".into(),
+        [
+            ("params", nested),
+            ("loss", Value::Array(vec![3.0f64, 2.5, f64::NAN].into())),
+            ("names", Value::Array(Array::from(vec!["a".to_owned(), "β".to_owned()]))),
+            ("converged", Value::Bool(true)),
+            ("quality", Value::Float(0.1 + 0.2)),
+        ]
+        .into(),
+    );
+    additions
+}
+
+fn edit(input: &str, output: &str) -> Result<(), DataError> {
+    let mut additions = Additions::default();
+    match read(input, &ReadOptions::names_only())? {
+        Container::AnnData(a) => additions.root = elements(a.n_obs(), a.n_vars()),
+        Container::MuData(m) => {
+            additions.root = elements(m.n_obs(), m.n_vars());
+            for (name, a) in &m.modalities {
+                additions.modalities.insert(name.clone(), elements(a.n_obs(), a.n_vars()));
+            }
+        }
+    }
+    write_with_additions(input, output, &additions, false)
+}
+
+fn rewrite(input: &str, output: &str) -> Result<(), DataError> {
+    match read(input, &ReadOptions::default())? {
+        Container::AnnData(mut a) => {
+            drop_opaque(&mut a);
+            write_h5ad(&a, output, &WriteOptions::default())
+        }
+        Container::MuData(mut m) => {
+            let MuData { modalities, uns, .. } = &mut m;
+            drop_entries("uns", uns);
+            modalities.values_mut().for_each(drop_opaque);
+            write_h5mu(&m, output, &WriteOptions::default())
+        }
+    }
+}
+
+fn convert(input: &str, output: &str) -> Result<(), DataError> {
+    match read_any(input, Format::Auto, &ReadOptions::default())? {
+        Container::AnnData(a) => write_h5ad(&a, output, &WriteOptions::default()),
+        Container::MuData(m) => write_h5mu(&m, output, &WriteOptions::default()),
+    }
+}
+
+fn bench(input: &str, output: &str) -> Result<(), DataError> {
+    let start = Instant::now();
+    let adata = read(input, &ReadOptions::default())?.into_anndata()?;
+    let read_seconds = start.elapsed().as_secs_f64();
+    for gzip in [0, 1, 4] {
+        let start = Instant::now();
+        write_h5ad(&adata, output, &WriteOptions { gzip, ..WriteOptions::default() })?;
+        println!("write gzip {gzip}: {:.3} s", start.elapsed().as_secs_f64());
+    }
+    println!("read: {read_seconds:.3} s");
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        println!("{}", status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn drop_opaque(adata: &mut AnnData) {
+    drop_entries("uns", &mut adata.uns);
+    drop_entries("obsm", &mut adata.obsm);
+    drop_entries("varm", &mut adata.varm);
+}
+
+fn drop_entries(path: &str, entries: &mut IndexMap<String, Value>) {
+    entries.retain(|key, value| match value {
+        Value::Opaque { .. } => {
+            println!("dropped {path}/{key}");
+            false
+        }
+        Value::Dict(inner) => {
+            drop_entries(&format!("{path}/{key}"), inner);
+            true
+        }
+        _ => true,
+    });
+}

@@ -1,0 +1,306 @@
+//! Counts and coordinates as tables: text of any separator, gzipped or not, or Parquet.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use brodmann_kernels::CsrMatrix;
+use indexmap::IndexMap;
+use ndarray::Array2;
+
+use super::parquet_table;
+use super::text::{csv_error, fields};
+use crate::{AnnData, Column, DataError, DataFrame, keys};
+
+/// What a row of the counts table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orientation {
+    /// A spot, unless the coordinates' names say that the columns are.
+    #[default]
+    Auto,
+    /// A spot; the columns are genes.
+    SpotsInRows,
+    /// A gene; the columns are spots.
+    GenesInRows,
+}
+
+/// How tables are read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableOptions {
+    /// A table of coordinates, by spot name (or, where it has no names, in the order of the spots). Without it the
+    /// counts table must hold the coordinates.
+    pub coordinates: Option<PathBuf>,
+    /// What a row of the counts is.
+    pub orientation: Orientation,
+    /// Names of the coordinate columns, where they are not among the usual ones.
+    pub coordinate_columns: Option<Vec<String>>,
+}
+
+/// Pairs of names coordinates go by.
+const COORDINATES: [[&str; 2]; 12] = [
+    ["x", "y"],
+    ["spatial_x", "spatial_y"],
+    ["x_centroid", "y_centroid"],
+    ["center_x", "center_y"],
+    ["centerx_global_px", "centery_global_px"],
+    ["x_global_px", "y_global_px"],
+    ["global_x", "global_y"],
+    ["pxl_col_in_fullres", "pxl_row_in_fullres"],
+    ["imagecol", "imagerow"],
+    ["sdimx", "sdimy"],
+    ["pixel_x", "pixel_y"],
+    ["spatial1", "spatial2"],
+];
+
+/// Reads a table of counts, and coordinates beside or inside it.
+///
+/// # Inputs    One row per spot (or per gene), its name in the first column. Columns that are not numbers go to `obs`.
+/// # Returns   `X` CSR `f32`, `obsm["spatial"]`, other columns of the coordinates in `obs`.
+/// # Errors    [`DataError::Table`] with the line; [`DataError::MissingKey`] where no coordinates are found.
+pub fn read_table(counts: impl AsRef<Path>, options: &TableOptions) -> Result<AnnData, DataError> {
+    let path = counts.as_ref();
+    let coordinates = options.coordinates.as_deref().map(load).transpose()?;
+    let mut table = load(path)?;
+    let flip = match options.orientation {
+        Orientation::SpotsInRows => false,
+        Orientation::GenesInRows => true,
+        Orientation::Auto => coordinates.as_ref().is_some_and(|c| {
+            let spots: std::collections::HashSet<&str> = c.names.iter().map(String::as_str).collect();
+            let rows = table.names.iter().filter(|n| spots.contains(n.as_str())).count();
+            let columns = table.columns.keys().filter(|n| spots.contains(n.as_str())).count();
+            columns > rows
+        }),
+    };
+    let mut obs_columns: IndexMap<String, Column> = IndexMap::new();
+    let mut inside: Option<Array2<f64>> = None;
+    if !flip {
+        let names: Vec<String> = table.columns.keys().cloned().collect();
+        let found = coordinate_names(&names, options.coordinate_columns.as_deref());
+        if let (None, Some(found)) = (&coordinates, found) {
+            inside = Some(take_coordinates(path, &mut table.columns, &found)?);
+        }
+        let texts: Vec<String> =
+            table.columns.iter().filter(|(_, c)| c.to_f64().is_none()).map(|(n, _)| n.clone()).collect();
+        for name in texts {
+            if let Some(column) = table.columns.shift_remove(&name) {
+                obs_columns.insert(name, column);
+            }
+        }
+    }
+    let n_rows = table.names.len();
+    let mut genes = Vec::with_capacity(table.columns.len());
+    let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n_rows];
+    for (j, (name, column)) in table.columns.into_iter().enumerate() {
+        let values = column.to_f64().ok_or_else(|| DataError::Table {
+            path: path.to_path_buf(),
+            line: 0,
+            found: format!("texts in the column {name:?}"),
+            expected: "counts".to_owned(),
+        })?;
+        for (row, &v) in rows.iter_mut().zip(&values) {
+            // NaN is kept: the preprocessing says what is wrong with it.
+            if v != 0.0 {
+                row.push((j as u32, v as f32));
+            }
+        }
+        genes.push(name);
+    }
+    let x = CsrMatrix::from_rows(genes.len(), &rows);
+    drop(rows);
+    let (x, obs, var) = if flip {
+        (x.view().transpose(), DataFrame::new(genes), DataFrame::new(table.names))
+    } else {
+        (x, DataFrame::new(table.names), DataFrame::new(genes))
+    };
+    let mut adata = AnnData::new(x, obs, var)?;
+    adata.obs.columns = obs_columns;
+    match (coordinates, inside) {
+        (Some(coordinates), _) => {
+            let file = options.coordinates.as_deref().unwrap_or(path);
+            attach(&mut adata, coordinates, file, options)?;
+        }
+        (None, Some(xy)) => {
+            adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
+        }
+        (None, None) => {}
+    }
+    Ok(adata)
+}
+
+/// A table with named rows.
+struct Table {
+    names: Vec<String>,
+    /// The first column was a name column.
+    named: bool,
+    columns: IndexMap<String, Column>,
+}
+
+fn load(path: &Path) -> Result<Table, DataError> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+        let mut columns = parquet_table::columns(path)?;
+        let text = columns.iter().find(|(_, c)| matches!(c, Column::String(_))).map(|(n, _)| n.clone());
+        let index = ["__index_level_0__", "index", "barcode", "cell_id"].iter().map(|s| (*s).to_owned());
+        let key = index.into_iter().find(|k| columns.contains_key(k)).or(text);
+        let len = columns.first().map_or(0, |(_, c)| c.len());
+        let named = key.is_some();
+        let names = match key.and_then(|k| columns.shift_remove(&k)) {
+            Some(c) => c.to_strings().into_iter().map(Option::unwrap_or_default).collect(),
+            None => (0..len).map(|i| i.to_string()).collect(),
+        };
+        return Ok(Table { names, named, columns });
+    }
+    let mut records = fields(path)?.rows.into_records();
+    let bad = |line: usize, found: String, expected: String| DataError::Table {
+        path: path.to_path_buf(),
+        line,
+        found: found.replace("; ", ", "),
+        expected,
+    };
+    let header: Vec<String> = match records.next() {
+        Some(r) => r.map_err(|e| csv_error(path, e))?.iter().map(|f| f.trim().to_owned()).collect(),
+        None => return Err(bad(1, "an empty file".to_owned(), "a header and rows".to_owned())),
+    };
+    // A first line of numbers is no header.
+    let headless = header.len() > 1 && header.iter().all(|f| f.parse::<f64>().is_ok());
+    let mut rows: Vec<csv::StringRecord> = Vec::new();
+    if headless {
+        rows.push(csv::StringRecord::from(header.clone()));
+    }
+    for (i, record) in records.enumerate() {
+        let record = record.map_err(|e| csv_error(path, e))?;
+        if record.len() == 1 && record.get(0).is_some_and(|f| f.trim().is_empty()) {
+            continue;
+        }
+        // Types of columns, as the single-cell portal writes them under the header.
+        if i == 0 && record.get(0) == Some("TYPE") {
+            continue;
+        }
+        rows.push(record);
+    }
+    let width = rows.first().map_or(header.len(), csv::StringRecord::len);
+    let titles: Vec<String> = if headless {
+        (0..width)
+            .map(|j| if width == 2 { ["x", "y"][j].to_owned() } else { format!("column {}", j + 1) })
+            .collect()
+    } else if header.len() + 1 == width {
+        // R writes no title over the row names.
+        std::iter::once(String::new()).chain(header).collect()
+    } else {
+        header
+    };
+    if let Some((i, record)) = rows.iter().enumerate().find(|(_, r)| r.len() != titles.len()) {
+        let at = i + 1 + usize::from(!headless);
+        return Err(bad(
+            at,
+            format!("{} fields", record.len()),
+            format!("{} as in the header", titles.len()),
+        ));
+    }
+    // The first column names the rows, unless it is a coordinate.
+    let is_coordinate = |t: &str| COORDINATES.iter().flatten().any(|c| t.eq_ignore_ascii_case(c));
+    let lone_x = |t: &str| t == "X" && !titles.iter().any(|t| t == "Y");
+    let named =
+        !headless && titles.first().is_some_and(|t| !is_coordinate(t) || lone_x(t)) && titles.len() > 1;
+    let names = if named {
+        rows.iter().map(|r| r.get(0).unwrap_or_default().to_owned()).collect()
+    } else {
+        (0..rows.len()).map(|i| i.to_string()).collect()
+    };
+    let mut columns = IndexMap::new();
+    for (j, title) in titles.into_iter().enumerate().skip(usize::from(named)) {
+        let column = text_column(rows.iter().map(|r| r.get(j).unwrap_or_default().trim()));
+        let mut unique = title.clone();
+        let mut n = 0;
+        while columns.contains_key(&unique) {
+            n += 1;
+            unique = format!("{title}-{n}");
+        }
+        columns.insert(unique, column);
+    }
+    Ok(Table { names, named, columns })
+}
+
+/// Whole numbers, numbers, or texts: the first that fits every field.
+fn text_column<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> Column {
+    let missing = |f: &str| matches!(f, "" | "NA" | "NaN" | "nan" | "null" | "None");
+    if let Some(v) = fields.clone().map(|f| f.parse::<i64>().ok()).collect::<Option<Vec<_>>>() {
+        return Column::Int(v);
+    }
+    let number = |f: &str| if missing(f) { Some(f64::NAN) } else { f.parse::<f64>().ok() };
+    if let Some(v) = fields.clone().map(number).collect::<Option<Vec<_>>>() {
+        return Column::Float64(v);
+    }
+    Column::String(fields.map(|f| (!missing(f)).then(|| f.to_owned())).collect())
+}
+
+fn coordinate_names(titles: &[String], given: Option<&[String]>) -> Option<Vec<String>> {
+    if let Some(given) = given {
+        return given.iter().all(|g| titles.contains(g)).then(|| given.to_vec());
+    }
+    let find = |name: &str| titles.iter().find(|t| t.eq_ignore_ascii_case(name)).cloned();
+    COORDINATES.iter().find_map(|[x, y]| Some(vec![find(x)?, find(y)?]))
+}
+
+fn take_coordinates(
+    path: &Path,
+    columns: &mut IndexMap<String, Column>,
+    names: &[String],
+) -> Result<Array2<f64>, DataError> {
+    let mut axes = Vec::new();
+    for name in names {
+        let values = columns.shift_remove(name).and_then(|c| c.to_f64()).ok_or_else(|| DataError::Table {
+            path: path.to_path_buf(),
+            line: 0,
+            found: format!("texts in the column {name:?}"),
+            expected: "coordinates".to_owned(),
+        })?;
+        axes.push(values);
+    }
+    let n = axes.first().map_or(0, Vec::len);
+    Ok(Array2::from_shape_fn((n, axes.len()), |(i, j)| axes[j][i]))
+}
+
+/// Puts coordinates beside the counts, by name where both have names.
+fn attach(
+    adata: &mut AnnData,
+    mut table: Table,
+    path: &Path,
+    options: &TableOptions,
+) -> Result<(), DataError> {
+    let titles: Vec<String> = table.columns.keys().cloned().collect();
+    let names = coordinate_names(&titles, options.coordinate_columns.as_deref()).ok_or_else(|| {
+        DataError::MissingKey {
+            container: "coordinates".to_owned(),
+            key: options.coordinate_columns.as_ref().map_or_else(|| "x, y".to_owned(), |c| c.join(", ")),
+            place: path.display().to_string(),
+            existing: titles,
+            hint: "name the coordinate columns".to_owned(),
+        }
+    })?;
+    let xy = take_coordinates(path, &mut table.columns, &names)?;
+    let place: HashMap<&str, usize> = table.names.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
+    let by_name: Option<Vec<usize>> =
+        adata.obs.index.iter().map(|n| place.get(n.as_str()).copied()).collect();
+    let rows = match by_name {
+        Some(rows) => rows,
+        None if !table.named && table.names.len() == adata.n_obs() => (0..adata.n_obs()).collect(),
+        None => {
+            let known = adata.obs.index.iter().filter(|n| place.contains_key(n.as_str())).count();
+            let without = adata.obs.index.iter().find(|n| !place.contains_key(n.as_str()));
+            return Err(DataError::Table {
+                path: path.to_path_buf(),
+                line: 0,
+                found: format!(
+                    "coordinates for {known} of {} spots (none for {:?})",
+                    adata.n_obs(),
+                    without.map_or("", String::as_str)
+                ),
+                expected: "one row per spot".to_owned(),
+            });
+        }
+    };
+    adata.obsm.insert(keys::SPATIAL.to_owned(), xy.select(ndarray::Axis(0), &rows).into());
+    for (name, column) in table.columns {
+        adata.obs.columns.insert(name, column.select_rows(&rows));
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! 10x Genomics feature-barcode matrices in HDF5: version 3 (`matrix/features`) and version 2 (one group per genome).
+
+use std::path::Path;
+
+use brodmann_kernels::CsrMatrix;
+use indexmap::IndexMap;
+
+use crate::hdf5::Hdf5Reader;
+use crate::scverse::{Container, array_to_column, join};
+use crate::store::{Element, NodeKind, Store};
+use crate::{AnnData, Column, DataError, DataFrame, MuData, keys};
+
+/// Reads a 10x `.h5`.
+///
+/// Gene expression, antibodies and peaks become the modalities `rna`, `adt`, `atac`; with one of them the answer is
+/// AnnData, with several MuData. Control features (of other types) are left out unless there is nothing else.
+///
+/// # Inputs    `genome`: which genome of a version 2 file that holds several.
+/// # Returns   `X` CSR `f32`, `var` as scanpy names it (`gene_ids`, `feature_types`, `genome`).
+/// # Errors    [`DataError`]: not HDF5, damaged, not a 10x file, several genomes and none named.
+pub fn read_tenx_h5(path: impl AsRef<Path>, genome: Option<&str>) -> Result<Container, DataError> {
+    let path = path.as_ref();
+    let store = Hdf5Reader::open(path)?;
+    split_modalities(matrix(&store, path, genome)?)
+}
+
+/// Whether the file is laid out as 10x does.
+pub(super) fn is_tenx(store: &Hdf5Reader) -> Result<bool, DataError> {
+    Ok(store.node("matrix/barcodes")?.is_some() || !genomes(store)?.is_empty())
+}
+
+fn genomes(store: &Hdf5Reader) -> Result<Vec<String>, DataError> {
+    let mut found = Vec::new();
+    for name in store.children("")? {
+        if store.node(&name)? == Some(NodeKind::Group) && store.node(&join(&name, "gene_names"))?.is_some() {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// The attribute `library_ids` and the texts `chemistry_description` and `software_version`, as Visium needs them.
+pub(super) fn library(store: &Hdf5Reader) -> Result<(Option<String>, Vec<(String, String)>), DataError> {
+    let ids = store.attribute("", "library_ids")?.and_then(|a| a.strings()).unwrap_or_default();
+    let mut metadata = Vec::new();
+    for key in ["chemistry_description", "software_version"] {
+        let text = store.attribute("", key)?.and_then(|a| a.as_str().map(str::to_owned));
+        metadata.extend(text.map(|t| (key.to_owned(), t)));
+    }
+    Ok((ids.into_iter().next(), metadata))
+}
+
+pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> Result<AnnData, DataError> {
+    let version3 = store.node("matrix/barcodes")?.is_some();
+    let root = if version3 {
+        "matrix".to_owned()
+    } else {
+        let genomes = genomes(store)?;
+        match (genome, genomes.as_slice()) {
+            (Some(g), _) if genomes.iter().any(|n| n == g) => g.to_owned(),
+            (None, [one]) => one.clone(),
+            (None, []) => {
+                return Err(DataError::Kind {
+                    element: path.display().to_string(),
+                    found: format!("an HDF5 file with {}", store.children("")?.join(", ")),
+                    expected: "a 10x matrix (a group matrix, or one per genome)".to_owned(),
+                });
+            }
+            (wanted, _) => {
+                return Err(DataError::MissingKey {
+                    container: "genome".to_owned(),
+                    key: wanted.unwrap_or_default().to_owned(),
+                    place: path.display().to_string(),
+                    existing: genomes,
+                    hint: "name one of these genomes".to_owned(),
+                });
+            }
+        }
+    };
+    let at = |name: &str| join(&root, name);
+    let shape = store.numbers::<usize>(&at("shape"))?;
+    let [n_features, n_cells] = shape[..] else {
+        return Err(DataError::Kind {
+            element: at("shape"),
+            found: format!("{shape:?}"),
+            expected: "two numbers".to_owned(),
+        });
+    };
+    // Stored by column, features x cells: exactly the CSR of cells x features.
+    let x = CsrMatrix::try_new(
+        n_cells,
+        n_features,
+        store.numbers::<usize>(&at("indptr"))?,
+        store.numbers::<u32>(&at("indices"))?,
+        store.numbers::<f32>(&at("data"))?,
+    )
+    .map_err(|source| DataError::Sparse { element: root.clone(), source })?;
+    let texts = |name: &str| -> Result<Vec<String>, DataError> {
+        store.array(&at(name))?.to_strings().ok_or_else(|| DataError::Kind {
+            element: at(name),
+            found: "numbers".to_owned(),
+            expected: "texts".to_owned(),
+        })
+    };
+    let obs = DataFrame::new(texts("barcodes")?);
+    let mut var;
+    if version3 {
+        var = DataFrame::new(texts("features/name")?);
+        for (key, name) in
+            [(keys::GENE_IDS, "id"), (keys::FEATURE_TYPES, "feature_type"), (keys::GENOME, "genome")]
+        {
+            if store.node(&at(&format!("features/{name}")))?.is_some() {
+                let values = texts(&format!("features/{name}"))?.into_iter().map(Some).collect();
+                var.columns.insert(key.to_owned(), Column::String(values));
+            }
+        }
+        for name in store.children(&at("features"))? {
+            let path = at(&format!("features/{name}"));
+            if ["id", "name", "feature_type", "genome", "_all_tag_keys"].contains(&name.as_str())
+                || store.node(&path)? != Some(NodeKind::Array)
+            {
+                continue;
+            }
+            let info = store.info(&path)?;
+            let readable = !matches!(info.element, Element::Record(_) | Element::Other(_));
+            if info.shape == [n_features] && readable {
+                var.columns.insert(name, array_to_column(store.array(&path)?));
+            }
+        }
+    } else {
+        var = DataFrame::new(texts("gene_names")?);
+        let ids = texts("genes")?.into_iter().map(Some).collect();
+        var.columns.insert(keys::GENE_IDS.to_owned(), Column::String(ids));
+    }
+    AnnData::new(x, obs, var)
+}
+
+/// Modality of a feature type, as Cell Ranger spells it.
+fn modality(feature_type: &str) -> Option<&'static str> {
+    match feature_type {
+        "Gene Expression" => Some(keys::RNA),
+        "Antibody Capture" | "Protein Expression" => Some(keys::ADT),
+        "Peaks" => Some(keys::ATAC),
+        _ => None,
+    }
+}
+
+/// One container per kind of feature; see [`read_tenx_h5`].
+pub(super) fn split_modalities(adata: AnnData) -> Result<Container, DataError> {
+    let Some(Column::String(types)) = adata.var.columns.get(keys::FEATURE_TYPES) else {
+        return Ok(Container::AnnData(adata));
+    };
+    let mut columns: IndexMap<&'static str, Vec<usize>> = IndexMap::new();
+    for (j, kind) in types.iter().enumerate() {
+        if let Some(name) = kind.as_deref().and_then(modality) {
+            columns.entry(name).or_default().push(j);
+        }
+    }
+    match columns.len() {
+        0 => Ok(Container::AnnData(adata)),
+        1 if columns[0].len() == adata.n_vars() => Ok(Container::AnnData(adata)),
+        1 => Ok(Container::AnnData(adata.select_vars(&columns[0]))),
+        _ => {
+            let modalities =
+                columns.iter().map(|(name, c)| ((*name).to_owned(), adata.select_vars(c))).collect();
+            MuData::new(modalities).map(Container::MuData)
+        }
+    }
+}
