@@ -66,6 +66,10 @@ fn embedding(kind: &str, n: usize) -> Result<Array2<f64>, Box<dyn Error>> {
 
 fn spatial(points: &Array2<f64>) -> Result<(), Box<dyn Error>> {
     let n = points.nrows();
+    let start = Instant::now();
+    let options = SpatialGraphOptions { kind: SpatialKind::Knn, ..Default::default() };
+    let graph = spatial_neighbors(points.view(), None, &options)?;
+    report("Knn, symmetrised", n, start, &graph);
     let spacing = {
         let rows = points.rows().into_iter();
         let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
@@ -87,14 +91,18 @@ fn spatial(points: &Array2<f64>) -> Result<(), Box<dyn Error>> {
         };
         let start = Instant::now();
         let graph: SpatialGraph = spatial_neighbors(points.view(), None, &options)?;
-        let seconds = start.elapsed().as_secs_f64();
-        println!(
-            "{{\"graph\":\"{kind:?}\",\"n\":{n},\"threads\":{},\"seconds\":{seconds:.3},\"edges\":{}}}",
-            rayon::current_num_threads(),
-            graph.distances.nnz()
-        );
+        report(&format!("{kind:?}"), n, start, &graph);
     }
     Ok(())
+}
+
+fn report(name: &str, n: usize, start: Instant, graph: &SpatialGraph) {
+    println!(
+        "{{\"graph\":\"{name}\",\"n\":{n},\"threads\":{},\"seconds\":{:.3},\"edges\":{}}}",
+        rayon::current_num_threads(),
+        start.elapsed().as_secs_f64(),
+        graph.distances.nnz()
+    );
 }
 
 fn latent(kind: &str, points: &Array2<f64>, how: &str) -> Result<(), Box<dyn Error>> {

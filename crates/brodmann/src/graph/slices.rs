@@ -2,8 +2,12 @@
 
 use brodmann_kernels::{CsrMatrix, CsrView};
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 
 use super::error::GraphError;
+
+/// Rows merged together; fixed.
+const MERGE_CHUNK: usize = 4096;
 
 /// Finite coordinates of known dimension.
 pub(crate) enum Points {
@@ -126,22 +130,45 @@ pub(crate) fn assemble(
 
 /// The union of a graph and its transpose; where both hold an entry, the smaller distance.
 pub(crate) fn union_symmetric(graph: CsrView<'_, f64>) -> CsrMatrix<f64> {
+    with_transpose(graph, |own, mirrored| match (own, mirrored) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    })
+}
+
+/// Combines each entry of a square graph with the one mirrored at the diagonal; `None` leaves the place empty.
+pub(crate) fn with_transpose(
+    graph: CsrView<'_, f64>,
+    combine: impl Fn(Option<f64>, Option<f64>) -> Option<f64> + Sync,
+) -> CsrMatrix<f64> {
     let n_obs = graph.n_rows();
     let transposed = graph.transpose();
+    let chunks: Vec<(Vec<usize>, Vec<u32>, Vec<f64>)> = (0..n_obs.div_ceil(MERGE_CHUNK))
+        .into_par_iter()
+        .map(|chunk| {
+            let (mut ends, mut indices, mut data) = (Vec::new(), Vec::new(), Vec::new());
+            for i in chunk * MERGE_CHUNK..n_obs.min((chunk + 1) * MERGE_CHUNK) {
+                merge_rows(graph.row(i), transposed.view().row(i), |column, own, mirrored| {
+                    if let Some(value) = combine(own, mirrored) {
+                        indices.push(column);
+                        data.push(value);
+                    }
+                });
+                ends.push(indices.len());
+            }
+            (ends, indices, data)
+        })
+        .collect();
+    drop(transposed);
+    let nnz = chunks.iter().map(|chunk| chunk.1.len()).sum();
     let mut indptr = Vec::with_capacity(n_obs + 1);
-    let (mut indices, mut data) = (Vec::with_capacity(2 * graph.nnz()), Vec::with_capacity(2 * graph.nnz()));
+    let (mut indices, mut data) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
     indptr.push(0);
-    for i in 0..n_obs {
-        merge_rows(graph.row(i), transposed.view().row(i), |column, a, b| {
-            let value = match (a, b) {
-                (Some(a), Some(b)) => a.min(b),
-                (Some(v), None) | (None, Some(v)) => v,
-                (None, None) => return,
-            };
-            indices.push(column);
-            data.push(value);
-        });
-        indptr.push(indices.len());
+    for (ends, chunk_indices, chunk_data) in chunks {
+        let start = indices.len();
+        indptr.extend(ends.into_iter().map(|end| start + end));
+        indices.extend(chunk_indices);
+        data.extend(chunk_data);
     }
     assemble(n_obs, indptr, indices, data)
 }
