@@ -24,6 +24,7 @@ const CHUNK: usize = 4096;
 ///
 /// # Inputs    `neighbors`: k per observation, itself excluded.
 /// # Returns   A symmetric graph with weights in (0, 1].
+/// # Panics    When a neighbour's number is not below `n_obs`; no function of this module makes such.
 /// # Cost      O(n k) time and memory.
 /// # Source    McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 2 and 3.
 ///

@@ -1,5 +1,7 @@
 //! Coordinates in, block-diagonal graphs out: no edge crosses a slice.
 
+use std::collections::BTreeMap;
+
 use brodmann_kernels::{CsrMatrix, CsrView};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -23,12 +25,22 @@ pub(crate) struct SliceGraph {
     pub(crate) notes: Vec<String>,
 }
 
-/// Refuses NaN and infinity.
+/// Squares of larger values, summed over columns, could overflow.
+const LARGEST: f64 = 1e150;
+
+/// Refuses NaN, infinity, and values whose squared differences overflow.
 pub(crate) fn check_finite(what: &'static str, values: ArrayView2<'_, f64>) -> Result<(), GraphError> {
-    match values.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        Some(((row, column), &value)) => Err(GraphError::NonFinite { what, row, column, value }),
-        None => Ok(()),
+    let mut largest = 0.0f64;
+    for ((row, column), &value) in values.indexed_iter() {
+        if !value.is_finite() {
+            return Err(GraphError::NonFinite { what, row, column, value });
+        }
+        largest = largest.max(value.abs());
     }
+    if largest > LARGEST {
+        return Err(GraphError::TooLarge { what, largest, limit: LARGEST });
+    }
+    Ok(())
 }
 
 impl Points {
@@ -58,19 +70,19 @@ impl Points {
     }
 }
 
-/// The observations of each slice in rising order, slices by code.
-pub(crate) fn members(n_obs: usize, slices: Option<&[u32]>) -> Result<Vec<Vec<u32>>, GraphError> {
+/// The observations of each slice in rising order, by slice code.
+pub(crate) fn members(n_obs: usize, slices: Option<&[u32]>) -> Result<BTreeMap<u32, Vec<u32>>, GraphError> {
     let Some(codes) = slices else {
-        return Ok(vec![(0..n_obs as u32).collect()]);
+        return Ok(BTreeMap::from([(0, (0..n_obs as u32).collect())]));
     };
     if codes.len() != n_obs {
         return Err(GraphError::SliceLength { found: codes.len(), expected: n_obs });
     }
-    let mut by_code: std::collections::BTreeMap<u32, Vec<u32>> = std::collections::BTreeMap::new();
+    let mut by_code: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (i, &code) in codes.iter().enumerate() {
         by_code.entry(code).or_default().push(i as u32);
     }
-    Ok(by_code.into_values().collect())
+    Ok(by_code)
 }
 
 /// Builds each slice's graph on its own and sets them on the diagonal.
@@ -85,12 +97,13 @@ pub(crate) fn by_slice<const D: usize>(
     }
     let mut notes = Vec::new();
     let mut parts = Vec::with_capacity(groups.len());
-    for (number, group) in groups.iter().enumerate() {
+    for (code, group) in &groups {
         let local: Vec<[f64; D]> = group.iter().map(|&i| points[i as usize]).collect();
         let part = build(&local)?;
-        notes.extend(part.notes.into_iter().map(|note| format!("slice {number}: {note}")));
+        notes.extend(part.notes.into_iter().map(|note| format!("slice {code}: {note}")));
         parts.push(part.distances);
     }
+    let groups: Vec<Vec<u32>> = groups.into_values().collect();
     Ok(SliceGraph { distances: block_diagonal(points.len(), &groups, &parts), notes })
 }
 
