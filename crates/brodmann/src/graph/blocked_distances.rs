@@ -7,6 +7,8 @@
 //! nearest. What is left, a little over k targets, is ranked by exact f64 distances: the result equals brute
 //! force in f64, ties to the lower index.
 
+use std::ops::Range;
+
 use brodmann_kernels::matmul::matmul_into_serial;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 
@@ -88,6 +90,19 @@ impl BlockedPoints {
         Self { exact, d, queries, targets, target_slack, query_slack }
     }
 
+    /// The same points, point `order[i]` at place i.
+    pub(crate) fn reordered(&self, order: &[u32]) -> Self {
+        let rows: Vec<usize> = order.iter().map(|&i| i as usize).collect();
+        Self {
+            exact: rows.iter().flat_map(|&i| self.row(i)).copied().collect(),
+            d: self.d,
+            queries: self.queries.select(Axis(0), &rows),
+            targets: self.targets.select(Axis(0), &rows),
+            target_slack: rows.iter().map(|&i| self.target_slack[i]).collect(),
+            query_slack: rows.iter().map(|&i| self.query_slack[i]).collect(),
+        }
+    }
+
     pub(crate) fn n_obs(&self) -> usize {
         self.target_slack.len()
     }
@@ -103,19 +118,18 @@ impl BlockedPoints {
         squared_distance(self.row(i), self.row(j))
     }
 
-    /// Offers targets `start..end` to each query; row r of `rows` is the augmented query of `candidates[r]`.
+    /// Offers a range of targets to each query; row r of `rows` is the augmented query of `candidates[r]`.
     pub(crate) fn offer(
         &self,
         rows: ArrayView2<'_, f32>,
         candidates: &mut [&mut Candidates],
-        start: usize,
-        end: usize,
+        range: Range<usize>,
         scratch: &mut Vec<f32>,
     ) {
         let n_rows = rows.nrows();
         scratch.resize(n_rows * TILE, 0.0);
-        for from in (start..end).step_by(TILE) {
-            let to = end.min(from + TILE);
+        for from in range.clone().step_by(TILE) {
+            let to = range.end.min(from + TILE);
             let width = to - from;
             let buffer = &mut scratch[..n_rows * width];
             let tile = ArrayViewMut2::from_shape((n_rows, width), buffer).expect("sized just above");
@@ -182,12 +196,13 @@ impl Candidates {
         }
     }
 
-    /// The k nearest by exact squared distance, then index.
-    pub(crate) fn finish(mut self, points: &BlockedPoints) -> Vec<(f64, u32)> {
+    /// The k nearest by exact squared distance, then index; points carry the numbers in `originals`, if given.
+    pub(crate) fn finish(mut self, points: &BlockedPoints, originals: Option<&[u32]>) -> Vec<(f64, u32)> {
         self.compact(points);
         let query = self.query as usize;
+        let number = |j: u32| originals.map_or(j, |numbers| numbers[j as usize]);
         let mut ranked: Vec<(f64, u32)> =
-            self.found.iter().map(|&(_, j)| (points.squared(query, j as usize), j)).collect();
+            self.found.iter().map(|&(_, j)| (points.squared(query, j as usize), number(j))).collect();
         ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         ranked.truncate(self.k);
         ranked

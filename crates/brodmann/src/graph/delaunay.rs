@@ -22,7 +22,7 @@ const SMALLEST: f64 = 1e-40;
 ///
 /// # Inputs    `coordinates`: `(n_obs, 2)`, finite. `max_length`: drop edges longer than this, in the coordinates' unit.
 /// # Returns   A symmetric graph: weight 1 and the Euclidean distance per edge.
-/// # Errors    `NotPlanar` for 3-D; `InvalidOption` when `max_length` is not above 0; `CoordinateRange`; `NonFinite`; `SliceLength`.
+/// # Errors    `NotPlanar` for 3-D; `InvalidOption` when `max_length` is not above 0; `TooLarge`; `NonFinite`; `SliceLength`.
 /// # Cost      O(n log n) time, O(n) memory.
 /// # Source    Delaunay 1934, Bull. Acad. Sci. USSR 6:793; triangulation by the crate `spade`.
 pub fn delaunay(
@@ -109,5 +109,5 @@ fn delaunay_graph(points: &[[f64; 2]], max_length: Option<f64>) -> Result<SliceG
 fn out_of_range(_: InsertionError, points: &[[f64; 2]]) -> GraphError {
     // Finite and not too small by now: only too large is left.
     let largest = points.iter().flatten().fold(0.0f64, |largest, v| largest.max(v.abs()));
-    GraphError::CoordinateRange { largest }
+    GraphError::TooLarge { what: "the coordinates", largest, limit: 1e60 }
 }

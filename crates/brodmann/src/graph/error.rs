@@ -57,11 +57,15 @@ pub enum GraphError {
         /// Kind of graph.
         kind: &'static str,
     },
-    /// Coordinates too large for the triangulation.
-    #[error("the coordinates reach {largest:e}, expected at most 1e60; rescale them to µm or pixels")]
-    CoordinateRange {
+    /// Values so large that squared distances overflow.
+    #[error("{what} reach {largest:e}, expected at most {limit:e}; rescale them")]
+    TooLarge {
+        /// What was read: "the coordinates" or "the embedding's values".
+        what: &'static str,
         /// Largest magnitude found.
         largest: f64,
+        /// Largest magnitude accepted.
+        limit: f64,
     },
     /// An embedding without columns.
     #[error("the embedding has no columns, expected at least 1; compute it again")]

@@ -4,7 +4,7 @@ use brodmann_kernels::CsrMatrix;
 use rayon::prelude::*;
 
 use super::latent_knn::Neighbors;
-use super::slices::{assemble, merge_rows};
+use super::slices::{assemble, with_transpose};
 
 /// Bisection steps for a bandwidth.
 const N_ITERATIONS: usize = 64;
@@ -24,6 +24,7 @@ const CHUNK: usize = 4096;
 ///
 /// # Inputs    `neighbors`: k per observation, itself excluded.
 /// # Returns   A symmetric graph with weights in (0, 1].
+/// # Panics    When a neighbour's number is not below `n_obs`; no function of this module makes such.
 /// # Cost      O(n k) time and memory.
 /// # Source    McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 2 and 3.
 ///
@@ -44,14 +45,22 @@ pub fn fuzzy_connectivities(neighbors: &Neighbors) -> CsrMatrix<f64> {
         .with_min_len(CHUNK)
         .map(|i| bandwidth(&neighbors.distances.row(i).to_vec(), overall_mean))
         .collect();
-    for i in 0..n_obs {
-        let (rho, sigma) = bandwidths[i];
-        for value in directed.row_mut(i).1 {
+    directed.data_mut().par_chunks_mut(CHUNK * k).enumerate().for_each(|(chunk, values)| {
+        for (value, (rho, sigma)) in values
+            .chunks_exact_mut(k)
+            .zip(&bandwidths[chunk * CHUNK..])
+            .flat_map(|(row, bandwidth)| row.iter_mut().map(move |value| (value, bandwidth)))
+        {
             let excess = *value - rho;
-            *value = if excess <= 0.0 || sigma == 0.0 { 1.0 } else { (-excess / sigma).exp() };
+            *value = if excess <= 0.0 || *sigma == 0.0 { 1.0 } else { (-excess / sigma).exp() };
         }
-    }
-    fuzzy_union(&directed)
+    });
+    with_transpose(directed.view(), |own, mirrored| {
+        let (a, b) = (own.unwrap_or(0.0), mirrored.unwrap_or(0.0));
+        let weight = a + b - a * b;
+        // What f32 cannot tell from 0, scanpy does not store.
+        (weight as f32 > 0.0).then_some(weight)
+    })
 }
 
 /// `(ρ, σ)` of one observation from its rising distances.
@@ -81,25 +90,4 @@ fn bandwidth(distances: &[f64], overall_mean: f64) -> (f64, f64) {
     let mean =
         if rho > 0.0 { distances.iter().sum::<f64>() / (distances.len() + 1) as f64 } else { overall_mean };
     (rho, sigma.max(MIN_K_DIST_SCALE * mean))
-}
-
-fn fuzzy_union(directed: &CsrMatrix<f64>) -> CsrMatrix<f64> {
-    let n_obs = directed.n_rows();
-    let transposed = directed.view().transpose();
-    let mut indptr = Vec::with_capacity(n_obs + 1);
-    let (mut indices, mut data) =
-        (Vec::with_capacity(2 * directed.nnz()), Vec::with_capacity(2 * directed.nnz()));
-    indptr.push(0);
-    for i in 0..n_obs {
-        merge_rows(directed.view().row(i), transposed.view().row(i), |column, a, b| {
-            let (a, b) = (a.unwrap_or(0.0), b.unwrap_or(0.0));
-            let weight = a + b - a * b;
-            if weight as f32 > 0.0 {
-                indices.push(column);
-                data.push(weight);
-            }
-        });
-        indptr.push(indices.len());
-    }
-    assemble(n_obs, indptr, indices, data)
 }

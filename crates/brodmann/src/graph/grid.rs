@@ -1,5 +1,7 @@
 //! Neighbours on a lattice: hexagonal (6) or square (4 or 8), rings included.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use brodmann_kernels::{CsrMatrix, CsrView};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -7,7 +9,7 @@ use rayon::prelude::*;
 use super::SpatialGraph;
 use super::error::GraphError;
 use super::slices::{Points, SliceGraph, assemble, by_slice, members, union_symmetric};
-use super::spatial_knn::nearest_rows;
+use super::spatial_knn::{MAX_EDGES, nearest_rows};
 
 /// Edges up to, not including, this multiple of the slice's median neighbour distance are lattice edges
 /// (squidpy's factor): it lies below √2 (the diagonal of a square) and √3 (the second hexagonal ring).
@@ -33,7 +35,7 @@ pub enum Lattice {
 ///
 /// # Inputs    `coordinates`: `(n_obs, 2)`, finite. `n_neighbors`: 6 (hexagonal), 4 or 8 (square). `n_rings`: 1 or more.
 /// # Returns   Weight 1 per edge; the *distance* is the ring number, as in squidpy.
-/// # Errors    `InvalidOption` for another `n_neighbors` or `n_rings` = 0; `NotPlanar`; `NonFinite`; `SliceLength`.
+/// # Errors    `InvalidOption` for another `n_neighbors` or `n_rings` = 0; `TooManyEdges`; `NotPlanar`; `NonFinite`; `SliceLength`.
 /// # Cost      O(n log n + edges) time, O(edges) memory.
 /// # Source    Palla et al. 2022, Nat. Methods 19:171 (squidpy); the factor and its strict bound measured on squidpy 1.8.2.
 pub fn grid_neighbors(
@@ -67,7 +69,7 @@ pub fn grid_neighbors(
         if isolated > 0 {
             notes.push(format!("{isolated} of {n_obs} spots have no neighbour on the grid"));
         }
-        let distances = if n_rings == 1 { first } else { rings(first.view(), n_rings) };
+        let distances = if n_rings == 1 { first } else { rings(first.view(), n_rings, MAX_EDGES)? };
         Ok(SliceGraph { distances, notes })
     })?;
     Ok(SpatialGraph::from_distances(built.distances, built.notes))
@@ -110,10 +112,17 @@ fn median(values: &[f64]) -> f64 {
     f64::midpoint(lower, upper)
 }
 
-/// Breadth-first rings 1..=`n_rings` around every spot, the ring number as value.
-fn rings(first: CsrView<'_, f64>, n_rings: usize) -> CsrMatrix<f64> {
+/// Breadth-first rings 1..=`n_rings` around every spot, the ring number as value; at most `limit` entries.
+pub(crate) fn rings(
+    first: CsrView<'_, f64>,
+    n_rings: usize,
+    limit: usize,
+) -> Result<CsrMatrix<f64>, GraphError> {
     let n_obs = first.n_rows();
-    let chunks: Vec<Vec<Vec<(u32, f64)>>> = (0..n_obs.div_ceil(RING_CHUNK))
+    // Whether the limit is passed does not depend on the order of these additions.
+    let n_edges = AtomicUsize::new(0);
+    type Rows = Vec<Vec<(u32, f64)>>;
+    let chunks: Option<Vec<Rows>> = (0..n_obs.div_ceil(RING_CHUNK))
         .into_par_iter()
         .map(|chunk| {
             // `seen[j] == i + 1` marks j as reached from i; no clearing between spots.
@@ -142,13 +151,17 @@ fn rings(first: CsrView<'_, f64>, n_rings: usize) -> CsrMatrix<f64> {
                         reached.extend(next.iter().map(|&j| (j, ring as f64)));
                         std::mem::swap(&mut frontier, &mut next);
                     }
+                    if n_edges.fetch_add(reached.len(), Ordering::Relaxed) + reached.len() > limit {
+                        return None;
+                    }
                     reached.sort_unstable_by_key(|entry| entry.0);
-                    reached
+                    Some(reached)
                 })
                 .collect()
         })
         .collect();
-    CsrMatrix::from_rows(n_obs, &chunks.concat())
+    let chunks = chunks.ok_or(GraphError::TooManyEdges { limit })?;
+    Ok(CsrMatrix::from_rows(n_obs, &chunks.concat()))
 }
 
 /// Do the spots lie on a lattice?
@@ -160,7 +173,7 @@ fn rings(first: CsrView<'_, f64>, n_rings: usize) -> CsrMatrix<f64> {
 /// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite (3-D is never a lattice). `slices`: one code per spot.
 /// # Returns   The lattice, or `None`.
 /// # Errors    `NonFinite`, `CoordinateColumns`, `SliceLength`.
-/// # Cost      As [`super::spatial_knn`] with nine neighbours.
+/// # Cost      As [`super::spatial_knn()`] with nine neighbours.
 pub fn detect_lattice(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
@@ -169,7 +182,7 @@ pub fn detect_lattice(
         return Ok(None);
     };
     let (mut hexagonal, mut square) = (0, 0);
-    for group in members(points.len(), slices)? {
+    for group in members(points.len(), slices)?.into_values() {
         let local: Vec<[f64; 2]> = group.iter().map(|&i| points[i as usize]).collect();
         let rows = nearest_rows(&local, 9)?;
         if rows.k < 9 {

@@ -121,9 +121,13 @@ impl<const D: usize> KdTree<D> {
         Self { points: entries, nodes, levels }
     }
 
-    /// Number of points.
-    pub(crate) fn len(&self) -> usize {
-        self.points.len()
+    /// Place of each point in the tree's order.
+    pub(crate) fn positions(&self) -> Vec<u32> {
+        let mut positions = vec![0u32; self.points.len()];
+        for (at, entry) in self.points.iter().enumerate() {
+            positions[entry.1 as usize] = at as u32;
+        }
+        positions
     }
 
     /// The point and index stored at place `position` of the tree's order, in which neighbours lie close.

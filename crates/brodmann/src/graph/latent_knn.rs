@@ -1,10 +1,11 @@
 //! The k nearest observations in feature space, exactly.
 
 use brodmann_kernels::{Interrupted, Monitor};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use super::blocked_distances::{BlockedPoints, Candidates};
+use super::cells::gather;
 use super::error::GraphError;
 use super::slices::check_finite;
 
@@ -42,8 +43,8 @@ pub fn exact_knn(
     let points = BlockedPoints::new(embedding);
     monitor.stage("nearest neighbours", n_obs as u64);
     let all: Vec<u32> = (0..n_obs as u32).collect();
-    let rows = exact_rows(&points, &all, k, monitor)?;
-    Ok(Neighbors::from_rows(n_obs, k, &rows, None))
+    let rows = exact_rows(&points, &all, k, None, monitor)?;
+    Ok(Neighbors::from_rows(n_obs, k, &rows))
 }
 
 pub(crate) fn check_embedding(embedding: ArrayView2<'_, f64>, k: usize) -> Result<(), GraphError> {
@@ -59,11 +60,12 @@ pub(crate) fn check_embedding(embedding: ArrayView2<'_, f64>, k: usize) -> Resul
     check_finite("the embedding", embedding)
 }
 
-/// The k nearest of the given queries among all points.
+/// The k nearest of the given queries among all points, numbered and tied as `originals` says.
 pub(crate) fn exact_rows(
     points: &BlockedPoints,
     queries: &[u32],
     k: usize,
+    originals: Option<&[u32]>,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Vec<(f64, u32)>>, Interrupted> {
     if k == 0 {
@@ -72,7 +74,7 @@ pub(crate) fn exact_rows(
     let blocks: Vec<Vec<Vec<(f64, u32)>>> = queries
         .par_chunks(BLOCK)
         .map(|block| {
-            let rows = points.queries.select(Axis(0), &block.iter().map(|&i| i as usize).collect::<Vec<_>>());
+            let rows = gather(points.queries.view(), block);
             let mut candidates: Vec<Candidates> =
                 block.iter().map(|&i| Candidates::new(i as usize, k)).collect();
             let mut open: Vec<&mut Candidates> = candidates.iter_mut().collect();
@@ -81,17 +83,17 @@ pub(crate) fn exact_rows(
             for start in (0..points.n_obs()).step_by(1 << 18) {
                 monitor.check()?;
                 let end = points.n_obs().min(start + (1 << 18));
-                points.offer(rows.view(), &mut open, start, end, &mut scratch);
+                points.offer(rows.view(), &mut open, start..end, &mut scratch);
             }
             monitor.advance(block.len() as u64);
-            Ok(candidates.into_iter().map(|c| c.finish(points)).collect())
+            Ok(candidates.into_iter().map(|c| c.finish(points, originals)).collect())
         })
         .collect::<Result<_, Interrupted>>()?;
     Ok(blocks.into_iter().flatten().collect())
 }
 
 impl Neighbors {
-    pub(crate) fn from_rows(n_obs: usize, k: usize, rows: &[Vec<(f64, u32)>], recall: Option<f64>) -> Self {
+    pub(crate) fn from_rows(n_obs: usize, k: usize, rows: &[Vec<(f64, u32)>]) -> Self {
         let mut indices = Array2::zeros((n_obs, k));
         let mut distances = Array2::zeros((n_obs, k));
         for (i, row) in rows.iter().enumerate() {
@@ -100,7 +102,7 @@ impl Neighbors {
                 distances[[i, slot]] = d2.sqrt();
             }
         }
-        Self { indices, distances, recall }
+        Self { indices, distances, recall: None }
     }
 
     /// The directed graph whose row i holds the distances to i's neighbours; zeros are stored.

@@ -13,6 +13,7 @@
 //! Feature space:
 //! * [`neighbors`](mod@neighbors): k nearest and their weights, as scanpy's `pp.neighbors`.
 //! * [`latent_knn`]: the k nearest, exactly, by blocked matrix products.
+//! * [`approximate_knn`](mod@approximate_knn): nearly all of them, for large tables, with the share measured.
 //! * [`fuzzy_connectivities`](mod@fuzzy_connectivities): UMAP's weights.
 //!
 //! Both:
@@ -20,7 +21,9 @@
 //! * [`connected_components`](mod@connected_components): pieces that no edge joins.
 //! * [`validate`]: is a graph from a file fit for use?
 
+pub mod approximate_knn;
 mod blocked_distances;
+mod cells;
 pub mod connected_components;
 pub mod delaunay;
 pub mod distance2connectivity;
@@ -39,6 +42,7 @@ pub mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use approximate_knn::approximate_knn;
 pub use connected_components::{Components, connected_components};
 pub use delaunay::delaunay;
 pub use distance2connectivity::distance2connectivity;

@@ -3,6 +3,7 @@
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use ndarray::ArrayView2;
 
+use super::approximate_knn::{approximate_knn, check_min_recall};
 use super::error::GraphError;
 use super::fuzzy_connectivities::fuzzy_connectivities;
 use super::latent_knn::{check_embedding, exact_knn};
@@ -20,7 +21,7 @@ pub struct NeighborsOptions {
 
 impl Default for NeighborsOptions {
     fn default() -> Self {
-        Self { n_neighbors: 15, exact_below: 50_000, min_recall: 0.95 }
+        Self { n_neighbors: 15, exact_below: 100_000, min_recall: 0.95 }
     }
 }
 
@@ -47,7 +48,7 @@ pub struct NeighborGraph {
 /// # Inputs    `embedding`: `(n_obs, d)`, finite. `seed`: used by the approximate search alone.
 /// # Returns   Connectivities, distances, and the recall where the search was approximate.
 /// # Errors    `InvalidOption` when `n_neighbors` < 2 or `min_recall` is not in (0, 1]; `NonFinite`; `NoColumns`; `Interrupted`.
-/// # Cost      As [`exact_knn`], then O(n k).
+/// # Cost      As [`exact_knn`] or [`approximate_knn()`], then O(n k).
 ///
 /// # Differences
 /// An observation is never its own neighbour; scanpy stores one as such where duplicates displace it.
@@ -64,13 +65,7 @@ pub fn neighbors(
             expected: "at least 2 (the observation itself counts)",
         });
     }
-    if !(options.min_recall > 0.0 && options.min_recall <= 1.0) {
-        return Err(GraphError::InvalidOption {
-            name: "min_recall",
-            found: options.min_recall.to_string(),
-            expected: "a share above 0 and at most 1",
-        });
-    }
+    check_min_recall(options.min_recall)?;
     check_embedding(embedding, options.n_neighbors)?;
     let n_obs = embedding.nrows();
     let mut notes = Vec::new();
@@ -84,8 +79,11 @@ pub fn neighbors(
     }
     // One observation leaves k = 0 after the cut: `exact_knn` then caps k at n_obs − 1 = 0.
     let k = (n_neighbors - 1).max(1);
-    let _ = seed;
-    let found = exact_knn(embedding, k, monitor)?;
+    let found = if n_obs <= options.exact_below {
+        exact_knn(embedding, k, monitor)?
+    } else {
+        approximate_knn(embedding, k, options.min_recall, seed, monitor)?
+    };
     if let Some(recall) = found.recall {
         notes.push(format!("approximate neighbours, {:.1} % of the true ones found", 100.0 * recall));
     }

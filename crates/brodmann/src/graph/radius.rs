@@ -42,42 +42,44 @@ pub(crate) fn check_length(name: &'static str, length: f64) -> Result<(), GraphE
 fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<SliceGraph, GraphError> {
     let n_obs = points.len();
     let tree = KdTree::new(points);
-    // Counted before anything is stored: a radius in the wrong unit must not fill the memory.
+    // Counted before anything is stored: a radius in the wrong unit must not fill the memory. Spots are taken
+    // in the tree's order, where one query's path through the tree is still in cache for the next.
     let counts: Vec<usize> = (0..n_obs)
         .into_par_iter()
         .with_min_len(QUERY_CHUNK)
-        .map(|i| tree.count_within(&points[i], radius).saturating_sub(1))
+        .map(|at| tree.count_within(&tree.entry(at).0, radius).saturating_sub(1))
         .collect();
-    let mut indptr = Vec::with_capacity(n_obs + 1);
-    let mut nnz = 0usize;
-    indptr.push(0);
-    for count in counts {
-        nnz += count;
-        indptr.push(nnz);
-    }
+    let tree_indptr = running_sum(counts.iter().copied());
+    let nnz = tree_indptr[n_obs];
     if nnz > MAX_EDGES {
         return Err(GraphError::TooManyEdges { limit: MAX_EDGES });
     }
-    let (mut indices, mut data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
-    let (mut open_indices, mut open_data) = (indices.as_mut_slice(), data.as_mut_slice());
-    let mut chunks = Vec::with_capacity(n_obs.div_ceil(QUERY_CHUNK));
-    for start in (0..n_obs).step_by(QUERY_CHUNK) {
-        let length = indptr[n_obs.min(start + QUERY_CHUNK)] - indptr[start];
-        let (chunk_indices, rest_indices) = open_indices.split_at_mut(length);
-        let (chunk_data, rest_data) = open_data.split_at_mut(length);
-        chunks.push((start, chunk_indices, chunk_data));
-        (open_indices, open_data) = (rest_indices, rest_data);
-    }
+    let (mut tree_indices, mut tree_data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
+    let chunks = row_chunks(&tree_indptr, &mut tree_indices, &mut tree_data);
     chunks.into_par_iter().for_each(|(start, indices, data)| {
         let mut row: Vec<(u32, f64)> = Vec::new();
         let mut slots = indices.iter_mut().zip(data);
-        for i in start..n_obs.min(start + QUERY_CHUNK) {
+        for at in start..n_obs.min(start + QUERY_CHUNK) {
+            let (point, id) = tree.entry(at);
             row.clear();
-            tree.within(&points[i], i as u32, radius, &mut |j, distance| row.push((j, distance)));
+            tree.within(&point, id, radius, &mut |j, distance| row.push((j, distance)));
             row.sort_unstable_by_key(|entry| entry.0);
             for (&(j, distance), (index, value)) in row.iter().zip(&mut slots) {
                 (*index, *value) = (j, distance);
             }
+        }
+    });
+
+    let position = tree.positions();
+    let indptr = running_sum(position.iter().map(|&at| counts[at as usize]));
+    let (mut indices, mut data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
+    row_chunks(&indptr, &mut indices, &mut data).into_par_iter().for_each(|(start, indices, data)| {
+        for i in start..n_obs.min(start + QUERY_CHUNK) {
+            let at = position[i] as usize;
+            let from = tree_indptr[at]..tree_indptr[at + 1];
+            let to = indptr[i] - indptr[start]..indptr[i + 1] - indptr[start];
+            indices[to.clone()].copy_from_slice(&tree_indices[from.clone()]);
+            data[to].copy_from_slice(&tree_data[from]);
         }
     });
     let isolated = indptr.windows(2).filter(|w| w[0] == w[1]).count();
@@ -86,4 +88,36 @@ fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<Slic
         notes.push(format!("{isolated} of {n_obs} spots have no neighbour within {radius}"));
     }
     Ok(SliceGraph { distances: assemble(n_obs, indptr, indices, data), notes })
+}
+
+/// `[0, c₀, c₀ + c₁, …]`.
+fn running_sum(counts: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut sums = vec![0];
+    let mut total = 0;
+    sums.extend(counts.map(|count| {
+        total += count;
+        total
+    }));
+    sums
+}
+
+/// First row, columns and values of some consecutive rows.
+type RowChunk<'a> = (usize, &'a mut [u32], &'a mut [f64]);
+
+/// Cuts the arrays of a sparse matrix into chunks of `QUERY_CHUNK` rows.
+fn row_chunks<'a>(
+    indptr: &[usize],
+    mut indices: &'a mut [u32],
+    mut data: &'a mut [f64],
+) -> Vec<RowChunk<'a>> {
+    let n_rows = indptr.len() - 1;
+    let mut chunks = Vec::with_capacity(n_rows.div_ceil(QUERY_CHUNK));
+    for start in (0..n_rows).step_by(QUERY_CHUNK) {
+        let length = indptr[n_rows.min(start + QUERY_CHUNK)] - indptr[start];
+        let (chunk_indices, rest_indices) = indices.split_at_mut(length);
+        let (chunk_data, rest_data) = data.split_at_mut(length);
+        chunks.push((start, chunk_indices, chunk_data));
+        (indices, data) = (rest_indices, rest_data);
+    }
+    chunks
 }

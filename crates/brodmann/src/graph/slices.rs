@@ -1,9 +1,15 @@
 //! Coordinates in, block-diagonal graphs out: no edge crosses a slice.
 
+use std::collections::BTreeMap;
+
 use brodmann_kernels::{CsrMatrix, CsrView};
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 
 use super::error::GraphError;
+
+/// Rows merged together; fixed.
+const MERGE_CHUNK: usize = 4096;
 
 /// Finite coordinates of known dimension.
 pub(crate) enum Points {
@@ -19,12 +25,22 @@ pub(crate) struct SliceGraph {
     pub(crate) notes: Vec<String>,
 }
 
-/// Refuses NaN and infinity.
+/// Squares of larger values, summed over columns, could overflow.
+const LARGEST: f64 = 1e150;
+
+/// Refuses NaN, infinity, and values whose squared differences overflow.
 pub(crate) fn check_finite(what: &'static str, values: ArrayView2<'_, f64>) -> Result<(), GraphError> {
-    match values.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        Some(((row, column), &value)) => Err(GraphError::NonFinite { what, row, column, value }),
-        None => Ok(()),
+    let mut largest = 0.0f64;
+    for ((row, column), &value) in values.indexed_iter() {
+        if !value.is_finite() {
+            return Err(GraphError::NonFinite { what, row, column, value });
+        }
+        largest = largest.max(value.abs());
     }
+    if largest > LARGEST {
+        return Err(GraphError::TooLarge { what, largest, limit: LARGEST });
+    }
+    Ok(())
 }
 
 impl Points {
@@ -54,19 +70,19 @@ impl Points {
     }
 }
 
-/// The observations of each slice in rising order, slices by code.
-pub(crate) fn members(n_obs: usize, slices: Option<&[u32]>) -> Result<Vec<Vec<u32>>, GraphError> {
+/// The observations of each slice in rising order, by slice code.
+pub(crate) fn members(n_obs: usize, slices: Option<&[u32]>) -> Result<BTreeMap<u32, Vec<u32>>, GraphError> {
     let Some(codes) = slices else {
-        return Ok(vec![(0..n_obs as u32).collect()]);
+        return Ok(BTreeMap::from([(0, (0..n_obs as u32).collect())]));
     };
     if codes.len() != n_obs {
         return Err(GraphError::SliceLength { found: codes.len(), expected: n_obs });
     }
-    let mut by_code: std::collections::BTreeMap<u32, Vec<u32>> = std::collections::BTreeMap::new();
+    let mut by_code: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (i, &code) in codes.iter().enumerate() {
         by_code.entry(code).or_default().push(i as u32);
     }
-    Ok(by_code.into_values().collect())
+    Ok(by_code)
 }
 
 /// Builds each slice's graph on its own and sets them on the diagonal.
@@ -81,12 +97,13 @@ pub(crate) fn by_slice<const D: usize>(
     }
     let mut notes = Vec::new();
     let mut parts = Vec::with_capacity(groups.len());
-    for (number, group) in groups.iter().enumerate() {
+    for (code, group) in &groups {
         let local: Vec<[f64; D]> = group.iter().map(|&i| points[i as usize]).collect();
         let part = build(&local)?;
-        notes.extend(part.notes.into_iter().map(|note| format!("slice {number}: {note}")));
+        notes.extend(part.notes.into_iter().map(|note| format!("slice {code}: {note}")));
         parts.push(part.distances);
     }
+    let groups: Vec<Vec<u32>> = groups.into_values().collect();
     Ok(SliceGraph { distances: block_diagonal(points.len(), &groups, &parts), notes })
 }
 
@@ -126,22 +143,45 @@ pub(crate) fn assemble(
 
 /// The union of a graph and its transpose; where both hold an entry, the smaller distance.
 pub(crate) fn union_symmetric(graph: CsrView<'_, f64>) -> CsrMatrix<f64> {
+    with_transpose(graph, |own, mirrored| match (own, mirrored) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    })
+}
+
+/// Combines each entry of a square graph with the one mirrored at the diagonal; `None` leaves the place empty.
+pub(crate) fn with_transpose(
+    graph: CsrView<'_, f64>,
+    combine: impl Fn(Option<f64>, Option<f64>) -> Option<f64> + Sync,
+) -> CsrMatrix<f64> {
     let n_obs = graph.n_rows();
     let transposed = graph.transpose();
+    let chunks: Vec<(Vec<usize>, Vec<u32>, Vec<f64>)> = (0..n_obs.div_ceil(MERGE_CHUNK))
+        .into_par_iter()
+        .map(|chunk| {
+            let (mut ends, mut indices, mut data) = (Vec::new(), Vec::new(), Vec::new());
+            for i in chunk * MERGE_CHUNK..n_obs.min((chunk + 1) * MERGE_CHUNK) {
+                merge_rows(graph.row(i), transposed.view().row(i), |column, own, mirrored| {
+                    if let Some(value) = combine(own, mirrored) {
+                        indices.push(column);
+                        data.push(value);
+                    }
+                });
+                ends.push(indices.len());
+            }
+            (ends, indices, data)
+        })
+        .collect();
+    drop(transposed);
+    let nnz = chunks.iter().map(|chunk| chunk.1.len()).sum();
     let mut indptr = Vec::with_capacity(n_obs + 1);
-    let (mut indices, mut data) = (Vec::with_capacity(2 * graph.nnz()), Vec::with_capacity(2 * graph.nnz()));
+    let (mut indices, mut data) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
     indptr.push(0);
-    for i in 0..n_obs {
-        merge_rows(graph.row(i), transposed.view().row(i), |column, a, b| {
-            let value = match (a, b) {
-                (Some(a), Some(b)) => a.min(b),
-                (Some(v), None) | (None, Some(v)) => v,
-                (None, None) => return,
-            };
-            indices.push(column);
-            data.push(value);
-        });
-        indptr.push(indices.len());
+    for (ends, chunk_indices, chunk_data) in chunks {
+        let start = indices.len();
+        indptr.extend(ends.into_iter().map(|end| start + end));
+        indices.extend(chunk_indices);
+        data.extend(chunk_data);
     }
     assemble(n_obs, indptr, indices, data)
 }

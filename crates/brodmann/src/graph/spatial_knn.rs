@@ -103,10 +103,7 @@ pub(crate) fn nearest_rows<const D: usize>(
             row.copy_from_slice(nearest.pairs());
         }
     });
-    let mut position = vec![0u32; n_obs];
-    for at in 0..tree.len() {
-        position[tree.entry(at).1 as usize] = at as u32;
-    }
+    let position = tree.positions();
     let (mut indices, mut distances) = (vec![0u32; n_obs * k], vec![0.0f64; n_obs * k]);
     indices
         .par_chunks_mut(QUERY_CHUNK * k)

@@ -170,3 +170,75 @@ proptest! {
         prop_assert_eq!(found.distances, distances);
     }
 }
+
+/// The share of true neighbours found, and a check that every distance reported is the true one.
+fn measured_recall(points: &Array2<f64>, found: &Neighbors, k: usize) -> f64 {
+    let truth = exact_knn(points.view(), k, &Silent).expect("valid");
+    let mut hits = 0;
+    for i in 0..points.nrows() {
+        let furthest = truth.distances[[i, k - 1]];
+        hits += found.distances.row(i).iter().filter(|&&d| d <= furthest).count();
+        let row: Vec<(f64, u32)> =
+            found.distances.row(i).iter().copied().zip(found.indices.row(i).iter().copied()).collect();
+        assert!(row.windows(2).all(|w| w[0] < w[1]), "row {i} rises and repeats nobody");
+        for (d, j) in row {
+            assert!(j as usize != i);
+            let exact = squared_distance(&points.row(i).to_vec(), &points.row(j as usize).to_vec()).sqrt();
+            assert_eq!(d, exact);
+        }
+    }
+    hits as f64 / (points.nrows() * k) as f64
+}
+
+#[test]
+fn the_approximate_search_finds_what_it_says() {
+    let points = clusters(20_000, 20, 30, 41);
+    for min_recall in [0.8, 0.95, 0.99] {
+        let found = approximate_knn(points.view(), 14, min_recall, Seed(1), &Silent).expect("valid");
+        let stated = found.recall.expect("clustered data do not need the exact search");
+        let measured = measured_recall(&points, &found, 14);
+        eprintln!("asked {min_recall}, stated {stated}, measured {measured}");
+        assert!(stated >= min_recall);
+        assert!(measured >= min_recall);
+        // 500 × 14 sampled neighbours: a standard error below 0.005.
+        assert!((stated - measured).abs() < 0.02);
+    }
+}
+
+#[test]
+fn where_cells_do_not_help_the_search_is_exact() {
+    let points = clusters(6000, 40, 1, 43);
+    let found = approximate_knn(points.view(), 14, 1.0, Seed(1), &Silent).expect("valid");
+    assert_eq!(found, exact_knn(points.view(), 14, &Silent).expect("valid"));
+}
+
+#[test]
+fn the_approximate_search_survives_piles_of_duplicates_and_lone_points() {
+    // 4000 observations in one place, 2000 scattered, 12 far away: cells of a few observations.
+    let points = Array2::from_shape_fn((6012, 6), |(i, a)| match i {
+        0..4000 => 1.0,
+        4000..6000 => 10.0 * noise(47, i * 6 + a),
+        _ => 1e4 * (i - 5999) as f64,
+    });
+    let found = approximate_knn(points.view(), 14, 0.95, Seed(1), &Silent).expect("valid");
+    assert!(measured_recall(&points, &found, 14) >= 0.95);
+    assert_eq!(found.indices.row(100).to_vec(), (0..14).collect::<Vec<u32>>());
+}
+
+#[test]
+fn the_approximate_search_is_the_same_bits_on_any_thread_count_and_depends_on_the_seed_alone() {
+    let points = clusters(8000, 16, 20, 51);
+    let run = |seed| {
+        let points = &points;
+        move || approximate_knn(points.view(), 14, 0.9, Seed(seed), &Silent).expect("valid")
+    };
+    let one = with_threads(1, run(1));
+    assert_eq!(one, with_threads(3, run(1)));
+    assert!(one.recall.is_some());
+    let options = NeighborsOptions { exact_below: 1000, min_recall: 0.9, ..Default::default() };
+    let graph = neighbors(points.view(), &options, Seed(1), &Silent).expect("valid");
+    assert_eq!(graph.distances, one.to_distances());
+    assert_eq!(graph.recall, one.recall);
+    assert_eq!(graph.notes.len(), 1);
+    assert!(is_symmetric(graph.connectivities.view()));
+}

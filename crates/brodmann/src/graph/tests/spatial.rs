@@ -276,7 +276,7 @@ fn degenerate_spots_still_have_delaunay_neighbours() {
         assert_eq!(connected_components(graph.distances.view()).count(), n.min(1));
     }
     let huge = array![[0.0, 0.0], [1e80, 0.0], [0.0, 1.0]];
-    assert!(matches!(delaunay(huge.view(), None, None), Err(GraphError::CoordinateRange { .. })));
+    assert!(matches!(delaunay(huge.view(), None, None), Err(GraphError::TooLarge { .. })));
 }
 
 #[test]
@@ -369,6 +369,30 @@ fn bad_input_is_refused_by_name() {
         spatial_knn(wide.view(), None, 2, true),
         Err(GraphError::CoordinateColumns { found: 4 })
     ));
+}
+
+#[test]
+fn notes_name_the_slice_by_its_code() {
+    let points = array![[0.0, 0.0], [1.0, 0.0], [5.0, 0.0], [6.0, 0.0]];
+    let graph = spatial_knn(points.view(), Some(&[7, 7, 3, 3]), 1, true).expect("valid");
+    assert!(graph.notes.is_empty());
+    let graph = spatial_knn(points.view(), Some(&[7, 7, 3, 3]), 2, true).expect("valid");
+    assert!(graph.notes[0].starts_with("slice 3: 2 spots are too few"));
+    assert!(graph.notes[1].starts_with("slice 7: 2 spots are too few"));
+}
+
+#[test]
+fn more_rings_than_memory_are_refused() {
+    let first = grid_neighbors(lattice(12).view(), None, 4, 1, true).expect("valid").distances;
+    let run = |limit| grid::rings(first.view(), 2, limit);
+    assert_eq!(run(1492).expect("exactly as many").nnz(), 1492);
+    assert_eq!(run(1491), Err(GraphError::TooManyEdges { limit: 1491 }));
+}
+
+#[test]
+fn values_whose_squares_overflow_are_refused() {
+    let points = array![[0.0, 0.0], [1e200, 0.0]];
+    assert!(matches!(spatial_knn(points.view(), None, 1, true), Err(GraphError::TooLarge { .. })));
 }
 
 #[test]

@@ -1,0 +1,222 @@
+//! Nearly all of the k nearest observations in feature space, for large tables.
+
+use brodmann_kernels::{Interrupted, Monitor, Seed};
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::blocked_distances::{BlockedPoints, Candidates};
+use super::cells::{Cells, gather, sample};
+use super::error::GraphError;
+use super::latent_knn::{Neighbors, check_embedding, exact_knn, exact_rows};
+
+/// Below this many observations the search is exact: cells would hold too few to choose from.
+const SMALLEST: usize = 2048;
+/// Cells searched per observation at first.
+const FIRST_PROBES: usize = 4;
+/// Observations whose true neighbours are computed to choose the number of cells, and as many to measure the
+/// recall of the result.
+const SAMPLE: usize = 500;
+/// Asked for beyond `min_recall` when choosing: about three standard errors of a sample's recall.
+const MARGIN: f64 = 0.01;
+/// Queries of one product; fixed.
+const BLOCK: usize = 256;
+
+/// The k nearest among the observations of the nearest cells.
+///
+/// 1. k-means cuts the space into √n cells; observations are renumbered cell by cell.
+/// 2. The true neighbours of 500 random observations tell how many nearest cells must be searched to find
+///    `min_recall` + 0.01 of them.
+/// 3. Every observation is compared with all those of that many cells: blocked products, ranked exactly.
+/// 4. Another 500 observations measure the recall; below `min_recall`, step 3 is repeated with more cells.
+///
+/// When a third of the cells or more would be searched, the search is exact instead. The result is the same
+/// bits on any thread count; of the neighbours found, ties go to the lower index.
+///
+/// # Inputs    `embedding`: `(n_obs, d)`, finite, d ≥ 1. `k`: neighbours, the observation itself not counted. `min_recall`: in (0, 1].
+/// # Returns   `(n_obs, min(k, n_obs − 1))` by rising `(distance, index)`, distances exact; `recall` as measured, `None` where the search was exact after all.
+/// # Errors    As [`exact_knn`]; `InvalidOption` when `min_recall` is out of range.
+/// # Cost      O(n^1.5 p d) time for p cells (4–16 in clustered data, more where there is no structure); O(n (d + k + p)) memory.
+/// # Source    Inverted file: Jégou, Douze & Schmid 2011, IEEE TPAMI 33:117.
+pub fn approximate_knn(
+    embedding: ArrayView2<'_, f64>,
+    k: usize,
+    min_recall: f64,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Neighbors, GraphError> {
+    check_embedding(embedding, k)?;
+    check_min_recall(min_recall)?;
+    let n_obs = embedding.nrows();
+    // Ten times fewer neighbours than observations in reach, or cells make no sense.
+    if n_obs < SMALLEST || k.saturating_mul(10) > n_obs {
+        return exact_knn(embedding, k, monitor);
+    }
+    monitor.stage("nearest neighbours: cells", 0);
+    let index = CellIndex::new(embedding, k, seed, monitor)?;
+    let both = sample(n_obs, 2 * SAMPLE, seed, "graph/approximate_knn/recall");
+    let (choosing, measuring) = both.split_at(SAMPLE);
+    let truth = index.exact(choosing, monitor)?;
+    let most = index.cells.count() / 3;
+    let target = (min_recall + MARGIN).min(1.0);
+    let mut n_probes = FIRST_PROBES;
+    while n_probes < most && recall(&index.search(choosing, n_probes, monitor)?, &truth) < target {
+        n_probes += n_probes / 2;
+    }
+    let truth = index.exact(measuring, monitor)?;
+    while n_probes < most {
+        let measured = recall(&index.search(measuring, n_probes, monitor)?, &truth);
+        if measured >= min_recall {
+            monitor.stage("nearest neighbours", n_obs as u64);
+            let all: Vec<u32> = (0..n_obs as u32).collect();
+            let rows = index.search(&all, n_probes, monitor)?;
+            return Ok(index.into_neighbors(&rows, measured));
+        }
+        n_probes += n_probes / 2;
+    }
+    monitor
+        .note("too many cells would have to be searched for the recall asked for: exact neighbours instead");
+    drop(index);
+    exact_knn(embedding, k, monitor)
+}
+
+/// Refuses a share outside (0, 1].
+pub(crate) fn check_min_recall(min_recall: f64) -> Result<(), GraphError> {
+    if min_recall > 0.0 && min_recall <= 1.0 {
+        return Ok(());
+    }
+    Err(GraphError::InvalidOption {
+        name: "min_recall",
+        found: min_recall.to_string(),
+        expected: "a share above 0 and at most 1",
+    })
+}
+
+/// Neighbours by rising `(squared distance, index)`.
+type Row = Vec<(f64, u32)>;
+
+/// Share of the true neighbours found; one as near as the last true one counts.
+fn recall(found: &[Row], truth: &[Row]) -> f64 {
+    let (mut hits, mut wanted) = (0, 0);
+    for (found, truth) in found.iter().zip(truth) {
+        let furthest = truth.last().map_or(0.0, |entry| entry.0);
+        hits += found.iter().filter(|entry| entry.0 <= furthest).count();
+        wanted += truth.len();
+    }
+    hits as f64 / wanted as f64
+}
+
+/// Observations renumbered so that each cell is a range.
+struct CellIndex {
+    points: BlockedPoints,
+    /// Original number of each renumbered observation.
+    originals: Vec<u32>,
+    cells: Cells,
+    /// Cell c holds `starts[c]..starts[c + 1]`.
+    starts: Vec<usize>,
+    k: usize,
+}
+
+impl CellIndex {
+    fn new(
+        embedding: ArrayView2<'_, f64>,
+        k: usize,
+        seed: Seed,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, Interrupted> {
+        let n_obs = embedding.nrows();
+        let points = BlockedPoints::new(embedding);
+        let cells = Cells::new(&points, seed, monitor)?;
+        let mut originals: Vec<u32> = (0..n_obs as u32).collect();
+        let cell_of = cells.nearest(&points, &originals, 1, monitor)?;
+        originals.sort_by_key(|&i| cell_of[i as usize]);
+        let mut starts = vec![0usize; cells.count() + 1];
+        for &cell in &cell_of {
+            starts[cell as usize + 1] += 1;
+        }
+        for cell in 0..cells.count() {
+            starts[cell + 1] += starts[cell];
+        }
+        let points = points.reordered(&originals);
+        Ok(Self { points, originals, cells, starts, k })
+    }
+
+    /// The true neighbours, in original numbers.
+    fn exact(&self, queries: &[u32], monitor: &dyn Monitor) -> Result<Vec<Row>, Interrupted> {
+        exact_rows(&self.points, queries, self.k, Some(&self.originals), monitor)
+    }
+
+    /// The nearest in each query's `n_probes` nearest cells, in original numbers.
+    fn search(
+        &self,
+        queries: &[u32],
+        n_probes: usize,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Row>, Interrupted> {
+        let blocks: Vec<Vec<Row>> = queries
+            .par_chunks(BLOCK)
+            .map(|block| {
+                monitor.check()?;
+                let rows = self.search_block(block, n_probes, monitor)?;
+                monitor.advance(block.len() as u64);
+                Ok(rows)
+            })
+            .collect::<Result<_, Interrupted>>()?;
+        Ok(blocks.into_iter().flatten().collect())
+    }
+
+    fn search_block(
+        &self,
+        block: &[u32],
+        n_probes: usize,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Row>, Interrupted> {
+        let probes = self.cells.nearest(&self.points, block, n_probes, monitor)?;
+        // (cell, place in the block), sorted: queries that visit a cell share one product.
+        let mut visits: Vec<(u32, u32)> =
+            probes.iter().enumerate().map(|(at, &cell)| (cell, (at / n_probes) as u32)).collect();
+        visits.sort_unstable();
+        let mut candidates: Vec<Candidates> =
+            block.iter().map(|&i| Candidates::new(i as usize, self.k)).collect();
+        let mut scratch = Vec::new();
+        for visit in visits.chunk_by(|a, b| a.0 == b.0) {
+            let cell = visit[0].0 as usize;
+            let rows: Vec<u32> = visit.iter().map(|v| block[v.1 as usize]).collect();
+            let queries = gather(self.points.queries.view(), &rows);
+            let mut visitors = visit.iter().map(|v| v.1 as usize).peekable();
+            let mut open: Vec<&mut Candidates> = candidates
+                .iter_mut()
+                .enumerate()
+                .filter_map(|(at, candidate)| visitors.next_if_eq(&at).map(|_| candidate))
+                .collect();
+            let cell_range = self.starts[cell]..self.starts[cell + 1];
+            self.points.offer(queries.view(), &mut open, cell_range, &mut scratch);
+        }
+        let mut rows: Vec<Row> = candidates
+            .into_iter()
+            .map(|candidate| candidate.finish(&self.points, Some(&self.originals)))
+            .collect();
+        // Cells that together hold fewer than k others: rare, so searched in full.
+        let short: Vec<usize> = (0..block.len()).filter(|&at| rows[at].len() < self.k).collect();
+        if !short.is_empty() {
+            let queries: Vec<u32> = short.iter().map(|&at| block[at]).collect();
+            for (at, row) in short.into_iter().zip(self.exact(&queries, monitor)?) {
+                rows[at] = row;
+            }
+        }
+        Ok(rows)
+    }
+
+    fn into_neighbors(self, rows: &[Row], recall: f64) -> Neighbors {
+        let mut indices = Array2::zeros((rows.len(), self.k));
+        let mut distances = Array2::zeros((rows.len(), self.k));
+        for (row, &original) in rows.iter().zip(&self.originals) {
+            let mut row_indices = indices.index_axis_mut(Axis(0), original as usize);
+            let mut row_distances = distances.index_axis_mut(Axis(0), original as usize);
+            for (slot, &(d2, j)) in row.iter().enumerate() {
+                row_indices[slot] = j;
+                row_distances[slot] = d2.sqrt();
+            }
+        }
+        Neighbors { indices, distances, recall: Some(recall) }
+    }
+}
