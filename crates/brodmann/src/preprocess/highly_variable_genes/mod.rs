@@ -138,7 +138,8 @@ impl HvgOptions {
 pub struct HvgTable {
     /// How variability was measured.
     pub flavor: HvgFlavor,
-    /// Mean: of counts (`seurat_v3`), of normalised values (`cell_ranger`), or `ln(1 + mean)` (`seurat`).
+    /// Mean: of counts (`seurat_v3`), of logarithms (`cell_ranger`), or `ln(1 + mean)` of normalised values
+    /// (`seurat`).
     pub means: Vec<f64>,
     /// Variance of counts (`seurat_v3`) or dispersion (the others; its logarithm for `seurat`).
     pub dispersions: Vec<f64>,
@@ -183,17 +184,19 @@ pub fn highly_variable_genes(
         HvgFlavor::SeuratV3 => check_counts(x)?,
         flavor => check_log_normalised(x, flavor.name())?,
     }
-    // The values are stored as f32 logarithms; the dispersions are those of the values before the logarithm.
-    measure(x, slices, options, |_, _, v| f64::from(v).exp_m1(), monitor)
+    // As in scanpy, `seurat` looks at the values before the logarithm, `cell_ranger` at the logarithms.
+    let linear = options.flavor == HvgFlavor::Seurat;
+    let value = |_: usize, v: f32| if linear { f64::from(v).exp_m1() } else { f64::from(v) };
+    measure(x, slices, options, value, monitor)
 }
 
-/// [`highly_variable_genes`] on input already checked; `linear` gives the normalised value of a stored entry
-/// for the flavours that look at normalised values.
+/// [`highly_variable_genes`] on input already checked; `value(row, stored)` is what the dispersion flavours
+/// measure: normalised values for `seurat`, their logarithms for `cell_ranger`.
 pub(crate) fn measure(
     x: CsrView<'_, f32>,
     slices: Option<&[u32]>,
     options: &HvgOptions,
-    linear: impl Fn(usize, usize, f32) -> f64 + Sync,
+    value: impl Fn(usize, f32) -> f64 + Sync,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     options.validate()?;
@@ -203,7 +206,7 @@ pub(crate) fn measure(
     let groups = rows_by_slice(x.n_rows(), slices)?;
     match options.flavor {
         HvgFlavor::SeuratV3 => seurat_v3::measure(x, &groups, options, monitor),
-        _ => dispersion::measure(x, &groups, options, linear, monitor),
+        _ => dispersion::measure(x, &groups, options, value, monitor),
     }
 }
 
