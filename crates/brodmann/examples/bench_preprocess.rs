@@ -31,7 +31,7 @@ fn counts(n: usize, f: usize, density: f64) -> CsrMatrix<f32> {
             let row_seed = seed.derive("row", i as u64);
             (0..f)
                 .filter_map(|j| {
-                    let marker = if (j * 7 + domain * 31) % 24 == 0 { 6.0 } else { 1.0 };
+                    let marker = if (j * 7 + domain * 31).is_multiple_of(24) { 6.0 } else { 1.0 };
                     let mean = weight[j] * scale * depth * marker;
                     let mut left = (-mean).exp();
                     let (mut u, mut x) = (unit(row_seed.word(j as u64)) - left, 0u32);

@@ -54,7 +54,7 @@ impl Pca {
 ///
 /// `X − 1x̄ᵀ = U S Vᵀ`; scores `U S`, components `V`, variances `s² / (n − 1)`. With `scaling` the same for the
 /// scaled and clipped matrix, which is never written out. Up to 5000 spots or variables (whichever are fewer)
-/// the components are exact to rounding; above, a block Krylov iteration stops at a residual of 1e-7 of the
+/// the components are exact to rounding; above, a block Krylov iteration stops at a residual of 1e-6 of the
 /// largest eigenvalue.
 ///
 /// # Inputs    `x`: `(n_obs, n_vars)`, finite. `scaling`: as [`scale`](super::scale()) made it of `x`.

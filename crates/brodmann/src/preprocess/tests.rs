@@ -74,6 +74,17 @@ fn dense_f64(x: CsrView<'_, f32>) -> Array2<f64> {
     x.to_dense().mapv(f64::from)
 }
 
+/// Every twentieth entry kept: sparse enough for the sparse path.
+fn thinned(x: &CsrMatrix<f32>) -> CsrMatrix<f32> {
+    let mut dense = x.view().to_dense();
+    for ((i, j), v) in dense.indexed_iter_mut() {
+        if (i * 7 + j * 13) % 20 != 0 {
+            *v = 0.0;
+        }
+    }
+    CsrMatrix::from_dense(dense.view())
+}
+
 fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool").install(f)
 }
@@ -211,7 +222,7 @@ fn the_split_of_a_scaled_matrix_is_exact_for_every_option() {
         for max_value in [None, Some(10.0), Some(0.5)] {
             let scaling = scale(x.view(), &ScaleOptions { zero_center, max_value }).expect("finite");
             let map = scaling.split();
-            for ((_, j), &v) in dense.indexed_iter().map(|((i, j), v)| ((i, j), v)) {
+            for ((_, j), &v) in dense.indexed_iter() {
                 let ours = map.value(j, v) + map.offset[j];
                 let expected = scaling.value(j, f64::from(v));
                 assert!(
@@ -254,15 +265,9 @@ fn pca_equals_scanpy() {
 fn both_sides_and_clipping_agree_with_the_definition() {
     // More spots than variables, and fewer; dense enough and sparse enough for both ways of forming the product.
     for (n, f, sparse) in [(90, 40, false), (40, 90, false), (300, 120, true), (120, 300, true)] {
-        let mut dense = counts_example(n, f, 8).view().to_dense();
-        if sparse {
-            for ((i, j), v) in dense.indexed_iter_mut() {
-                if (i * 7 + j * 13) % 20 != 0 {
-                    *v = 0.0;
-                }
-            }
-        }
-        let x = CsrMatrix::from_dense(dense.view());
+        let full = counts_example(n, f, 8);
+        let x = if sparse { thinned(&full) } else { full };
+        let dense = x.view().to_dense();
         for options in [
             None,
             Some(ScaleOptions { zero_center: true, max_value: Some(2.0) }),
@@ -310,7 +315,9 @@ fn iterating_in_memory_and_streaming_agree_with_the_dense_solver() {
         })
         .collect();
     let x = CsrMatrix::from_rows(n, &rows);
-    let p = pca(x.view(), None, &PcaOptions { n_components: 2 }, Seed(0), &Silent).expect("finite");
+    let run = || pca(x.view(), None, &PcaOptions { n_components: 2 }, Seed(0), &Silent).expect("finite");
+    let p = on_threads(1, run);
+    assert_eq!(p, on_threads(3, run));
     assert_eq!(p.method, SvdMethod::Streamed);
     assert!(p.converged);
     // Scores must be what the loadings say, uncorrelated, with the variances reported.
@@ -322,6 +329,13 @@ fn iterating_in_memory_and_streaming_agree_with_the_dense_solver() {
 fn components_are_the_same_bits_on_any_thread_count() {
     let x = counts_example(6000, 500, 3);
     let scaling = scale(x.view(), &ScaleOptions::default()).expect("finite");
+    let sparse = thinned(&x);
+    let run = |threads| {
+        on_threads(threads, || {
+            pca(sparse.view(), None, &PcaOptions::default(), Seed(1), &Silent).expect("finite")
+        })
+    };
+    assert_eq!(run(1), run(3));
     let run = |threads| {
         on_threads(threads, || {
             pca(x.view(), Some(&scaling), &PcaOptions::default(), Seed(1), &Silent).expect("finite")

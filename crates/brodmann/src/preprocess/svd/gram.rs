@@ -15,8 +15,10 @@ const BLOCK_BYTES: usize = 1 << 20;
 const DENSE_SHARE: f64 = 0.1;
 /// Rows written out at a time on the dense path.
 const DENSE_ROWS: usize = 2048;
-/// Rows between two looks at the monitor on the sparse path.
-const SPARSE_ROWS: usize = 65_536;
+/// Entries mapped at a time on the sparse path.
+const SPARSE_ENTRIES: usize = 1 << 20;
+/// Rows mapped by one task.
+const MAP_ROWS: usize = 1024;
 /// Most bytes of partial sums alive at once when the product is applied.
 const PARTIAL_BYTES: usize = 1 << 28;
 
@@ -52,35 +54,38 @@ pub(crate) fn form_gram(
         return Ok(gram);
     }
     // Each task owns some rows of the upper triangle and scans all data for them: no partial sums to add, and
-    // every entry is summed in row order whatever the thread count.
+    // every entry is summed in row order whatever the thread count. Entries are mapped once per run of rows.
     let block = (BLOCK_BYTES / (8 * f)).clamp(8, 512);
-    for first in (0..n).step_by(SPARSE_ROWS) {
+    let indptr = c.indptr();
+    let mut mapped: Vec<f64> = Vec::new();
+    let mut first = 0;
+    while first < n {
         monitor.check()?;
-        let last = n.min(first + SPARSE_ROWS);
+        let last =
+            indptr.partition_point(|&at| at <= indptr[first] + SPARSE_ENTRIES).clamp(first + 2, n + 1) - 1;
+        let base = indptr[first];
+        mapped.resize(indptr[last] - base, 0.0);
+        map_rows(c, entry, first..last, &mut mapped);
         let upper = gram.as_slice_mut().expect("row-major");
         upper.par_chunks_mut(block * f).enumerate().for_each(|(b, part)| {
             let (low, high) = ((b * block) as u32, (b * block + part.len() / f) as u32);
-            let mut mapped: Vec<f64> = Vec::new();
             for i in first..last {
-                let (columns, values) = c.row(i);
+                let columns = c.row(i).0;
                 let from = columns.partition_point(|&j| j < low);
                 let own = columns[from..].partition_point(|&j| j < high);
-                if own == 0 {
-                    continue;
-                }
                 let columns = &columns[from..];
-                mapped.clear();
-                mapped.extend(columns.iter().zip(&values[from..]).map(|(&j, &v)| entry(i, j as usize, v)));
+                let values = &mapped[indptr[i] - base + from..indptr[i + 1] - base];
                 for t in 0..own {
                     let at = (columns[t] - low) as usize * f;
                     let row = &mut part[at..at + f];
-                    let v = mapped[t];
-                    for (&j, m) in columns[t..].iter().zip(&mapped[t..]) {
+                    let v = values[t];
+                    for (&j, m) in columns[t..].iter().zip(&values[t..]) {
                         row[j as usize] += v * m;
                     }
                 }
             }
         });
+        first = last;
     }
     for i in 0..f {
         for j in 0..i {
@@ -88,6 +93,33 @@ pub(crate) fn form_gram(
         }
     }
     Ok(gram)
+}
+
+/// The mapped entries of some rows, one after another.
+fn map_rows(
+    c: CsrView<'_, f32>,
+    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+    rows: std::ops::Range<usize>,
+    out: &mut [f64],
+) {
+    let indptr = c.indptr();
+    let mut pieces: Vec<(usize, &mut [f64])> = Vec::new();
+    let mut rest = out;
+    for first in rows.clone().step_by(MAP_ROWS) {
+        let last = rows.end.min(first + MAP_ROWS);
+        let (piece, tail) = rest.split_at_mut(indptr[last] - indptr[first]);
+        pieces.push((first, piece));
+        rest = tail;
+    }
+    pieces.into_par_iter().for_each(|(first, piece)| {
+        let mut out = piece.iter_mut();
+        for i in first..rows.end.min(first + MAP_ROWS) {
+            let (columns, values) = c.row(i);
+            for ((&j, &v), o) in columns.iter().zip(values).zip(&mut out) {
+                *o = entry(i, j as usize, v);
+            }
+        }
+    });
 }
 
 /// `Cᵀ(C v)` in one pass, without the `n`-row intermediate.
