@@ -29,7 +29,7 @@ pub enum Normalization {
     None,
 }
 
-/// Options of [`preprocess`]; [`PreprocessOptions::for_modality`] has the defaults of each modality.
+/// Options of [`preprocess()`]; [`PreprocessOptions::for_modality`] has the defaults of each modality.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreprocessOptions {
     /// What was measured. Peaks go through TF-IDF and LSI and use `n_pcs` and `min_fraction` only.
@@ -123,7 +123,7 @@ impl PreprocessOptions {
     }
 }
 
-/// What [`preprocess`] made. Vectors over variables have one entry per variable of the input.
+/// What [`preprocess()`] made. Vectors over variables have one entry per variable of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessed {
     /// What it was treated as.
@@ -158,10 +158,10 @@ pub struct Preprocessed {
 /// dropped; one without counts stays zero and so gets the coordinates of a spot that expresses nothing.
 ///
 /// # Inputs    `counts`: `(n_obs, n_vars)` raw counts (anything finite with [`Normalization::None`] and no
-///     `log1p`). `slices`: slice of each spot; genes are then selected slice by slice.
+///   `log1p`). `slices`: slice of each spot; genes are then selected slice by slice.
 /// # Returns   The embedding and everything on the way that is worth writing to the file.
 /// # Errors    `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`,
-///     `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+///   `ShapeMismatch`, `InvalidOption`, `Interrupted`.
 /// # Cost      About ten passes and one copy of the selected columns; see [`pca()`].
 /// # Source    scanpy's recipe with the steps named in each module.
 pub fn preprocess(
@@ -442,7 +442,7 @@ fn note_components(found: usize, wanted: usize, converged: bool, notes: &mut Not
         notes.add(format!("only {found} of {wanted} components exist for so few spots or variables"));
     }
     if !converged {
-        notes.add("the last components did not converge and are approximate".into());
+        notes.add("the trailing components are approximate: they hardly stand out from the noise".into());
     }
 }
 
