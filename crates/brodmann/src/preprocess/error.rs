@@ -111,3 +111,27 @@ pub enum PreprocessError {
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_is_a_finding_and_an_advice() {
+        let looks_like = String::from("it looks normalised: fractions up to 3");
+        let errors = [
+            PreprocessError::NonFinite { row: 1, column: 2, value: f32::NAN },
+            PreprocessError::Negative { row: 1, column: 2, value: -1.0, looks_like: looks_like.clone() },
+            PreprocessError::NotCounts { row: 1, column: 2, value: 0.5, looks_like },
+            PreprocessError::CountsWhereLogNeeded { max: 9.0, flavour: "seurat" },
+            PreprocessError::ShapeMismatch { what: "the scaling", found: 1, expected: 2, per: "spot" },
+            PreprocessError::InvalidOption { option: "n_pcs", found: "0".into(), expected: "at least 1" },
+            PreprocessError::Empty { n_obs: 0, n_vars: 3 },
+            PreprocessError::NothingLeft { n_vars: 3, n_obs: 4, min_cells: 3 },
+            PreprocessError::Eigen { size: 4 },
+        ];
+        for error in errors {
+            assert_eq!(error.to_string().matches("; ").count(), 1, "{error}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use brodmann_kernels::CsrView;
 use super::column_stats::{fold_columns, row_totals};
 use super::error::PreprocessError;
 
-/// Thresholds of [`filter_genes`]; a gene must pass all that are set.
+/// Thresholds of [`filter_genes()`]; a gene must pass all that are set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FilterGenesOptions {
     /// Spots in which the gene must be seen (value above 0).

@@ -10,14 +10,14 @@
 //! * [`modality`]: which of the three a matrix is, guessed from names.
 //! * [`detect`]: raw counts or already normalised? The checks every step relies on.
 //! * [`column_stats`]: means and variances of columns, totals of rows.
-//! * [`filter_genes`]: genes seen in too few spots.
-//! * [`normalize_total`]: the same total in every spot.
-//! * [`log1p`]: `ln(1 + x)`.
-//! * [`highly_variable_genes`]: genes that carry structure (three flavours).
-//! * [`scale`]: unit variance, described rather than written out.
-//! * [`pca`]: principal components of the implicitly centred and scaled matrix.
-//! * [`clr`]: centred log-ratio of proteins.
-//! * [`tfidf_lsi`]: TF-IDF and latent semantic indexing of peaks.
+//! * [`filter_genes()`]: genes seen in too few spots.
+//! * [`normalize_total()`]: the same total in every spot.
+//! * [`log1p()`]: `ln(1 + x)`.
+//! * [`highly_variable_genes()`]: genes that carry structure (three flavours).
+//! * [`scale()`]: unit variance, described rather than written out.
+//! * [`pca()`]: principal components of the implicitly centred and scaled matrix.
+//! * [`clr()`]: centred log-ratio of proteins.
+//! * [`tfidf_lsi()`]: TF-IDF and latent semantic indexing of peaks.
 //! * `svd`: the truncated decomposition under PCA and LSI.
 
 pub mod clr;

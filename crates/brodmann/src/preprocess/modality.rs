@@ -122,7 +122,7 @@ mod tests {
             ("peaks", Modality::Atac),
         ] {
             assert_eq!(guess_modality(Some(name), &NONE, &NONE), Some(modality), "{name}");
-            assert_eq!(name.parse::<Modality>().is_ok(), true);
+            assert!(name.parse::<Modality>().is_ok());
         }
         assert_eq!(guess_modality(Some("sample_7"), &["CD3E", "GAPDH"], &NONE), None);
         assert!("sample".parse::<Modality>().is_err());

@@ -5,7 +5,7 @@ use brodmann_kernels::CsrMatrix;
 use super::column_stats::row_totals;
 use super::error::PreprocessError;
 
-/// Options of [`normalize_total`].
+/// Options of [`normalize_total()`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormalizeTotalOptions {
     /// Total of each spot afterwards; `None`: the median total of the spots that have any counts.

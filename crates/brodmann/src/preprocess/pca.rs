@@ -54,17 +54,17 @@ impl Pca {
 ///
 /// `X − 1x̄ᵀ = U S Vᵀ`; scores `U S`, components `V`, variances `s² / (n − 1)`. With `scaling` the same for the
 /// scaled and clipped matrix, which is never written out. Up to 5000 spots or variables (whichever are fewer)
-/// the components are exact to rounding; above, a block Krylov iteration stops at a residual of 1e-7 of the
+/// the components are exact to rounding; above, a block Krylov iteration stops at a residual of 1e-6 of the
 /// largest eigenvalue.
 ///
 /// # Inputs    `x`: `(n_obs, n_vars)`, finite. `scaling`: as [`scale`](super::scale()) made it of `x`.
 /// # Returns   Components by falling variance, fewer than asked for when there are fewer.
 /// # Errors    `NonFinite`, `InvalidOption` (no components asked for), `ShapeMismatch` (scaling of another
-///     matrix), `Empty`, `Interrupted`.
+///   matrix), `Empty`, `Interrupted`.
 /// # Cost      With `f = min(n_obs, n_vars) ≤ 5000`: one pass, `Σ nnz_i² / 2` multiply-adds, `8 f²` bytes.
-///     Otherwise 10 to 60 passes of `2 · nnz · (k + 8)` and `8 f (k + 8)` numbers.
+///   Otherwise 4 to 20 passes of `2 · nnz · (k + 8)` and `8 f (k + 8)` numbers.
 /// # Source    Halko, Martinsson & Tropp 2011; Musco & Musco 2015. Signs as scikit-learn's `svd_flip` on the
-///     components.
+///   components.
 pub fn pca(
     x: CsrView<'_, f32>,
     scaling: Option<&Scaling>,

@@ -29,12 +29,13 @@ pub enum Normalization {
     None,
 }
 
-/// Options of [`preprocess`]; [`PreprocessOptions::for_modality`] has the defaults of each modality.
+/// Options of [`preprocess()`]; [`PreprocessOptions::for_modality`] has the defaults of each modality.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreprocessOptions {
     /// What was measured. Peaks go through TF-IDF and LSI and use `n_pcs` and `min_fraction` only.
     pub modality: Modality,
-    /// Genes seen in fewer spots are left out (lowered to the number of spots where there are fewer).
+    /// Genes seen in fewer spots are left out (lowered to the number of non-empty spots where
+    /// there are fewer).
     pub min_cells: usize,
     /// Peaks open in a smaller share of spots are left out.
     pub min_fraction: f64,
@@ -122,7 +123,7 @@ impl PreprocessOptions {
     }
 }
 
-/// What [`preprocess`] made. Vectors over variables have one entry per variable of the input.
+/// What [`preprocess()`] made. Vectors over variables have one entry per variable of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessed {
     /// What it was treated as.
@@ -157,10 +158,10 @@ pub struct Preprocessed {
 /// dropped; one without counts stays zero and so gets the coordinates of a spot that expresses nothing.
 ///
 /// # Inputs    `counts`: `(n_obs, n_vars)` raw counts (anything finite with [`Normalization::None`] and no
-///     `log1p`). `slices`: slice of each spot; genes are then selected slice by slice.
+///   `log1p`). `slices`: slice of each spot; genes are then selected slice by slice.
 /// # Returns   The embedding and everything on the way that is worth writing to the file.
 /// # Errors    `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`,
-///     `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+///   `ShapeMismatch`, `InvalidOption`, `Interrupted`.
 /// # Cost      About ten passes and one copy of the selected columns; see [`pca()`].
 /// # Source    scanpy's recipe with the steps named in each module.
 pub fn preprocess(
@@ -191,7 +192,9 @@ pub fn preprocess(
     monitor.stage("filter and normalise", 0);
     check_input(counts, options)?;
     monitor.check()?;
-    let min_cells = options.min_cells.min(n_obs);
+    // With fewer spots than that (empty ones aside) no gene could pass.
+    let n_seen = (0..n_obs).filter(|&i| counts.row(i).1.iter().any(|v| *v > 0.0)).count();
+    let min_cells = options.min_cells.min(n_seen.max(1));
     let filtered = filter_genes(counts, &FilterGenesOptions { min_cells, min_counts: None })?;
     let n_kept = filtered.n_kept();
     if n_kept == 0 {
@@ -366,10 +369,15 @@ fn select_genes(
     };
     // Without any transformation of ours the values are logarithms already (checked above).
     let given_as_log = options.normalization == Normalization::None && !options.log1p;
-    let linear = |i: usize, _: usize, v: f32| {
-        if given_as_log { f64::from(v).exp_m1() } else { f64::from((f64::from(v) * factor(i)) as f32) }
+    let linear = options.hvg_flavor == HvgFlavor::Seurat;
+    let value = |i: usize, v: f32| {
+        if given_as_log {
+            return if linear { f64::from(v).exp_m1() } else { f64::from(v) };
+        }
+        let normalised = f64::from((f64::from(v) * factor(i)) as f32);
+        if linear || !options.log1p { normalised } else { f64::from(log1p_f32(normalised)) }
     };
-    let mut table = measure(x, slices, &hvg_options, linear, monitor)?;
+    let mut table = measure(x, slices, &hvg_options, value, monitor)?;
     let n_slices = count_slices(slices);
     if options.intersect_slices && n_slices > 1 {
         intersect(&mut table, n_slices);
@@ -434,7 +442,7 @@ fn note_components(found: usize, wanted: usize, converged: bool, notes: &mut Not
         notes.add(format!("only {found} of {wanted} components exist for so few spots or variables"));
     }
     if !converged {
-        notes.add("the last components did not converge and are approximate".into());
+        notes.add("the trailing components are approximate: they hardly stand out from the noise".into());
     }
 }
 

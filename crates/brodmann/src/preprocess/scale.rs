@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::column_stats::column_moments;
 use super::error::PreprocessError;
 
-/// Options of [`scale`].
+/// Options of [`scale()`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScaleOptions {
     /// Subtract the mean first. `false` keeps zeros zero (STAIG).

@@ -9,7 +9,7 @@ use super::error::PreprocessError;
 use super::pca::fix_signs;
 use super::svd::{Implicit, Svd, truncated_svd};
 
-/// Options of [`tfidf_lsi`].
+/// Options of [`tfidf_lsi()`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LsiOptions {
     /// Dimensions of the result. One more is computed and the first, which follows the depth, dropped.
@@ -176,7 +176,7 @@ fn validate(options: &LsiOptions) -> Result<(), PreprocessError> {
     Ok(())
 }
 
-/// Step 4 of [`tfidf_lsi`]; rows without spread become zero.
+/// Step 4 of [`tfidf_lsi()`]; rows without spread become zero.
 pub(super) fn standardize_rows_and_drop_first(left: &Array2<f64>) -> Array2<f64> {
     let k = left.ncols();
     let mut out = Array2::zeros((left.nrows(), k.saturating_sub(1)));

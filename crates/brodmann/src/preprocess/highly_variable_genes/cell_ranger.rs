@@ -11,7 +11,7 @@ const MAD_TO_SD: f64 = 0.674_489_750_196_081_7;
 /// `(d − median of the bin) / MAD of the bin` is returned, the MAD scaled to the standard deviation of a normal
 /// distribution.
 ///
-/// # Inputs    `mean`, `variance`: of the normalised values, per gene.
+/// # Inputs    `mean`, `variance`: of the log-normalised values, per gene.
 /// # Returns   `(means, d, standardised d)`; NaN or infinite where a bin's MAD is 0.
 /// # Cost      O(n_vars log n_vars).
 /// # Source    Zheng et al. 2017, Nat Commun 8:14049; scanpy's flavour `cell_ranger`.

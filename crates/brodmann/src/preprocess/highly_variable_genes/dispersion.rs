@@ -20,13 +20,13 @@ pub(super) fn measure(
     x: CsrView<'_, f32>,
     groups: &[Option<Vec<usize>>],
     options: &HvgOptions,
-    linear: impl Fn(usize, usize, f32) -> f64 + Sync,
+    value: impl Fn(usize, f32) -> f64 + Sync,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     let mut slices = Vec::with_capacity(groups.len());
     for rows in groups {
         monitor.check()?;
-        let moments = moments_by(x, rows.as_deref(), &linear);
+        let moments = moments_by(x, rows.as_deref(), |i, _, v| value(i, v));
         monitor.check()?;
         slices.push(one_slice(&moments.mean, &moments.variance, options, groups.len() > 1));
     }

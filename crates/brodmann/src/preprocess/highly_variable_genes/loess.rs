@@ -24,8 +24,8 @@ const RANK_TOLERANCE: f64 = 1e-10;
 /// # Cost      O(n log n) for the tree, O(n / span) per corner, about `10 / span` corners.
 /// # Source    Cleveland & Grosse 1991, Statistics and Computing 1:47.
 /// # Differences    Where a neighbourhood holds fewer than three different `x` (few spots, shallow counts) the
-///     reference stops; here the quadratic and then the linear term are dropped, and if all points within `h`
-///     coincide their mean is taken.
+///   reference stops; here the quadratic and then the linear term are dropped; where no point is nearer
+///   than `h` the mean of those at `h` is taken.
 pub(crate) fn loess_quadratic(x: &[f64], y: &[f64], span: f64) -> Vec<f64> {
     let n = x.len();
     if n == 0 {
@@ -110,11 +110,10 @@ fn local_quadratic(xs: &[f64], ys: &[f64], v: f64, q: usize) -> (f64, f64) {
         let (from, to) = (xs.partition_point(|&x| x < v), xs.partition_point(|&x| x <= v));
         return (ys[from..to].iter().sum::<f64>() / (to - from).max(1) as f64, 0.0);
     }
-    let window = first..first + q;
     // Columns 1, t, t² with t = (x − v) / h in [−1, 1], each times √w: well scaled whatever the units.
     let mut columns: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(q));
     let mut target = Vec::with_capacity(q);
-    for i in window {
+    for i in first..first + q {
         let t = (xs[i] - v) / h;
         let d = t.abs();
         if d >= 1.0 {
@@ -125,6 +124,9 @@ fn local_quadratic(xs: &[f64], ys: &[f64], v: f64, q: usize) -> (f64, f64) {
         columns[1].push(root * t);
         columns[2].push(root * t * t);
         target.push(root * ys[i]);
+    }
+    if target.is_empty() {
+        return (ys[first..first + q].iter().sum::<f64>() / q as f64, 0.0);
     }
     let beta = least_squares(columns, target);
     (beta[0], beta[1] / h)

@@ -5,10 +5,10 @@
 //! is judged on its own and the verdicts are combined, so that a difference between slices is not mistaken for
 //! structure within them.
 //!
-//! * [`highly_variable_genes`]: the three flavours behind one call, one slice or many.
-//! * [`seurat`]: dispersion, standardised within 20 bins of the mean.
-//! * [`cell_ranger`]: dispersion, standardised by median and MAD within 20 quantile bins.
-//! * [`seurat_v3`]: variance of counts standardised by a LOESS fit of variance on mean.
+//! * [`highly_variable_genes()`]: the three flavours behind one call, one slice or many.
+//! * [mod@seurat]: dispersion, standardised within 20 bins of the mean.
+//! * [mod@cell_ranger]: dispersion, standardised by median and MAD within 20 quantile bins.
+//! * [mod@seurat_v3]: variance of counts standardised by a LOESS fit of variance on mean.
 //! * [`intersect_highly_variable`]: genes selected in every slice, for integration.
 
 pub mod cell_ranger;
@@ -88,7 +88,7 @@ impl HvgSelection {
         Self::Cutoff { min_mean: 0.0125, max_mean: 3.0, min_disp: 0.5, max_disp: f64::INFINITY };
 }
 
-/// Options of [`highly_variable_genes`].
+/// Options of [`highly_variable_genes()`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HvgOptions {
     /// How variability is measured.
@@ -138,7 +138,8 @@ impl HvgOptions {
 pub struct HvgTable {
     /// How variability was measured.
     pub flavor: HvgFlavor,
-    /// Mean: of counts (`seurat_v3`), of normalised values (`cell_ranger`), or `ln(1 + mean)` (`seurat`).
+    /// Mean: of counts (`seurat_v3`), of logarithms (`cell_ranger`), or `ln(1 + mean)` of normalised values
+    /// (`seurat`).
     pub means: Vec<f64>,
     /// Variance of counts (`seurat_v3`) or dispersion (the others; its logarithm for `seurat`).
     pub dispersions: Vec<f64>,
@@ -166,10 +167,10 @@ impl HvgTable {
 /// higher mean standardised dispersion).
 ///
 /// # Inputs    `x`: `(n_obs, n_vars)`; raw counts for `seurat_v3`, log-normalised for the others.
-///     `slices`: slice of each spot, any numbers.
+///   `slices`: slice of each spot, any numbers.
 /// # Returns   One entry per gene.
 /// # Errors    `NonFinite`, `Negative`, `NotCounts` (fractions for `seurat_v3`), `CountsWhereLogNeeded` (whole
-///     numbers for the others), `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+///   numbers for the others), `ShapeMismatch`, `InvalidOption`, `Interrupted`.
 /// # Cost      Three to four passes over the stored entries; O(n_vars) memory per part.
 /// # Source    scanpy's `pp.highly_variable_genes`; see the flavours.
 pub fn highly_variable_genes(
@@ -183,17 +184,19 @@ pub fn highly_variable_genes(
         HvgFlavor::SeuratV3 => check_counts(x)?,
         flavor => check_log_normalised(x, flavor.name())?,
     }
-    // The values are stored as f32 logarithms; the dispersions are those of the values before the logarithm.
-    measure(x, slices, options, |_, _, v| f64::from(v).exp_m1(), monitor)
+    // As in scanpy, `seurat` looks at the values before the logarithm, `cell_ranger` at the logarithms.
+    let linear = options.flavor == HvgFlavor::Seurat;
+    let value = |_: usize, v: f32| if linear { f64::from(v).exp_m1() } else { f64::from(v) };
+    measure(x, slices, options, value, monitor)
 }
 
-/// [`highly_variable_genes`] on input already checked; `linear` gives the normalised value of a stored entry
-/// for the flavours that look at normalised values.
+/// [`highly_variable_genes()`] on input already checked; `value(row, stored)` is what the dispersion flavours
+/// measure: normalised values for `seurat`, their logarithms for `cell_ranger`.
 pub(crate) fn measure(
     x: CsrView<'_, f32>,
     slices: Option<&[u32]>,
     options: &HvgOptions,
-    linear: impl Fn(usize, usize, f32) -> f64 + Sync,
+    value: impl Fn(usize, f32) -> f64 + Sync,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     options.validate()?;
@@ -203,7 +206,7 @@ pub(crate) fn measure(
     let groups = rows_by_slice(x.n_rows(), slices)?;
     match options.flavor {
         HvgFlavor::SeuratV3 => seurat_v3::measure(x, &groups, options, monitor),
-        _ => dispersion::measure(x, &groups, options, linear, monitor),
+        _ => dispersion::measure(x, &groups, options, value, monitor),
     }
 }
 
@@ -232,10 +235,10 @@ fn rows_by_slice(n_obs: usize, slices: Option<&[u32]>) -> Result<Vec<Option<Vec<
 ///
 /// Used for integration, where a gene silent in one slice cannot help to align it.
 ///
-/// # Inputs    As [`highly_variable_genes`]; `options.selection` applies to each slice.
+/// # Inputs    As [`highly_variable_genes()`]; `options.selection` applies to each slice.
 /// # Returns   The table of the combined measure, its verdict replaced by the intersection.
-/// # Errors    As [`highly_variable_genes`].
-/// # Cost      As [`highly_variable_genes`].
+/// # Errors    As [`highly_variable_genes()`].
+/// # Cost      As [`highly_variable_genes()`].
 /// # Source    STAIG (Yang et al. 2025), integration: 5000 genes per slice, intersected.
 pub fn intersect_highly_variable(
     x: CsrView<'_, f32>,

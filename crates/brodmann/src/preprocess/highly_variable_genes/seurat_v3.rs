@@ -15,12 +15,12 @@ use crate::preprocess::error::PreprocessError;
 /// 3. `Σ_i (x_ij − mean_j)² / ((n − 1) s_j²)`, with `mean_j` of the counts before clipping.
 ///
 /// # Inputs    `x`: `(n_obs, n_vars)` raw counts. `rows`: the spots of one slice (all with `None`).
-///     `span`: share of genes in each local fit.
+///   `span`: share of genes in each local fit.
 /// # Returns   The moments of the counts and the standardised variance.
 /// # Cost      Three passes over the stored entries.
 /// # Source    Stuart et al. 2019, Cell 177:1888; scanpy's flavour `seurat_v3`.
 /// # Differences    Where the local fits are underdetermined (few spots) the reference stops; we fit a line or
-///     a mean there.
+///   a mean there.
 pub fn standardized_variance(
     x: CsrView<'_, f32>,
     rows: Option<&[usize]>,
