@@ -94,7 +94,6 @@ fn draw(scene: &Scene, scale: f64, w: u32, h: u32) -> Result<Pixmap, PlotError> 
             Mark::Text { x, y, size, bold, anchor, color, text, .. } => {
                 let shift = match anchor {
                     Anchor::Start => 0.0,
-                    Anchor::Middle => 0.5,
                     Anchor::End => 1.0,
                 };
                 let left = x - shift * width(text, *size, *bold);
