@@ -18,8 +18,7 @@ pub(super) const MAX_PIXELS: u64 = 1 << 28;
 ///
 /// # Inputs    `figure`; `options.dpi`, stored in the file: a length of 96 pixels becomes `dpi` dots.
 /// # Returns   An RGB PNG, 8 bits a channel.
-/// # Errors    [`PlotError`] for what cannot be drawn: no panel, no placed spot, lengths that differ, a picture
-///             of more than 2²⁸ pixels.
+/// # Errors    [`PlotError`]: no panel, no placed spot, lengths that differ, more than 2²⁸ pixels.
 /// # Cost      O(spots + pixels).
 pub fn render_png(figure: &Figure, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     let scene = layout(figure, options)?;
