@@ -34,9 +34,10 @@ impl Rgb {
     }
 }
 
-/// The first eight are Okabe & Ito's (2008). Each further one was chosen farthest, in OKLab, from all before it,
-/// from white and from the grey of missing values, in the worst of normal, deuteranope and protanope sight
-/// (Machado et al. 2009); no two of the first 16 come closer than 0.09, of all 32 than 0.067.
+/// The first eight are Okabe & Ito's (2008). Each further one was chosen greedily, in OKLab, far from all before
+/// it, from white and from the grey of missing values, in normal, deuteranope and protanope sight (Machado et al.
+/// 2009). Smallest distance between any two, in these three sights: first 8: .156, .076, .096; first 16: .101,
+/// .075, .076; all 32: .078, .053, .055.
 const PALETTE: [u32; 32] = [
     0xE69F00, 0x56B4E9, 0x009E73, 0xF0E442, 0x0072B2, 0xD55E00, 0xCC79A7, 0x000000, 0x6C183C, 0x3C2490,
     0x844800, 0x9C3C78, 0x6CCC90, 0x7884F0, 0xA8F09C, 0xB44848, 0x9CCCFC, 0x3C3C60, 0x4848B4, 0x603000,
@@ -46,7 +47,7 @@ const PALETTE: [u32; 32] = [
 
 /// The default colours of `n` categories; a category keeps its colour whatever `n` is.
 ///
-/// Beyond 32 the hue turns by the golden angle and lightness alternates: distinct, but no longer colour-blind safe.
+/// Beyond about 16 read the legend with care; beyond 32 the hue turns by the golden angle and lightness alternates: distinct, but no longer colour-blind safe.
 pub fn palette(n: usize) -> Vec<Rgb> {
     (0..n)
         .map(|k| {

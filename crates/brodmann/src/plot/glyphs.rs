@@ -334,4 +334,5 @@ pub(super) const COMPOSED: &[(char, char, char)] = &[
 ];
 
 /// Small raised figures: `(composed, figure)`.
-pub(super) const RAISED: &[(char, char)] = &[('¹', '1'), ('²', '2'), ('³', '3'), ('⁴', '4')];
+pub(super) const RAISED: &[(char, char)] =
+    &[('¹', '1'), ('²', '2'), ('³', '3'), ('⁴', '4'), ('⁺', '+'), ('⁻', '−')];

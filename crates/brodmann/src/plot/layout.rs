@@ -21,7 +21,6 @@ const BAR_STOPS: usize = 65;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
-    Middle,
     End,
 }
 
@@ -96,7 +95,7 @@ struct View<'a> {
 
 enum Legend {
     Nothing,
-    Categories { entries: Vec<Entry>, rows: usize, columns: usize, column_width: f64, with_counts: bool },
+    Categories { entries: Vec<Entry>, rows: usize, column_widths: Vec<f64>, with_counts: bool },
     Bar { height: f64, ticks: Vec<(f64, String)>, name: String, stops: Vec<Rgb>, missing: Option<String> },
 }
 
@@ -163,14 +162,29 @@ fn measure(panel: &Panel) -> View<'_> {
             [0, 1].map(|k| outline.corners().iter().fold(0.0f64, |m, c| m.max(c[k].abs())))
         }
     };
-    let margin = if panel.image.is_some() { 0.03 * (high[0] - low[0]).max(high[1] - low[1]) } else { 0.0 };
+    let margin = panel.image.as_ref().map_or(0.0, |_| 0.03 * (high[0] - low[0]).max(high[1] - low[1]));
     let extent = [
         low[0] - reach[0] - margin,
         low[1] - reach[1] - margin,
         high[0] - low[0] + 2.0 * (reach[0] + margin),
         high[1] - low[1] + 2.0 * (reach[1] + margin),
     ];
+    let extent = match &panel.image {
+        Some(image) => within_image(extent, margin, image),
+        None => extent,
+    };
     View { panel, shape, extent, coloring: coloring(panel, &placed) }
+}
+
+/// Takes back as much of the margin as lies beyond the image; spots are never cut.
+fn within_image([x, y, w, h]: [f64; 4], margin: f64, image: &Image) -> [f64; 4] {
+    let trim = |from: f64, length: f64, pixels: usize| {
+        let end = (from + length).min((pixels as f64 / image.scale).max(from + length - margin));
+        let from = from.max(0f64.min(from + margin));
+        (from, end - from)
+    };
+    let ((x, w), (y, h)) = (trim(x, w, image.width), trim(y, h, image.height));
+    [x, y, w, h]
 }
 
 /// All sizes for one panel size.
@@ -366,11 +380,18 @@ impl Legend {
                 let fit = ((plot_height / (ROW * em)) as usize).max(4);
                 let columns = entries.len().div_ceil(fit).clamp(1, 3);
                 let rows = entries.len().div_ceil(columns);
-                let name = entries.iter().fold(0.0f64, |m, e| m.max(width(&e.text, em, false)));
                 let with_counts = view.panel.counts;
-                let count = entries.iter().fold(0.0f64, |m, e| m.max(width(&e.count, 0.9 * em, false)));
-                let column_width = 1.5 * em + name + if with_counts { 0.9 * em + count } else { 0.0 };
-                Self::Categories { entries, rows, columns, column_width, with_counts }
+                let column_widths = entries
+                    .chunks(rows)
+                    .map(|column| {
+                        let widest =
+                            |f: fn(&Entry, f64) -> f64| column.iter().fold(0.0f64, |m, e| m.max(f(e, em)));
+                        let name = widest(|e, em| width(&e.text, em, false));
+                        let count = widest(|e, em| width(&e.count, 0.9 * em, false));
+                        1.5 * em + name + if with_counts { 0.9 * em + count } else { 0.0 }
+                    })
+                    .collect();
+                Self::Categories { entries, rows, column_widths, with_counts }
             }
             Color::Continuous { name, colormap, .. } => {
                 let missing = (coloring.n_missing > 0).then(|| "missing".to_owned());
@@ -378,8 +399,7 @@ impl Legend {
                     return Self::Categories {
                         entries: vec![Entry::new("missing", coloring.n_missing, MISSING, em)],
                         rows: 1,
-                        columns: 1,
-                        column_width: 1.5 * em + width("missing", em, false),
+                        column_widths: vec![1.5 * em + width("missing", em, false)],
                         with_counts: false,
                     };
                 };
@@ -401,8 +421,9 @@ impl Legend {
     fn size(&self, em: f64) -> [f64; 2] {
         match self {
             Self::Nothing => [0.0; 2],
-            Self::Categories { rows, columns, column_width, .. } => {
-                [*columns as f64 * (column_width + 1.4 * em) - 1.4 * em, *rows as f64 * ROW * em]
+            Self::Categories { rows, column_widths, .. } => {
+                let across: f64 = column_widths.iter().map(|w| w + 1.4 * em).sum();
+                [across - 1.4 * em, *rows as f64 * ROW * em]
             }
             Self::Bar { height, ticks, name, missing, .. } => {
                 let label = ticks.iter().fold(0.0f64, |m, t| m.max(width(&t.1, 0.9 * em, false)));
@@ -419,23 +440,27 @@ impl Legend {
     fn draw(&self, [x, y]: [f64; 2], em: f64, marks: &mut Vec<Mark>) {
         match self {
             Self::Nothing => {}
-            Self::Categories { entries, rows, column_width, with_counts, .. } => {
-                for (k, entry) in entries.iter().enumerate() {
-                    let left = x + (k / rows) as f64 * (column_width + 1.4 * em);
-                    let middle = y + ((k % rows) as f64 + 0.5) * ROW * em;
-                    entry.draw([left, middle], em, marks);
-                    if *with_counts {
-                        let at = [left + column_width, middle + 0.34 * em];
-                        marks.push(line_of_text(
-                            at,
-                            0.9 * em,
-                            false,
-                            Anchor::End,
-                            FAINT,
-                            &entry.count,
-                            f64::INFINITY,
-                        ));
+            Self::Categories { entries, rows, column_widths, with_counts } => {
+                let mut left = x;
+                for (column, across) in entries.chunks(*rows).zip(column_widths) {
+                    for (k, entry) in column.iter().enumerate() {
+                        let middle = y + (k as f64 + 0.5) * ROW * em;
+                        entry.draw([left, middle], em, marks);
+                        if *with_counts {
+                            let at = [left + across, middle + 0.34 * em];
+                            let count = &entry.count;
+                            marks.push(line_of_text(
+                                at,
+                                0.9 * em,
+                                false,
+                                Anchor::End,
+                                FAINT,
+                                count,
+                                f64::INFINITY,
+                            ));
+                        }
                     }
+                    left += across + 1.4 * em;
                 }
             }
             Self::Bar { height, ticks, name, stops, missing } => {

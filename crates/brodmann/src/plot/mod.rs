@@ -1,7 +1,7 @@
 //! What does the tissue look like? Spots in their true shape and size, coloured by a domain or a number.
 //!
 //! Last in the pipeline: takes coordinates, labels and values, gives the bytes of a picture; writing them to a
-//! file is the caller's. One [`Figure`] describes the picture, [`layout`] turns it into a list of marks, and two
+//! file is the caller's. One [`Figure`] describes the picture, `layout` turns it into a list of marks, and two
 //! backends draw the same list.
 //!
 //! * [`figure`]: [`Figure`], [`Panel`], [`Color`], [`Image`]: what is to be seen; [`PlotError`].

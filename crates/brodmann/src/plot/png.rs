@@ -18,8 +18,7 @@ pub(super) const MAX_PIXELS: u64 = 1 << 28;
 ///
 /// # Inputs    `figure`; `options.dpi`, stored in the file: a length of 96 pixels becomes `dpi` dots.
 /// # Returns   An RGB PNG, 8 bits a channel.
-/// # Errors    [`PlotError`] for what cannot be drawn: no panel, no placed spot, lengths that differ, a picture
-///             of more than 2²⁸ pixels.
+/// # Errors    [`PlotError`]: no panel, no placed spot, lengths that differ, more than 2²⁸ pixels.
 /// # Cost      O(spots + pixels).
 pub fn render_png(figure: &Figure, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     let scene = layout(figure, options)?;
@@ -94,7 +93,6 @@ fn draw(scene: &Scene, scale: f64, w: u32, h: u32) -> Result<Pixmap, PlotError> 
             Mark::Text { x, y, size, bold, anchor, color, text, .. } => {
                 let shift = match anchor {
                     Anchor::Start => 0.0,
-                    Anchor::Middle => 0.5,
                     Anchor::End => 1.0,
                 };
                 let left = x - shift * width(text, *size, *bold);

@@ -41,6 +41,7 @@ const SAMPLE: usize = 2000;
 /// # Inputs    `coordinates`: `(n_obs, ≥2)`; rows with non-finite numbers are left out.
 /// # Returns   A shape, never [`SpotShape::Auto`]; for fewer than two distinct places a circle of diameter 1.
 /// # Cost      O(`n_obs`) time and memory.
+#[allow(clippy::needless_pass_by_value)] // Views are passed by value throughout.
 pub fn detect_shape(coordinates: ArrayView2<'_, f64>) -> SpotShape {
     let points: Vec<[f64; 2]> = if coordinates.ncols() < 2 {
         Vec::new()
@@ -98,6 +99,7 @@ fn snap(angle: f64) -> f64 {
 }
 
 /// The median distance from a spot to the nearest spot elsewhere, from a sample of 2000; `None` below two places.
+#[allow(clippy::needless_pass_by_value)] // Views are passed by value throughout.
 pub fn median_neighbor_distance(coordinates: ArrayView2<'_, f64>) -> Option<f64> {
     if coordinates.ncols() < 2 {
         return None;

@@ -214,11 +214,10 @@ pub(super) fn rasterize(layer: &SpotLayer, width: usize, height: usize) -> Pixel
                     }
                 }
             }
-            if n > 0 {
+            let mean = |s: u32| (s + n / 2).checked_div(n);
+            if let [Some(r), Some(g), Some(b)] = sum.map(mean) {
                 let at = (y * width + x) * 4;
-                for k in 0..3 {
-                    rgba[at + k] = ((sum[k] + n / 2) / n) as u8;
-                }
+                rgba[at..at + 3].copy_from_slice(&[r as u8, g as u8, b as u8]);
                 let alpha = f64::from(n) / (over * over) as f64 * layer.opacity;
                 rgba[at + 3] = (alpha * 255.0).round() as u8;
             }

@@ -85,7 +85,6 @@ fn draw(
             }
             match anchor {
                 Anchor::Start => {}
-                Anchor::Middle => out.push_str(" text-anchor=\"middle\""),
                 Anchor::End => out.push_str(" text-anchor=\"end\""),
             }
             let _ = write!(out, " fill=\"{}\" xml:space=\"preserve\">{}", color.to_hex(), escape(text));
