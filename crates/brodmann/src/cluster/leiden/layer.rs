@@ -192,7 +192,6 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
 ) -> Result<LayerSums, LeidenError> {
     let n = graph.n_rows();
     let mut out = vec![0.0; n];
-    let mut into = vec![0.0; n];
     let mut has_loops = false;
     let mut any_weight = false;
     for i in 0..n {
@@ -222,7 +221,6 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
             any_weight = true;
             has_loops |= i == j as usize;
             degree += weight;
-            into[j as usize] += weight;
         }
         out[i] = degree;
     }
@@ -238,7 +236,17 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
         return Err(LeidenError::NotSymmetric { layer: l, row, column, forward, backward });
     }
     let total = out.iter().sum();
-    Ok(LayerSums { out, into: asymmetry.map(|_| into), total, has_loops })
+    let into = asymmetry.map(|_| {
+        let mut into = vec![0.0; n];
+        for i in 0..n {
+            let (columns, values) = graph.row(i);
+            for (&j, &value) in columns.iter().zip(values) {
+                into[j as usize] += entry_weight(layer, i, j, value.into()).unwrap_or(0.0);
+            }
+        }
+        into
+    });
+    Ok(LayerSums { out, into, total, has_loops })
 }
 
 struct Asymmetry {

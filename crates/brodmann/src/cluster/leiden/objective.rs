@@ -11,6 +11,7 @@
 //! Moving node `i` from `a` to `b` then changes the total by
 //! `2 [(B(i,b) − yᵢ·X_b) − (B(i,a∖i) − yᵢ·(X_a − xᵢ))]` with `yᵗ = σ_t xᵗ`. Diagonals cancel and are dropped.
 
+use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{CsrMatrix, CsrView};
 
 use super::error::LeidenError;
@@ -18,6 +19,9 @@ use super::layer::{Layer, LayerSums, Quality, entry_weight, with_view};
 
 /// Most null-model terms a run can hold; a directed layer needs two, all CPM and RBER layers together one.
 pub(crate) const MAX_TERMS: usize = 32;
+
+/// Rows are asked for up to here; of longer ones the hardware guesses the rest.
+const PREFETCH_ENTRIES: usize = 96;
 
 /// A symmetric weighted graph without diagonal, rows unsorted, no zeros.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,28 @@ impl Edges {
     pub fn row(&self, i: usize) -> (&[u32], &[f64]) {
         let range = self.indptr[i]..self.indptr[i + 1];
         (&self.indices[range.clone()], &self.weights[range])
+    }
+
+    /// Asks for the memory of row `i`, which soon will be read.
+    #[inline(always)]
+    pub fn prefetch_row(&self, i: usize) {
+        let (start, end) = (self.indptr[i], self.indptr[i + 1].min(self.indptr[i] + PREFETCH_ENTRIES));
+        // Cache lines of 64 bytes hold 16 columns or 8 weights.
+        for at in (start..end).step_by(16) {
+            prefetch(&self.indices, at);
+        }
+        for at in (start..end).step_by(8) {
+            prefetch(&self.weights, at);
+        }
+    }
+
+    /// Asks for `values[j]` of every neighbour `j` of `i`.
+    #[inline(always)]
+    pub fn prefetch_neighbours<V>(&self, i: usize, values: &[V]) {
+        let (start, end) = (self.indptr[i], self.indptr[i + 1].min(self.indptr[i] + PREFETCH_ENTRIES));
+        for &j in &self.indices[start..end] {
+            prefetch(values, j as usize);
+        }
     }
 
     /// The mean absolute weight, 1 without edges: the unit in which gains are compared.

@@ -169,6 +169,12 @@ impl<const T: usize> Community<'_, '_, T> {
             work.members[i] = 1;
             work.visit[i] = i as u32;
             add(&mut community_total, &level.sizes[v]);
+            if let Some(&soon) = nodes.get(i + 6) {
+                level.edges.prefetch_row(soon as usize);
+            }
+            if let Some(&soon) = nodes.get(i + 3) {
+                level.edges.prefetch_neighbours(soon as usize, self.position);
+            }
             let (neighbours, weights) = level.edges.row(v);
             let mut inside = 0.0;
             for (&j, &w) in neighbours.iter().zip(weights) {
@@ -188,6 +194,13 @@ impl<const T: usize> Community<'_, '_, T> {
             external >= dot(&level.signed(total), &others)
         };
         for k in 0..n {
+            let ahead = |distance: usize| work.visit.get(k + distance).filter(|_| k + distance < n);
+            if let Some(&soon) = ahead(6) {
+                level.edges.prefetch_row(nodes[soon as usize] as usize);
+            }
+            if let Some(&soon) = ahead(3) {
+                level.edges.prefetch_neighbours(nodes[soon as usize] as usize, self.position);
+            }
             let i = work.visit[k] as usize;
             let v = nodes[i] as usize;
             let size = &level.sizes[v];
