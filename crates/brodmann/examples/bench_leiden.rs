@@ -181,13 +181,15 @@ fn run(directory: &Path, options: &[String]) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let (wall, cpu) = (Instant::now(), cpu_seconds());
     let found = pool.install(|| leiden_multiplex(&layers, &options, Seed(seed)))?;
+    let (wall_seconds, after) = (wall.elapsed().as_secs_f64(), cpu_seconds());
     println!(
         "{{\"tool\": \"brodmann\", \"n\": {}, \"layers\": {n_layers}, \"iterations\": {iterations}, \"seed\": {seed}, \
-         \"threads\": {threads}, \"wall\": {:.4}, \"cpu\": {:.4}, \"quality\": {:.6}, \"n_clusters\": {}, \
+         \"threads\": {threads}, \"wall\": {:.4}, \"cpu\": {:.4}, \"cpu_busiest_thread\": {:.4}, \"quality\": {:.6}, \"n_clusters\": {}, \
          \"passes\": {}, \"peak_mib\": {}}}",
         latent.n_rows(),
-        wall.elapsed().as_secs_f64(),
-        cpu_seconds() - cpu,
+        wall_seconds,
+        after.0 - cpu.0,
+        after.1,
         found.quality,
         found.n_clusters,
         found.n_iterations,
@@ -196,17 +198,16 @@ fn run(directory: &Path, options: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// User and system time of this process, where `/proc` tells (clock ticks are 1/100 s on Linux); else NaN.
-fn cpu_seconds() -> f64 {
-    let Ok(stat) = fs::read_to_string("/proc/self/schedstat") else { return f64::NAN };
-    let main: f64 = stat.split_whitespace().next().and_then(|t| t.parse().ok()).unwrap_or(f64::NAN);
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return main / 1e9 };
-    let nanoseconds: f64 = tasks
+/// CPU seconds of this process, all threads and the busiest, where `/proc` tells; else NaN.
+fn cpu_seconds() -> (f64, f64) {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return (f64::NAN, f64::NAN) };
+    let seconds: Vec<f64> = tasks
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
         .filter_map(|text| text.split_whitespace().next().and_then(|t| t.parse::<f64>().ok()))
-        .sum();
-    nanoseconds / 1e9
+        .map(|nanoseconds| nanoseconds / 1e9)
+        .collect();
+    (seconds.iter().sum(), seconds.iter().copied().fold(0.0, f64::max))
 }
 
 /// Peak resident memory of this process, input graphs included.

@@ -30,19 +30,8 @@ pub(crate) fn aggregate<const T: usize>(
         let cuts = even_cuts(level, &grouping, n_workers);
         cuts.par_windows(2).map(|cut| rows(cut[0]..cut[1])).collect()
     };
-    let mut parts = parts.into_iter();
-    // The first part grows by the others, so that one worker copies nothing and many hold little twice.
-    let Some(Rows { mut edges, mut sizes }) = parts.next() else { return Default::default() };
-    for part in parts {
-        let base = edges.indices.len();
-        edges.indptr.extend(part.edges.indptr[1..].iter().map(|end| base + end));
-        edges.indices.extend_from_slice(&part.edges.indices);
-        edges.weights.extend_from_slice(&part.edges.weights);
-        sizes.extend_from_slice(&part.sizes);
-    }
-    edges.indices.shrink_to_fit();
-    edges.weights.shrink_to_fit();
-    (edges, sizes)
+    let (edges, sizes): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.edges, part.sizes)).unzip();
+    (Edges::concatenate(edges), sizes.concat())
 }
 
 /// Bounds of `n_parts` ranges of groups with about as many edges each.
@@ -75,8 +64,7 @@ impl<const T: usize> Rows<T> {
         n_groups: usize,
         range: std::ops::Range<usize>,
     ) -> Self {
-        let mut edges = Edges::default();
-        edges.indptr.push(0);
+        let mut edges = Edges::with_capacity(range.len(), 0);
         let mut sizes = Vec::with_capacity(range.len());
         let mut sums = Accumulator::new(n_groups);
         let mut at = grouping.starts[range.start];

@@ -1,5 +1,6 @@
 //! What a layer is: a graph, how to read it, and what to reward in it.
 
+use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{CsrMatrix, CsrView};
 
 use super::error::LeidenError;
@@ -271,7 +272,16 @@ fn first_asymmetry<T: Copy + Send + Sync + Into<f64>>(
     let weight = |row: usize, at: usize| -> f64 {
         entry_weight(layer, row, graph.indices()[at], graph.data()[at].into()).unwrap_or(0.0)
     };
+    let columns_of = |i: usize| if i < n { &graph.indices()[indptr[i]..indptr[i + 1]] } else { &[] };
     for i in 0..n {
+        // Rows arrive in order, their partners from anywhere: cursors are asked for first, then what they point to.
+        for &j in columns_of(i + 4) {
+            prefetch(&cursor, j as usize);
+        }
+        for &j in columns_of(i + 2).iter().filter(|j| **j as usize > i + 2) {
+            prefetch(graph.indices(), cursor[j as usize]);
+            prefetch(graph.data(), cursor[j as usize]);
+        }
         // What is still unread left of the diagonal has no partner above it.
         while cursor[i] < indptr[i + 1] && (graph.indices()[cursor[i]] as usize) < i {
             let column = graph.indices()[cursor[i]] as usize;

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::level::{Accumulator, LOOK_AHEAD_LABELS, Level, ROUNDING, add, below, dot, subtract};
 
 /// Smaller batches are not worth their bookkeeping: the level is moved one node at a time.
-const MIN_BATCH: usize = 64;
+const MIN_BATCH: usize = 16;
 /// Largest batch.
 const MAX_BATCH: usize = 2048;
 /// Of the nodes of a batch, about one in this many has a neighbour that moves before it, and is evaluated twice.
