@@ -74,7 +74,7 @@ fn generate(n: usize, directory: &Path) -> Result<(), Failure> {
     let mut spatial = Vec::with_capacity(6 * n);
     for v in 0..n {
         let (x, y) = (v % side, v / side);
-        let shift = if y % 2 == 0 { 0 } else { 1 };
+        let shift = y % 2;
         let mut link = |other_x: Option<usize>, other_y: usize| {
             if let Some(ox) = other_x.filter(|ox| *ox < side) {
                 let other = other_y * side + ox;

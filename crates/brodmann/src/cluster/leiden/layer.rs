@@ -134,9 +134,15 @@ pub(crate) struct LayerSums {
 
 impl LayerSums {
     /// In-degrees.
-    pub fn into_degrees(&self) -> &[f64] {
+    pub fn in_degrees(&self) -> &[f64] {
         self.into.as_deref().unwrap_or(&self.out)
     }
+}
+
+/// A stored value in double precision, whatever the graph's.
+#[inline(always)]
+pub(crate) fn wide<T: Into<f64>>(stored: T) -> f64 {
+    stored.into()
 }
 
 /// The weight an entry counts with; `None` for a stored zero.

@@ -119,6 +119,12 @@ fn batch_size<const T: usize>(level: &Level<'_, T>) -> usize {
     (2 * n / (mean_degree * NODES_PER_STALE)).min(MAX_BATCH)
 }
 
+/// The larger of two numbers, neither NaN: one instruction where `f64::max` takes five.
+#[inline(always)]
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
+}
+
 /// Not queued.
 const IDLE: u8 = 0;
 /// In the queue.
@@ -238,7 +244,7 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
             if c == source {
                 return;
             }
-            next_score = next_score.max(score.min(best_score));
+            next_score = larger(next_score, if score < best_score { score } else { best_score });
             if score > best_score {
                 best_score = score;
                 best = c;

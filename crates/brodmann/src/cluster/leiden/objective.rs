@@ -16,7 +16,7 @@ use brodmann_kernels::{CsrMatrix, CsrView};
 use rayon::prelude::*;
 
 use super::error::LeidenError;
-use super::layer::{Layer, LayerSums, Quality, entry_weight, with_view};
+use super::layer::{Layer, LayerSums, Quality, entry_weight, wide, with_view};
 
 /// Most null-model terms a run can hold; a directed layer needs two, all CPM and RBER layers together one.
 pub(crate) const MAX_TERMS: usize = 32;
@@ -249,7 +249,7 @@ impl Source<'_, '_> {
             with_view!(self.layer.graph, g => {
                 let (columns, values) = g.row(i);
                 row.extend(columns.iter().zip(values).filter(|(j, _)| **j as usize != i).filter_map(|(&j, &v)| {
-                    entry_weight(self.layer, i, j, v.into()).map(|w| (j, self.scale * w))
+                    entry_weight(self.layer, i, j, wide(v)).map(|w| (j, self.scale * w))
                 }));
             });
         }
