@@ -2,3 +2,4 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod gemm;
+pub mod prefetch;

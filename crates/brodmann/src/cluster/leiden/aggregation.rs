@@ -1,81 +1,78 @@
 //! Aggregation: groups become nodes, the edges between groups their sums.
 
+use brodmann_kernels::arch::prefetch::prefetch;
 use rayon::prelude::*;
 
-use super::level::{Accumulator, Level, add};
+use super::level::{Accumulator, LOOK_AHEAD_LABELS, Level, add};
 use super::objective::Edges;
 use super::refinement::Grouping;
 
-/// Rough number of edges per parallel task.
-const TASK_EDGES: usize = 1 << 18;
+/// Fewer edges than this per worker are not worth a fork.
+const MIN_WORKER_EDGES: usize = 1 << 16;
 
 /// The graph of `groups` (`0..n_groups`, all in use) and the sizes of its nodes.
 ///
-/// Weights inside a group are dropped: they no longer take part in any move.
+/// Weights inside a group are dropped: they no longer take part in any move. Each worker builds a range of rows;
+/// no row depends on where the ranges are cut.
 pub(crate) fn aggregate<const T: usize>(
     level: &Level<'_, T>,
     groups: &[u32],
     n_groups: usize,
 ) -> (Edges, Vec<[f64; T]>) {
     let grouping = Grouping::new(groups, n_groups);
-    let n_tasks = (level.edges.indices.len() / TASK_EDGES).clamp(1, n_groups.max(1));
-    let per_task = n_groups.div_ceil(n_tasks).max(1);
-    // One accumulator per worker, not per task: it has a slot for every group.
-    let workers = rayon::current_num_threads().min(n_tasks).max(1);
-    let tasks: Vec<usize> = (0..n_groups.div_ceil(per_task)).collect();
-    let mut parts: Vec<Option<Part<T>>> = Vec::new();
-    parts.resize_with(tasks.len(), || None);
-    let per_worker = tasks.len().div_ceil(workers).max(1);
-    tasks.par_chunks(per_worker).zip(parts.par_chunks_mut(per_worker)).for_each(|(tasks, parts)| {
-        let mut sums = Accumulator::new(n_groups);
-        for (&task, part) in tasks.iter().zip(parts) {
-            let range = task * per_task..n_groups.min((task + 1) * per_task);
-            *part = Some(Part::new(level, groups, &grouping, range, &mut sums));
-        }
-    });
-    let nnz = parts.iter().flatten().map(|p| p.indices.len()).sum();
-    let mut edges = Edges {
-        indptr: Vec::with_capacity(n_groups + 1),
-        indices: Vec::with_capacity(nnz),
-        weights: Vec::with_capacity(nnz),
+    let n_workers = rayon::current_num_threads()
+        .min(level.edges.indices.len() / MIN_WORKER_EDGES)
+        .clamp(1, n_groups.max(1));
+    let rows = |range| Rows::new(level, groups, &grouping, n_groups, range);
+    let parts: Vec<Rows<T>> = if n_workers == 1 {
+        vec![rows(0..n_groups)]
+    } else {
+        let cuts = even_cuts(level, &grouping, n_workers);
+        cuts.par_windows(2).map(|cut| rows(cut[0]..cut[1])).collect()
     };
-    edges.indptr.push(0);
-    let mut sizes = Vec::with_capacity(n_groups);
-    for part in parts.into_iter().flatten() {
-        let base = edges.indices.len();
-        edges.indptr.extend(part.ends.iter().map(|end| base + end));
-        edges.indices.extend_from_slice(&part.indices);
-        edges.weights.extend_from_slice(&part.weights);
-        sizes.extend_from_slice(&part.sizes);
+    let (edges, sizes): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.edges, part.sizes)).unzip();
+    (Edges::concatenate(edges), sizes.concat())
+}
+
+/// Bounds of `n_parts` ranges of groups with about as many edges each.
+fn even_cuts<const T: usize>(level: &Level<'_, T>, grouping: &Grouping, n_parts: usize) -> Vec<usize> {
+    let n_groups = grouping.starts.len() - 1;
+    let per_part = level.edges.indices.len() / n_parts;
+    let mut cuts = vec![0];
+    let mut edges = 0;
+    for g in 0..n_groups {
+        edges += grouping.members(g).iter().map(|&v| level.edges.row(v as usize).0.len()).sum::<usize>();
+        if edges >= per_part * cuts.len() && cuts.len() < n_parts {
+            cuts.push(g + 1);
+        }
     }
-    (edges, sizes)
+    cuts.push(n_groups);
+    cuts
 }
 
 /// The rows of one range of groups.
-struct Part<const T: usize> {
-    ends: Vec<usize>,
-    indices: Vec<u32>,
-    weights: Vec<f64>,
+struct Rows<const T: usize> {
+    edges: Edges,
     sizes: Vec<[f64; T]>,
 }
 
-impl<const T: usize> Part<T> {
+impl<const T: usize> Rows<T> {
     fn new(
         level: &Level<'_, T>,
         groups: &[u32],
         grouping: &Grouping,
+        n_groups: usize,
         range: std::ops::Range<usize>,
-        sums: &mut Accumulator,
     ) -> Self {
-        let mut part = Self {
-            ends: Vec::with_capacity(range.len()),
-            indices: Vec::new(),
-            weights: Vec::new(),
-            sizes: Vec::with_capacity(range.len()),
-        };
+        let mut edges = Edges::with_capacity(range.len(), 0);
+        let mut sizes = Vec::with_capacity(range.len());
+        let mut sums = Accumulator::new(n_groups);
+        let mut at = grouping.starts[range.start];
         for g in range {
             let mut size = [0.0; T];
             for &v in grouping.members(g) {
+                look_ahead(level, groups, &grouping.order[at..], &sums);
+                at += 1;
                 add(&mut size, &level.sizes[v as usize]);
                 let (neighbours, weights) = level.edges.row(v as usize);
                 for (&j, &w) in neighbours.iter().zip(weights) {
@@ -85,13 +82,32 @@ impl<const T: usize> Part<T> {
             sums.drain(|other, weight| {
                 // A sum of opposite weights can vanish; a zero would break the accumulator above.
                 if other as usize != g && weight != 0.0 {
-                    part.indices.push(other);
-                    part.weights.push(weight);
+                    edges.indices.push(other);
+                    edges.weights.push(weight);
                 }
             });
-            part.ends.push(part.indices.len());
-            part.sizes.push(size);
+            edges.indptr.push(edges.indices.len());
+            sizes.push(size);
         }
-        part
+        Self { edges, sizes }
+    }
+}
+
+/// Asks for what the nodes after `nodes[0]` will need.
+#[inline(always)]
+fn look_ahead<const T: usize>(level: &Level<'_, T>, groups: &[u32], nodes: &[u32], sums: &Accumulator) {
+    if let Some(&node) = nodes.get(8) {
+        prefetch(&level.edges.indptr, node as usize);
+    }
+    if let Some(&node) = nodes.get(6) {
+        level.edges.prefetch_row(node as usize);
+    }
+    if let Some(&node) = nodes.get(3) {
+        level.edges.prefetch_neighbours(node as usize, groups);
+    }
+    if let Some(&node) = nodes.get(1) {
+        for &j in level.edges.row(node as usize).0.iter().take(LOOK_AHEAD_LABELS) {
+            sums.prefetch(groups[j as usize]);
+        }
     }
 }

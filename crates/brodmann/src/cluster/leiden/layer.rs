@@ -1,5 +1,6 @@
 //! What a layer is: a graph, how to read it, and what to reward in it.
 
+use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{CsrMatrix, CsrView};
 
 use super::error::LeidenError;
@@ -145,9 +146,15 @@ pub(crate) struct LayerSums {
 
 impl LayerSums {
     /// In-degrees.
-    pub fn into_degrees(&self) -> &[f64] {
+    pub fn in_degrees(&self) -> &[f64] {
         self.into.as_deref().unwrap_or(&self.out)
     }
+}
+
+/// A stored value in double precision, whatever the graph's.
+#[inline(always)]
+pub(crate) fn wide<T: Into<f64>>(stored: T) -> f64 {
+    stored.into()
 }
 
 /// The weight an entry counts with; `None` for a stored zero.
@@ -204,7 +211,6 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
 ) -> Result<LayerSums, LeidenError> {
     let n = graph.n_rows();
     let mut out = vec![0.0; n];
-    let mut into = vec![0.0; n];
     let mut has_loops = false;
     let mut any_weight = false;
     for i in 0..n {
@@ -234,7 +240,6 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
             any_weight = true;
             has_loops |= i == j as usize;
             degree += weight;
-            into[j as usize] += weight;
         }
         out[i] = degree;
     }
@@ -250,7 +255,17 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
         return Err(LeidenError::NotSymmetric { layer: l, row, column, forward, backward });
     }
     let total = out.iter().sum();
-    Ok(LayerSums { out, into: asymmetry.map(|_| into), total, has_loops })
+    let into = asymmetry.map(|_| {
+        let mut into = vec![0.0; n];
+        for i in 0..n {
+            let (columns, values) = graph.row(i);
+            for (&j, &value) in columns.iter().zip(values) {
+                into[j as usize] += entry_weight(layer, i, j, value.into()).unwrap_or(0.0);
+            }
+        }
+        into
+    });
+    Ok(LayerSums { out, into, total, has_loops })
 }
 
 struct Asymmetry {
@@ -275,7 +290,16 @@ fn first_asymmetry<T: Copy + Send + Sync + Into<f64>>(
     let weight = |row: usize, at: usize| -> f64 {
         entry_weight(layer, row, graph.indices()[at], graph.data()[at].into()).unwrap_or(0.0)
     };
+    let columns_of = |i: usize| if i < n { &graph.indices()[indptr[i]..indptr[i + 1]] } else { &[] };
     for i in 0..n {
+        // Rows arrive in order, their partners from anywhere: cursors are asked for first, then what they point to.
+        for &j in columns_of(i + 4) {
+            prefetch(&cursor, j as usize);
+        }
+        for &j in columns_of(i + 2).iter().filter(|j| **j as usize > i + 2) {
+            prefetch(graph.indices(), cursor[j as usize]);
+            prefetch(graph.data(), cursor[j as usize]);
+        }
         // What is still unread left of the diagonal has no partner above it.
         while cursor[i] < indptr[i + 1] && (graph.indices()[cursor[i]] as usize) < i {
             let column = graph.indices()[cursor[i]] as usize;

@@ -1,5 +1,7 @@
 //! One level of the hierarchy: a graph, node sizes under the null models, and the arithmetic of a move.
 
+use brodmann_kernels::arch::prefetch::prefetch;
+
 use super::objective::Edges;
 
 /// A graph whose nodes are spots or, higher up, groups of spots.
@@ -36,6 +38,9 @@ const MIN_RELATIVE_GAIN: f64 = 1e-11;
 
 /// Of the terms a gain is the difference of, which for a hub can dwarf the mean strength.
 pub(crate) const ROUNDING: f64 = 1e-13;
+
+/// Labels of one row followed ahead of time.
+pub(crate) const LOOK_AHEAD_LABELS: usize = 96;
 
 #[inline(always)]
 pub(crate) fn dot<const T: usize>(a: &[f64; T], b: &[f64; T]) -> f64 {
@@ -85,6 +90,12 @@ impl Accumulator {
         self.touched[self.n_touched] = slot;
         self.n_touched += usize::from(value.to_bits() == UNTOUCHED);
         *value += weight;
+    }
+
+    /// Asks for the memory of a slot.
+    #[inline(always)]
+    pub fn prefetch(&self, slot: u32) {
+        prefetch(&self.slots, slot as usize);
     }
 
     #[inline(always)]

@@ -6,19 +6,20 @@
 //! gain recomputed, since no more than the community totals can have changed. Batches depend on the graph
 //! alone, so the result is the same on any number of threads, and every move still improves the quality.
 
+use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use rayon::prelude::*;
 
-use super::level::{Accumulator, Level, ROUNDING, add, below, dot, subtract};
+use super::level::{Accumulator, LOOK_AHEAD_LABELS, Level, ROUNDING, add, below, dot, subtract};
 
-/// Levels with fewer nodes are moved one node at a time: batches would mostly be evaluated twice.
-const MIN_BATCHED_NODES: usize = 32_768;
-/// Nodes of the level per node of a batch: neighbours rarely fall into the same batch.
-const NODES_PER_BATCH_NODE: usize = 64;
+/// Smaller batches are not worth their bookkeeping: the level is moved one node at a time.
+const MIN_BATCH: usize = 16;
 /// Largest batch.
 const MAX_BATCH: usize = 2048;
-/// Below this many nodes per thread a fork costs more than it brings.
-const MIN_FORK: usize = 128;
+/// Of the nodes of a batch, about one in this many has a neighbour that moves before it, and is evaluated twice.
+const NODES_PER_STALE: usize = 4;
+/// Fewer entries than this to read are not worth a fork.
+const MIN_FORK_ENTRIES: usize = 1 << 14;
 /// Nodes between two looks at the monitor.
 const CHECK_EVERY: usize = 1 << 15;
 
@@ -37,11 +38,11 @@ pub(crate) fn move_nodes<const T: usize>(
 ) -> Result<u64, Interrupted> {
     let n = level.n_nodes();
     let mut mover = Mover::new(level, communities, n_communities, seed);
-    if n < MIN_BATCHED_NODES {
+    if batch_size(level) < MIN_BATCH {
         let mut scratch = Accumulator::new(n);
         let mut until_check = CHECK_EVERY;
         while let Some(node) = mover.pop() {
-            mover.state[node as usize] = IDLE;
+            mover.waiting[node as usize].state = IDLE;
             let proposal = mover.evaluate(node, &mut scratch);
             mover.carry_out(node, &proposal);
             until_check -= 1;
@@ -53,7 +54,8 @@ pub(crate) fn move_nodes<const T: usize>(
         return Ok(mover.n_moves);
     }
 
-    let batch_size = (n / NODES_PER_BATCH_NODE).min(MAX_BATCH);
+    let batch_size = batch_size(level);
+    let mean_degree = level.edges.indices.len() / n.max(1);
     let mut scratches: Vec<Accumulator> =
         (0..rayon::current_num_threads()).map(|_| Accumulator::new(n)).collect();
     let mut batch = Vec::with_capacity(batch_size);
@@ -63,31 +65,38 @@ pub(crate) fn move_nodes<const T: usize>(
         batch.clear();
         while batch.len() < batch_size {
             let Some(node) = mover.pop() else { break };
-            mover.state[node as usize] = IN_BATCH;
+            mover.waiting[node as usize].state = IN_BATCH;
             batch.push(node);
         }
         if batch.is_empty() {
             return Ok(mover.n_moves);
         }
-        let per_thread = batch.len().div_ceil(scratches.len()).max(MIN_FORK);
+        let fork = scratches.len() > 1 && batch.len() * mean_degree >= MIN_FORK_ENTRIES;
         let frozen = &mover;
         let evaluate = |scratch: &mut Accumulator, nodes: &[u32], out: &mut [Proposal]| {
-            for (proposal, &node) in out.iter_mut().zip(nodes) {
+            for (k, (proposal, &node)) in out.iter_mut().zip(nodes).enumerate() {
+                frozen.look_ahead(&nodes[k..], scratch);
                 *proposal = frozen.evaluate(node, scratch);
             }
         };
-        if per_thread >= batch.len() {
-            evaluate(&mut scratches[0], &batch, &mut proposals);
-        } else {
+        if fork {
+            let per_thread = batch.len().div_ceil(scratches.len());
             scratches
                 .par_iter_mut()
                 .zip(batch.par_chunks(per_thread))
                 .zip(proposals.par_chunks_mut(per_thread))
                 .for_each(|((scratch, nodes), out)| evaluate(scratch, nodes, out));
+        } else {
+            evaluate(&mut scratches[0], &batch, &mut proposals);
         }
-        for (&node, frozen_proposal) in batch.iter().zip(&proposals) {
-            let stale = mover.state[node as usize] == STALE;
-            mover.state[node as usize] = IDLE;
+        for (k, (&node, frozen_proposal)) in batch.iter().zip(&proposals).enumerate() {
+            if let (Some(&soon), Some(p)) = (batch.get(k + 2), proposals.get(k + 2))
+                && p.gain > 0.0
+            {
+                level.edges.prefetch_neighbours(soon as usize, &mover.waiting);
+            }
+            let stale = mover.waiting[node as usize].state == STALE;
+            mover.waiting[node as usize].state = IDLE;
             let current = if stale {
                 mover.evaluate(node, &mut scratches[0])
             } else {
@@ -101,6 +110,19 @@ pub(crate) fn move_nodes<const T: usize>(
             until_check = CHECK_EVERY;
         }
     }
+}
+
+/// As many nodes as may leave the queue together; a matter of the graph alone, never of threads.
+fn batch_size<const T: usize>(level: &Level<'_, T>) -> usize {
+    let n = level.n_nodes();
+    let mean_degree = (level.edges.indices.len() / n.max(1)).max(1);
+    (2 * n / (mean_degree * NODES_PER_STALE)).min(MAX_BATCH)
+}
+
+/// The larger of two numbers, neither NaN: one instruction where `f64::max` takes five.
+#[inline(always)]
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
 /// Not queued.
@@ -119,6 +141,16 @@ struct Proposal {
     gain: f64,
     weight_source: f64,
     weight_target: f64,
+    /// By how much the target beats the next best place.
+    slack: f64,
+}
+
+/// What the queue knows of a node.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    state: u8,
+    /// How much edge weight may turn against the node's place before another can be better.
+    slack: f32,
 }
 
 struct Mover<'a, 'l, const T: usize> {
@@ -132,7 +164,7 @@ struct Mover<'a, 'l, const T: usize> {
     queue: Vec<u32>,
     head: usize,
     n_queued: usize,
-    state: Vec<u8>,
+    waiting: Vec<Waiting>,
     n_moves: u64,
 }
 
@@ -150,8 +182,8 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
         for i in (1..n).rev() {
             queue.swap(i, below(seed.word(i as u64), i + 1));
         }
-        let state = vec![QUEUED; n];
-        Self { level, communities, totals, members, free, queue, head: 0, n_queued: n, state, n_moves: 0 }
+        let waiting = vec![Waiting { state: QUEUED, slack: 0.0 }; n];
+        Self { level, communities, totals, members, free, queue, head: 0, n_queued: n, waiting, n_moves: 0 }
     }
 
     #[inline]
@@ -163,6 +195,29 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
         self.head = if self.head + 1 == self.queue.len() { 0 } else { self.head + 1 };
         self.n_queued -= 1;
         Some(node)
+    }
+
+    /// Asks for what the nodes after `nodes[0]` will need: rows first, then labels, then what labels point to.
+    #[inline(always)]
+    fn look_ahead(&self, nodes: &[u32], scratch: &Accumulator) {
+        let edges = self.level.edges;
+        if let Some(&node) = nodes.get(12) {
+            prefetch(&edges.indptr, node as usize);
+        }
+        if let Some(&node) = nodes.get(8) {
+            edges.prefetch_row(node as usize);
+            prefetch(self.level.sizes, node as usize);
+        }
+        if let Some(&node) = nodes.get(4) {
+            edges.prefetch_neighbours(node as usize, self.communities);
+        }
+        if let Some(&node) = nodes.get(2) {
+            for &j in edges.row(node as usize).0.iter().take(LOOK_AHEAD_LABELS) {
+                let c = self.communities[j as usize];
+                prefetch(&self.totals, c as usize);
+                scratch.prefetch(c);
+            }
+        }
     }
 
     /// The best community for `node` among its neighbours' and an empty one.
@@ -180,23 +235,38 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
         let y = level.signed(size);
         let weight_source = scratch.get(source) + 0.0;
         let stay = weight_source - (dot(&y, &self.totals[source as usize]) - dot(&y, size));
-        let mut best = Proposal { target: source, gain: 0.0, weight_source, weight_target: 0.0 };
-        let mut best_score = stay;
+        let mut best = source;
+        let mut best_score = f64::NEG_INFINITY;
+        let mut next_score = f64::NEG_INFINITY;
+        let mut weight_target = 0.0;
         scratch.drain(|c, weight| {
             let score = weight - dot(&y, &self.totals[c as usize]);
-            if score > best_score && c != source {
+            if c == source {
+                return;
+            }
+            next_score = larger(next_score, if score < best_score { score } else { best_score });
+            if score > best_score {
                 best_score = score;
-                best.target = c;
-                best.weight_target = weight;
+                best = c;
+                weight_target = weight;
             }
         });
-        if best_score < 0.0 && self.members[source as usize] > 1 {
-            best_score = 0.0;
-            best.target = NEW;
-            best.weight_target = 0.0;
+        // A node alone is already in a community of its own.
+        if self.members[source as usize] > 1 {
+            next_score = next_score.max(best_score.min(0.0));
+            if best_score < 0.0 {
+                best_score = 0.0;
+                best = NEW;
+                weight_target = 0.0;
+            }
         }
-        best.gain = best_score - stay;
-        best
+        if best_score > stay {
+            let slack = best_score - next_score.max(stay);
+            Proposal { target: best, gain: best_score - stay, weight_source, weight_target, slack }
+        } else {
+            let slack = stay - best_score;
+            Proposal { target: source, gain: 0.0, weight_source, weight_target: 0.0, slack }
+        }
     }
 
     /// The same proposal with the gain of this moment; right as long as no neighbour moved.
@@ -226,6 +296,7 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
     fn carry_out(&mut self, node: u32, proposal: &Proposal) {
         let source = self.communities[node as usize];
         let magnitude = proposal.weight_source.abs() + proposal.weight_target.abs();
+        self.waiting[node as usize].slack = proposal.slack as f32;
         if proposal.target == source || proposal.gain <= self.level.min_gain + ROUNDING * magnitude {
             return;
         }
@@ -248,17 +319,24 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
         }
         self.communities[node as usize] = target;
         self.n_moves += 1;
-        for &j in self.level.edges.row(node as usize).0 {
-            let state = &mut self.state[j as usize];
-            match *state {
-                IDLE if self.communities[j as usize] != target => {
-                    *state = QUEUED;
-                    let tail = self.head + self.n_queued;
-                    let n = self.queue.len();
-                    self.queue[if tail >= n { tail - n } else { tail }] = j;
-                    self.n_queued += 1;
+        let (neighbours, weights) = self.level.edges.row(node as usize);
+        for (&j, &w) in neighbours.iter().zip(weights) {
+            let waiting = &mut self.waiting[j as usize];
+            match waiting.state {
+                IDLE => {
+                    let own = self.communities[j as usize];
+                    // Its place lost `w`, or another place won it, or both; or its place won and another lost.
+                    let against = f64::from(u8::from(own == source)) + if own == target { -1.0 } else { 1.0 };
+                    waiting.slack -= (against * w) as f32;
+                    if waiting.slack < 0.0 {
+                        waiting.state = QUEUED;
+                        let tail = self.head + self.n_queued;
+                        let n = self.queue.len();
+                        self.queue[if tail >= n { tail - n } else { tail }] = j;
+                        self.n_queued += 1;
+                    }
                 }
-                IN_BATCH => *state = STALE,
+                IN_BATCH => waiting.state = STALE,
                 _ => {}
             }
         }

@@ -11,16 +11,24 @@
 //! Moving node `i` from `a` to `b` then changes the total by
 //! `2 [(B(i,b) − yᵢ·X_b) − (B(i,a∖i) − yᵢ·(X_a − xᵢ))]` with `yᵗ = σ_t xᵗ`. Diagonals cancel and are dropped.
 
+use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{CsrMatrix, CsrView};
+use rayon::prelude::*;
 
 use super::error::LeidenError;
-use super::layer::{Layer, LayerSums, Quality, entry_weight, with_view};
+use super::layer::{Layer, LayerSums, Quality, entry_weight, wide, with_view};
 
 /// Most null-model terms a run can hold; a directed layer needs two, all CPM and RBER layers together one.
 pub(crate) const MAX_TERMS: usize = 32;
 
+/// Fewer entries than this per worker are not worth a fork.
+const MIN_WORKER_ENTRIES: usize = 1 << 16;
+
+/// Rows are asked for up to here; of longer ones the hardware guesses the rest.
+const PREFETCH_ENTRIES: usize = 96;
+
 /// A symmetric weighted graph without diagonal, rows unsorted, no zeros.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Edges {
     pub indptr: Vec<usize>,
     pub indices: Vec<u32>,
@@ -28,6 +36,29 @@ pub(crate) struct Edges {
 }
 
 impl Edges {
+    /// No rows yet, room for some.
+    pub fn with_capacity(n_rows: usize, n_entries: usize) -> Self {
+        let mut indptr = Vec::with_capacity(n_rows + 1);
+        indptr.push(0);
+        Self { indptr, indices: Vec::with_capacity(n_entries), weights: Vec::with_capacity(n_entries) }
+    }
+
+    /// The rows of all parts, in order. The first part grows by the others, so that one part is not copied at
+    /// all and of many only the rest is held twice.
+    pub fn concatenate(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or_else(|| Self::with_capacity(0, 0));
+        for part in parts {
+            let base = all.indices.len();
+            all.indptr.extend(part.indptr[1..].iter().map(|end| base + end));
+            all.indices.extend_from_slice(&part.indices);
+            all.weights.extend_from_slice(&part.weights);
+        }
+        all.indices.shrink_to_fit();
+        all.weights.shrink_to_fit();
+        all
+    }
+
     pub fn n_nodes(&self) -> usize {
         self.indptr.len() - 1
     }
@@ -36,6 +67,28 @@ impl Edges {
     pub fn row(&self, i: usize) -> (&[u32], &[f64]) {
         let range = self.indptr[i]..self.indptr[i + 1];
         (&self.indices[range.clone()], &self.weights[range])
+    }
+
+    /// Asks for the memory of row `i`, which soon will be read.
+    #[inline(always)]
+    pub fn prefetch_row(&self, i: usize) {
+        let (start, end) = (self.indptr[i], self.indptr[i + 1].min(self.indptr[i] + PREFETCH_ENTRIES));
+        // Cache lines of 64 bytes hold 16 columns or 8 weights.
+        for at in (start..end).step_by(16) {
+            prefetch(&self.indices, at);
+        }
+        for at in (start..end).step_by(8) {
+            prefetch(&self.weights, at);
+        }
+    }
+
+    /// Asks for `values[j]` of every neighbour `j` of `i`.
+    #[inline(always)]
+    pub fn prefetch_neighbours<V>(&self, i: usize, values: &[V]) {
+        let (start, end) = (self.indptr[i], self.indptr[i + 1].min(self.indptr[i] + PREFETCH_ENTRIES));
+        for &j in &self.indices[start..end] {
+            prefetch(values, j as usize);
+        }
     }
 
     /// The mean absolute weight, 1 without edges: the unit in which gains are compared.
@@ -141,34 +194,41 @@ pub(crate) fn union_edges(layers: &[Layer<'_>], sums: &[LayerSums]) -> Edges {
             sources.push(Source { layer, transposed: None, scale });
         }
     }
-    let mut edges = Edges {
-        indptr: Vec::with_capacity(n + 1),
-        indices: Vec::with_capacity(capacity),
-        weights: Vec::with_capacity(capacity),
+    let n_workers = rayon::current_num_threads().min(capacity / MIN_WORKER_ENTRIES).max(1);
+    let per_worker = n.div_ceil(n_workers).max(1);
+    let ranges: Vec<_> = (0..n).step_by(per_worker).map(|start| start..n.min(start + per_worker)).collect();
+    let merge = |range: std::ops::Range<usize>| {
+        // Room for all, touched only as far as used.
+        let mut edges = Edges::with_capacity(range.len(), capacity / n_workers);
+        let (mut merged, mut next, mut spare) = (Vec::new(), Vec::new(), Vec::new());
+        for i in range {
+            merged.clear();
+            for source in &sources {
+                next.clear();
+                source.append_row(i, &mut next);
+                if merged.is_empty() {
+                    std::mem::swap(&mut merged, &mut next);
+                } else {
+                    merge_rows(&merged, &next, &mut spare);
+                    std::mem::swap(&mut merged, &mut spare);
+                }
+            }
+            for &(j, w) in &merged {
+                if w != 0.0 {
+                    edges.indices.push(j);
+                    edges.weights.push(w);
+                }
+            }
+            edges.indptr.push(edges.indices.len());
+        }
+        edges
     };
-    edges.indptr.push(0);
-    let (mut merged, mut next, mut spare) = (Vec::new(), Vec::new(), Vec::new());
-    for i in 0..n {
-        merged.clear();
-        for source in &sources {
-            next.clear();
-            source.append_row(i, &mut next);
-            if merged.is_empty() {
-                std::mem::swap(&mut merged, &mut next);
-            } else {
-                merge_rows(&merged, &next, &mut spare);
-                std::mem::swap(&mut merged, &mut spare);
-            }
-        }
-        for &(j, w) in &merged {
-            if w != 0.0 {
-                edges.indices.push(j);
-                edges.weights.push(w);
-            }
-        }
-        edges.indptr.push(edges.indices.len());
-    }
-    edges
+    let parts: Vec<Edges> = if ranges.len() > 1 {
+        ranges.into_par_iter().map(merge).collect()
+    } else {
+        ranges.into_iter().map(merge).collect()
+    };
+    Edges::concatenate(parts)
 }
 
 /// One matrix that contributes rows to the union.
@@ -189,7 +249,7 @@ impl Source<'_, '_> {
             with_view!(self.layer.graph, g => {
                 let (columns, values) = g.row(i);
                 row.extend(columns.iter().zip(values).filter(|(j, _)| **j as usize != i).filter_map(|(&j, &v)| {
-                    entry_weight(self.layer, i, j, v.into()).map(|w| (j, self.scale * w))
+                    entry_weight(self.layer, i, j, wide(v)).map(|w| (j, self.scale * w))
                 }));
             });
         }

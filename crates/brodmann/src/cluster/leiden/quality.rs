@@ -4,7 +4,7 @@ use brodmann_kernels::CsrView;
 use brodmann_kernels::reduce::sum_by;
 
 use super::error::LeidenError;
-use super::layer::{Layer, LayerSums, Quality, check_layers, entry_weight, with_view};
+use super::layer::{Layer, LayerSums, Quality, check_layers, entry_weight, wide, with_view};
 
 /// The quality of `membership`: `(Σ w_l Q_l, [Q_l])`, each as `leidenalg` defines it (see [`Quality`]).
 ///
@@ -40,7 +40,7 @@ fn layer_quality(layer: &Layer<'_>, sums: &LayerSums, membership: &[u32]) -> f64
             let mut into = vec![0.0; n];
             for (i, &c) in membership.iter().enumerate() {
                 out[c as usize] += sums.out[i];
-                into[c as usize] += sums.into_degrees()[i];
+                into[c as usize] += sums.in_degrees()[i];
             }
             let expected: f64 = out.iter().zip(&into).map(|(o, i)| o * i).sum::<f64>() / sums.total;
             let value = internal - resolution * expected;
@@ -48,7 +48,9 @@ fn layer_quality(layer: &Layer<'_>, sums: &LayerSums, membership: &[u32]) -> f64
         }
         Quality::Cpm | Quality::Rber => {
             let mut members = vec![0u64; n];
-            membership.iter().for_each(|&c| members[c as usize] += 1);
+            for &c in membership {
+                members[c as usize] += 1;
+            }
             let pairs: f64 =
                 members.iter().filter(|&&m| m > 0).map(|&m| possible_pairs(layer, sums, m as f64)).sum();
             internal - resolution * pairs * density(layer, sums)
@@ -150,12 +152,12 @@ fn layer_move_difference(
     with_view!(layer.graph, g => {
         let (columns, values) = g.row(node);
         for (&j, &v) in columns.iter().zip(values) {
-            if let Some(w) = entry_weight(layer, node, j, v.into()) {
+            if let Some(w) = entry_weight(layer, node, j, wide(v)) {
                 add(j as usize, w);
             }
         }
         for i in 0..g.n_rows() {
-            if let Some(w) = g.get(i, node).and_then(|v| entry_weight(layer, i, node as u32, v.into())) {
+            if let Some(w) = g.get(i, node).and_then(|v| entry_weight(layer, i, node as u32, wide(v))) {
                 add(i, w);
             }
         }
@@ -163,7 +165,7 @@ fn layer_move_difference(
     let resolution = layer.effective_resolution();
     match layer.quality {
         Quality::RbConfiguration | Quality::Modularity => {
-            let into = sums.into_degrees();
+            let into = sums.in_degrees();
             let degrees = |community: u32| {
                 let members = (0..membership.len()).filter(|&i| i != node && membership[i] == community);
                 members.fold((0.0, 0.0), |(o, k), i| (o + sums.out[i], k + into[i]))

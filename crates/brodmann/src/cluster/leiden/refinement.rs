@@ -122,6 +122,8 @@ pub(crate) fn refine<const T: usize>(
 
 /// Arrays for one community at a time, sized for the largest of a task.
 struct Workspace<const T: usize> {
+    /// Group of each position, and one entry more for all nodes outside.
+    groups: Vec<u32>,
     /// Weight from each group to the rest of its community.
     external: Vec<f64>,
     totals: Vec<[f64; T]>,
@@ -134,12 +136,13 @@ struct Workspace<const T: usize> {
 impl<const T: usize> Workspace<T> {
     fn new(n: usize) -> Self {
         Self {
+            groups: vec![0; n + 1],
             external: vec![0.0; n],
             totals: vec![[0.0; T]; n],
             members: vec![0; n],
             visit: vec![0; n],
             candidates: Vec::new(),
-            sums: Accumulator::new(n),
+            sums: Accumulator::new(n + 1),
         }
     }
 }
@@ -159,53 +162,41 @@ impl<const T: usize> Community<'_, '_, T> {
             groups[0] = 0;
             return 1;
         }
-        let level = self.level;
-        let nodes = &self.grouping.order[self.start..self.start + n];
-        let mut community_total = [0.0; T];
-        for i in 0..n {
-            let v = nodes[i] as usize;
-            groups[i] = i as u32;
-            work.totals[i] = level.sizes[v];
-            work.members[i] = 1;
-            work.visit[i] = i as u32;
-            add(&mut community_total, &level.sizes[v]);
-            let (neighbours, weights) = level.edges.row(v);
-            let mut inside = 0.0;
-            for (&j, &w) in neighbours.iter().zip(weights) {
-                let local = (self.position[j as usize] as usize).wrapping_sub(self.start);
-                inside += if local < n { w } else { 0.0 };
-            }
-            work.external[i] = inside;
-        }
+        let community_total = self.start_alone(work, n);
         // Two words per position: one for the order, one for the choice.
         let word = |kind: u64, i: usize| seed.word((self.start + i) as u64 * 2 + kind);
         for i in (1..n).rev() {
             work.visit.swap(i, below(word(0, i), i + 1));
         }
+        let level = self.level;
         let well_connected = |external: f64, total: &[f64; T]| {
             let mut others = community_total;
             subtract(&mut others, total);
             external >= dot(&level.signed(total), &others)
         };
+        let nodes = &self.grouping.order[self.start..self.start + n];
+        let outside = n as u32;
         for k in 0..n {
+            self.look_ahead(nodes, &work.visit[k..n]);
             let i = work.visit[k] as usize;
             let v = nodes[i] as usize;
             let size = &level.sizes[v];
-            if groups[i] as usize != i || work.members[i] != 1 || !well_connected(work.external[i], size) {
+            let alone = work.groups[i] as usize == i && work.members[i] == 1;
+            if !alone || !well_connected(work.external[i], size) {
                 continue;
             }
             let (neighbours, weights) = level.edges.row(v);
             for (&j, &w) in neighbours.iter().zip(weights) {
-                let local = (self.position[j as usize] as usize).wrapping_sub(self.start);
-                if local < n {
-                    work.sums.add(groups[local], w);
-                }
+                work.sums.add(work.groups[self.local(j, n)], w);
             }
             let y = level.signed(size);
             let mut best = 0.0f64;
             work.candidates.clear();
             let (candidates, totals, external) = (&mut work.candidates, &work.totals, &work.external);
             work.sums.drain(|g, weight| {
+                if g == outside {
+                    return;
+                }
                 let total = &totals[g as usize];
                 let gain = weight - dot(&y, total);
                 // weight > 0: groups stay connected even where negative edges exist.
@@ -214,16 +205,65 @@ impl<const T: usize> Community<'_, '_, T> {
                     best = best.max(gain);
                 }
             });
-            let Some(chosen) = choose(&work.candidates, best, theta, word(1, i)) else { continue };
-            let weight = chosen.1 + dot(&y, &work.totals[chosen.0 as usize]);
-            let g = chosen.0 as usize;
+            let Some((chosen, gain)) = choose(&work.candidates, best, theta, word(1, i)) else { continue };
+            let g = chosen as usize;
+            let weight = gain + dot(&y, &work.totals[g]);
             work.external[g] += work.external[i] - 2.0 * weight;
             add(&mut work.totals[g], size);
             work.members[g] += 1;
             work.members[i] = 0;
-            groups[i] = g as u32;
+            work.groups[i] = chosen;
         }
+        groups.copy_from_slice(&work.groups[..n]);
         number_by_first_use(groups, &mut work.visit)
+    }
+
+    /// Position of node `j` in this community of `n`; `n` for a node of another.
+    #[inline(always)]
+    fn local(&self, j: u32, n: usize) -> usize {
+        (self.position[j as usize] as usize).wrapping_sub(self.start).min(n)
+    }
+
+    /// Every node its own group; returns `X_C`.
+    fn start_alone(&self, work: &mut Workspace<T>, n: usize) -> [f64; T] {
+        let level = self.level;
+        let nodes = &self.grouping.order[self.start..self.start + n];
+        let mut community_total = [0.0; T];
+        for (i, &v) in nodes.iter().enumerate() {
+            if let Some(&soon) = nodes.get(i + 6) {
+                level.edges.prefetch_row(soon as usize);
+            }
+            if let Some(&soon) = nodes.get(i + 3) {
+                level.edges.prefetch_neighbours(soon as usize, self.position);
+            }
+            let size = &level.sizes[v as usize];
+            work.groups[i] = i as u32;
+            work.totals[i] = *size;
+            work.members[i] = 1;
+            work.visit[i] = i as u32;
+            add(&mut community_total, size);
+            let (neighbours, weights) = level.edges.row(v as usize);
+            let mut inside = 0.0;
+            for (&j, &w) in neighbours.iter().zip(weights) {
+                inside += if self.local(j, n) < n { w } else { 0.0 };
+            }
+            work.external[i] = inside;
+        }
+        // Weights to other communities are summed too, into a slot nobody reads: cheaper than a branch that
+        // cannot be predicted.
+        work.groups[n] = n as u32;
+        community_total
+    }
+
+    /// Asks for what the nodes after `visit[0]` will need.
+    #[inline(always)]
+    fn look_ahead(&self, nodes: &[u32], visit: &[u32]) {
+        if let Some(&soon) = visit.get(6) {
+            self.level.edges.prefetch_row(nodes[soon as usize] as usize);
+        }
+        if let Some(&soon) = visit.get(3) {
+            self.level.edges.prefetch_neighbours(nodes[soon as usize] as usize, self.position);
+        }
     }
 }
 

@@ -186,11 +186,8 @@ pub fn search_resolution(
     monitor.stage("search resolution", u64::from(options.max_iterations));
     let start = options.start.unwrap_or(layers[first].resolution).clamp(options.lowest, options.highest);
     let mut unreached = search.run(start)?;
-    let (resolution, partition) = match search.best {
-        Some(best) => best,
-        // `run` computes at least one clustering.
-        None => return Err(LeidenError::Interrupted),
-    };
+    // `run` computes at least one clustering.
+    let Some((resolution, partition)) = search.best else { return Err(LeidenError::Interrupted) };
     let exact = partition.n_clusters == n_clusters;
     if n_components > n_clusters {
         unreached = Some(Unreached::Components { n_components });

@@ -92,7 +92,7 @@ fn assert_connected(layers: &[Layer<'_>], membership: &[u32]) {
             layer::with_view!(layer.graph, g => {
                 let (columns, values) = g.row(i);
                 for (&j, &v) in columns.iter().zip(values) {
-                    if f64::from(v) > 0.0 {
+                    if layer::wide(v) > 0.0 {
                         neighbours[i].push(j as usize);
                         neighbours[j as usize].push(i);
                     }
@@ -126,7 +126,7 @@ fn assert_no_better_move(layers: &[Layer<'_>], partition: &Partition) {
         .iter()
         .map(|l| {
             l.weight
-                * layer::with_view!(l.graph, g => g.data().iter().map(|v| f64::from(*v).abs()).sum::<f64>())
+                * layer::with_view!(l.graph, g => g.data().iter().map(|v| layer::wide(*v).abs()).sum::<f64>())
         })
         .sum::<f64>()
         / partition.membership.len() as f64;

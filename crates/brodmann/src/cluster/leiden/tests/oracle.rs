@@ -32,7 +32,7 @@ impl Oracle {
         let weights: Array1<f64> = self.vector(&format!("{name}_w"));
         let list: Vec<_> =
             edges.rows().into_iter().zip(&weights).map(|(e, w)| (e[0] as u32, e[1] as u32, *w)).collect();
-        super::graph(60, &list, undirected)
+        graph(60, &list, undirected)
     }
     fn partition(&mut self) -> Vec<u32> {
         self.vector::<i64>("partition").iter().map(|p| *p as u32).collect()

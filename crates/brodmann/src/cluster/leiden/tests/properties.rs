@@ -4,10 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Edges, directed, weighted, quality, resolution, weight.
+type LayerCase = (Vec<(u32, u32, f64)>, bool, bool, Quality, f64, f64);
+
 #[derive(Clone, Debug)]
 struct Case {
     n: usize,
-    layers: Vec<(Vec<(u32, u32, f64)>, bool, bool, Quality, f64, f64)>,
+    layers: Vec<LayerCase>,
     membership: Vec<u32>,
     seed: u64,
 }
@@ -132,7 +135,9 @@ proptest! {
         prop_assume!(graphs.iter().all(|g| g.nnz() > 0));
         let mut layers = case.layers(&graphs);
         let qualities: Vec<_> = [true, false].map(|directed| {
-            layers.iter_mut().for_each(|l| l.directed = directed);
+            for layer in &mut layers {
+                layer.directed = directed;
+            }
             quality(&layers, &case.membership).expect("valid")
         }).to_vec();
         prop_assert_eq!(&qualities[0], &qualities[1]);
