@@ -88,7 +88,7 @@ def main():
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    binary = arguments.binary or target / "release" / "examples" / "bench_leiden"
+    binary = (arguments.binary or target / "release" / "examples" / "bench_leiden").resolve()
     rows = []
     for n in arguments.sizes:
         directory = arguments.graphs / str(n)

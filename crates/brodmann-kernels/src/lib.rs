@@ -6,6 +6,7 @@
 //!
 //! * [`csr`]: compressed sparse rows, owned and borrowed.
 //! * [`matmul`]: dense matrix products.
+//! * [`eigen`]: eigenvalues of dense symmetric matrices.
 //! * [`spmm`]: sparse times dense.
 //! * [`reduce`]: sums in a fixed order.
 //! * [`rng`]: one counter-based random stream per purpose.
@@ -13,6 +14,7 @@
 
 pub mod arch;
 pub mod csr;
+pub mod eigen;
 pub mod matmul;
 pub mod monitor;
 pub mod reduce;

@@ -4,7 +4,6 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 pub use crate::arch::gemm::Float;
-use crate::arch::gemm::gemm;
 
 /// Rows summed together before chunks are added up: fixed, so that sums do not depend on the thread count.
 const GRAM_CHUNK_ROWS: usize = 8192;
@@ -24,7 +23,7 @@ pub fn matmul<T: Float>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<T>
 /// # Panics
 /// When the shapes do not chain.
 pub fn matmul_into<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) {
-    gemm(out, a, b, false, rayon::current_num_threads());
+    T::gemm(out, a, b, false, rayon::current_num_threads());
 }
 
 /// `out += a · b` on the current rayon pool.
@@ -32,7 +31,7 @@ pub fn matmul_into<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b:
 /// # Panics
 /// When the shapes do not chain.
 pub fn matmul_add_into<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) {
-    gemm(out, a, b, true, rayon::current_num_threads());
+    T::gemm(out, a, b, true, rayon::current_num_threads());
 }
 
 /// `out = a · b` on the calling thread alone, for use inside an already parallel loop.
@@ -40,7 +39,7 @@ pub fn matmul_add_into<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>
 /// # Panics
 /// When the shapes do not chain.
 pub fn matmul_into_serial<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) {
-    gemm(out, a, b, false, 1);
+    T::gemm(out, a, b, false, 1);
 }
 
 /// `aᵀ · b` for tall `a (n, p)` and `b (n, q)`, summed over fixed row chunks in fixed order.

@@ -1,8 +1,8 @@
 //! `brodmann convert`.
 
 use brodmann_data::{
-    Container, Format, Orientation, ReadOptions, TableOptions, WriteOptions, check_output, read_any, read_table,
-    write_h5ad, write_h5mu,
+    Container, Format, Orientation, ReadOptions, TableOptions, WriteOptions, check_output, read_any,
+    read_table, write_h5ad, write_h5mu,
 };
 use brodmann_kernels::Monitor;
 
@@ -64,7 +64,11 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
         let sizes: Vec<String> = report
             .modalities
             .iter()
-            .map(|(name, n)| if name.is_empty() { format!("{n} features") } else { format!("{name} {n} features") })
+            .map(
+                |(name, n)| {
+                    if name.is_empty() { format!("{n} features") } else { format!("{name} {n} features") }
+                },
+            )
             .collect();
         vec![format!("{}: {} observations, {}", report.out, report.n_obs, sizes.join(", "))]
     })

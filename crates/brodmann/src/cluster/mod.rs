@@ -2,7 +2,7 @@
 //!
 //! Graphs or embeddings in, one label per spot out: the last step before evaluation and pictures.
 //!
-//! * [`leiden`]: communities of one or many graphs (multiplex Leiden), and the search for their resolution.
+//! * [`mod@leiden`]: communities of one or many graphs (multiplex Leiden), and the search for their resolution.
 //! * [`kmeans()`]: compact clusters of an embedding.
 
 pub mod kmeans;

@@ -128,7 +128,7 @@ impl PreprocessOptions {
 pub struct Preprocessed {
     /// What it was treated as.
     pub modality: Modality,
-    /// `(n_obs, k)`: principal components, or LSI dimensions of peaks. At least one column (of zeros where too
+    /// `(n_obs, k)`: principal components, or [`Lsi::scores`] of peaks. At least one column (of zeros where too
     /// few spots allow no component).
     pub embedding: Array2<f64>,
     /// Variables that passed the filter.
@@ -424,7 +424,7 @@ fn peaks(
     note_components(found.embedding.ncols(), options.n_pcs, found.converged, &mut notes);
     Ok(Preprocessed {
         modality: options.modality,
-        embedding: at_least_one_column(found.embedding.clone()),
+        embedding: at_least_one_column(found.scores.clone()),
         kept: found.keep.clone(),
         highly_variable: found.keep.clone(),
         hvg: None,

@@ -29,8 +29,12 @@ impl Default for LsiOptions {
 /// Latent semantic indexing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lsi {
-    /// `(n_obs, k)`: rows standardised, first component dropped (`obsm["X_lsi"]`).
+    /// `(n_obs, k)`: left singular vectors, rows standardised, first component dropped: what a network takes, in
+    /// which every component weighs the same.
     pub embedding: Array2<f64>,
+    /// `(n_obs, k)`: left singular vectors times singular values, first component dropped (`obsm["X_lsi"]`): what
+    /// distances are measured in, since there a component weighs what it explains.
+    pub scores: Array2<f64>,
     /// `(peaks kept, k)`: loadings of the components that remain.
     pub components: Array2<f64>,
     /// Singular values, the dropped first included.
@@ -157,8 +161,20 @@ pub fn tfidf_lsi(
     }
     fix_signs(&mut left, &mut components);
     let embedding = standardize_rows_and_drop_first(&left);
+    let mut scores = left.slice_axis(Axis(1), Slice::from(1.min(k)..)).to_owned();
+    for mut row in scores.rows_mut() {
+        row.iter_mut().zip(&singular_values[1.min(k)..]).for_each(|(v, s)| *v *= s);
+    }
     let components = components.slice_axis(Axis(1), Slice::from(1.min(k)..)).to_owned();
-    Ok(Lsi { embedding, components, singular_values, keep, n_requested: options.n_components, converged })
+    Ok(Lsi {
+        embedding,
+        scores,
+        components,
+        singular_values,
+        keep,
+        n_requested: options.n_components,
+        converged,
+    })
 }
 
 fn validate(options: &LsiOptions) -> Result<(), PreprocessError> {

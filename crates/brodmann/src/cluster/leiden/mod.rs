@@ -3,14 +3,14 @@
 //! Input: the graphs of `crate::graph`, one per modality plus a spatial one. Output: domain labels. The method is
 //! that of Traag, Waltman & van Eck (2019); each file is one of its steps.
 //!
-//! * [`layer`]: a graph and how to read it; every check of the input.
-//! * [`objective`]: all layers merged into one graph plus null-model terms.
-//! * [`quality`]: exact quality of a partition and of a move.
-//! * [`level`]: a graph of the hierarchy, gains, the flat accumulator.
-//! * [`local_moving`], [`refinement`], [`aggregation`]: the three phases.
-//! * [`optimise`]: the phases put together, iterated to convergence.
-//! * [`resolution`]: the resolution that gives a wanted number of clusters.
-//! * [`error`]: why a run is refused.
+//! * `layer`: a graph and how to read it; every check of the input.
+//! * `objective`: all layers merged into one graph plus null-model terms.
+//! * `quality`: exact quality of a partition and of a move.
+//! * `level`: a graph of the hierarchy, gains, the flat accumulator.
+//! * `local_moving`, `refinement`, `aggregation`: the three phases.
+//! * `optimise`: the phases put together, iterated to convergence.
+//! * `resolution`: the resolution that gives a wanted number of clusters.
+//! * `error`: why a run is refused.
 
 mod aggregation;
 mod error;
@@ -94,12 +94,12 @@ pub struct Partition {
 ///
 /// # Inputs    `layers`: graphs on the same nodes, see [`Layer`].
 /// # Returns   [`Partition`]. Clusters are connected in the union of the layers of positive weight; a node
-///             without edges is its own cluster. The same seed gives the same labels on any thread count.
+/// without edges is its own cluster. The same seed gives the same labels on any thread count.
 /// # Errors    [`LeidenError`] for graphs or options that cannot be used; nothing is computed then.
 /// # Cost      O(nnz) per pass and level, near-linear in total; 12 bytes per stored entry of the merged graph.
 /// # Source    Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; multiplex use: Müller-Bötticher et al. 2025.
 /// # Differences  `θ` is in units of the mean edge weight, so that rescaling a graph changes nothing. When a
-///             refinement merges nothing, the (connected parts of the) communities are aggregated instead.
+/// refinement merges nothing, the (connected parts of the) communities are aggregated instead.
 pub fn leiden_multiplex(
     layers: &[Layer<'_>],
     options: &LeidenOptions,
@@ -109,6 +109,9 @@ pub fn leiden_multiplex(
 }
 
 /// [`leiden_multiplex`] with progress and interruption.
+///
+/// # Inputs    `monitor`: told of each pass that ends; asked at least once a second whether to stop.
+/// # Errors    As [`leiden_multiplex`], and [`LeidenError::Interrupted`].
 pub fn leiden_multiplex_with(
     layers: &[Layer<'_>],
     options: &LeidenOptions,
@@ -116,10 +119,16 @@ pub fn leiden_multiplex_with(
     monitor: &dyn Monitor,
 ) -> Result<Partition, LeidenError> {
     options.check()?;
+    monitor.stage("leiden", u64::from(options.n_iterations.unwrap_or(0)));
     Prepared::new(layers, monitor)?.optimise(layers, options, seed, monitor)
 }
 
 /// [`leiden_multiplex`] of one graph, un-normalised RB configuration.
+///
+/// # Inputs    `graph`: `(n_obs, n_obs)` weights. `resolution`: `γ > 0`, more gives more clusters.
+/// # Returns   [`Partition`].
+/// # Errors    As [`leiden_multiplex`].
+/// # Source    Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233.
 pub fn leiden<'a>(
     graph: impl Into<GraphView<'a>>,
     resolution: f64,

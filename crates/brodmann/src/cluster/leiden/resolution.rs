@@ -134,7 +134,7 @@ pub struct ResolutionSearch {
 /// # Inputs    `which`: numbers of the layers that get the same, varied resolution; the others keep theirs.
 /// # Returns   The nearest found. `exact` says whether it is the number wanted, `unreached` why not.
 /// # Errors    As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
-///             without resolution (modularity), `n_clusters` of 0 or above the number of nodes.
+/// without resolution (modularity), `n_clusters` of 0 or above the number of nodes.
 /// # Cost      At most `max_iterations` clusterings; the merged graph is built once.
 /// # Source    Bracketing and bisection, on a logarithmic scale.
 pub fn search_resolution(
@@ -196,6 +196,15 @@ pub fn search_resolution(
     Ok(ResolutionSearch { resolution, partition, n_clusters_found, exact, unreached, trace: search.trace })
 }
 
+/// Passes interruption in, but not the passes of one clustering out: the search counts clusterings.
+struct StopOnly<'a>(&'a dyn Monitor);
+
+impl Monitor for StopOnly<'_> {
+    fn is_interrupted(&self) -> bool {
+        self.0.is_interrupted()
+    }
+}
+
 struct Search<'a, 'b> {
     layers: Vec<Layer<'a>>,
     which: &'b [usize],
@@ -215,7 +224,8 @@ impl Search<'_, '_> {
             self.layers[l].resolution = resolution;
         }
         let partition =
-            self.prepared.optimise(&self.layers, &self.options.leiden, self.seed, self.monitor)?;
+            self.prepared.optimise(&self.layers, &self.options.leiden, self.seed, &StopOnly(self.monitor))?;
+        self.monitor.advance(1);
         let count = partition.n_clusters;
         self.trace.push((resolution, count));
         let nearer = self
@@ -324,7 +334,7 @@ pub struct LatentSpatialSearch {
 ///
 /// # Inputs    `spatial`: number of the spatial layer; all others are latent and share one resolution.
 /// # Returns   Both searches; either may be inexact, see [`ResolutionSearch::unreached`]. When no spatial
-///             resolution gives `n_clusters`, that is what `spatial.unreached` says.
+/// resolution gives `n_clusters`, that is what `spatial.unreached` says.
 /// # Errors    As [`search_resolution`]; a single layer.
 /// # Cost      At most `2 · max_iterations` clusterings.
 /// # Source    SpatialLeiden, Müller-Bötticher et al. 2025.

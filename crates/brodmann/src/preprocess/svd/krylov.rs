@@ -1,8 +1,8 @@
 //! The leading eigenpairs of a symmetric positive semidefinite operator.
 
 use brodmann_kernels::Seed;
+use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
-use faer::{Mat, Side};
 use ndarray::{Array2, ArrayView2, Axis, Slice, concatenate};
 use rand_chacha::rand_core::Rng;
 
@@ -38,14 +38,8 @@ pub(crate) struct EigenPairs {
 
 /// All eigenpairs by a dense solver, the `k` largest returned.
 pub(crate) fn dense_eigenpairs(gram: &Array2<f64>, k: usize) -> Result<EigenPairs, PreprocessError> {
-    let n = gram.nrows();
-    let k = k.min(n);
-    let matrix = Mat::from_fn(n, n, |i, j| gram[[i, j]]);
-    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| PreprocessError::Eigen { size: n })?;
-    // faer sorts eigenvalues upwards.
-    let (s, u) = (eigen.S(), eigen.U());
-    let values = (0..k).map(|t| s[n - 1 - t]).collect();
-    let vectors = Array2::from_shape_fn((n, k), |(i, t)| u[(i, n - 1 - t)]);
+    let (values, vectors) =
+        symmetric_eigen(gram.view(), k).map_err(|e| PreprocessError::Eigen { size: e.size })?;
     Ok(EigenPairs { values, vectors, converged: true })
 }
 

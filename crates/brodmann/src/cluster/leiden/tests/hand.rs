@@ -143,6 +143,21 @@ fn a_resolution_search_finds_what_exists_and_says_what_does_not() {
 }
 
 #[test]
+fn a_search_counts_clusterings_not_passes() {
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicU64);
+    impl Monitor for Count {
+        fn advance(&self, steps: u64) {
+            self.0.fetch_add(steps, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let g = ring_of_cliques(12, 5);
+    let count = Count::default();
+    let found = search_resolution(&[Layer::new(&g)], &[0], 6, &SearchOptions::default(), Seed(0), &count);
+    assert_eq!(found.expect("valid").trace.len() as u64, count.0.into_inner());
+}
+
+#[test]
 fn the_two_step_search_fixes_the_latent_resolution_first() {
     let latent = ring_of_cliques(12, 5);
     let n = 60u32;
