@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 /// The path of `../shared/<relative>` beside the checkout, or `None` (said on stderr) when it is absent.
 pub fn shared(relative: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("BRODMANN_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")), PathBuf::from);
+    let root = std::env::var_os("BRODMANN_SHARED").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
+        PathBuf::from,
+    );
     let path = root.join(relative);
     if path.exists() {
         return Some(path);

@@ -216,7 +216,6 @@ def platforms():
         (tenx / "3.0.0/filtered_feature_bc_matrix.h5", sc.read_10x_h5, {}),
         (tenx / "1.2.0/filtered_gene_bc_matrices/hg19_chr21", sc.read_10x_mtx, {}),
         (tenx / "3.0.0/filtered_feature_bc_matrix", sc.read_10x_mtx, {}),
-        (tenx / "int-ids", sc.read_10x_mtx, {"compressed": False}),
         (fixtures / "visium_scanpy/2.1.0/raw_probe_bc_matrix.h5", sc.read_10x_h5, {}),
         (fixtures / "xenium_mousebrain_subset/cell_feature_matrix.h5", sc.read_10x_h5, {}),
         (fixtures / "visium_scanpy/1.0.0", sc.read_visium, {}),
