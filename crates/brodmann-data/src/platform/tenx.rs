@@ -102,13 +102,25 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
             expected: "texts".to_owned(),
         })
     };
-    let obs = DataFrame::new(texts("barcodes")?);
+    let mut obs = DataFrame::new(texts("barcodes")?);
+    // Probe matrices of Visium mark the spots and probes that count.
+    if version3 && store.node(&at("filtered_barcodes"))? == Some(NodeKind::Array) {
+        let column = array_to_column(store.array(&at("filtered_barcodes"))?);
+        if column.len() == n_cells {
+            obs.columns.insert("filtered_barcodes".to_owned(), column);
+        }
+    }
     let mut var;
     if version3 {
         var = DataFrame::new(texts("features/name")?);
-        for (key, name) in
-            [(keys::GENE_IDS, "id"), (keys::FEATURE_TYPES, "feature_type"), (keys::GENOME, "genome")]
-        {
+        let probes = store.node(&at("features/gene_id"))?.is_some();
+        let ids = if probes {
+            [("probe_ids", "id"), (keys::GENE_IDS, "gene_id")].as_slice()
+        } else {
+            &[(keys::GENE_IDS, "id")]
+        };
+        let described = [(keys::FEATURE_TYPES, "feature_type"), (keys::GENOME, "genome")];
+        for &(key, name) in ids.iter().chain(&described) {
             if store.node(&at(&format!("features/{name}")))?.is_some() {
                 let values = texts(&format!("features/{name}"))?.into_iter().map(Some).collect();
                 var.columns.insert(key.to_owned(), Column::String(values));
@@ -116,7 +128,7 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
         }
         for name in store.children(&at("features"))? {
             let path = at(&format!("features/{name}"));
-            if ["id", "name", "feature_type", "genome", "_all_tag_keys"].contains(&name.as_str())
+            if ["id", "gene_id", "name", "feature_type", "genome", "_all_tag_keys"].contains(&name.as_str())
                 || store.node(&path)? != Some(NodeKind::Array)
             {
                 continue;
