@@ -65,7 +65,7 @@ fn a_killed_run_leaves_the_old_output() {
     let old = fs::read(&output).expect("there");
     let mut child = child(&output, false);
     let start = Instant::now();
-    while parts(folder.path()) == 0 && start.elapsed() < Duration::from_secs(60) {
+    while parts(folder.path()) == 0 && start.elapsed() < Duration::from_mins(1) {
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().expect("stops");

@@ -165,23 +165,22 @@ impl Bytes for i64 {
 /// Finds the system's answer inside the library's error.
 fn write_error(path: &Path, error: Hdf5Error) -> DataError {
     let text = error.to_string();
-    match error {
-        Hdf5Error::Io(e) => DataError::write(path, e),
-        _ => {
-            // The library wraps some system errors as text; a full disk must still be told as such.
-            let kind = if text.contains("os error 28") || text.contains("No space left") {
-                std::io::ErrorKind::StorageFull
-            } else if text.contains("os error 13") {
-                std::io::ErrorKind::PermissionDenied
-            } else if text.contains("os error 27") {
-                std::io::ErrorKind::FileTooLarge
-            } else if text.contains("os error 2)") {
-                std::io::ErrorKind::NotFound
-            } else {
-                std::io::ErrorKind::Other
-            };
-            DataError::write(path, std::io::Error::new(kind, text.replace("; ", ", ")))
-        }
+    if let Hdf5Error::Io(e) = error {
+        DataError::write(path, e)
+    } else {
+        // The library wraps some system errors as text; a full disk must still be told as such.
+        let kind = if text.contains("os error 28") || text.contains("No space left") {
+            std::io::ErrorKind::StorageFull
+        } else if text.contains("os error 13") {
+            std::io::ErrorKind::PermissionDenied
+        } else if text.contains("os error 27") {
+            std::io::ErrorKind::FileTooLarge
+        } else if text.contains("os error 2)") {
+            std::io::ErrorKind::NotFound
+        } else {
+            std::io::ErrorKind::Other
+        };
+        DataError::write(path, std::io::Error::new(kind, text.replace("; ", ", ")))
     }
 }
 

@@ -39,8 +39,11 @@ fn genomes(store: &Hdf5Reader) -> Result<Vec<String>, DataError> {
     Ok(found)
 }
 
+/// The name of a slide, and what else is said of it.
+pub(super) type Library = (Option<String>, Vec<(String, String)>);
+
 /// The attribute `library_ids` and the texts `chemistry_description` and `software_version`, as Visium needs them.
-pub(super) fn library(store: &Hdf5Reader) -> Result<(Option<String>, Vec<(String, String)>), DataError> {
+pub(super) fn library(store: &Hdf5Reader) -> Result<Library, DataError> {
     let ids = store.attribute("", "library_ids")?.and_then(|a| a.strings()).unwrap_or_default();
     let mut metadata = Vec::new();
     for key in ["chemistry_description", "software_version"] {
