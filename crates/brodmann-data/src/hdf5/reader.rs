@@ -155,7 +155,9 @@ impl Hdf5Reader {
         if let DatatypeMessage::FixedString { size, padding, .. } = &described.datatype {
             let (width, padding) = (*size as usize, *padding);
             if width == 0 {
-                return Ok(vec![String::new(); described.shape.iter().product()]);
+                let len = chunks::checked_len(&described.shape, 1, self.headers.file_size())
+                    .map_err(|e| self.damaged(path, e))?;
+                return Ok(vec![String::new(); len]);
             }
             let bytes = self.raw(path, described, width)?;
             Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
@@ -378,7 +380,7 @@ fn fixed_string(bytes: &[u8], padding: u8) -> String {
     // numpy pads with zeros whatever the type says.
     let content = fixed_string_content(bytes, padding).unwrap_or(bytes);
     let end = content.iter().rposition(|&b| b != 0).map_or(0, |p| p + 1);
-    String::from_utf8_lossy(&content[..end]).into_owned()
+    String::from_utf8_lossy(content.get(..end).unwrap_or_default()).into_owned()
 }
 
 /// The element type, whether it is big-endian, and its width in bytes.
@@ -387,7 +389,7 @@ fn element_of(datatype: &DatatypeMessage) -> (Element, bool, usize) {
     match datatype {
         DatatypeMessage::FixedPoint { size, byte_order, signed, bit_offset, bit_precision } => {
             let element = match (size, signed) {
-                _ if *bit_offset != 0 || u32::from(*bit_precision) != size * 8 => {
+                _ if *bit_offset != 0 || u64::from(*bit_precision) != u64::from(*size) * 8 => {
                     Element::Other(format!("a {bit_precision}-bit integer"))
                 }
                 (1, true) => Element::I8,
