@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use brodmann_data::{
-    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData,
+    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, Format, MuData,
     ReadOptions, Value, WriteOptions, read, read_any, write_h5ad, write_h5mu, write_with_additions,
 };
 use brodmann_kernels::CsrMatrix;

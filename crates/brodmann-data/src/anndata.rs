@@ -270,15 +270,14 @@ fn validate_frame(axis: &str, frame: &DataFrame) -> Result<(), DataError> {
                 expected: format!("{} rows", frame.n_rows()),
             });
         }
-        if let Column::Categorical(c) = column {
-            if let Some(&code) = c.codes.iter().find(|&&code| code < -1 || code >= c.categories.len() as i32)
-            {
-                return Err(DataError::Kind {
-                    element: format!("{axis}[{key:?}]"),
-                    found: format!("a category code {code}"),
-                    expected: format!("codes from -1 to {}", c.categories.len() as i64 - 1),
-                });
-            }
+        if let Column::Categorical(c) = column
+            && let Some(&code) = c.codes.iter().find(|&&code| code < -1 || code >= c.categories.len() as i32)
+        {
+            return Err(DataError::Kind {
+                element: format!("{axis}[{key:?}]"),
+                found: format!("a category code {code}"),
+                expected: format!("codes from -1 to {}", c.categories.len() as i64 - 1),
+            });
         }
     }
     Ok(())

@@ -129,6 +129,7 @@ impl Array {
     ///
     /// # Panics
     /// When a row is out of range or the rank is 0.
+    #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         use ndarray::Axis;
         match self {

@@ -193,6 +193,7 @@ impl Column {
     ///
     /// # Panics
     /// When a row is out of range.
+    #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         fn pick<T: Clone>(v: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&i| v[i].clone()).collect()
@@ -261,6 +262,7 @@ impl DataFrame {
     ///
     /// # Panics
     /// When a row is out of range.
+    #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         Self {
             index: rows.iter().map(|&i| self.index[i].clone()).collect(),

@@ -123,6 +123,7 @@ impl Matrix {
     ///
     /// # Panics
     /// When a row is out of range.
+    #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         match self {
             Self::DenseF32(a) => Self::DenseF32(a.select(Axis(0), rows)),
@@ -137,6 +138,7 @@ impl Matrix {
     ///
     /// # Panics
     /// When a column is out of range.
+    #[must_use]
     pub fn select_columns(&self, columns: &[usize]) -> Self {
         match self {
             Self::DenseF32(a) => Self::DenseF32(a.select(Axis(1), columns)),

@@ -103,7 +103,7 @@ pub(crate) struct ArrayInfo {
 
 impl ArrayInfo {
     pub(crate) fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |n: usize, &d| n.saturating_mul(d))
     }
 }
 

@@ -94,10 +94,10 @@ fn sync_folder(path: &Path) {
 
 /// Whether both paths lead to one file, over symbolic and hard links too.
 pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
-    if let (Ok(a), Ok(b)) = (fs::canonicalize(a), fs::canonicalize(b)) {
-        if a == b {
-            return true;
-        }
+    if let (Ok(a), Ok(b)) = (fs::canonicalize(a), fs::canonicalize(b))
+        && a == b
+    {
+        return true;
     }
     #[cfg(unix)]
     {

@@ -139,6 +139,7 @@ impl Value {
     ///
     /// # Panics
     /// When a row is out of range.
+    #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         match self {
             Self::Array(a) if !a.shape().is_empty() => Self::Array(a.select_rows(rows)),

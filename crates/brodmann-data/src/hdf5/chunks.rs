@@ -25,7 +25,7 @@ const MAX_EXPANSION: u64 = 20_000;
 pub(super) struct Layout {
     pub(super) shape: Vec<usize>,
     pub(super) width: usize,
-    pub(super) layout: DataLayoutMessage,
+    pub(super) message: DataLayoutMessage,
     pub(super) filters: Option<FilterPipeline>,
 }
 
@@ -64,7 +64,7 @@ where
     if len == 0 {
         return Ok(Some(Vec::new()));
     }
-    match &layout.layout {
+    match &layout.message {
         DataLayoutMessage::Compact { data } => {
             let mut out = try_zeros(len)?;
             let bytes =
@@ -123,7 +123,7 @@ where
     let chunk_len = chunk
         .iter()
         .try_fold(1usize, |n, &c| n.checked_mul(c))
-        .filter(|n| n.checked_mul(layout.width).is_some_and(|b| b <= u32::MAX as usize))
+        .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
         .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
     let mut chunks = Vec::new();
     collect(headers, tree, rank, MAX_DEPTH, &mut chunks)?;

@@ -126,7 +126,7 @@ impl Hdf5Reader {
         }
         let shape = described.shape;
         if let Some(layout) = described.layout {
-            let layout = Layout { shape: shape.clone(), width, layout, filters: described.filters };
+            let layout = Layout { shape: shape.clone(), width, message: layout, filters: described.filters };
             if let Some(values) = chunks::decode(&self.headers, &layout, &convert).map_err(|e| fail(&e))? {
                 return Ok(values);
             }
@@ -140,9 +140,7 @@ impl Hdf5Reader {
     }
 
     /// The bytes of every element, `width` each.
-    fn raw(&self, path: &str, described: Described, width: usize) -> Result<Vec<u8>, DataError> {
-        // One more axis makes elements of single bytes out of wide ones for every layout but chunked ones, so
-        // the library reads those.
+    fn raw(&self, path: &str, described: &Described, width: usize) -> Result<Vec<u8>, DataError> {
         let len = chunks::checked_len(&described.shape, width, self.headers.file_size())
             .map_err(|e| self.damaged(path, e))?;
         let bytes = self.dataset(path)?.read_raw_bytes().map_err(|e| self.damaged(path, e))?;
@@ -153,22 +151,21 @@ impl Hdf5Reader {
         }
     }
 
-    fn strings(&self, path: &str, described: Described) -> Result<Vec<String>, DataError> {
-        match &described.datatype {
-            DatatypeMessage::FixedString { size, padding, .. } => {
-                let (width, padding) = (*size as usize, *padding);
-                if width == 0 {
-                    return Ok(vec![String::new(); described.shape.iter().product()]);
-                }
-                let bytes = self.raw(path, described, width)?;
-                Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
-            }
-            _ => {
-                // 16 bytes per reference at least: bounds what the library is asked to allocate.
-                chunks::checked_len(&described.shape, 16, self.headers.file_size())
+    fn strings(&self, path: &str, described: &Described) -> Result<Vec<String>, DataError> {
+        if let DatatypeMessage::FixedString { size, padding, .. } = &described.datatype {
+            let (width, padding) = (*size as usize, *padding);
+            if width == 0 {
+                let len = chunks::checked_len(&described.shape, 1, self.headers.file_size())
                     .map_err(|e| self.damaged(path, e))?;
-                self.dataset(path)?.read_strings_lossy().map_err(|e| self.damaged(path, e))
+                return Ok(vec![String::new(); len]);
             }
+            let bytes = self.raw(path, described, width)?;
+            Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
+        } else {
+            // 16 bytes per reference at least: bounds what the library is asked to allocate.
+            chunks::checked_len(&described.shape, 16, self.headers.file_size())
+                .map_err(|e| self.damaged(path, e))?;
+            self.dataset(path)?.read_strings_lossy().map_err(|e| self.damaged(path, e))
         }
     }
 
@@ -239,13 +236,12 @@ impl Store for Hdf5Reader {
     fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, DataError> {
         let address = self.locate(path)?;
         let known = self.attributes.borrow().get(&address).cloned();
-        let attributes = match known {
-            Some(attributes) => attributes,
-            None => {
-                let read = Rc::new(self.headers.attributes(address).map_err(|e| self.damaged(path, e))?);
-                self.attributes.borrow_mut().insert(address, Rc::clone(&read));
-                read
-            }
+        let attributes = if let Some(attributes) = known {
+            attributes
+        } else {
+            let read = Rc::new(self.headers.attributes(address).map_err(|e| self.damaged(path, e))?);
+            self.attributes.borrow_mut().insert(address, Rc::clone(&read));
+            read
         };
         match attributes.iter().find(|a| a.name == name) {
             None => Ok(None),
@@ -301,7 +297,7 @@ impl Store for Hdf5Reader {
                 self.shaped(path, &shape, values)?.into()
             }
             Element::String => {
-                let values = self.strings(path, described)?;
+                let values = self.strings(path, &described)?;
                 self.shaped(path, &shape, values)?.into()
             }
             Element::Record(_) => {
@@ -337,7 +333,7 @@ impl Store for Hdf5Reader {
             .try_fold(width, |n, &d| n.checked_mul(d))
             .filter(|n| *n > 0 && start.checked_add(*n).is_some_and(|end| end <= record));
         let Some(bytes_each) = bytes_each else { return Ok(None) };
-        let bytes = self.raw(path, described, record)?;
+        let bytes = self.raw(path, &described, record)?;
         shape.extend(&inner);
         let parts = bytes.chunks_exact(record).map(|r| &r[start..start + bytes_each]);
         let joined: Vec<u8> = parts.flatten().copied().collect();
@@ -366,12 +362,11 @@ impl Store for Hdf5Reader {
             Element::String => {
                 let mut strings = Vec::with_capacity(joined.len() / width);
                 for b in joined.chunks_exact(width) {
-                    strings.push(match datatype {
-                        DatatypeMessage::FixedString { padding, .. } => fixed_string(b, *padding),
-                        _ => {
-                            let object = self.headers.heap_object(b).map_err(|e| self.damaged(path, e))?;
-                            String::from_utf8_lossy(&object).into_owned()
-                        }
+                    strings.push(if let DatatypeMessage::FixedString { padding, .. } = datatype {
+                        fixed_string(b, *padding)
+                    } else {
+                        let object = self.headers.heap_object(b).map_err(|e| self.damaged(path, e))?;
+                        String::from_utf8_lossy(&object).into_owned()
                     });
                 }
                 self.shaped(path, &shape, strings)?.into()
@@ -385,7 +380,7 @@ fn fixed_string(bytes: &[u8], padding: u8) -> String {
     // numpy pads with zeros whatever the type says.
     let content = fixed_string_content(bytes, padding).unwrap_or(bytes);
     let end = content.iter().rposition(|&b| b != 0).map_or(0, |p| p + 1);
-    String::from_utf8_lossy(&content[..end]).into_owned()
+    String::from_utf8_lossy(content.get(..end).unwrap_or_default()).into_owned()
 }
 
 /// The element type, whether it is big-endian, and its width in bytes.
@@ -394,7 +389,7 @@ fn element_of(datatype: &DatatypeMessage) -> (Element, bool, usize) {
     match datatype {
         DatatypeMessage::FixedPoint { size, byte_order, signed, bit_offset, bit_precision } => {
             let element = match (size, signed) {
-                _ if *bit_offset != 0 || u32::from(*bit_precision) != size * 8 => {
+                _ if *bit_offset != 0 || u64::from(*bit_precision) != u64::from(*size) * 8 => {
                     Element::Other(format!("a {bit_precision}-bit integer"))
                 }
                 (1, true) => Element::I8,

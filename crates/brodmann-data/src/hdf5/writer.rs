@@ -14,6 +14,8 @@ use crate::store::{ArrayData, Attribute, NodeKind, StoreWriter};
 const CHUNK_ELEMENTS: usize = 1 << 16;
 /// Arrays of fewer elements are stored plain: a chunk index would cost more than compression saves.
 const COMPRESS_FROM: usize = 4096;
+/// Elements converted at once.
+const BLOCK: usize = 1 << 20;
 /// Chunks compressed at once.
 const BATCH: usize = 64;
 
@@ -53,6 +55,29 @@ impl Hdf5Writer {
         if path.is_empty() { Ok(root) } else { root.group(path).map_err(|e| self.error(e)) }
     }
 
+    /// A vector stored as another type, converted block by block: no second copy of it in memory.
+    fn cast<S: Copy + Sync, T: Bytes>(
+        &self,
+        group: &H5Group,
+        name: &str,
+        values: &[S],
+        gzip: u8,
+        convert: impl Fn(S) -> T + Sync,
+    ) -> Result<H5Dataset, DataError> {
+        let fail = |e: Hdf5Error| self.error(e);
+        let shape = [values.len()];
+        if gzip > 0 && values.len() >= COMPRESS_FROM {
+            let encode = |v: &[S], bytes: &mut Vec<u8>| v.iter().for_each(|&x| convert(x).extend(bytes));
+            return self.compressed::<S, T>(group, name, values, &shape, gzip, encode);
+        }
+        let dataset = group.new_dataset::<T>().shape(shape).create(name).map_err(fail)?;
+        for (i, block) in values.chunks(BLOCK).enumerate() {
+            let block: Vec<T> = block.iter().map(|&x| convert(x)).collect();
+            dataset.write_slice(&[i * BLOCK], &[block.len()], &block).map_err(fail)?;
+        }
+        Ok(dataset)
+    }
+
     fn numbers<T: rust_hdf5::H5Type + Sync>(
         &self,
         group: &H5Group,
@@ -75,6 +100,20 @@ impl Hdf5Writer {
             }
             return Ok(dataset);
         }
+        self.compressed::<T, T>(group, name, values, shape, gzip, encode)
+    }
+
+    /// Values of type `S` stored as `T`, in chunks compressed in parallel.
+    fn compressed<S: Sync, T: rust_hdf5::H5Type>(
+        &self,
+        group: &H5Group,
+        name: &str,
+        values: &[S],
+        shape: &[usize],
+        gzip: u8,
+        encode: impl Fn(&[S], &mut Vec<u8>) + Sync,
+    ) -> Result<H5Dataset, DataError> {
+        let fail = |e: Hdf5Error| self.error(e);
         // Chunks of whole rows: each is a run of the array, so bands of the first axis are the chunks.
         let row_len = values.len() / shape[0];
         let rows = (CHUNK_ELEMENTS / row_len).clamp(1, shape[0]);
@@ -108,26 +147,40 @@ impl Hdf5Writer {
     }
 }
 
+/// Little-endian bytes of a number.
+trait Bytes: rust_hdf5::H5Type + Sync {
+    fn extend(self, bytes: &mut Vec<u8>);
+}
+impl Bytes for i32 {
+    fn extend(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+}
+impl Bytes for i64 {
+    fn extend(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
 /// Finds the system's answer inside the library's error.
 fn write_error(path: &Path, error: Hdf5Error) -> DataError {
     let text = error.to_string();
-    match error {
-        Hdf5Error::Io(e) => DataError::write(path, e),
-        _ => {
-            // The library wraps some system errors as text; a full disk must still be told as such.
-            let kind = if text.contains("os error 28") || text.contains("No space left") {
-                std::io::ErrorKind::StorageFull
-            } else if text.contains("os error 13") {
-                std::io::ErrorKind::PermissionDenied
-            } else if text.contains("os error 27") {
-                std::io::ErrorKind::FileTooLarge
-            } else if text.contains("os error 2)") {
-                std::io::ErrorKind::NotFound
-            } else {
-                std::io::ErrorKind::Other
-            };
-            DataError::write(path, std::io::Error::new(kind, text.replace("; ", ", ")))
-        }
+    if let Hdf5Error::Io(e) = error {
+        DataError::write(path, e)
+    } else {
+        // The library wraps some system errors as text; a full disk must still be told as such.
+        let kind = if text.contains("os error 28") || text.contains("No space left") {
+            std::io::ErrorKind::StorageFull
+        } else if text.contains("os error 13") {
+            std::io::ErrorKind::PermissionDenied
+        } else if text.contains("os error 27") {
+            std::io::ErrorKind::FileTooLarge
+        } else if text.contains("os error 2)") {
+            std::io::ErrorKind::NotFound
+        } else {
+            std::io::ErrorKind::Other
+        };
+        DataError::write(path, std::io::Error::new(kind, text.replace("; ", ", ")))
     }
 }
 
@@ -199,19 +252,10 @@ impl StoreWriter for Hdf5Writer {
                 let v: Vec<HBool> = v.iter().map(|&b| HBool(u8::from(b))).collect();
                 self.numbers(&group, name, &v, shape, gzip, |v, bytes| bytes.extend(v.iter().map(|b| b.0)))?
             }
-            ArrayData::IndicesI32(v) => {
-                // Below 2^31 the bytes of u32 and i32 are the same; the caller has seen to that.
-                let v: Vec<i32> = v.iter().map(|&i| i as i32).collect();
-                numbers!(&v)
-            }
-            ArrayData::StartsI32(v) => {
-                let v: Vec<i32> = v.iter().map(|&i| i as i32).collect();
-                numbers!(&v)
-            }
-            ArrayData::StartsI64(v) => {
-                let v: Vec<i64> = v.iter().map(|&i| i as i64).collect();
-                numbers!(&v)
-            }
+            // Below 2^31 the bytes of u32 and i32 are the same; the caller has seen to that.
+            ArrayData::IndicesI32(v) => self.cast::<u32, i32>(&group, name, v, gzip, |i| i as i32)?,
+            ArrayData::StartsI32(v) => self.cast::<usize, i32>(&group, name, v, gzip, |i| i as i32)?,
+            ArrayData::StartsI64(v) => self.cast::<usize, i64>(&group, name, v, gzip, |i| i as i64)?,
             ArrayData::String(v) => {
                 if shape.len() == 1 {
                     group.write_vlen_strings(name, v).map_err(fail)?

@@ -39,8 +39,11 @@ fn genomes(store: &Hdf5Reader) -> Result<Vec<String>, DataError> {
     Ok(found)
 }
 
+/// The name of a slide, and what else is said of it.
+pub(super) type Library = (Option<String>, Vec<(String, String)>);
+
 /// The attribute `library_ids` and the texts `chemistry_description` and `software_version`, as Visium needs them.
-pub(super) fn library(store: &Hdf5Reader) -> Result<(Option<String>, Vec<(String, String)>), DataError> {
+pub(super) fn library(store: &Hdf5Reader) -> Result<Library, DataError> {
     let ids = store.attribute("", "library_ids")?.and_then(|a| a.strings()).unwrap_or_default();
     let mut metadata = Vec::new();
     for key in ["chemistry_description", "software_version"] {
@@ -102,13 +105,25 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
             expected: "texts".to_owned(),
         })
     };
-    let obs = DataFrame::new(texts("barcodes")?);
+    let mut obs = DataFrame::new(texts("barcodes")?);
+    // Probe matrices of Visium mark the spots and probes that count.
+    if version3 && store.node(&at("filtered_barcodes"))? == Some(NodeKind::Array) {
+        let column = array_to_column(store.array(&at("filtered_barcodes"))?);
+        if column.len() == n_cells {
+            obs.columns.insert("filtered_barcodes".to_owned(), column);
+        }
+    }
     let mut var;
     if version3 {
         var = DataFrame::new(texts("features/name")?);
-        for (key, name) in
-            [(keys::GENE_IDS, "id"), (keys::FEATURE_TYPES, "feature_type"), (keys::GENOME, "genome")]
-        {
+        let probes = store.node(&at("features/gene_id"))?.is_some();
+        let ids = if probes {
+            [("probe_ids", "id"), (keys::GENE_IDS, "gene_id")].as_slice()
+        } else {
+            &[(keys::GENE_IDS, "id")]
+        };
+        let described = [(keys::FEATURE_TYPES, "feature_type"), (keys::GENOME, "genome")];
+        for &(key, name) in ids.iter().chain(&described) {
             if store.node(&at(&format!("features/{name}")))?.is_some() {
                 let values = texts(&format!("features/{name}"))?.into_iter().map(Some).collect();
                 var.columns.insert(key.to_owned(), Column::String(values));
@@ -116,7 +131,7 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
         }
         for name in store.children(&at("features"))? {
             let path = at(&format!("features/{name}"));
-            if ["id", "name", "feature_type", "genome", "_all_tag_keys"].contains(&name.as_str())
+            if ["id", "gene_id", "name", "feature_type", "genome", "_all_tag_keys"].contains(&name.as_str())
                 || store.node(&path)? != Some(NodeKind::Array)
             {
                 continue;

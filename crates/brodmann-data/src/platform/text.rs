@@ -47,9 +47,10 @@ pub(super) struct Fields {
 pub(super) fn fields(path: &Path) -> Result<Fields, DataError> {
     let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let separator = if name.ends_with(".csv") {
+    let extension = Path::new(name).extension().and_then(|e| e.to_str());
+    let separator = if extension == Some("csv") {
         b','
-    } else if name.ends_with(".tsv") {
+    } else if extension == Some("tsv") {
         b'\t'
     } else {
         let mut start = vec![0u8; 1 << 14];

@@ -22,7 +22,14 @@ pub(super) fn frame(store: &impl Store, path: &str, select: &Select) -> Result<D
         Some(array) => {
             array_to_column(array).to_strings().into_iter().map(Option::unwrap_or_default).collect()
         }
-        None => (0..info.shape.iter().product()).map(|i: usize| i.to_string()).collect(),
+        None => {
+            // Reading any field says whether the file can hold so many rows.
+            let n = match names.first() {
+                Some(name) => store.field(path, name)?.map_or(0, |a| a.shape().first().copied().unwrap_or(0)),
+                None => 0,
+            };
+            (0..n).map(|i| i.to_string()).collect()
+        }
     };
     let n_rows = index.len();
     let mut columns = IndexMap::new();

@@ -17,6 +17,8 @@ use crate::{
 };
 
 /// One modality or several.
+// A handful exist at a time: the size of the larger variant costs nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Container {
     /// A `.h5ad`, or anything with one modality.

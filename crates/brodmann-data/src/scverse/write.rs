@@ -351,10 +351,10 @@ fn categorical(w: &impl StoreWriter, path: &str, c: &Categorical, gzip: u8) -> R
     w.group_attribute(path, "ordered", &Attribute::Bool(c.ordered))?;
     let (at, len, n) = (join(path, "codes"), [c.codes.len()], c.categories.len());
     // The narrowest type that holds the codes, as pandas chooses.
-    if n <= i8::MAX as usize {
+    if i8::try_from(n).is_ok() {
         let codes: Vec<i8> = c.codes.iter().map(|&v| v as i8).collect();
         array(w, &at, ArrayData::I8(&codes), &len, gzip)?;
-    } else if n <= i16::MAX as usize {
+    } else if i16::try_from(n).is_ok() {
         let codes: Vec<i16> = c.codes.iter().map(|&v| v as i16).collect();
         array(w, &at, ArrayData::I16(&codes), &len, gzip)?;
     } else {
