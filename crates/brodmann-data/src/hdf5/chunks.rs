@@ -148,7 +148,9 @@ where
     let mut chunks = Vec::new();
     collect(headers, tree, rank - usize::from(layout.bytes), MAX_DEPTH, &mut chunks)?;
     if layout.bytes {
-        chunks.iter_mut().for_each(|s| s.offsets.push(0));
+        for s in &mut chunks {
+            s.offsets.push(0);
+        }
     }
     checked_len(&chunk, layout.width, headers.file_size())?;
     let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();

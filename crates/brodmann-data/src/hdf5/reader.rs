@@ -176,29 +176,26 @@ impl Hdf5Reader {
 
     fn strings(&self, path: &str, described: &Described) -> Result<Vec<String>, DataError> {
         let fail = |e: &dyn std::fmt::Display| self.damaged(path, e);
-        match &described.datatype {
-            DatatypeMessage::FixedString { size, padding, .. } => {
-                let (width, padding) = (*size as usize, *padding);
-                if width == 0 {
-                    let len = chunks::checked_len(&described.shape, 1, self.headers.file_size());
-                    return Ok(vec![String::new(); len.map_err(|e| fail(&e))?]);
-                }
-                let bytes = self.raw(path, described, width)?;
-                Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
+        if let DatatypeMessage::FixedString { size, padding, .. } = &described.datatype {
+            let (width, padding) = (*size as usize, *padding);
+            if width == 0 {
+                let len = chunks::checked_len(&described.shape, 1, self.headers.file_size());
+                return Ok(vec![String::new(); len.map_err(|e| fail(&e))?]);
             }
-            _ => {
-                let width = self.headers.reference_size();
-                let references = self.raw(path, described, width)?;
-                let mut strings = Vec::with_capacity(references.len() / width);
-                for reference in references.chunks_exact(width) {
-                    let object = self.headers.heap_object(reference).map_err(|e| fail(&e))?;
-                    strings.push(match String::from_utf8(object) {
-                        Ok(text) => text,
-                        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
-                    });
-                }
-                Ok(strings)
+            let bytes = self.raw(path, described, width)?;
+            Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
+        } else {
+            let width = self.headers.reference_size();
+            let references = self.raw(path, described, width)?;
+            let mut strings = Vec::with_capacity(references.len() / width);
+            for reference in references.chunks_exact(width) {
+                let object = self.headers.heap_object(reference).map_err(|e| fail(&e))?;
+                strings.push(match String::from_utf8(object) {
+                    Ok(text) => text,
+                    Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+                });
             }
+            Ok(strings)
         }
     }
 
