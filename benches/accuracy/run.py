@@ -4,7 +4,7 @@
     cargo build --release
     python3 benches/accuracy/run.py ../shared/data [--seeds 10] [--json out.json]
 
-The same settings for every tissue (the command's defaults and --layer-ratio 1.8), the number of domains given.
+The same settings for every tissue (the defaults of the command, or the options given after --), the number of domains given.
 Needs only Python's standard library and the data folder.
 """
 import argparse
@@ -37,7 +37,7 @@ def main():
     parser.add_argument("--binary", default="target/release/brodmann")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("options", nargs="*", default=["--layer-ratio", "1.8"])
+    parser.add_argument("options", nargs="*", default=[])
     arguments = parser.parse_args()
     results = []
     print("| tissue | domains | ARI median [range] | NMI median [range] | seconds |")
