@@ -108,7 +108,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 36, value_name = "N")]
     pub side: usize,
     /// Standard deviation of the Gaussian noise added to the counts
-    #[arg(long, default_value_t = 0.0, value_name = "SD")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, value_name = "SD")]
     pub noise: f64,
     /// Modalities to simulate [default: rna,adt,atac; rna for an .h5ad]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
@@ -117,7 +117,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub slices: usize,
     /// Size of the batch effect on the second and later slices
-    #[arg(long, default_value_t = 0.0, value_name = "SIZE")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, value_name = "SIZE")]
     pub batch_effect: f64,
     /// Number of genes
     #[arg(long, default_value_t = 1000, value_name = "N")]
@@ -180,7 +180,7 @@ pub struct PreprocessArgs {
     #[arg(long, value_name = "N")]
     pub n_pcs: Option<usize>,
     /// Total count each spot is scaled to
-    #[arg(long, value_name = "SUM")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SUM")]
     pub target_sum: Option<f64>,
     /// Keep features seen in at least this many spots
     #[arg(long, value_name = "N")]
@@ -204,7 +204,7 @@ pub struct GraphArgs {
     #[arg(long, value_name = "N")]
     pub n_spatial: Option<usize>,
     /// Largest distance of a spatial edge (radius graph; cut-off for delaunay), in units of the coordinates
-    #[arg(long, value_name = "R")]
+    #[arg(long, allow_negative_numbers = true, value_name = "R")]
     pub radius: Option<f64>,
     /// obsm key of the coordinates
     #[arg(long, value_name = "KEY", default_value = "spatial")]
@@ -252,13 +252,13 @@ pub struct LeidenCommand {
     #[arg(long, short = 'k', value_name = "K")]
     pub n_clusters: Option<usize>,
     /// Resolution for all layers, or by name: rna=0.5,spatial=1 [default: 1]
-    #[arg(long, conflicts_with = "n_clusters", value_name = "R|NAME=R,…")]
+    #[arg(long, allow_negative_numbers = true, conflicts_with = "n_clusters", value_name = "R|NAME=R,…")]
     pub resolution: Option<String>,
     /// Weights by layer: rna=1.5,adt=1,spatial=2.5 [default: 1]
-    #[arg(long, value_name = "NAME=W,…")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NAME=W,…")]
     pub layer_weight: Option<String>,
     /// Weight of the spatial layer, the modality layers having 1
-    #[arg(long, value_name = "W", conflicts_with = "layer_weight")]
+    #[arg(long, allow_negative_numbers = true, value_name = "W", conflicts_with = "layer_weight")]
     pub layer_ratio: Option<f64>,
     /// Treat graphs as directed: true, false, or by name: rna=true,spatial=false [default: false]
     #[arg(long, value_name = "BOOL|NAME=BOOL,…", num_args = 0..=1, default_missing_value = "true")]
@@ -300,7 +300,7 @@ pub struct ClusterArgs {
     #[arg(long, short = 'k', value_name = "K")]
     pub n_clusters: Option<usize>,
     /// Leiden: resolution, when no number of clusters is given
-    #[arg(long, default_value_t = 1.0, value_name = "R")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, value_name = "R")]
     pub resolution: f64,
     /// Leiden: neighbours of the kNN graph
     #[arg(long, default_value_t = 15, value_name = "N")]
@@ -357,22 +357,22 @@ pub struct PlotArgs {
     #[arg(long, value_enum, default_value_t = ShapeArg::Auto)]
     pub shape: ShapeArg,
     /// Diameter of a spot, in units of the coordinates [default: from the file or the geometry]
-    #[arg(long, value_name = "D")]
+    #[arg(long, allow_negative_numbers = true, value_name = "D")]
     pub spot_size: Option<f64>,
     /// Leave out the histology picture
     #[arg(long)]
     pub no_image: bool,
     /// Opacity of the spots
-    #[arg(long, default_value_t = 1.0, value_name = "0..1")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, value_name = "0..1")]
     pub alpha: f64,
     /// Panels side by side
     #[arg(long, value_name = "N")]
     pub columns: Option<usize>,
     /// Longest side of a panel, in pixels of 1/96 inch
-    #[arg(long, default_value_t = 340.0, value_name = "PX")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 340.0, value_name = "PX")]
     pub panel_size: f64,
     /// Dots per inch of a .png
-    #[arg(long, default_value_t = 200.0, value_name = "DPI")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 200.0, value_name = "DPI")]
     pub dpi: f64,
 }
 

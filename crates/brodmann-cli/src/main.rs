@@ -28,8 +28,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
     // Output files are written under a temporary name, so an interruption has only those to clear away.
     ctrlc::set_handler(|| {
-        brodmann_data::cleanup_temporary_files();
-        eprintln!("\nerror: interrupted\n\nhint: no output was written; the input is unchanged");
+        let kept = match brodmann_data::cleanup_temporary_files() {
+            0 => "no output was written; the input is unchanged".to_owned(),
+            n => format!("{n} output(s) were complete and stay; nothing else was written"),
+        };
+        eprintln!("\nerror: interrupted\n\nhint: {kept}");
         std::process::exit(i32::from(failure::INTERRUPTED));
     })
     .map_err(|e| Failure::run(format!("the interrupt handler cannot be installed ({e})")))?;

@@ -32,7 +32,7 @@ pub enum DataError {
         hint: &'static str,
     },
     /// The file does not begin as an HDF5 file does.
-    #[error("{} is not an HDF5 file; give a .h5ad, .h5mu or 10x .h5 file, or name its format with --format", path.display())]
+    #[error("{} is not an HDF5 file; give a .h5ad, .h5mu or 10x .h5 file, or make one of it with `brodmann convert --format`", path.display())]
     NotHdf5 {
         /// The path as given.
         path: PathBuf,
@@ -137,7 +137,7 @@ pub enum DataError {
         encoding: String,
     },
     /// A folder or file fits none of the known formats.
-    #[error("{} is of no known format, looked for {looked_for}; name it with --format", path.display())]
+    #[error("{} is of no known format, looked for {looked_for}; make a .h5ad of it with `brodmann convert --format`", path.display())]
     UnknownFormat {
         /// The path as given.
         path: PathBuf,

@@ -32,12 +32,12 @@ pub use frame::{Categorical, CategoryKind, Column, DataFrame};
 pub use matrix::Matrix;
 pub use mudata::MuData;
 pub use options::{ReadOptions, Select, WriteOptions};
-pub use output::{check_output, write_bytes};
+pub use output::{check_output, check_writable, write_bytes};
 pub use platform::{
     Format, Orientation, TableOptions, read_any, read_table, read_tenx_h5, read_tenx_mtx, read_visium,
 };
 pub use scverse::{
-    Container, is_scverse, layer_names, read, read_h5ad, read_h5mu, write_h5ad, write_h5mu,
+    Container, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu, write_h5ad, write_h5mu,
     write_with_additions,
 };
 pub use temporary::cleanup_temporary_files;

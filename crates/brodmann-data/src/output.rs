@@ -14,6 +14,14 @@ pub fn check_output(input: &Path, output: &Path) -> Result<(), DataError> {
     if is_same_file(input, output) {
         return Err(DataError::OutputIsInput { path: output.to_path_buf() });
     }
+    check_writable(output)
+}
+
+/// Refuses an output that cannot be written, before any work is done for it.
+///
+/// # Errors
+/// [`DataError::Write`].
+pub fn check_writable(output: &Path) -> Result<(), DataError> {
     // Made and dropped: asks the system itself, permissions and missing folders included.
     Temporary::beside(output).map(drop)
 }
@@ -25,7 +33,7 @@ pub fn check_output(input: &Path, output: &Path) -> Result<(), DataError> {
 pub fn write_bytes(output: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let temporary = Temporary::beside(output)?;
     let write = || {
-        let mut file = std::fs::File::create(temporary.path())?;
+        let mut file = temporary.open()?;
         file.write_all(bytes)
     };
     write().map_err(|e| DataError::write(output, e))?;

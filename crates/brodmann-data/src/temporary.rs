@@ -2,24 +2,39 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::DataError;
 
-static IN_USE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static IN_USE: Mutex<InUse> = Mutex::new(InUse { paths: Vec::new(), n_put_in_place: 0 });
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Removes every temporary file this process has not yet put in place; for a signal handler's thread.
+struct InUse {
+    paths: Vec<PathBuf>,
+    n_put_in_place: usize,
+}
+
+// A poisoned lock only means another thread panicked: the list is still right.
+fn in_use() -> MutexGuard<'static, InUse> {
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes every temporary file this process has not yet put in place, for good, and returns how many outputs had
+/// been put in place before; for a signal handler's thread that is about to end the process.
 ///
-/// A run that is stopped leaves the old output, or none.
-pub fn cleanup_temporary_files() {
-    // A poisoned lock only means another thread panicked: the list is still right.
-    let mut paths = IN_USE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for path in paths.drain(..) {
+/// A run that is stopped leaves the old output, or none. From here on any other thread that makes, drops or puts in
+/// place a temporary file waits for ever: no file appears after the removal, and no error that only the removal
+/// caused is reported before the process ends.
+pub fn cleanup_temporary_files() -> usize {
+    let mut in_use = in_use();
+    for path in in_use.paths.drain(..) {
         // Nothing more can be done about a file that will not go.
         let _ = fs::remove_file(path);
     }
+    let n_put_in_place = in_use.n_put_in_place;
+    std::mem::forget(in_use);
+    n_put_in_place
 }
 
 /// A temporary file that becomes `output` by [`Temporary::persist`], or vanishes.
@@ -44,15 +59,21 @@ impl Temporary {
         hidden.push(name);
         hidden.push(format!(".{}-{number}.brodmann-part", std::process::id()));
         let path = target.with_file_name(hidden);
-        // Listed before it exists, so that an interruption in between cannot leave it behind.
-        IN_USE.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(path.clone());
-        let temporary = Self { path, output: target, persisted: false };
-        File::create(&temporary.path).map_err(|e| DataError::write(output, e))?;
-        Ok(temporary)
+        // Made and listed in one step, so that an interruption in between cannot leave it behind.
+        let mut in_use = in_use();
+        File::create(&path).map_err(|e| DataError::write(output, e))?;
+        in_use.paths.push(path.clone());
+        drop(in_use);
+        Ok(Self { path, output: target, persisted: false })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Opens it for writing; one that an interruption removed is not made anew.
+    pub(crate) fn open(&self) -> std::io::Result<File> {
+        File::options().write(true).open(&self.path)
     }
 
     /// Flushes the file to the disk, gives it the permissions of `like`, and renames it to the output.
@@ -67,7 +88,12 @@ impl Temporary {
         if let Some(permissions) = permissions {
             fs::set_permissions(&self.path, permissions).map_err(fail)?;
         }
+        // In one step with the count, so that an interruption knows whether there is a new output.
+        let mut in_use = in_use();
         fs::rename(&self.path, &self.output).map_err(fail)?;
+        in_use.n_put_in_place += 1;
+        in_use.paths.retain(|p| *p != self.path);
+        drop(in_use);
         self.persisted = true;
         sync_folder(&self.output);
         Ok(())
@@ -77,9 +103,10 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.persisted {
+            let mut in_use = in_use();
             let _ = fs::remove_file(&self.path);
+            in_use.paths.retain(|p| *p != self.path);
         }
-        IN_USE.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|p| *p != self.path);
     }
 }
 

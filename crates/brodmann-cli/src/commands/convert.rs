@@ -1,8 +1,8 @@
 //! `brodmann convert`.
 
 use brodmann_data::{
-    Container, Format, Orientation, ReadOptions, TableOptions, WriteOptions, check_output, read_any,
-    read_table, write_h5ad, write_h5mu,
+    Container, DataError, Format, Orientation, ReadOptions, TableOptions, WriteOptions, check_output,
+    read_any, read_table, write_h5ad, write_h5mu,
 };
 use brodmann_kernels::Monitor;
 
@@ -25,7 +25,14 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
             args.out.display()
         )));
     }
-    check_output(&args.input, &args.out)?;
+    check_output(&args.input, &args.out).map_err(|e| match e {
+        // There is no --in-place here.
+        DataError::OutputIsInput { path } => Failure::input(format!(
+            "output {} is the input file; name another output with --out",
+            path.display()
+        )),
+        e => e.into(),
+    })?;
     context.terminal.stage("reading", 0);
     let container = read(args)?;
     let ending = args.out.extension().and_then(|e| e.to_str()).unwrap_or("");

@@ -47,6 +47,7 @@ pub fn run(context: &Context<'_>, args: &SimulateArgs) -> Result<(), Failure> {
         ..SimulationOptions::default()
     };
     check_ending(&args.out, options.modalities.len())?;
+    brodmann_data::check_writable(&args.out)?;
     let simulation = simulate(&options, context.terminal).map_err(PipelineError::from)?;
     let mut report = Report {
         out: args.out.display().to_string(),

@@ -22,7 +22,17 @@ const BATCH: usize = 64;
 /// An HDF5 file open for writing.
 pub(crate) struct Hdf5Writer {
     path: PathBuf,
-    file: H5File,
+    /// `None` once closed.
+    file: Option<H5File>,
+}
+
+impl Drop for Hdf5Writer {
+    fn drop(&mut self) {
+        // Only after an error, which is told already: left to itself the library would print another, in its words.
+        if let Some(file) = self.file.take() {
+            let _ = file.close_no_sync();
+        }
+    }
 }
 
 impl Hdf5Writer {
@@ -32,18 +42,24 @@ impl Hdf5Writer {
         let options = H5File::options().no_locking();
         let options = if userblock > 0 { options.userblock(userblock) } else { options };
         let file = options.create(place).map_err(|e| write_error(name, e))?;
-        Ok(Self { path: name.to_path_buf(), file })
+        Ok(Self { path: name.to_path_buf(), file: Some(file) })
     }
 
     /// An existing file at `place`, called `name` in errors, to be added to.
     pub(crate) fn edit(place: &Path, name: &Path) -> Result<Self, DataError> {
         let file = H5File::options().no_locking().open_rw(place).map_err(|e| write_error(name, e))?;
-        Ok(Self { path: name.to_path_buf(), file })
+        Ok(Self { path: name.to_path_buf(), file: Some(file) })
     }
 
     /// Writes everything out; the file on disk is complete afterwards.
-    pub(crate) fn close(self) -> Result<(), DataError> {
-        self.file.close().map_err(|e| write_error(&self.path, e))
+    pub(crate) fn close(mut self) -> Result<(), DataError> {
+        self.file.take().map_or(Ok(()), H5File::close).map_err(|e| write_error(&self.path, e))
+    }
+
+    fn file(&self) -> Result<&H5File, DataError> {
+        self.file
+            .as_ref()
+            .ok_or_else(|| DataError::write(&self.path, std::io::ErrorKind::NotConnected.into()))
     }
 
     fn error(&self, error: Hdf5Error) -> DataError {
@@ -51,7 +67,7 @@ impl Hdf5Writer {
     }
 
     fn group(&self, path: &str) -> Result<H5Group, DataError> {
-        let root = self.file.root_group();
+        let root = self.file()?.root_group();
         if path.is_empty() { Ok(root) } else { root.group(path).map_err(|e| self.error(e)) }
     }
 
@@ -196,8 +212,8 @@ impl StoreWriter for Hdf5Writer {
 
     fn remove(&self, path: &str, kind: NodeKind) -> Result<(), DataError> {
         match kind {
-            NodeKind::Group => self.file.delete_group(path),
-            NodeKind::Array => self.file.delete_dataset(path),
+            NodeKind::Group => self.file()?.delete_group(path),
+            NodeKind::Array => self.file()?.delete_dataset(path),
         }
         .map_err(|e| self.error(e))
     }

@@ -4,7 +4,6 @@
 //! every written element is read back and compared, and only then does it take the output's name.
 
 use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -72,10 +71,9 @@ pub fn write_with_additions(
 
 fn copy(input: &Path, temporary: &Temporary, output: &Path) -> Result<(), DataError> {
     let mut from = File::open(input).map_err(|e| DataError::read(input, e))?;
-    let mut to = File::create(temporary.path()).map_err(|e| DataError::write(output, e))?;
+    let mut to = temporary.open().map_err(|e| DataError::write(output, e))?;
     // The standard library lets the kernel copy where it can.
     std::io::copy(&mut from, &mut to).map_err(|e| DataError::write(output, e))?;
-    drop(BufWriter::new(to));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ mod verify;
 mod write;
 
 pub use edit::write_with_additions;
-pub use read::{Container, is_scverse, layer_names, read, read_h5ad, read_h5mu};
+pub use read::{Container, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu};
 pub(crate) use read::{array_to_column, is_anndata, is_mudata};
 pub use write::{write_h5ad, write_h5mu};
 

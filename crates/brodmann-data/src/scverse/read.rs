@@ -106,9 +106,27 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, 
 ///
 /// # Errors    As for [`read_h5ad`].
 pub fn layer_names(path: impl AsRef<Path>, modality: Option<&str>) -> Result<Vec<String>, DataError> {
+    element_names(path, modality, "layers")
+}
+
+/// Names of what `group` (`obs`, `obsm`, `layers`, ...) of a file or of one of its modalities holds, without reading it.
+///
+/// # Errors    As for [`read_h5ad`].
+pub fn element_names(
+    path: impl AsRef<Path>,
+    modality: Option<&str>,
+    group: &str,
+) -> Result<Vec<String>, DataError> {
     let store = Hdf5Reader::open(path.as_ref())?;
-    let layers = modality.map_or_else(|| "layers".to_owned(), |name| format!("mod/{name}/layers"));
-    if store.node(&layers)? == Some(NodeKind::Group) { store.children(&layers) } else { Ok(Vec::new()) }
+    let place = modality.map_or_else(|| group.to_owned(), |name| format!("mod/{name}/{group}"));
+    if store.node(&place)? != Some(NodeKind::Group) {
+        return Ok(Vec::new());
+    }
+    // A table lists its columns itself; its index lies among them otherwise.
+    if let Some(columns) = store.attribute(&place, COLUMN_ORDER)?.and_then(|a| a.strings()) {
+        return Ok(columns);
+    }
+    store.children(&place)
 }
 
 /// Whether `path` is a `.h5ad` or `.h5mu`, whatever its name: a file whose copy can be edited.

@@ -106,6 +106,13 @@ pub fn cluster_embedding(
             if let Some(k) = n_clusters {
                 check_count(k, n_obs)?;
             }
+            if !resolution.is_finite() || resolution <= 0.0 {
+                return Err(PipelineError::Option {
+                    option: "--resolution",
+                    found: resolution.to_string(),
+                    expected: "a number above 0",
+                });
+            }
             let options = NeighborsOptions { n_neighbors, ..NeighborsOptions::default() };
             monitor.stage("neighbours", 0);
             let graph = timed(&mut seconds.graph, || neighbors(embedding.view(), &options, seed, monitor))?;

@@ -113,7 +113,7 @@ pub enum PipelineError {
         columns: Vec<String>,
     },
     /// The output's ending does not fit.
-    #[error("the output {path} ends in neither {expected}; rename it")]
+    #[error("the output {path} does not end in {expected}; rename it")]
     OutputEnding {
         /// The path.
         path: String,

@@ -99,6 +99,7 @@ pub fn spatial_graph(
     } else {
         SpatialKind::Knn
     });
+    check_spatial(request, kind)?;
     let options = SpatialGraphOptions {
         kind,
         n_neighbors: request.n_spatial.or((kind == SpatialKind::Knn).then_some(DEFAULT_N_SPATIAL)),
@@ -148,6 +149,21 @@ pub fn spatial_graph(
         params,
     );
     Ok(without_zeros(connectivities))
+}
+
+/// Values the graph would refuse under its own names for them are refused under those of the options.
+fn check_spatial(request: &GraphRequest, kind: SpatialKind) -> Result<(), PipelineError> {
+    let refuse = |option, found: String, expected| Err(PipelineError::Option { option, found, expected });
+    if request.n_spatial == Some(0) {
+        return refuse("--n-spatial", "0".to_owned(), "at least 1");
+    }
+    match request.radius {
+        Some(r) if !r.is_finite() || r <= 0.0 => refuse("--radius", r.to_string(), "a number above 0"),
+        None if kind == SpatialKind::Radius => {
+            refuse("--radius", "not given".to_owned(), "the largest distance of a spatial edge")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn insert_graph_record(

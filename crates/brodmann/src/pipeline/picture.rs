@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brodmann_data::{Array, Column, ReadOptions, Select, Value, keys, write_bytes};
+use brodmann_data::{Array, Column, ReadOptions, Select, Value, check_output, keys, write_bytes};
 use brodmann_kernels::Monitor;
 use ndarray::{Array2, Axis};
 
@@ -83,9 +83,10 @@ pub fn draw_file(
     if ending != "png" && ending != "svg" {
         return Err(PipelineError::OutputEnding {
             path: output.display().to_string(),
-            expected: ".png nor .svg",
+            expected: ".png or .svg",
         });
     }
+    check_output(input, output)?;
     let mut options = ReadOptions::names_only();
     options.obs = Select::All;
     options.obsm = Select::only([&request.spatial_key]);

@@ -16,6 +16,10 @@ use ndarray::{Array2, Axis};
 use super::PipelineError;
 use crate::preprocess::{Modality, guess_modality};
 
+/// What to do about a tissue without coordinates.
+const NO_SPACE: &str = "add the spot coordinates, name their key with --spatial-key, or cluster without space with \
+                        `brodmann leiden`";
+
 /// Where the result goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -150,7 +154,7 @@ impl Tissue {
             }
         };
         // Asks again so that a missing key gives the reader's own message, with the keys there are.
-        adata.matrix(layer)?;
+        adata.matrix(layer).map_err(|e| self.with_existing(e, modality.key.as_deref()))?;
         let matrix = match layer {
             None => adata.x.take(),
             Some(layer) => adata.layers.swap_remove(layer),
@@ -193,18 +197,23 @@ impl Tissue {
                 return Ok(embedding);
             }
         }
-        Err(match &self.container {
-            Container::Single(a) => a.obsm_f64(key).err(),
-            Container::Multi(m) => m.obsm_f64(key).err(),
+        let missing = DataError::MissingKey {
+            container: "obsm".to_owned(),
+            key: key.to_owned(),
+            place: self.path.display().to_string(),
+            existing: Vec::new(),
+            hint: "name one of these with --use-rep, or make an embedding with `brodmann preprocess`"
+                .to_owned(),
+        };
+        // Where the whole has no embedding, those of the modality that is looked into first are named.
+        let whole = self.with_existing(missing, None);
+        Err(match (&whole, self.modalities.first().and_then(|m| m.key.as_deref())) {
+            (DataError::MissingKey { existing, .. }, Some(first)) if existing.is_empty() => {
+                self.with_existing(whole, Some(first))
+            }
+            _ => whole,
         }
-        .map_or_else(
-            || PipelineError::Column {
-                element: format!("obsm[{key:?}]"),
-                found: "nothing".to_owned(),
-                expected: "an embedding",
-            },
-            PipelineError::from,
-        ))
+        .into())
     }
 
     /// `obsp[key]` of a modality, rows and columns in the order of the whole; `None` when it is absent.
@@ -246,17 +255,17 @@ impl Tissue {
     pub fn coordinates(&self, key: &str) -> Result<Array2<f64>, PipelineError> {
         match &self.container {
             Container::Single(adata) if adata.obsm.contains_key(key) => Ok(adata.obsm_f64(key)?),
-            Container::Single(adata) => Err(DataError::MissingKey {
-                container: "obsm".to_owned(),
-                key: key.to_owned(),
-                place: self.path.display().to_string(),
-                existing: adata.obsm.keys().cloned().collect(),
-                hint: "add the spot coordinates, name their key with --spatial-key, or cluster without space with \
-                       `brodmann leiden`"
-                    .to_owned(),
+            Container::Single(adata) => {
+                let missing = DataError::MissingKey {
+                    container: "obsm".to_owned(),
+                    key: key.to_owned(),
+                    place: self.path.display().to_string(),
+                    existing: adata.obsm.keys().cloned().collect(),
+                    hint: NO_SPACE.to_owned(),
+                };
+                Err(self.with_existing(missing, None).into())
             }
-            .into()),
-            Container::Multi(mdata) => Ok(mdata.coordinates(key)?),
+            Container::Multi(mdata) => mdata.coordinates(key).map_err(|e| self.with_existing(e, None).into()),
         }
     }
 
@@ -290,15 +299,43 @@ impl Tissue {
     /// [`DataError::MissingKey`] naming the columns there are.
     pub fn labels(&self, key: &str) -> Result<Categorical, PipelineError> {
         self.obs_column(key).map(|c| c.to_categorical()).ok_or_else(|| {
-            DataError::MissingKey {
+            let missing = DataError::MissingKey {
                 container: "obs".to_owned(),
                 key: key.to_owned(),
                 place: self.path.display().to_string(),
                 existing: self.obs_columns(),
                 hint: "name one of these columns".to_owned(),
-            }
-            .into()
+            };
+            self.with_existing(missing, None).into()
         })
+    }
+
+    /// A missing key, with all the keys the file has beside it: only those that are needed were read.
+    fn with_existing(&self, error: DataError, modality: Option<&str>) -> DataError {
+        match error {
+            DataError::MissingKey { container, key, existing, hint, .. } => {
+                let group = if container == "adata" { "layers" } else { container.as_str() };
+                let all = if self.editable {
+                    brodmann_data::element_names(&self.path, modality, group).unwrap_or_default()
+                } else {
+                    Vec::new()
+                };
+                let existing = if all.is_empty() { existing } else { all };
+                // There is nothing to choose from.
+                let hint = match hint.strip_prefix("name one of these") {
+                    Some(_) if existing.is_empty() && group == "layers" => {
+                        "leave --layer out to take the counts from X".to_owned()
+                    }
+                    Some(rest) if existing.is_empty() => {
+                        rest.split_once(", or ").map_or(hint.clone(), |(_, other)| other.to_owned())
+                    }
+                    _ => hint,
+                };
+                let place = self.path.display().to_string();
+                DataError::MissingKey { container, key, place, existing, hint }
+            }
+            other => other,
+        }
     }
 
     /// The slice of each observation; missing names are refused.

@@ -1,0 +1,358 @@
+//! Every command on a simulated tissue: what it prints, what it writes, and that the same seed gives the same.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use common::Folder;
+use serde_json::Value as Json;
+
+/// The labels a run wrote, as bytes that are equal only if all are.
+fn bytes(folder: &Folder, name: &str, key: &str) -> Vec<u8> {
+    folder
+        .labels(name, key)
+        .into_iter()
+        .flat_map(|(spot, label)| format!("{spot}={label};").into_bytes())
+        .collect()
+}
+
+fn is_number(report: &Json, keys: &[&str]) {
+    for key in keys {
+        let value = key.split('.').fold(report, |value, part| &value[part]);
+        assert!(value.is_number(), "{key} is {value} in {report}");
+    }
+}
+
+const CLUSTERING: &[&str] = &[
+    "n_obs",
+    "n_clusters",
+    "quality",
+    "seconds.read",
+    "seconds.preprocess",
+    "seconds.graph",
+    "seconds.train",
+    "seconds.cluster",
+    "seconds.write",
+    "peak_rss_bytes",
+    "metrics.ari",
+    "metrics.nmi",
+    "metrics.ami",
+];
+
+#[test]
+fn from_simulation_to_picture_step_by_step() {
+    let folder = Folder::new();
+    let json = |args: &[&str]| folder.run(&[args, &["--json", "--quiet"]].concat()).succeeded().json();
+
+    let report = json(&["simulate", "--out", "tissue.h5mu", "--side", "12", "--n-genes", "200"]);
+    assert_eq!((&report["n_obs"], &report["slices"]), (&144.into(), &1.into()));
+    assert_eq!(report["modalities"].as_array().map(Vec::len), Some(3));
+
+    let report = json(&["info", "tissue.h5mu"]);
+    assert_eq!((&report["container"], &report["n_obs"]), (&"MuData".into(), &144.into()));
+    assert_eq!(report["modalities"][0]["kind"], "rna");
+
+    let report = json(&["preprocess", "tissue.h5mu", "--out", "features.h5mu"]);
+    assert_eq!(report["modalities"].as_array().map(Vec::len), Some(3));
+    let mdata = folder.mdata("features.h5mu");
+    assert!(mdata.modalities["rna"].obsm.contains_key("X_pca"));
+    assert!(mdata.modalities["rna"].layers.contains_key("log_normalized"));
+    assert!(mdata.modalities["atac"].obsm.contains_key("X_lsi"));
+
+    let report = json(&["neighbors", "features.h5mu", "--out", "graphs.h5mu"]);
+    assert_eq!(report["graphs"].as_array().map(Vec::len), Some(4));
+    let mdata = folder.mdata("graphs.h5mu");
+    assert!(mdata.obsp.contains_key("spatial_connectivities"));
+    assert!(mdata.modalities["adt"].obsp.contains_key("connectivities"));
+
+    let report = json(&["leiden", "graphs.h5mu", "--out", "leiden.h5mu"]);
+    is_number(&report, CLUSTERING);
+    assert_eq!(report["layers"].as_array().map(Vec::len), Some(3));
+
+    let report = json(&["spatialleiden", "leiden.h5mu", "--out", "domains.h5mu", "--n-clusters", "5"]);
+    is_number(&report, CLUSTERING);
+    assert_eq!(report["n_obs"], 144);
+    assert_eq!((&report["n_clusters"], &report["n_clusters_reached"]), (&5.into(), &true.into()));
+    assert_eq!(report["layers"].as_array().map(Vec::len), Some(4));
+    // What the steps before wrote is still there.
+    assert_eq!(folder.labels("domains.h5mu", "leiden"), folder.labels("leiden.h5mu", "leiden"));
+    let labels: BTreeSet<String> = folder.labels("domains.h5mu", "spatialleiden").into_values().collect();
+    assert_eq!(labels.len(), 5);
+
+    for method in ["kmeans", "leiden"] {
+        let out = format!("{method}-of-pca.h5mu");
+        let args = ["cluster", "domains.h5mu", "--out", &out, "--method", method, "-k", "4"];
+        let report = json(&[&args[..], &["--key-added", "of_pca"]].concat());
+        is_number(&report, CLUSTERING);
+        assert_eq!(report["n_obs"], 144);
+        assert_eq!(folder.labels(&out, "of_pca").len(), 144);
+    }
+
+    let report = json(&["evaluate", "domains.h5mu", "--pred", "spatialleiden"]);
+    is_number(&report, &["n_obs", "n_clusters", "metrics.ari", "metrics.silhouette", "metrics.morans_i"]);
+    assert_eq!(report["truth"], "ground_truth");
+
+    for out in ["map.png", "map.svg"] {
+        let report =
+            json(&["plot", "domains.h5mu", "--color", "spatialleiden", "ground_truth", "--out", out]);
+        assert_eq!(report["out"], out);
+        assert!(fs::metadata(folder.path(out)).expect("a picture").len() > 1000);
+    }
+    assert!(fs::read(folder.path("map.png")).expect("read").starts_with(b"\x89PNG"));
+    assert!(fs::read_to_string(folder.path("map.svg")).expect("text").contains("<svg"));
+    // A feature is a colour too.
+    let gene = folder.mdata("tissue.h5mu").modalities["rna"].var.index[0].clone();
+    json(&["plot", "features.h5mu", "--color", &gene, "--out", "gene.svg"]);
+
+    let report = json(&["convert", "domains.h5mu", "--out", "copy.h5mu"]);
+    assert_eq!(report["n_obs"], 144);
+    assert_eq!(folder.labels("copy.h5mu", "spatialleiden"), folder.labels("domains.h5mu", "spatialleiden"));
+}
+
+#[test]
+fn one_modality_from_counts_to_domains_in_one_call() {
+    let folder = Folder::with_tissue("tissue.h5ad", 12);
+    let report = folder.run(&["spatialleiden", "tissue.h5ad", "--out", "domains.h5ad", "--json"]).succeeded();
+    is_number(&report.json(), CLUSTERING);
+    let adata = folder.adata("domains.h5ad");
+    for key in ["connectivities", "distances", "spatial_connectivities", "spatial_distances"] {
+        assert!(adata.obsp.contains_key(key), "{key}");
+    }
+    assert!(adata.obsm.contains_key("X_pca") && adata.uns.contains_key("spatialleiden"));
+    // The input's own elements are as they were.
+    let before = folder.adata("tissue.h5ad");
+    assert_eq!(adata.x, before.x);
+    assert_eq!(adata.obsm["spatial"], before.obsm["spatial"]);
+}
+
+#[test]
+fn without_a_truth_there_are_no_metrics() {
+    let folder = Folder::with_changed(8, |a| {
+        a.obs.columns.clear();
+    });
+    let report =
+        folder.run(&["spatialleiden", "tissue.h5ad", "--out", "a.h5ad", "--json"]).succeeded().json();
+    assert!(report["metrics"].is_null());
+}
+
+#[test]
+fn the_thread_count_changes_nothing() {
+    let folder = Folder::with_tissue("tissue.h5mu", 16);
+    for (command, key) in [("spatialleiden", "spatialleiden"), ("leiden", "leiden")] {
+        for threads in ["1", "2", "5"] {
+            let out = format!("{threads}.h5mu");
+            let args = [command, "tissue.h5mu", "--out", &out, "-k", "5", "--threads", threads, "--quiet"];
+            folder.run(&args).succeeded();
+            assert_eq!(
+                bytes(&folder, &out, key),
+                bytes(&folder, "1.h5mu", key),
+                "{command}, {threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_and_another_seed_another_tissue() {
+    let folder = Folder::new();
+    for (name, seed) in [("a.h5mu", "7"), ("b.h5mu", "7"), ("c.h5mu", "8")] {
+        folder.simulate(name, 9, &["--seed", seed]);
+    }
+    let counts = |name: &str| folder.mdata(name).modalities["rna"].x.clone();
+    assert_eq!(
+        fs::read(folder.path("a.h5mu")).expect("read"),
+        fs::read(folder.path("b.h5mu")).expect("read")
+    );
+    assert_ne!(counts("a.h5mu"), counts("c.h5mu"));
+    for out in ["one.h5mu", "two.h5mu"] {
+        folder.run(&["spatialleiden", "a.h5mu", "--out", out, "--seed", "3"]).succeeded();
+    }
+    assert_eq!(bytes(&folder, "one.h5mu", "spatialleiden"), bytes(&folder, "two.h5mu", "spatialleiden"));
+}
+
+#[test]
+fn graphs_in_the_file_are_used_unless_an_option_asks_for_others() {
+    let folder = Folder::with_tissue("tissue.h5ad", 10);
+    let neighbors =
+        ["neighbors", "tissue.h5ad", "--out", "graphs.h5ad", "--n-neighbors", "9", "--n-spatial", "4"];
+    folder.run(&neighbors).succeeded();
+    let run = |more: &[&str]| {
+        folder
+            .run(&[&["spatialleiden", "graphs.h5ad", "--out", "out.h5ad"], more].concat())
+            .succeeded()
+            .stderr
+    };
+    let (latent, spatial) = ("latent graph taken from obsp", "spatial graph taken from obsp");
+    let log = run(&[]);
+    assert!(log.contains(latent) && log.contains(spatial), "{log}");
+    assert_eq!(folder.adata("out.h5ad").obsp, folder.adata("graphs.h5ad").obsp);
+    let log = run(&["--n-neighbors", "12"]);
+    assert!(!log.contains(latent) && log.contains(spatial), "{log}");
+    let log = run(&["--spatial", "grid", "--n-spatial", "4"]);
+    assert!(log.contains(latent) && !log.contains(spatial), "{log}");
+    let log = run(&["--n-pcs", "7"]);
+    assert!(!log.contains(latent) && log.contains(spatial), "{log}");
+}
+
+#[test]
+fn results_can_go_into_the_input() {
+    for name in ["tissue.h5ad", "tissue.h5mu"] {
+        let folder = Folder::with_tissue(name, 9);
+        let out = name.replace("tissue", "out");
+        folder.run(&["spatialleiden", name, "--out", &out]).succeeded();
+        for command in ["preprocess", "neighbors", "leiden", "spatialleiden"] {
+            folder.run(&[command, name, "--in-place"]).succeeded();
+        }
+        // Once more: elements are replaced.
+        folder.run(&["spatialleiden", name, "--in-place"]).succeeded();
+        assert_eq!(folder.labels(name, "spatialleiden"), folder.labels(&out, "spatialleiden"));
+        let names: Vec<_> = folder.files().into_keys().collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+}
+
+#[test]
+fn a_result_under_another_name() {
+    let folder = Folder::with_tissue("tissue.h5ad", 8);
+    folder.run(&["leiden", "tissue.h5ad", "--out", "a.h5ad", "--key-added", "mine"]).succeeded();
+    let adata = folder.adata("a.h5ad");
+    assert!(adata.obs.columns.contains_key("mine") && adata.uns.contains_key("mine"));
+    assert!(!adata.obs.columns.contains_key("leiden"));
+}
+
+#[test]
+fn quiet_is_quiet_and_the_log_is_a_file() {
+    let folder = Folder::with_tissue("tissue.h5ad", 8);
+    let run = |more: &[&str]| {
+        folder.run(&[&["spatialleiden", "tissue.h5ad", "--out", "a.h5ad"], more].concat()).succeeded()
+    };
+    assert!(!run(&[]).stderr.is_empty());
+    let quiet = run(&["--quiet", "--log", "run.log"]);
+    assert_eq!(quiet.stderr, "");
+    assert!(quiet.stdout.contains("domains"));
+    let log = || fs::read_to_string(folder.path("run.log")).expect("a log");
+    let first = log();
+    assert!(first.contains("reading") && first.contains("principal components") && first.contains("writing"));
+    run(&["--quiet", "--log", "run.log"]);
+    assert!(log().starts_with(&first) && log().len() > first.len(), "a log is added to");
+}
+
+#[test]
+fn slices_of_one_tissue() {
+    let folder = Folder::new();
+    folder.simulate("cohort.h5mu", 9, &["--slices", "3", "--batch-effect", "0.5"]);
+    let key = ["--library-key", "library_id"];
+    let run =
+        [&["spatialleiden", "cohort.h5mu", "--out", "domains.h5mu", "--json", "-k", "5"], &key[..]].concat();
+    let report = folder.run(&run).succeeded().json();
+    assert_eq!(report["n_obs"], 243);
+    // No spatial edge crosses slices.
+    let mdata = folder.mdata("domains.h5mu");
+    let slices = mdata.obs.columns["library_id"].to_categorical().codes;
+    let graph = mdata.obsp_csr("spatial_connectivities").expect("the graph").into_owned();
+    for i in 0..graph.n_rows() {
+        assert!(graph.view().row(i).0.iter().all(|&j| slices[i] == slices[j as usize]));
+    }
+    let plot = ["plot", "domains.h5mu", "--color", "spatialleiden", "--out", "slices.png"];
+    folder.run(&[&plot[..], &key].concat()).succeeded();
+    let evaluate =
+        ["evaluate", "domains.h5mu", "--pred", "spatialleiden", "--batch-key", "library_id", "--json"];
+    is_number(&folder.run(&evaluate).succeeded().json(), &["metrics.ari", "metrics.ilisi_median"]);
+}
+
+#[test]
+fn ways_to_weigh_and_to_read_layers() {
+    let folder = Folder::with_tissue("tissue.h5mu", 9);
+    let run = |more: &[&str]| {
+        let args = ["spatialleiden", "tissue.h5mu", "--out", "a.h5mu", "--json", "--quiet"];
+        folder.run(&[&args[..], more].concat()).succeeded().json()["layers"].clone()
+    };
+    let layers = run(&["--layer-weight", "rna=1.5,spatial=2.5", "--resolution", "0.8,spatial=0.5"]);
+    let of =
+        |key: &str| layers.as_array().expect("layers").iter().map(|l| l[key].as_f64()).collect::<Vec<_>>();
+    assert_eq!(of("weight"), [Some(1.5), Some(1.0), Some(1.0), Some(2.5)]);
+    assert_eq!(of("resolution"), [Some(0.8), Some(0.8), Some(0.8), Some(0.5)]);
+    let layers = run(&["--layer-ratio", "1.8", "--directed", "spatial=true", "--n-iterations", "2"]);
+    assert_eq!((&layers[3]["weight"], &layers[3]["directed"]), (&1.8.into(), &true.into()));
+    for quality in ["rb", "modularity", "cpm", "rber"] {
+        run(&["--quality", quality, "--resolution", "0.1", "--unweighted", "--directed"]);
+    }
+    for spatial in [&["knn"][..], &["radius", "--radius", "200"], &["delaunay"], &["grid"]] {
+        run(&[&["--spatial"], spatial].concat());
+    }
+}
+
+#[test]
+fn a_table_becomes_a_tissue() {
+    let folder = Folder::new();
+    let mut table = "spot,x,y,a,b,c\n".to_owned();
+    for i in 0..36 {
+        let (x, y) = (i % 6, i / 6);
+        table += &format!(
+            "s{i},{x},{y},{},{},{}\n",
+            if x < 3 { 9 + y } else { 1 },
+            1 + x,
+            if x < 3 { 0 } else { 8 }
+        );
+    }
+    fs::write(folder.path("counts.csv"), table).expect("written");
+    let report = folder.run(&["convert", "counts.csv", "--out", "a.h5ad", "--json"]).succeeded().json();
+    assert_eq!((&report["n_obs"], &report["modalities"][0][1]), (&36.into(), &3.into()));
+    folder.run(&["spatialleiden", "a.h5ad", "--out", "b.h5ad", "--modality", "rna"]).succeeded();
+    // Straight from the table, too.
+    folder.run(&["spatialleiden", "counts.csv", "--out", "c.h5ad", "--modality", "rna"]).succeeded();
+    assert_eq!(folder.labels("b.h5ad", "spatialleiden"), folder.labels("c.h5ad", "spatialleiden"));
+}
+
+#[test]
+fn the_demo_writes_all_it_names() {
+    let folder = Folder::new();
+    let report =
+        folder.run(&["demo", "--out", "demo", "--side", "12", "--json", "--quiet"]).succeeded().json();
+    is_number(&report, CLUSTERING);
+    assert_eq!(report["runs"].as_array().map(Vec::len), Some(3));
+    let found: Vec<String> = fs::read_dir(folder.path("demo"))
+        .expect("the folder")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    let expected = ["tissue.h5mu", "domains.h5mu", "domains.png", "domains.svg", "histology.png"];
+    assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+    let mdata = folder.mdata("demo/domains.h5mu");
+    for key in ["leiden_rna", "leiden_adt", "leiden_atac", "spatialleiden", "ground_truth"] {
+        assert!(mdata.obs.columns.contains_key(key), "{key}");
+    }
+}
+
+#[test]
+fn shells_can_complete() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let outcome = folder.run(&["completions", shell]).succeeded();
+        assert!(outcome.stdout.contains("spatialleiden"), "{shell}");
+        assert_eq!(outcome.stderr, "");
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let folder = Folder::new();
+    assert!(folder.run(&["--version"]).succeeded().stdout.contains(env!("CARGO_PKG_VERSION")));
+    let help = folder.run(&["--help"]).succeeded().stdout;
+    for command in
+        ["demo", "simulate", "convert", "info", "preprocess", "neighbors", "leiden", "cluster", "plot"]
+    {
+        assert!(help.contains(command), "{command}");
+        assert!(folder.run(&[command, "--help"]).succeeded().stdout.contains("--threads"));
+    }
+    assert_eq!(folder.run(&[]).code, Some(2));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    let folder = Folder::with_tissue("tissue.h5ad", 8);
+    let mut command = folder.command(&["info", "tissue.h5ad"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
