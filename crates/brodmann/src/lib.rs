@@ -9,7 +9,7 @@
 //! * [`stats`]: what varies over space.
 //! * [`metrics`]: how good a partition or an embedding is.
 //! * [`simulate`]: tissues whose truth is known.
-//! * [`plot`]: pictures.
+//! * [`plot`]: pictures of a tissue, as PNG and SVG.
 //! * [`pipeline`]: all of it on AnnData and MuData; the one place that knows containers.
 
 pub mod cluster;
