@@ -1,4 +1,16 @@
-//! Spatial domains of tissue from spatial omics data.
+//! Spatial domains of tissue from spatial omics data: the science, on arrays and views.
+//!
+//! Which regions does a tissue consist of, judging by the molecules measured at each spot? The folders follow the
+//! road from counts to an answer:
+//!
+//! * [`preprocess`]: from raw counts to features worth comparing.
+//! * [`graph`]: which spots are neighbours, in space and in feature space.
+//! * [`cluster`]: which spots belong together: multiplex Leiden, k-means.
+//! * [`stats`]: what varies over space.
+//! * [`metrics`]: how good a partition or an embedding is.
+//! * [`simulate`]: tissues whose truth is known.
+//! * [`plot`]: pictures of a tissue, as PNG and SVG.
+//! * [`pipeline`]: all of it on AnnData and MuData; the one place that knows containers.
 
 pub mod cluster;
 pub mod graph;
@@ -8,3 +20,7 @@ pub mod plot;
 pub mod preprocess;
 pub mod simulate;
 pub mod stats;
+
+#[cfg(test)]
+#[path = "../../../tests/shared.rs"]
+mod shared;

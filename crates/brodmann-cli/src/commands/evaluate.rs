@@ -6,6 +6,9 @@ use super::Context;
 use crate::args::EvaluateArgs;
 use crate::failure::Failure;
 
+/// A metric's name and value.
+type Entry = (&'static str, Option<f64>);
+
 pub fn run(context: &Context<'_>, args: &EvaluateArgs) -> Result<(), Failure> {
     let request = EvaluationRequest {
         pred: args.pred.clone(),
@@ -21,7 +24,7 @@ pub fn run(context: &Context<'_>, args: &EvaluateArgs) -> Result<(), Failure> {
             "obs[{:?}]: {} labels of {} observations",
             report.pred, report.n_clusters, report.n_obs
         )];
-        let groups: [(String, &[(&str, Option<f64>)]); 4] = [
+        let groups: [(String, &[Entry]); 4] = [
             (
                 format!("against obs[{:?}]", report.truth.as_deref().unwrap_or("-")),
                 &[

@@ -27,6 +27,23 @@ pub(super) struct Layout {
     pub(super) width: usize,
     pub(super) message: DataLayoutMessage,
     pub(super) filters: Option<FilterPipeline>,
+    /// The last axis is the bytes of each element.
+    pub(super) bytes: bool,
+}
+
+/// Refuses chunk sizes that no file of this size can hold, before the library makes room for them.
+pub(super) fn check_chunks(message: &DataLayoutMessage, width: usize, file_size: u64) -> FormatResult<()> {
+    let (DataLayoutMessage::ChunkedV3 { chunk_dims, .. } | DataLayoutMessage::ChunkedV4 { chunk_dims, .. }) =
+        message
+    else {
+        return Ok(());
+    };
+    let dims: Vec<usize> = chunk_dims.iter().map(|&c| usize::try_from(c).unwrap_or(usize::MAX)).collect();
+    let len = checked_len(&dims, 1, file_size)?;
+    if len.saturating_mul(width) > u32::MAX as usize * 16 {
+        return Err(damaged("a chunk larger than 4 GiB"));
+    }
+    Ok(())
 }
 
 fn damaged(what: &str) -> FormatError {
@@ -86,8 +103,11 @@ where
             Ok(Some(out))
         }
         DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } if *b_tree_address != UNDEF_ADDR => {
-            let Some((_, chunk)) = chunk_dims.split_last() else {
-                return Err(damaged("a chunked array without chunk sizes"));
+            // The message ends with the size of an element.
+            let chunk = match chunk_dims.split_last() {
+                Some(_) if layout.bytes => chunk_dims.as_slice(),
+                Some((_, chunk)) => chunk,
+                None => return Err(damaged("a chunked array without chunk sizes")),
             };
             decode_chunked(headers, layout, chunk, *b_tree_address, len, convert)
         }
@@ -126,7 +146,13 @@ where
         .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
         .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
     let mut chunks = Vec::new();
-    collect(headers, tree, rank, MAX_DEPTH, &mut chunks)?;
+    collect(headers, tree, rank - usize::from(layout.bytes), MAX_DEPTH, &mut chunks)?;
+    if layout.bytes {
+        for s in &mut chunks {
+            s.offsets.push(0);
+        }
+    }
+    checked_len(&chunk, layout.width, headers.file_size())?;
     let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
     chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
     let in_grid = chunks.iter().all(|s| {
@@ -184,7 +210,7 @@ where
                     let bytes = bytes
                         .get(..chunk_len * layout.width)
                         .ok_or_else(|| damaged("a chunk shorter than its size"))?;
-                    if row_len == 1 || rank == 1 {
+                    if chunk[1..] == layout.shape[1..] {
                         // One chunk is the band; the last is cut where the array ends.
                         convert(&bytes[..band.len() * layout.width], band)?;
                         continue;

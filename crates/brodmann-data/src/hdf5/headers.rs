@@ -106,7 +106,14 @@ pub(crate) struct Headers {
     /// Links of each group met, by header address.
     links: RefCell<HashMap<u64, Vec<(String, Target)>>>,
     /// The heap collection met last: the strings of one attribute usually share it.
-    heap: RefCell<Option<(u64, GlobalHeapCollection)>>,
+    heap: RefCell<Option<Heap>>,
+}
+
+/// A heap collection with the place of each object by its number: thousands of strings may share one.
+struct Heap {
+    address: u64,
+    collection: GlobalHeapCollection,
+    places: HashMap<u16, usize>,
 }
 
 /// Why a file cannot be followed from its first bytes.
@@ -415,15 +422,17 @@ impl Headers {
             return Ok(Vec::new());
         }
         let mut cached = self.heap.borrow_mut();
-        if cached.as_ref().is_none_or(|(at, _)| *at != address) {
+        if cached.as_ref().is_none_or(|heap| heap.address != address) {
             let size = GlobalHeapCollection::decode_size(&self.block(address, 32)?, &self.context)?;
             let (collection, _) = GlobalHeapCollection::decode(&self.exact(address, size)?, &self.context)?;
-            *cached = Some((address, collection));
+            let places = collection.objects.iter().enumerate().map(|(i, o)| (o.index, i)).collect();
+            *cached = Some(Heap { address, collection, places });
         }
         let object = cached
             .as_ref()
             .zip(u16::try_from(index).ok())
-            .and_then(|((_, collection), index)| collection.get_object(index))
+            .and_then(|(heap, index)| heap.collection.objects.get(*heap.places.get(&index)?))
+            .map(|o| o.data.as_slice())
             .ok_or_else(|| damaged("a text that is not in its heap"))?;
         // The length counts elements of one byte: the heap object may be padded.
         Ok(object.get(..len as usize).unwrap_or(object).to_vec())

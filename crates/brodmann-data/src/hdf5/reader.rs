@@ -120,16 +120,34 @@ impl Hdf5Reader {
         T: Copy + Default + Send + Sync,
         C: Fn(&[u8], &mut [T]) -> rust_hdf5::format::FormatResult<()> + Sync,
     {
+        self.decode_as(path, described, width, false, convert)
+    }
+
+    /// As `decode`; with `bytes` the last axis is the bytes of each element.
+    fn decode_as<T, C>(
+        &self,
+        path: &str,
+        described: Described,
+        width: usize,
+        bytes: bool,
+        convert: C,
+    ) -> Result<Vec<T>, DataError>
+    where
+        T: Copy + Default + Send + Sync,
+        C: Fn(&[u8], &mut [T]) -> rust_hdf5::format::FormatResult<()> + Sync,
+    {
         let fail = |e: &dyn std::fmt::Display| self.damaged(path, e);
         if width == 0 {
             return Err(self.damaged(path, "elements of no width"));
         }
         let shape = described.shape;
         if let Some(layout) = described.layout {
-            let layout = Layout { shape: shape.clone(), width, message: layout, filters: described.filters };
+            let layout =
+                Layout { shape: shape.clone(), width, message: layout, filters: described.filters, bytes };
             if let Some(values) = chunks::decode(&self.headers, &layout, &convert).map_err(|e| fail(&e))? {
                 return Ok(values);
             }
+            chunks::check_chunks(&layout.message, width, self.headers.file_size()).map_err(|e| fail(&e))?;
         }
         let len = chunks::checked_len(&shape, width, self.headers.file_size()).map_err(|e| fail(&e))?;
         let bytes = self.dataset(path)?.read_raw_bytes().map_err(|e| fail(&e))?;
@@ -141,31 +159,43 @@ impl Hdf5Reader {
 
     /// The bytes of every element, `width` each.
     fn raw(&self, path: &str, described: &Described, width: usize) -> Result<Vec<u8>, DataError> {
-        let len = chunks::checked_len(&described.shape, width, self.headers.file_size())
-            .map_err(|e| self.damaged(path, e))?;
-        let bytes = self.dataset(path)?.read_raw_bytes().map_err(|e| self.damaged(path, e))?;
-        if bytes.len() == len * width {
-            Ok(bytes)
-        } else {
-            Err(self.damaged(path, "an array shorter than its shape"))
-        }
+        let mut shape = described.shape.clone();
+        shape.push(width);
+        let bytes = Described {
+            shape,
+            is_null: described.is_null,
+            datatype: described.datatype.clone(),
+            layout: described.layout.clone(),
+            filters: described.filters.clone(),
+        };
+        self.decode_as(path, bytes, 1, true, |b, o: &mut [u8]| {
+            o.copy_from_slice(b);
+            Ok(())
+        })
     }
 
     fn strings(&self, path: &str, described: &Described) -> Result<Vec<String>, DataError> {
+        let fail = |e: &dyn std::fmt::Display| self.damaged(path, e);
         if let DatatypeMessage::FixedString { size, padding, .. } = &described.datatype {
             let (width, padding) = (*size as usize, *padding);
             if width == 0 {
-                let len = chunks::checked_len(&described.shape, 1, self.headers.file_size())
-                    .map_err(|e| self.damaged(path, e))?;
-                return Ok(vec![String::new(); len]);
+                let len = chunks::checked_len(&described.shape, 1, self.headers.file_size());
+                return Ok(vec![String::new(); len.map_err(|e| fail(&e))?]);
             }
             let bytes = self.raw(path, described, width)?;
             Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
         } else {
-            // 16 bytes per reference at least: bounds what the library is asked to allocate.
-            chunks::checked_len(&described.shape, 16, self.headers.file_size())
-                .map_err(|e| self.damaged(path, e))?;
-            self.dataset(path)?.read_strings_lossy().map_err(|e| self.damaged(path, e))
+            let width = self.headers.reference_size();
+            let references = self.raw(path, described, width)?;
+            let mut strings = Vec::with_capacity(references.len() / width);
+            for reference in references.chunks_exact(width) {
+                let object = self.headers.heap_object(reference).map_err(|e| fail(&e))?;
+                strings.push(match String::from_utf8(object) {
+                    Ok(text) => text,
+                    Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+                });
+            }
+            Ok(strings)
         }
     }
 

@@ -18,18 +18,15 @@ pub(super) fn frame(store: &impl Store, path: &str, select: &Select) -> Result<D
         });
     };
     let index_key = if names.iter().any(|n| n == "index") { "index" } else { INDEX };
-    let index: Vec<String> = match store.field(path, index_key)? {
-        Some(array) => {
-            array_to_column(array).to_strings().into_iter().map(Option::unwrap_or_default).collect()
-        }
-        None => {
-            // Reading any field says whether the file can hold so many rows.
-            let n = match names.first() {
-                Some(name) => store.field(path, name)?.map_or(0, |a| a.shape().first().copied().unwrap_or(0)),
-                None => 0,
-            };
-            (0..n).map(|i| i.to_string()).collect()
-        }
+    let index: Vec<String> = if let Some(array) = store.field(path, index_key)? {
+        array_to_column(array).to_strings().into_iter().map(Option::unwrap_or_default).collect()
+    } else {
+        // Reading any field says whether the file can hold so many rows.
+        let n = match names.first() {
+            Some(name) => store.field(path, name)?.map_or(0, |a| a.shape().first().copied().unwrap_or(0)),
+            None => 0,
+        };
+        (0..n).map(|i| i.to_string()).collect()
     };
     let n_rows = index.len();
     let mut columns = IndexMap::new();

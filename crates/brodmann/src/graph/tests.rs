@@ -1,8 +1,5 @@
 //! Tests of the graph module: hand-worked cases, oracles, brute force, edges.
 
-#[path = "../../../../tests/shared.rs"]
-mod shared;
-
 mod latent;
 mod spatial;
 
@@ -12,7 +9,7 @@ use ndarray_npy::{NpzReader, ReadableElement};
 
 /// One array of an oracle file, `None` when the file is not beside the checkout.
 fn oracle<T: ReadableElement>(file: &str, name: &str) -> Option<Array2<T>> {
-    let path = shared::shared(&format!("oracles/{file}"))?;
+    let path = crate::shared::shared(&format!("oracles/{file}"))?;
     let mut npz = NpzReader::new(std::fs::File::open(path).expect("readable")).expect("npz");
     Some(npz.by_name(&format!("{name}.npy")).or_else(|_| npz.by_name(name)).expect("array in the oracle"))
 }

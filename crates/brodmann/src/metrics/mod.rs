@@ -36,9 +36,6 @@ pub mod normalized_mutual_information;
 mod paired_labels;
 pub mod pas;
 mod points;
-#[cfg(test)]
-#[path = "../../../../tests/shared.rs"]
-pub(crate) mod shared;
 pub mod silhouette;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use ndarray_npy::NpzReader;
 use proptest::prelude::*;
 
 use super::points::sample_rows;
-use super::shared::shared;
 use super::*;
+use crate::shared::shared;
 
 const SEED: Seed = Seed(7);
 

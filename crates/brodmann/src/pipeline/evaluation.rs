@@ -153,20 +153,16 @@ pub fn evaluate_file(
         },
     };
     let batch = tissue.slices(request.batch_key.as_deref())?;
-    let space = match tissue.coordinates(&request.spatial_key) {
-        Ok(coordinates) => {
-            let options = SpatialGraphOptions {
-                kind: SpatialKind::Knn,
-                n_neighbors: Some(6),
-                ..SpatialGraphOptions::default()
-            };
-            let slices = batch.as_deref();
-            Some(spatial_neighbors(coordinates.view(), slices, &options)?.connectivities)
-        }
-        Err(_) => {
-            monitor.note("no coordinates: spatial coherence is left out");
-            None
-        }
+    let space = if let Ok(coordinates) = tissue.coordinates(&request.spatial_key) {
+        let options = SpatialGraphOptions {
+            kind: SpatialKind::Knn,
+            n_neighbors: Some(6),
+            ..SpatialGraphOptions::default()
+        };
+        Some(spatial_neighbors(coordinates.view(), batch.as_deref(), &options)?.connectivities)
+    } else {
+        monitor.note("no coordinates: spatial coherence is left out");
+        None
     };
     monitor.stage("evaluating", 0);
     let metrics = evaluate(

@@ -120,7 +120,7 @@ pub fn figure(
         let rows = slices.rows(slice);
         let own = Arc::new(coordinates.select(Axis(0), &rows));
         let library = library(tissue, &slices.names[slice]);
-        let image = if request.image { image_of(library, monitor)?.map(Arc::new) } else { None };
+        let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };
         let diameter = request.spot_size.or_else(|| spot_diameter(library));
         for key in &request.colors {
             let color = color(tissue, key, &rows)?;
@@ -184,8 +184,8 @@ fn spot_diameter(library: Option<&Value>) -> Option<f64> {
 }
 
 /// The histology picture of a slice, the finer one where there are two.
-fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Result<Option<Image>, PipelineError> {
-    let Some(images) = library.and_then(|l| l.get(keys::IMAGES)) else { return Ok(None) };
+fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Option<Image> {
+    let images = library?.get(keys::IMAGES)?;
     let candidates = [(keys::HIRES, keys::TISSUE_HIRES_SCALEF), (keys::LOWRES, keys::TISSUE_LOWRES_SCALEF)];
     for (key, factor) in candidates {
         let (Some(array), Some(scale)) =
@@ -194,7 +194,7 @@ fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Result<Option<Ima
             continue;
         };
         match rgb(array) {
-            Some((height, width, rgb)) => return Ok(Some(Image { width, height, rgb, scale })),
+            Some((height, width, rgb)) => return Some(Image { width, height, rgb, scale }),
             None => monitor.note(&format!(
                 "the picture {key:?} is a {} array of shape {:?}, not a picture; left out",
                 array.dtype(),
@@ -202,7 +202,7 @@ fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Result<Option<Ima
             )),
         }
     }
-    Ok(None)
+    None
 }
 
 /// Height, width and RGB bytes of a picture stored as bytes or as numbers from 0 to 1, grey, RGB or RGBA.

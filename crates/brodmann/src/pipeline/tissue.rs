@@ -44,8 +44,8 @@ pub struct ModalityInfo {
 
 #[derive(Debug)]
 enum Container {
-    Single(AnnData),
-    Multi(MuData),
+    Single(Box<AnnData>),
+    Multi(Box<MuData>),
 }
 
 /// A tissue read from a file, with what the read options asked for.
@@ -72,8 +72,8 @@ impl Tissue {
         monitor.stage("reading", 0);
         let editable = brodmann_data::is_scverse(path);
         let container = match brodmann_data::read_any(path, Format::Auto, options)? {
-            brodmann_data::Container::AnnData(a) => Container::Single(a),
-            brodmann_data::Container::MuData(m) => Container::Multi(m),
+            brodmann_data::Container::AnnData(a) => Container::Single(Box::new(a)),
+            brodmann_data::Container::MuData(m) => Container::Multi(Box::new(m)),
         };
         let modalities = match &container {
             Container::Single(adata) => vec![single_modality(adata, kind, monitor)],

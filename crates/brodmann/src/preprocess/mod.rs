@@ -36,9 +36,6 @@ mod svd;
 pub mod tfidf_lsi;
 
 #[cfg(test)]
-#[path = "../../../../tests/shared.rs"]
-mod shared;
-#[cfg(test)]
 mod tests;
 
 pub use clr::clr;

@@ -11,7 +11,7 @@ pub(super) struct Oracle(NpzReader<std::fs::File>);
 
 impl Oracle {
     pub(super) fn open(relative: &str) -> Option<Self> {
-        let path = shared::shared(relative)?;
+        let path = crate::shared::shared(relative)?;
         Some(Self(NpzReader::new(std::fs::File::open(path).expect("opens")).expect("npz")))
     }
 

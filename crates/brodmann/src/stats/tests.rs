@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, array};
 use ndarray_npy::NpzReader;
 
 use super::*;
-use crate::metrics::shared::shared;
+use crate::shared::shared;
 
 const SEED: Seed = Seed(5);
 

@@ -5,7 +5,7 @@ use ndarray::array;
 use ndarray_npy::NpzReader;
 
 use super::*;
-use crate::metrics::shared::shared;
+use crate::shared::shared;
 
 fn options(n_clusters: usize) -> KMeansOptions {
     KMeansOptions { n_clusters, ..KMeansOptions::default() }

@@ -1,8 +1,5 @@
 //! Numbers of leidenalg 0.11.0 on 60 nodes: qualities and move differences to 1e-9, optima by seeds.
 
-#[path = "../../../../../../tests/shared.rs"]
-mod shared;
-
 use std::fs::File;
 
 use ndarray::{Array0, Array1, Array2};
@@ -14,7 +11,7 @@ struct Oracle(NpzReader<File>);
 
 impl Oracle {
     fn open() -> Option<Self> {
-        let path = shared::shared("oracles/leiden.npz")?;
+        let path = crate::shared::shared("oracles/leiden.npz")?;
         Some(Self(NpzReader::new(File::open(path).expect("readable")).expect("npz")))
     }
     fn number(&mut self, name: &str) -> f64 {
