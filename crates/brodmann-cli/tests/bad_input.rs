@@ -238,8 +238,8 @@ fn parts(side: usize) -> (Folder, AnnData, AnnData) {
     let folder = Folder::with_tissue("whole.h5mu", side);
     let whole = folder.mdata("whole.h5mu");
     let mut rna = whole.modalities["rna"].clone();
-    rna.obsm = whole.obsm.clone();
-    rna.obs.columns = whole.obs.columns.clone();
+    rna.obsm.clone_from(&whole.obsm);
+    rna.obs.columns.clone_from(&whole.obs.columns);
     (folder, rna, whole.modalities["adt"].clone())
 }
 
