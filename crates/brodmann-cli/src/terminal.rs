@@ -37,6 +37,14 @@ impl Terminal {
     pub fn new(quiet: bool, log: Option<&Path>) -> Result<Self, Failure> {
         let log = log
             .map(|path| {
+                // A slip of the hand must not add lines to a data file.
+                if path.extension().is_some_and(|e| e == "h5ad" || e == "h5mu" || e == "h5") {
+                    return Err(Failure::input(format!(
+                        "the log file {} has the name of a data file, a text file was expected; name another with \
+                         --log, e.g. run.log",
+                        path.display()
+                    )));
+                }
                 File::options().create(true).append(true).open(path).map(Mutex::new).map_err(|e| {
                     Failure::input(format!(
                         "the log file {} cannot be opened ({e}); name a file in a folder you may write to",

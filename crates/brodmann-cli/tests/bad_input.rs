@@ -190,6 +190,23 @@ fn coordinates_that_are_none() {
 }
 
 #[test]
+fn coordinates_beyond_all_bounds() {
+    for scale in [1e300, 1e-300] {
+        let folder = Folder::with_changed(8, |a| {
+            let c = a.obsm_f64("spatial").expect("coordinates") * scale;
+            set_coordinates(a, c);
+        });
+        let plot = vec!["plot", IN, "--color", "ground_truth", "--out", "a.png"];
+        for args in [run(&[]), run(&["--spatial", "delaunay"]), run(&["--spatial", "grid"]), plot] {
+            let outcome = folder.run(&[args, vec!["--quiet"]].concat());
+            if outcome.code != Some(0) {
+                outcome.is_refusal(&["coordinates"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_disconnected_graph_works() {
     let folder = Folder::with_changed(10, |a| {
         let mut c = a.obsm_f64("spatial").expect("coordinates");
@@ -221,8 +238,8 @@ fn parts(side: usize) -> (Folder, AnnData, AnnData) {
     let folder = Folder::with_tissue("whole.h5mu", side);
     let whole = folder.mdata("whole.h5mu");
     let mut rna = whole.modalities["rna"].clone();
-    rna.obsm = whole.obsm.clone();
-    rna.obs.columns = whole.obs.columns.clone();
+    rna.obsm.clone_from(&whole.obsm);
+    rna.obs.columns.clone_from(&whole.obs.columns);
     (folder, rna, whole.modalities["adt"].clone())
 }
 
@@ -364,6 +381,7 @@ fn weights_that_are_none() {
     folder.refuses(&run(&["--layer-weight", "rna=0,spatial=0"]), &["--layer-weight", "0 for every layer"]);
     folder.refuses(&run(&["--layer-weight", "0"]), &["--layer-weight", "0 for every layer"]);
     folder.refuses(&run(&["--layer-weight", "rna=-1"]), &["--layer-weight", "-1", "0 or more"]);
+    folder.refuses(&run(&["--layer-weight", "-1"]), &["--layer-weight", "-1", "0 or more"]);
     folder.refuses(&run(&["--layer-weight", "rna=NaN"]), &["--layer-weight", "NaN"]);
     folder.refuses(&run(&["--layer-ratio", "-1"]), &["--layer-ratio", "-1"]);
     folder.refuses(&run(&["--layer-ratio", "inf"]), &["--layer-ratio", "inf"]);
@@ -414,6 +432,19 @@ fn keys_that_are_none() {
 }
 
 #[test]
+fn a_truth_that_nobody_knows() {
+    let folder = Folder::with_changed(8, |a| {
+        let nothing = Column::Categorical(Categorical { codes: vec![-1; 64], ..Categorical::default() });
+        a.obs.columns.insert("ground_truth".to_owned(), nothing);
+    });
+    // Not asked for, it is passed over; asked for, it is refused.
+    let report = folder.run(&run(&["--json", "--quiet"])).succeeded().json();
+    assert!(report["metrics"].is_null());
+    fs::remove_file(folder.path(OUT)).expect("removed");
+    folder.refuses(&run(&["--truth", "ground_truth"]), &["ground_truth", "missing values alone"]);
+}
+
+#[test]
 fn options_that_exclude_each_other() {
     let folder = Folder::with_tissue(IN, 8);
     let before = folder.files();
@@ -459,6 +490,7 @@ fn outputs_that_cannot_be_written() {
     folder.refuses(&plot("missing/a.png"), &["missing/a.png"]);
     folder.refuses(&["demo", "--out", "file"], &["file", "--out"]);
     folder.refuses(&run(&["--log", "missing/a.log"]), &["missing/a.log"]);
+    folder.refuses(&run(&["--log", IN]), &["log file", IN]);
 }
 
 #[cfg(unix)]

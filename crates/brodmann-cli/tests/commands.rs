@@ -286,16 +286,13 @@ fn ways_to_weigh_and_to_read_layers() {
 #[test]
 fn a_table_becomes_a_tissue() {
     let folder = Folder::new();
-    let mut table = "spot,x,y,a,b,c\n".to_owned();
-    for i in 0..36 {
+    let row = |i: usize| {
         let (x, y) = (i % 6, i / 6);
-        table += &format!(
-            "s{i},{x},{y},{},{},{}\n",
-            if x < 3 { 9 + y } else { 1 },
-            1 + x,
-            if x < 3 { 0 } else { 8 }
-        );
-    }
+        let (a, c) = if x < 3 { (9 + y, 0) } else { (1, 8) };
+        format!("s{i},{x},{y},{a},{},{c}\n", 1 + x)
+    };
+    let table: Vec<String> = (0..36).map(row).collect();
+    let table = "spot,x,y,a,b,c\n".to_owned() + &table.concat();
     fs::write(folder.path("counts.csv"), table).expect("written");
     let report = folder.run(&["convert", "counts.csv", "--out", "a.h5ad", "--json"]).succeeded().json();
     assert_eq!((&report["n_obs"], &report["modalities"][0][1]), (&36.into(), &3.into()));

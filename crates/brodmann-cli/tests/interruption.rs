@@ -69,7 +69,7 @@ fn check(folder: &Folder, code: i32, stderr: &str) {
 #[test]
 fn ctrl_c_during_work_and_during_writing() {
     let folder = Folder::new();
-    folder.simulate("tissue.h5mu", 60, &["--n-genes", "500"]);
+    folder.simulate("tissue.h5mu", 60, &["--n-genes", "300"]);
     let input = std::fs::read(folder.path("tissue.h5mu")).expect("read");
     let args = ["spatialleiden", "tissue.h5mu", "--out", "out.h5mu", "--quiet"];
     let start = Instant::now();

@@ -105,7 +105,7 @@ pub enum PipelineError {
         expected: &'static str,
     },
     /// Neither an obs column nor a feature.
-    #[error("{key:?} is neither an obs column nor a feature name, obs has {}; name one of these or a feature with --color", columns.join(", "))]
+    #[error("{key:?} is neither an obs column nor a feature name, obs has {}; name one of these or a feature with --color", if columns.is_empty() { "no column".to_owned() } else { columns.join(", ") })]
     UnknownColor {
         /// The key.
         key: String,

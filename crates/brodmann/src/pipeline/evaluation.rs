@@ -34,13 +34,23 @@ pub struct TruthScores {
     pub v_measure: f64,
 }
 
-/// The truth column: the one named, which must exist, or `ground_truth` where present.
+/// The truth column: the one named, which must hold known domains, or `ground_truth` where it does.
 pub(crate) fn truth_key(tissue: &Tissue, named: Option<&str>) -> Result<Option<String>, PipelineError> {
-    if let Some(key) = named {
-        tissue.labels(key)?;
-        return Ok(Some(key.to_owned()));
+    let knows = |key: &str| tissue.labels(key).map(|labels| labels.codes.iter().any(|&c| c >= 0));
+    match named {
+        Some(key) if !knows(key)? => Err(no_truth(key)),
+        Some(key) => Ok(Some(key.to_owned())),
+        // Nobody asked for it: a column that is empty, or absent, only means that there is nothing to compare with.
+        None => Ok(knows(keys::GROUND_TRUTH).unwrap_or(false).then(|| keys::GROUND_TRUTH.to_owned())),
     }
-    Ok(tissue.obs_column(keys::GROUND_TRUTH).map(|_| keys::GROUND_TRUTH.to_owned()))
+}
+
+fn no_truth(key: &str) -> PipelineError {
+    PipelineError::Column {
+        element: format!("obs[{key:?}]"),
+        found: "missing values alone".to_owned(),
+        expected: "the known domain of some observations",
+    }
 }
 
 /// The known domain of each observation.
@@ -55,11 +65,7 @@ fn truth_codes(tissue: &Tissue, key: &str) -> Result<Vec<Option<u32>>, PipelineE
 pub fn score_truth(tissue: &Tissue, key: &str, labels: &[u32]) -> Result<TruthScores, PipelineError> {
     let pairs = paired(&truth_codes(tissue, key)?, labels)?;
     if pairs.truth.is_empty() {
-        return Err(PipelineError::Column {
-            element: format!("obs[{key:?}]"),
-            found: "missing values alone".to_owned(),
-            expected: "the known domain of some observations",
-        });
+        return Err(no_truth(key));
     }
     let (truth, pred) = (&pairs.truth, &pairs.pred);
     let hcv = homogeneity_completeness_v(truth, pred)?;

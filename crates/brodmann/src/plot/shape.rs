@@ -143,10 +143,12 @@ impl Buckets {
         let n = points.len().max(1) as f64;
         let extent = if points.is_empty() { [0.0; 2] } else { [high[0] - low[0], high[1] - low[1]] };
         // A line of points has no area: its length over n bounds the number of cells too.
-        let cell = ((extent[0] * extent[1] / n).sqrt()).max(extent[0].max(extent[1]) / n);
-        let cell = if cell.is_finite() && cell > 0.0 { cell } else { 1.0 };
-        let columns = (extent[0] / cell) as usize + 1;
-        let rows = (extent[1] / cell) as usize + 1;
+        // The roots are taken first: the area of far coordinates is no finite number.
+        let cell = ((extent[0] / n).sqrt() * extent[1].sqrt()).max(extent[0].max(extent[1]) / n);
+        let usable = cell.is_finite() && cell > 0.0;
+        let cell = if usable { cell } else { 1.0 };
+        let cells = |extent: f64| if usable { (extent / cell) as usize + 1 } else { 1 };
+        let (columns, rows) = (cells(extent[0]), cells(extent[1]));
         let mut grid = Self {
             origin: low,
             cell,
