@@ -257,7 +257,7 @@ pub struct LeidenCommand {
     /// Weights by layer: rna=1.5,adt=1,spatial=2.5 [default: 1]
     #[arg(long, allow_negative_numbers = true, value_name = "NAME=W,…")]
     pub layer_weight: Option<String>,
-    /// Weight of the spatial layer, the modality layers having 1
+    /// Weight of the spatial layer, the modality layers having 1 [default: 1]
     #[arg(long, allow_negative_numbers = true, value_name = "W", conflicts_with = "layer_weight")]
     pub layer_ratio: Option<f64>,
     /// Treat graphs as directed: true, false, or by name: rna=true,spatial=false [default: false]
