@@ -105,6 +105,8 @@ fn modules_of_the_science_crate_use_only_what_the_map_allows() {
         if source.join(module).is_dir() {
             rust_files(&source.join(module), &mut files);
         }
+        // Tests may take their data from anywhere, a simulated tissue for instance.
+        files.retain(|file| !file.iter().any(|part| part == "tests" || part == "tests.rs"));
         for file in files {
             let code = code(&file);
             for (other, _) in MODULES.iter().filter(|(other, _)| other != module && !allowed.contains(other))
