@@ -28,7 +28,7 @@ pub struct Cli {
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Seed of every random stream; the same seed gives the same bits on any number of threads
-    #[arg(long, global = true, default_value_t = 42, value_name = "N")]
+    #[arg(long, global = true, default_value_t = 42, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: u64,
     /// Threads to use [default: all cores]
     #[arg(long, global = true, value_name = "N")]

@@ -42,12 +42,19 @@ impl From<brodmann::pipeline::PipelineError> for Failure {
         if error.is_interruption() {
             return Self { message: error.to_string(), code: INTERRUPTED };
         }
-        Self::input(error)
+        match error {
+            brodmann::pipeline::PipelineError::Data(error) => error.into(),
+            other => Self::input(other),
+        }
     }
 }
 
 impl From<brodmann_data::DataError> for Failure {
     fn from(error: brodmann_data::DataError) -> Self {
-        Self::input(error)
+        match error {
+            // What was written does not read back: nothing the user gave is at fault.
+            brodmann_data::DataError::ReadBack { .. } => Self::run(error),
+            other => Self::input(other),
+        }
     }
 }

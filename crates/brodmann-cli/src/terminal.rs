@@ -38,9 +38,9 @@ impl Terminal {
         let log = log
             .map(|path| {
                 // A slip of the hand must not add lines to a data file.
-                if path.extension().is_some_and(|e| e == "h5ad" || e == "h5mu" || e == "h5") {
+                if holds_data(path) {
                     return Err(Failure::input(format!(
-                        "the log file {} has the name of a data file, a text file was expected; name another with \
+                        "the log file {} is or is named like a data file, a log was expected; name another with \
                          --log, e.g. run.log",
                         path.display()
                     )));
@@ -115,6 +115,22 @@ impl Terminal {
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }
+}
+
+/// Endings of what this program reads or draws.
+const DATA_ENDINGS: [&str; 12] =
+    ["h5ad", "h5mu", "h5", "csv", "tsv", "parquet", "mtx", "gz", "png", "svg", "jpg", "json"];
+
+/// Whether `path` has the ending of a data file, or is another file named on the command line.
+fn holds_data(path: &Path) -> bool {
+    let named = |e: &std::ffi::OsStr| DATA_ENDINGS.iter().any(|d| e.eq_ignore_ascii_case(d));
+    if path.extension().is_some_and(named) {
+        return true;
+    }
+    let Ok(log) = path.canonicalize() else { return false };
+    let same = |argument: &std::ffi::OsString| Path::new(argument).canonicalize().is_ok_and(|p| p == log);
+    // The log itself is named once.
+    std::env::args_os().skip(1).filter(same).count() > 1
 }
 
 impl Monitor for Terminal {

@@ -687,3 +687,51 @@ fn labels_written_are_categories_by_size() {
     let uns: IndexMap<String, Value> = folder.adata(OUT).uns;
     assert!(uns["spatialleiden"].get("params").is_some());
 }
+
+// Names that would replace or hide something else.
+
+#[test]
+fn a_log_over_a_file_of_the_run() {
+    let folder = Folder::new();
+    fs::write(folder.path("counts.txt"), "spot\tx\ty\tg1\ng0\t0\t0\t1\n").expect("written");
+    folder.refuses(
+        &["spatialleiden", "counts.txt", "--out", OUT, "--log", "counts.txt"],
+        &["counts.txt", "--log"],
+    );
+}
+
+#[test]
+fn a_result_under_a_name_that_means_something_else() {
+    let folder = Folder::with_tissue(IN, 8);
+    for key in ["spatial", "neighbors", "pca", "ground_truth", "", "a/b"] {
+        folder.refuses(&run(&["--key-added", key]), &["--key-added"]);
+    }
+}
+
+#[test]
+fn coordinates_named_but_absent_even_where_a_graph_is_present() {
+    let folder = Folder::with_tissue(IN, 8);
+    folder.run(&["neighbors", IN, "--in-place"]).succeeded();
+    folder.refuses(&run(&["--spatial-key", "elsewhere"]), &["elsewhere", "\"spatial\""]);
+    folder.refuses(&["neighbors", IN, "--out", OUT, "--spatial-key", "elsewhere"], &["elsewhere"]);
+    folder.run(&run(&["--quiet"])).succeeded();
+    folder
+        .refuses(&["evaluate", OUT, "--pred", "spatialleiden", "--spatial-key", "elsewhere"], &["elsewhere"]);
+}
+
+#[test]
+fn numbers_that_overflow_the_quality() {
+    let folder = Folder::with_tissue(IN, 8);
+    folder.refuses(&run(&["--layer-weight", "rna=1e308,spatial=1e308"]), &["--layer-weight", "1e9"]);
+    folder.refuses(&run(&["--resolution", "1e300"]), &["--resolution", "1e9"]);
+}
+
+#[test]
+fn a_number_of_clusters_with_a_layer_that_has_no_say() {
+    let folder = Folder::with_tissue(IN, 10);
+    for weights in ["rna=0,spatial=1", "rna=1,spatial=0"] {
+        let report = folder.run(&run(&["-k", "4", "--layer-weight", weights, "--json"])).succeeded().json();
+        assert_eq!(report["n_clusters"], 4, "{weights}");
+    }
+    folder.refuses(&run(&["-k", "4", "--quality", "modularity"]), &["modularity", "rb"]);
+}

@@ -6,7 +6,7 @@
 //!   categorical `obs` column added, `column-order` extended, elements added to `obsm`, `obsp`, `uns`; AnnData 0.7 to
 //!   0.12, while 0.5, whose `obs` is a record array, is converted by us), with every other object unchanged as h5py,
 //!   anndata and mudata read it. It decodes gzip, shuffle and lzf, which the fixtures use, and by its features zstd,
-//!   blosc, lz4 and bzip2, which no fixture has. No C compiler, no CMake. Its public reader returns only a group's
+//!   blosc and lz4 (bzip2 is left out for its licence). No C compiler, no CMake. Its public reader returns only a group's
 //!   single-text attributes; `column-order` and `shape` are therefore read in `headers` with the library's public
 //!   decoders of on-disk records, and chunks are decoded in parallel in `chunks`.
 //! * `hdf5-pure` 0.47, not tried here: an earlier probe edited 5 of 8 files with it; it has no zstd or blosc, and by its

@@ -8,13 +8,14 @@ use indexmap::IndexMap;
 
 use super::evaluation::{self, TruthScores};
 use super::graphs::{latent_graph, spatial_graph};
-use super::request::{DomainRequest, SPATIAL_LAYER};
+use super::request::{DomainRequest, SPATIAL_LAYER, check_key_added};
 use super::tissue::{Destination, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::cluster::{
-    Layer, LeidenOptions, Partition, ResolutionSearch, SearchOptions, leiden_multiplex_with,
+    Layer, LeidenOptions, Partition, Quality, ResolutionSearch, SearchOptions, leiden_multiplex_with,
     search_resolution, search_resolution_latent_spatial,
 };
+use crate::graph::is_symmetric;
 
 /// Fewest observations a run is done on: below, no neighbour graph has a structure to find.
 const MIN_OBS: usize = 3;
@@ -107,7 +108,16 @@ pub fn find_domains(
     let directed = request.directed.resolve(&names, "--directed", |_| false)?;
     check_positive("--resolution", &resolutions)?;
     check_weights(&weights)?;
+    if request.n_clusters.is_some() && request.quality == Quality::Modularity {
+        return Err(PipelineError::Option {
+            option: "--quality",
+            found: "modularity, which has no resolution to search,".to_owned(),
+            expected: "rb (its generalisation), cpm or rber with --n-clusters",
+        });
+    }
     let truth_key = evaluation::truth_key(&tissue, request.truth.as_deref())?;
+    let read = [truth_key.as_deref(), request.graphs.library_key.as_deref()];
+    check_key_added(&request.key_added, &read)?;
 
     let mut additions = Additions::default();
     // Space first: a tissue without coordinates is refused before the expensive stages.
@@ -134,7 +144,12 @@ pub fn find_domains(
     for (l, layer) in layers.iter_mut().enumerate() {
         layer.weight = weights[l];
         layer.resolution = resolutions[l];
-        layer.directed = directed[l] || !is_symmetric_enough(&graphs[l]);
+        layer.directed = directed[l];
+        // Neighbour rows in a file need not be mutual; such a graph is read as what it is, not refused.
+        if !layer.directed && !is_symmetric(graphs[l].view()) {
+            monitor.note(&format!("{}: the graph is not symmetric, read as directed", names[l]));
+            layer.directed = true;
+        }
         layer.use_weights = request.use_weights;
         layer.quality = request.quality;
     }
@@ -218,7 +233,14 @@ fn cluster(
     let search = SearchOptions { leiden: options.clone(), ..SearchOptions::default() };
     let n_latent = layers.len() - usize::from(request.spatial);
     let latent: Vec<usize> = (0..n_latent).collect();
-    let found: ResolutionSearch = if request.spatial {
+    // A layer of weight 0 has no say, so its resolution is not searched for.
+    let has_latent = latent.iter().any(|&l| layers[l].weight > 0.0);
+    let has_space = request.spatial && layers[n_latent].weight > 0.0;
+    let found: ResolutionSearch = if has_space && !has_latent {
+        let found = search_resolution(layers, &[n_latent], k, &search, seed, monitor)?;
+        layers[n_latent].resolution = found.resolution;
+        found
+    } else if has_space {
         let both = search_resolution_latent_spatial(layers, n_latent, k, &search, seed, monitor)?;
         for &l in &latent {
             layers[l].resolution = both.latent.resolution;
@@ -247,25 +269,27 @@ fn cluster(
     Ok(Found { partition: found.partition, exact: found.exact })
 }
 
-/// A graph read from a file may hold directed neighbour rows; it is then read as directed, not refused.
-fn is_symmetric_enough(graph: &CsrMatrix<f64>) -> bool {
-    crate::graph::is_symmetric(graph.view())
-}
+/// Resolutions and weights beyond this overflow the quality, and mean nothing well before.
+const LARGEST: f64 = 1e9;
 
 fn check_positive(option: &'static str, values: &[f64]) -> Result<(), PipelineError> {
-    match values.iter().find(|v| !v.is_finite() || **v <= 0.0) {
-        Some(v) => Err(PipelineError::Option { option, found: v.to_string(), expected: "a number above 0" }),
+    match values.iter().find(|v| !(**v > 0.0 && **v <= LARGEST)) {
+        Some(v) => Err(PipelineError::Option {
+            option,
+            found: v.to_string(),
+            expected: "a number above 0, at most 1e9,",
+        }),
         None => Ok(()),
     }
 }
 
 fn check_weights(weights: &[f64]) -> Result<(), PipelineError> {
     let option = "--layer-weight (or --layer-ratio)";
-    if let Some(w) = weights.iter().find(|w| !w.is_finite() || **w < 0.0) {
+    if let Some(w) = weights.iter().find(|w| !(**w >= 0.0 && **w <= LARGEST)) {
         return Err(PipelineError::Option {
             option,
             found: w.to_string(),
-            expected: "a number of 0 or more",
+            expected: "a number of 0 or more, at most 1e9,",
         });
     }
     if weights.iter().all(|w| *w == 0.0) {
@@ -291,7 +315,9 @@ fn record(
     root.obs.insert(request.key_added.clone(), Column::Categorical(labels));
 
     let dict = |entries: Vec<(&str, Value)>| {
-        Value::Dict(entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<IndexMap<_, _>>())
+        // What was not set is left out: before 0.12 anndata cannot read a null.
+        let set = entries.into_iter().filter(|(_, v)| *v != Value::Null);
+        Value::Dict(set.map(|(k, v)| (k.to_owned(), v)).collect::<IndexMap<_, _>>())
     };
     let per_layer = |f: &dyn Fn(&LayerReport) -> Value| {
         Value::Dict(report.layers.iter().map(|l| (l.name.clone(), f(l))).collect())

@@ -7,6 +7,7 @@ use brodmann_kernels::{Monitor, Seed};
 use indexmap::IndexMap;
 
 use super::evaluation::{self, TruthScores};
+use super::request::check_key_added;
 use super::tissue::{Destination, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::cluster::{
@@ -91,6 +92,8 @@ pub fn cluster_embedding(
     let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, kind, monitor))?;
     tissue.check_destination(destination)?;
     let truth = evaluation::truth_key(&tissue, truth)?;
+    let key_added = key_added.unwrap_or(method.name()).to_owned();
+    check_key_added(&key_added, &[truth.as_deref()])?;
     let embedding = tissue.any_embedding(use_rep)?;
     let n_obs = tissue.n_obs();
 
@@ -140,7 +143,6 @@ pub fn cluster_embedding(
     };
     let n_clusters = labels.iter().max().map_or(0, |m| *m as usize + 1);
     let metrics = truth.map(|key| evaluation::score_truth(&tissue, &key, &labels)).transpose()?;
-    let key_added = key_added.unwrap_or(method.name()).to_owned();
     let mut additions = Additions::default();
     let root = additions.target(None);
     root.obs.insert(key_added.clone(), Column::Categorical(Categorical::from_labels(&labels)));
@@ -176,7 +178,9 @@ fn record(method: &EmbeddingMethod, use_rep: &str, quality: f64, seed: Seed) -> 
             params.insert("n_init".to_owned(), Value::Int(n_init as i64));
         }
         EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
-            params.insert("n_clusters".to_owned(), n_clusters.map_or(Value::Null, |k| Value::Int(k as i64)));
+            if let Some(k) = n_clusters {
+                params.insert("n_clusters".to_owned(), Value::Int(k as i64));
+            }
             params.insert("resolution".to_owned(), Value::Float(resolution));
             params.insert("n_neighbors".to_owned(), Value::Int(n_neighbors as i64));
         }

@@ -147,13 +147,16 @@ pub fn evaluate_file(
     let truth = truth_key.as_deref().map(|key| truth_codes(&tissue, key)).transpose()?;
     let (use_rep, embedding) = match &request.use_rep {
         Some(key) => (Some(key.clone()), Some(tissue.any_embedding(key)?)),
-        None => match tissue.any_embedding(keys::X_PCA) {
-            Ok(embedding) => (Some(keys::X_PCA.to_owned()), Some(embedding)),
-            Err(_) => (None, None),
-        },
+        None if tissue.has_embedding(keys::X_PCA) => {
+            (Some(keys::X_PCA.to_owned()), Some(tissue.any_embedding(keys::X_PCA)?))
+        }
+        None => (None, None),
     };
     let batch = tissue.slices(request.batch_key.as_deref())?;
-    let space = if let Ok(coordinates) = tissue.coordinates(&request.spatial_key) {
+    // Only what nobody asked for may be absent; what is there must be fit for use.
+    let named = request.spatial_key != keys::SPATIAL;
+    let space = if named || tissue.has_coordinates(&request.spatial_key) {
+        let coordinates = tissue.coordinates(&request.spatial_key)?;
         let options = SpatialGraphOptions {
             kind: SpatialKind::Knn,
             n_neighbors: Some(6),

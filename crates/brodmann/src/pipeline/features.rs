@@ -215,8 +215,11 @@ fn add(
 
 fn params(options: &PreprocessOptions, seed: Seed) -> Value {
     let mut params = IndexMap::new();
+    // What was not set is left out: before 0.12 anndata cannot read a null.
     let mut set = |key: &str, value: Value| {
-        params.insert(key.to_owned(), value);
+        if value != Value::Null {
+            params.insert(key.to_owned(), value);
+        }
     };
     set("modality", Value::String(options.modality.name().to_owned()));
     set("min_cells", Value::Int(options.min_cells as i64));

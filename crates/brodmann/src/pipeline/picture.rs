@@ -118,6 +118,10 @@ pub fn figure(
     let mut panels = Vec::new();
     for slice in 0..slices.names.len() {
         let rows = slices.rows(slice);
+        // A category left over from subsetting has no spots.
+        if rows.is_empty() && slices.codes.is_some() {
+            continue;
+        }
         let own = Arc::new(coordinates.select(Axis(0), &rows));
         let library = library(tissue, &slices.names[slice]);
         let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };

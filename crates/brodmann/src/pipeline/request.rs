@@ -64,6 +64,29 @@ impl<T: Copy> PerLayer<T> {
     }
 }
 
+/// Entries of `uns` that mean something else to scanpy, squidpy or a run of our own.
+const RESERVED: &[&str] =
+    &["spatial", "neighbors", "spatial_neighbors", "pca", "lsi", "hvg", "log1p", "umap"];
+
+/// Refuses a result name that would replace a record of something else, or a column the run itself reads.
+///
+/// # Errors
+/// [`PipelineError::Option`].
+pub(crate) fn check_key_added(key: &str, columns_read: &[Option<&str>]) -> Result<(), PipelineError> {
+    let expected = "a name of its own for the result";
+    let refuse = |found: String| Err(PipelineError::Option { option: "--key-added", found, expected });
+    if key.is_empty() || key.contains('/') {
+        return refuse(format!("{key:?}"));
+    }
+    if RESERVED.contains(&key) {
+        return refuse(format!("{key:?}, which uns keeps for something else,"));
+    }
+    if columns_read.contains(&Some(key)) {
+        return refuse(format!("{key:?}, a column this run reads,"));
+    }
+    Ok(())
+}
+
 /// How counts become features. `None` leaves the modality's default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureRequest {
@@ -133,7 +156,8 @@ impl GraphRequest {
 
     /// Whether a spatial graph in the file must give way.
     pub fn wants_new_spatial(&self) -> bool {
-        self.spatial.is_some()
+        self.spatial_key != brodmann_data::keys::SPATIAL
+            || self.spatial.is_some()
             || self.n_spatial.is_some()
             || self.radius.is_some()
             || self.library_key.is_some()

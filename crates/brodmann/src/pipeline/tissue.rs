@@ -248,6 +248,20 @@ impl Tissue {
         }
     }
 
+    /// Whether `obsm[key]` is there, in the whole or in a modality, whatever it holds.
+    pub fn has_embedding(&self, key: &str) -> bool {
+        let whole = match &self.container {
+            Container::Single(_) => false,
+            Container::Multi(mdata) => mdata.obsm.contains_key(key),
+        };
+        whole || self.modalities.iter().any(|m| self.adata(m).obsm.contains_key(key))
+    }
+
+    /// Whether there are coordinates under `key`, fit for use or not.
+    pub fn has_coordinates(&self, key: &str) -> bool {
+        self.has_embedding(key)
+    }
+
     /// Spot centres.
     ///
     /// # Errors
