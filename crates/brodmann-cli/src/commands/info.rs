@@ -1,6 +1,6 @@
 //! `brodmann info`.
 
-use brodmann::pipeline::tissue::describe;
+use brodmann::pipeline::describe::describe;
 
 use super::Context;
 use crate::args::InfoArgs;

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! * [`request`]: what a caller asks for.
-//! * [`tissue`]: a file opened, whatever its format; what it holds, where results go.
+//! * [`tissue`]: a file opened, whatever its format, and where results go.
+//! * [`describe`]: what a file holds, for a person.
 //! * [`features`]: counts to an embedding, modality by modality.
 //! * [`graphs`]: latent and spatial neighbour graphs.
 //! * [`domains`]: Leiden and SpatialLeiden, end to end.
@@ -17,6 +18,7 @@
 //! * [`simulated`]: a simulated tissue as a container.
 //! * [`picture`]: a container as panels.
 
+pub mod describe;
 pub mod domains;
 pub mod embedding_clusters;
 pub mod error;
