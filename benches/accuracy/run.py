@@ -12,6 +12,7 @@ import json
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 
 TISSUES = [
@@ -37,8 +38,11 @@ def main():
     parser.add_argument("--binary", default="target/release/brodmann")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("options", nargs="*", default=[])
-    arguments = parser.parse_args()
+    # What stands after -- is for brodmann.
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    own, options = words[:split], words[split + 1 :]
+    arguments = parser.parse_args(own)
     results = []
     print("| tissue | domains | ARI median [range] | NMI median [range] | seconds |")
     print("|---|---|---|---|---|")
@@ -47,7 +51,7 @@ def main():
         if not path.exists():
             print(f"| {name} | {k} | SKIPPED: {path} is absent | | |")
             continue
-        reports = [run(arguments.binary, path, k, seed, arguments.options) for seed in range(arguments.seeds)]
+        reports = [run(arguments.binary, path, k, seed, options) for seed in range(arguments.seeds)]
         reached = sum(r["n_clusters_reached"] for r in reports)
         ari, nmi = ([r["metrics"][m] for r in reports] for m in ("ari", "nmi"))
         seconds = statistics.median(sum(r["seconds"].values()) for r in reports)
