@@ -8,7 +8,9 @@ use indexmap::IndexMap;
 
 use super::evaluation::{self, TruthScores};
 use super::graphs::{latent_graph, spatial_graph};
-use super::request::{DomainRequest, SPATIAL_LAYER, check_key_added};
+use super::request::{
+    DomainRequest, LARGEST, SPATIAL_LAYER, check_key_added, check_n_clusters, check_resolutions,
+};
 use super::tissue::{Destination, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::cluster::{
@@ -91,10 +93,8 @@ pub fn find_domains(
     if n_obs < MIN_OBS {
         return Err(PipelineError::TooFewObservations { n_obs, expected: MIN_OBS });
     }
-    if let Some(k) = request.n_clusters
-        && (k == 0 || k >= n_obs)
-    {
-        return Err(PipelineError::ImpossibleClusterCount { n_clusters: k, n_obs });
+    if let Some(k) = request.n_clusters {
+        check_n_clusters(k, n_obs)?;
     }
     let mut names: Vec<String> = tissue.modalities().iter().map(|m| m.name.clone()).collect();
     if request.spatial {
@@ -106,7 +106,7 @@ pub fn find_domains(
         request.weight.resolve(&names, "--layer-weight", |l| if l == SPATIAL_LAYER { ratio } else { 1.0 })?;
     let resolutions = request.resolution.resolve(&names, "--resolution", |_| 1.0)?;
     let directed = request.directed.resolve(&names, "--directed", |_| false)?;
-    check_positive("--resolution", &resolutions)?;
+    check_resolutions(&resolutions)?;
     check_weights(&weights)?;
     if request.n_clusters.is_some() && request.quality == Quality::Modularity {
         return Err(PipelineError::Option {
@@ -259,28 +259,20 @@ fn cluster(
         found
     };
     monitor.note(&format!("resolution {:.4} gives {} clusters", found.resolution, found.n_clusters_found));
-    if !found.exact {
-        let why = found.unreached.map_or_else(String::new, |why| format!(" ({why})"));
-        monitor.note(&format!(
-            "{k} clusters were not reached at any resolution tried{why}: {} is the nearest",
-            found.n_clusters_found
-        ));
-    }
+    note_unreached(&found, k, monitor);
     Ok(Found { partition: found.partition, exact: found.exact })
 }
 
-/// Resolutions and weights beyond this overflow the quality, and mean nothing well before.
-const LARGEST: f64 = 1e9;
-
-fn check_positive(option: &'static str, values: &[f64]) -> Result<(), PipelineError> {
-    match values.iter().find(|v| !(**v > 0.0 && **v <= LARGEST)) {
-        Some(v) => Err(PipelineError::Option {
-            option,
-            found: v.to_string(),
-            expected: "a number above 0, at most 1e9,",
-        }),
-        None => Ok(()),
+/// Says why the number of clusters asked for was not reached, where it was not.
+pub(super) fn note_unreached(found: &ResolutionSearch, n_clusters: usize, monitor: &dyn Monitor) {
+    if found.exact {
+        return;
     }
+    let why = found.unreached.map_or_else(String::new, |why| format!(" ({why})"));
+    monitor.note(&format!(
+        "{n_clusters} clusters were not reached at any resolution tried{why}: {} is the nearest",
+        found.n_clusters_found
+    ));
 }
 
 fn check_weights(weights: &[f64]) -> Result<(), PipelineError> {

@@ -6,8 +6,9 @@ use brodmann_data::{Additions, Categorical, Column, ReadOptions, Select, Value, 
 use brodmann_kernels::{Monitor, Seed};
 use indexmap::IndexMap;
 
+use super::domains::note_unreached;
 use super::evaluation::{self, TruthScores};
-use super::request::check_key_added;
+use super::request::{check_key_added, check_n_clusters, check_resolutions};
 use super::tissue::{Destination, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::cluster::{
@@ -99,7 +100,7 @@ pub fn cluster_embedding(
 
     let (labels, quality, reached) = match *method {
         EmbeddingMethod::KMeans { n_clusters, n_init } => {
-            check_count(n_clusters, n_obs)?;
+            check_n_clusters(n_clusters, n_obs)?;
             let options = KMeansOptions { n_clusters, n_init, ..KMeansOptions::default() };
             monitor.stage("k-means", 0);
             let found = timed(&mut seconds.cluster, || kmeans(embedding.view(), &options, seed, monitor))?;
@@ -107,15 +108,9 @@ pub fn cluster_embedding(
         }
         EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
             if let Some(k) = n_clusters {
-                check_count(k, n_obs)?;
+                check_n_clusters(k, n_obs)?;
             }
-            if !resolution.is_finite() || resolution <= 0.0 {
-                return Err(PipelineError::Option {
-                    option: "--resolution",
-                    found: resolution.to_string(),
-                    expected: "a number above 0",
-                });
-            }
+            check_resolutions(&[resolution])?;
             let options = NeighborsOptions { n_neighbors, ..NeighborsOptions::default() };
             monitor.stage("neighbours", 0);
             let graph = timed(&mut seconds.graph, || neighbors(embedding.view(), &options, seed, monitor))?;
@@ -129,13 +124,7 @@ pub fn cluster_embedding(
                 Some(k) => {
                     let options = SearchOptions::default();
                     let found = search_resolution(&[layer], &[0], k, &options, seed, monitor)?;
-                    if !found.exact {
-                        let why = found.unreached.map_or_else(String::new, |why| format!(" ({why})"));
-                        monitor.note(&format!(
-                            "{k} clusters were not reached at any resolution tried{why}: {} is the nearest",
-                            found.n_clusters_found
-                        ));
-                    }
+                    note_unreached(&found, k, monitor);
                     Ok((found.partition.membership, found.partition.quality, found.exact))
                 }
             })?
@@ -159,13 +148,6 @@ pub fn cluster_embedding(
         seconds,
         metrics,
     })
-}
-
-fn check_count(n_clusters: usize, n_obs: usize) -> Result<(), PipelineError> {
-    if n_clusters == 0 || n_clusters >= n_obs {
-        return Err(PipelineError::ImpossibleClusterCount { n_clusters, n_obs });
-    }
-    Ok(())
 }
 
 fn record(method: &EmbeddingMethod, use_rep: &str, quality: f64, seed: Seed) -> Value {

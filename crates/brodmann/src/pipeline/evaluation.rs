@@ -155,7 +155,7 @@ pub fn evaluate_file(
     let batch = tissue.slices(request.batch_key.as_deref())?;
     // Only what nobody asked for may be absent; what is there must be fit for use.
     let named = request.spatial_key != keys::SPATIAL;
-    let space = if named || tissue.has_coordinates(&request.spatial_key) {
+    let space = if named || tissue.has_embedding(&request.spatial_key) {
         let coordinates = tissue.coordinates(&request.spatial_key)?;
         let options = SpatialGraphOptions {
             kind: SpatialKind::Knn,

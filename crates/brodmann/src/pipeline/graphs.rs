@@ -274,7 +274,7 @@ pub fn build_graphs(
         });
     };
     let wants_space = request.wants_new_spatial();
-    if wants_space || tissue.has_coordinates(&request.spatial_key) {
+    if wants_space || tissue.has_embedding(&request.spatial_key) {
         let graph = spatial_graph(&tissue, request, &mut additions, &mut seconds, monitor)?;
         report(super::request::SPATIAL_LAYER, &graph);
     } else {

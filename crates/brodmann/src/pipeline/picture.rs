@@ -115,6 +115,8 @@ pub fn figure(
 ) -> Result<Figure, PipelineError> {
     let coordinates = tissue.coordinates(&request.spatial_key)?;
     let slices = Slices::of(tissue, request)?;
+    // Once per colour: a feature may cost a pass over the whole matrix.
+    let colors = request.colors.iter().map(|key| color(tissue, key)).collect::<Result<Vec<_>, _>>()?;
     let mut panels = Vec::new();
     for slice in 0..slices.names.len() {
         let rows = slices.rows(slice);
@@ -126,8 +128,7 @@ pub fn figure(
         let library = library(tissue, &slices.names[slice]);
         let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };
         let diameter = request.spot_size.or_else(|| spot_diameter(library));
-        for key in &request.colors {
-            let color = color(tissue, key, &rows)?;
+        for (key, color) in request.colors.iter().zip(&colors) {
             let title = if slices.names.len() > 1 {
                 format!("{} · {key}", slices.names[slice])
             } else {
@@ -137,7 +138,7 @@ pub fn figure(
                 title,
                 coordinates: Arc::clone(&own),
                 spot: spot(request.shape, diameter, &own),
-                color,
+                color: select(color, &rows),
                 image: image.clone(),
                 opacity: request.alpha,
                 ..Panel::default()
@@ -256,10 +257,28 @@ fn spot(shape: Option<PictureShape>, diameter: Option<f64>, coordinates: &Array2
     }
 }
 
-/// The colour of each spot in `rows`: an obs column, or a feature of some modality.
-fn color(tissue: &Tissue, key: &str, rows: &[usize]) -> Result<Color, PipelineError> {
+/// The colours of the spots in `rows`.
+fn select(color: &Color, rows: &[usize]) -> Color {
+    match color {
+        Color::None => Color::None,
+        Color::Categorical { codes, names, palette } => Color::Categorical {
+            codes: rows.iter().map(|&i| codes[i]).collect(),
+            names: names.clone(),
+            palette: palette.clone(),
+        },
+        Color::Continuous { values, name, limits, colormap } => Color::Continuous {
+            values: rows.iter().map(|&i| values[i]).collect(),
+            name: name.clone(),
+            limits: *limits,
+            colormap: *colormap,
+        },
+    }
+}
+
+/// The colour of every spot: an obs column, or a feature of some modality.
+fn color(tissue: &Tissue, key: &str) -> Result<Color, PipelineError> {
     if let Some(column) = tissue.obs_column(key) {
-        return Ok(color_of_column(&column, key, rows));
+        return Ok(color_of_column(&column, key));
     }
     for modality in tissue.modalities() {
         // `rna:gene` names the modality, as MuData's own column names do.
@@ -268,7 +287,8 @@ fn color(tissue: &Tissue, key: &str, rows: &[usize]) -> Result<Color, PipelineEr
         let layers = tissue.layer_names(modality);
         let layer = layers.iter().any(|l| l == LOG_NORMALIZED).then_some(LOG_NORMALIZED);
         let counts = tissue.counts(modality, layer)?;
-        let values = rows.iter().map(|&i| f64::from(counts.view().get(i, j).unwrap_or(0.0))).collect();
+        let value = |i| f64::from(counts.view().get(i, j).unwrap_or(0.0));
+        let values = (0..counts.n_rows()).map(value).collect();
         let label = if layer.is_some() { "log-normalised" } else { "" };
         return Ok(Color::Continuous {
             values,
@@ -280,7 +300,7 @@ fn color(tissue: &Tissue, key: &str, rows: &[usize]) -> Result<Color, PipelineEr
     Err(PipelineError::UnknownColor { key: key.to_owned(), columns: tissue.obs_columns() })
 }
 
-fn color_of_column(column: &Column, key: &str, rows: &[usize]) -> Color {
+fn color_of_column(column: &Column, key: &str) -> Color {
     let distinct = |column: &Column| column.to_categorical().categories.len();
     let numeric = match column {
         Column::Float32(_) | Column::Float64(_) => true,
@@ -289,7 +309,7 @@ fn color_of_column(column: &Column, key: &str, rows: &[usize]) -> Color {
     };
     if numeric && let Some(values) = column.to_f64() {
         return Color::Continuous {
-            values: rows.iter().map(|&i| values[i]).collect(),
+            values,
             name: key.to_owned(),
             limits: None,
             colormap: ColorMap::default(),
@@ -297,7 +317,7 @@ fn color_of_column(column: &Column, key: &str, rows: &[usize]) -> Color {
     }
     let labels = column.to_categorical();
     Color::Categorical {
-        codes: rows.iter().map(|&i| u32::try_from(labels.codes[i]).ok()).collect(),
+        codes: labels.codes.iter().map(|&c| u32::try_from(c).ok()).collect(),
         names: labels.categories,
         palette: None,
     }

@@ -64,6 +64,35 @@ impl<T: Copy> PerLayer<T> {
     }
 }
 
+/// Resolutions and weights beyond this overflow the quality, and mean nothing well before.
+pub(crate) const LARGEST: f64 = 1e9;
+
+/// Refuses resolutions that are no numbers above 0, or beyond all use.
+///
+/// # Errors
+/// [`PipelineError::Option`].
+pub(crate) fn check_resolutions(values: &[f64]) -> Result<(), PipelineError> {
+    match values.iter().find(|v| !(**v > 0.0 && **v <= LARGEST)) {
+        Some(v) => Err(PipelineError::Option {
+            option: "--resolution",
+            found: v.to_string(),
+            expected: "a number above 0, at most 1e9,",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses no clusters, or as many as observations.
+///
+/// # Errors
+/// [`PipelineError::ImpossibleClusterCount`].
+pub(crate) fn check_n_clusters(n_clusters: usize, n_obs: usize) -> Result<(), PipelineError> {
+    if n_clusters == 0 || n_clusters >= n_obs {
+        return Err(PipelineError::ImpossibleClusterCount { n_clusters, n_obs });
+    }
+    Ok(())
+}
+
 /// Entries of `uns` that mean something else to scanpy, squidpy or a run of our own.
 const RESERVED: &[&str] =
     &["spatial", "neighbors", "spatial_neighbors", "pca", "lsi", "hvg", "log1p", "umap"];

@@ -257,11 +257,6 @@ impl Tissue {
         whole || self.modalities.iter().any(|m| self.adata(m).obsm.contains_key(key))
     }
 
-    /// Whether there are coordinates under `key`, fit for use or not.
-    pub fn has_coordinates(&self, key: &str) -> bool {
-        self.has_embedding(key)
-    }
-
     /// Spot centres.
     ///
     /// # Errors
