@@ -381,6 +381,22 @@ impl Tissue {
         }
     }
 
+    /// Brings a matrix of the whole into a modality's own order, for writing.
+    pub fn to_modality_matrix(&self, modality: &ModalityInfo, values: Matrix) -> Matrix {
+        match modality.own_order() {
+            None => values,
+            Some(order) => values.select_rows(&order),
+        }
+    }
+
+    /// Names of the observations of the whole.
+    pub fn obs_names(&self) -> &[String] {
+        match &self.container {
+            Container::Single(adata) => adata.obs_names(),
+            Container::Multi(mdata) => mdata.obs_names(),
+        }
+    }
+
     /// Brings a graph of the whole into a modality's own order, for writing.
     pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
         match modality.own_order() {
