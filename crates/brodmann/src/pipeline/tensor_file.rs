@@ -154,11 +154,12 @@ impl TensorFile {
             expected,
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(e.to_string()))?;
-        let foreign =
-            |found: String| TensorFileError::Foreign { path: path.to_path_buf(), found, expected };
-        let card = header.metadata().as_ref().and_then(|m| m.get(CARD)).ok_or_else(|| {
-            foreign("it has no card of this program".to_owned())
-        })?;
+        let foreign = |found: String| TensorFileError::Foreign { path: path.to_path_buf(), found, expected };
+        let card = header
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(CARD))
+            .ok_or_else(|| foreign("it has no card of this program".to_owned()))?;
         let card: serde_json::Value =
             serde_json::from_str(card).map_err(|e| unreadable(format!("its card is no JSON: {e}")))?;
         match card["kind"].as_str() {
@@ -291,7 +292,8 @@ mod tests {
             assert!(refused(bytes, "test").contains("damaged"));
         }
         assert!(refused(&whole, "model").contains("\"test\""));
-        let mut foreign = safetensors::serialize(Vec::<(String, TensorView<'_>)>::new(), None).expect("bytes");
+        let mut foreign =
+            safetensors::serialize(Vec::<(String, TensorView<'_>)>::new(), None).expect("bytes");
         assert!(refused(&foreign, "model").contains("no card"));
         foreign.push(0);
         refused(&foreign, "model");

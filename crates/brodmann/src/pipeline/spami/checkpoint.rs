@@ -39,11 +39,9 @@ pub(super) fn prepare(folder: &Path) -> Result<(), PipelineError> {
 /// Writes a checkpoint in place of the one before; `run` says what it is a checkpoint of.
 pub(super) fn write(folder: &Path, run: &Json, state: &SpamiCheckpoint) -> Result<(), PipelineError> {
     let mut file = TensorFile::new(json!({ "kind": KIND, "run": run }));
-    for (prefix, list) in [
-        (PARAMETERS, &state.parameters),
-        (FIRST, &state.first_moments),
-        (SECOND, &state.second_moments),
-    ] {
+    for (prefix, list) in
+        [(PARAMETERS, &state.parameters), (FIRST, &state.first_moments), (SECOND, &state.second_moments)]
+    {
         for (name, values) in list {
             file.insert_f32(format!("{prefix}{name}"), values.clone());
         }
@@ -106,7 +104,12 @@ fn differ(at: &str, found: &Json, expected: &Json, out: &mut Vec<String>) {
     match (found, expected) {
         (Json::Object(a), Json::Object(b)) => {
             for key in b.keys().chain(a.keys().filter(|k| !b.contains_key(*k))) {
-                differ(&place(key), a.get(key).unwrap_or(&Json::Null), b.get(key).unwrap_or(&Json::Null), out);
+                differ(
+                    &place(key),
+                    a.get(key).unwrap_or(&Json::Null),
+                    b.get(key).unwrap_or(&Json::Null),
+                    out,
+                );
             }
         }
         _ if found == expected => {}

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use crate::preprocess::{
     LsiOptions, Modality, Normalization, PreprocessError, PreprocessOptions, Scaling, check_counts,
-    check_non_negative, clr, log1p, log_tfidf_by, preprocess, row_totals,
+    check_non_negative, clr, log_tfidf_by, log1p, preprocess, row_totals,
 };
 
 /// Genes selected, as SpaMI's authors do.
@@ -149,7 +149,9 @@ fn fit(
         Normalization::None if !options.log1p => Some(Projection::Identity),
         _ => None,
     };
-    if let Some(projection) = direct.filter(|_| few && options.n_top_genes.is_none() && options.min_cells == 0) {
+    if let Some(projection) =
+        direct.filter(|_| few && options.n_top_genes.is_none() && options.min_cells == 0)
+    {
         match projection {
             Projection::Clr => check_counts(counts)?,
             _ => check_non_negative(counts)?,
@@ -177,9 +179,7 @@ fn fit(
                 components = Array2::zeros((lsi.idf.len(), 0));
             } else {
                 components.column_mut(0).assign(&ndarray::aview1(&lsi.first_component));
-                components
-                    .slice_axis_mut(Axis(1), Slice::from(1..))
-                    .assign(&lsi.components);
+                components.slice_axis_mut(Axis(1), Slice::from(1..)).assign(&lsi.components);
             }
             Projection::Lsi {
                 scale_factor: LsiOptions::default().scale_factor,
@@ -319,9 +319,8 @@ impl FeatureMap {
         monitor: &dyn Monitor,
     ) -> Result<Array2<f32>, PreprocessError> {
         let (n_obs, width) = reconstruction.dim();
-        let mismatch = |what, found, expected, per| {
-            Err(PreprocessError::ShapeMismatch { what, found, expected, per })
-        };
+        let mismatch =
+            |what, found, expected, per| Err(PreprocessError::ShapeMismatch { what, found, expected, per });
         if width != self.n_features() {
             return mismatch("a row of the reconstruction", width, self.n_features(), "feature");
         }
@@ -338,7 +337,11 @@ impl FeatureMap {
         chunks.into_par_iter().enumerate().try_for_each(|(c, mut block)| {
             monitor.check()?;
             let rows = c * CHUNK..n_obs.min((c + 1) * CHUNK);
-            decoder.decode(reconstruction.slice_axis(Axis(0), Slice::from(rows.clone())), rows.start, &mut block);
+            decoder.decode(
+                reconstruction.slice_axis(Axis(0), Slice::from(rows.clone())),
+                rows.start,
+                &mut block,
+            );
             block.mapv_inplace(|v| v.max(0.0));
             Ok::<_, Interrupted>(())
         })?;
@@ -350,9 +353,8 @@ impl FeatureMap {
             Projection::Clr | Projection::Identity => Decoder::Same,
             Projection::Pca { scaling, mean, components, .. } => {
                 let sd = |j: usize| scaling.as_ref().map_or(1.0, |s| s.sd[j]);
-                let centre = |j: usize| {
-                    scaling.as_ref().filter(|s| s.options.zero_center).map_or(0.0, |s| s.mean[j])
-                };
+                let centre =
+                    |j: usize| scaling.as_ref().filter(|s| s.options.zero_center).map_or(0.0, |s| s.mean[j]);
                 // Un-scaling is linear, so it goes into the loadings.
                 Decoder::Linear {
                     loadings: Array2::from_shape_fn((components.ncols(), components.nrows()), |(t, j)| {
@@ -374,7 +376,12 @@ impl FeatureMap {
     #[must_use]
     pub fn compact(&self) -> Self {
         let selected = kept_of(&self.selected, &self.kept);
-        Self { kind: self.kind, kept: vec![true; selected.len()], selected, projection: self.projection.clone() }
+        Self {
+            kind: self.kind,
+            kept: vec![true; selected.len()],
+            selected,
+            projection: self.projection.clone(),
+        }
     }
 }
 
@@ -541,7 +548,12 @@ mod tests {
         assert_eq!(found.values.ncols(), lsi.embedding.ncols());
         // The last singular values are nearly zero, which makes their vectors arbitrary.
         assert!(
-            found.values.iter().zip(&lsi.embedding).filter(|(a, b)| (f64::from(**a) - **b).abs() < 1e-3).count()
+            found
+                .values
+                .iter()
+                .zip(&lsi.embedding)
+                .filter(|(a, b)| (f64::from(**a) - **b).abs() < 1e-3)
+                .count()
                 > found.values.len() * 9 / 10
         );
     }
@@ -607,7 +619,9 @@ mod tests {
         let found = made(Modality::Rna, &x);
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
-            pool.install(|| found.map.denoise(found.values.view(), &found.spots, &Silent).expect("shapes fit"))
+            pool.install(|| {
+                found.map.denoise(found.values.view(), &found.spots, &Silent).expect("shapes fit")
+            })
         };
         assert_eq!(run(1), run(3));
     }

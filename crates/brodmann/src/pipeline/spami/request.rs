@@ -139,8 +139,7 @@ impl SpamiRequest {
                     expected: "a weight for each modality that the preset does not know",
                 });
             }
-            let fallback =
-                |name: &str| names.iter().position(|n| n == name).and_then(known).unwrap_or(1.0);
+            let fallback = |name: &str| names.iter().position(|n| n == name).and_then(known).unwrap_or(1.0);
             given.resolve(names, option, fallback)
         };
         let mut options = self.options.clone();
@@ -166,6 +165,13 @@ impl SpamiRequest {
                 option: "--n-neighbors",
                 found: format!("{} for {n_obs} spots", self.options.n_neighbors),
                 expected: "fewer neighbours than spots",
+            });
+        }
+        if self.load_model.is_some() && self.save_model.is_some() {
+            return Err(PipelineError::Option {
+                option: "--save-model",
+                found: "given together with --load-model".to_owned(),
+                expected: "a training (a loaded model is a file already)",
             });
         }
         if let Some(checkpoint) = &self.checkpoint
