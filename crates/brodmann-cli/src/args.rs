@@ -557,9 +557,18 @@ pub struct EvaluateArgs {
 pub struct PlotArgs {
     /// .h5ad or .h5mu
     pub input: PathBuf,
-    /// obs columns or feature names, one panel each
-    #[arg(long, short, required = true, num_args = 1.., value_delimiter = ',', value_name = "KEY")]
+    /// obs columns, feature names or obsm tables (spami_attention, obsm:X_spami:0), one panel each
+    #[arg(long, short, required_unless_present = "loss", num_args = 1.., value_delimiter = ',', value_name = "KEY")]
     pub color: Vec<String>,
+    /// Draw the loss curves of a training instead, by the name of its result: spami
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["color", "layer", "denoised"])]
+    pub loss: Option<String>,
+    /// Features are in this layer [default: log_normalized where present, else X]
+    #[arg(long, value_name = "KEY", conflicts_with = "denoised")]
+    pub layer: Option<String>,
+    /// Draw each feature twice: as measured, and denoised by the run of this name
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "spami")]
+    pub denoised: Option<String>,
     /// Picture to write: .png or .svg
     #[arg(long, short, value_name = "FIG")]
     pub out: PathBuf,

@@ -163,8 +163,18 @@ pub enum PipelineError {
         /// What was needed.
         expected: &'static str,
     },
-    /// Neither an obs column nor a feature.
-    #[error("{key:?} is neither an obs column nor a feature name, obs has {}; name one of these or a feature with --color", if columns.is_empty() { "no column".to_owned() } else { columns.join(", ") })]
+    /// A feature the model did not see.
+    #[error(
+        "{feature} was not among the features that the run {run:?} saw, so there is no denoised value of it; name another feature, or repeat the run with --n-top-genes 0 --min-cells 1"
+    )]
+    NotDenoised {
+        /// The feature.
+        feature: String,
+        /// The run.
+        run: String,
+    },
+    /// Neither an obs column nor a feature nor a table.
+    #[error("{key:?} is neither an obs column nor a feature nor a table of obsm, there are {}; name one of these or a feature with --color", if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") })]
     UnknownColor {
         /// The key.
         key: String,
