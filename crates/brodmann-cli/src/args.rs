@@ -300,6 +300,8 @@ pub struct LeidenCommand {
     Another slice with the same features, without training again:\n  \
     brodmann spami tissue.h5mu --out spami.h5mu --save-model spami.safetensors\n  \
     brodmann spami other.h5mu --out other-spami.h5mu --load-model spami.safetensors")]
+// Options that a loaded model has already decided.
+#[command(group(clap::ArgGroup::new("feature_options").multiple(true)))]
 pub struct SpamiCommand {
     /// .h5mu with raw counts of several modalities, or .h5ad of one (or a folder or file `convert` can read)
     pub input: PathBuf,
@@ -359,46 +361,46 @@ pub struct SpamiNetworkArgs {
     #[arg(long, value_enum, default_value_t = SpamiPresetArg::Default)]
     pub preset: SpamiPresetArg,
     /// Passes over the tissue [default: 1000; misar 800, atac_rna_brain 400, stereo_cite 600]
-    #[arg(long, value_name = "N", group = "training")]
+    #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
     /// Learning rate of Adam [default: 0.001; misar 0.01, stereo_cite 0.0001]
-    #[arg(long, allow_negative_numbers = true, value_name = "LR", group = "training")]
+    #[arg(long, allow_negative_numbers = true, value_name = "LR")]
     pub lr: Option<f64>,
     /// Nearest spots in space that are a spot's neighbours [default: 3; atac_rna_brain 6]
-    #[arg(long, value_name = "N", group = "training")]
+    #[arg(long, value_name = "N")]
     pub n_neighbors: Option<usize>,
     /// Width between the two layers of an encoder or decoder [default: 256]
-    #[arg(long, value_name = "N", group = "training")]
+    #[arg(long, value_name = "N")]
     pub hidden: Option<usize>,
     /// Width of the embedding [default: 64]
-    #[arg(long, value_name = "N", group = "training")]
+    #[arg(long, value_name = "N")]
     pub latent: Option<usize>,
     /// Share of inputs set to zero in training [default: 0.15]
-    #[arg(long, allow_negative_numbers = true, value_name = "0..1", group = "training")]
+    #[arg(long, allow_negative_numbers = true, value_name = "0..1")]
     pub dropout: Option<f64>,
     /// Weight of the contrastive loss, for all or by modality [default: 1; stereo_cite rna=1,adt=5]
-    #[arg(long, allow_negative_numbers = true, value_name = "W|NAME=W,…", group = "training")]
+    #[arg(long, allow_negative_numbers = true, value_name = "W|NAME=W,…")]
     pub contrast_weight: Option<String>,
     /// Weight of the reconstruction loss, for all or by modality [default: 10; presets weigh by kind]
-    #[arg(long, allow_negative_numbers = true, value_name = "W|NAME=W,…", group = "training")]
+    #[arg(long, allow_negative_numbers = true, value_name = "W|NAME=W,…")]
     pub reconstruction_weight: Option<String>,
     /// Weight of the loss that keeps modalities alike [default: 5; misar 3, stereo_cite 1]
-    #[arg(long, allow_negative_numbers = true, value_name = "W", group = "training")]
+    #[arg(long, allow_negative_numbers = true, value_name = "W")]
     pub cosine_weight: Option<f64>,
     /// L2 penalty on the parameters [default: 0]
-    #[arg(long, allow_negative_numbers = true, value_name = "W", group = "training")]
+    #[arg(long, allow_negative_numbers = true, value_name = "W")]
     pub weight_decay: Option<f64>,
     /// Stop once the loss has not fallen for this many epochs [default: never]
-    #[arg(long, value_name = "PATIENCE", group = "training")]
+    #[arg(long, value_name = "PATIENCE")]
     pub early_stopping: Option<usize>,
     /// Train without the contrastive loss
-    #[arg(long, group = "training")]
+    #[arg(long)]
     pub no_contrast: bool,
     /// Train without the loss that keeps modalities alike
-    #[arg(long, group = "training")]
+    #[arg(long)]
     pub no_cosine: bool,
     /// How the modalities become one
-    #[arg(long, value_enum, value_name = "HOW", group = "training")]
+    #[arg(long, value_enum, value_name = "HOW")]
     pub fusion: Option<FusionArg>,
 }
 
@@ -416,7 +418,7 @@ pub struct SpamiOutputArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "load_model")]
     pub save_model: Option<PathBuf>,
     /// Apply a saved network instead of training; the features are aligned by name
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["training", "checkpoint", "feature_options"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["SpamiNetworkArgs", "checkpoint", "feature_options"])]
     pub load_model: Option<PathBuf>,
     /// Save the state of training in this folder on the way
     #[arg(long, value_name = "DIR")]

@@ -519,7 +519,7 @@ mod tests {
     fn counts(n_obs: usize, n_vars: usize) -> CsrMatrix<f32> {
         let dense = Array2::from_shape_fn((n_obs, n_vars), |(i, j)| {
             let group = if (i < n_obs / 2) == (j < n_vars / 2) { 6 } else { 1 };
-            ((i * 7 + j * 5 + i * j) % 5 * group) as f32
+            ((i * 7 + j * 5 + i * j) % 5 * group + 1) as f32
         });
         CsrMatrix::from_dense(dense.view())
     }
@@ -541,7 +541,7 @@ mod tests {
 
     #[test]
     fn peaks_are_the_standardised_left_singular_vectors() {
-        let x = counts(40, 30).view().map(|v| (v - 5.0).max(0.0));
+        let x = counts(40, 30).view().map(|v| (v - 6.0).max(0.0));
         let found = made(Modality::Atac, &x);
         let options = LsiOptions::default();
         let lsi = crate::preprocess::tfidf_lsi(x.view(), &options, Seed(1), &Silent).expect("counts");
@@ -571,7 +571,7 @@ mod tests {
                 assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{kind}: {a} {b}");
             }
         }
-        let peaks = counts(60, 12).view().map(|v| (v - 5.0).max(0.0));
+        let peaks = counts(60, 12).view().map(|v| (v - 6.0).max(0.0));
         let found = made(Modality::Atac, &peaks);
         let back = found.map.denoise(found.values.view(), &found.spots, &Silent).expect("shapes fit");
         let keep = &found.map.selected;
