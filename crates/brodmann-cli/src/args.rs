@@ -1,5 +1,8 @@
 //! The flags: one struct a command, shared groups flattened. `--help` is their documentation.
 
+// Comments here are help texts: obsm["X_pca"] is meant as it stands.
+#![allow(clippy::doc_link_with_quotes)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -45,8 +45,9 @@ fn uns(folder: &Folder, name: &str, key: &str) -> Value {
 fn losses(folder: &Folder, name: &str) -> Vec<(String, Vec<f64>)> {
     let record = uns(folder, name, "spami");
     let curves = record.get("loss").and_then(Value::as_dict).expect("curves");
-    let numbers =
-        |v: &Value| v.as_array().and_then(|a| a.to_f64()).expect("numbers").iter().copied().collect();
+    let numbers = |v: &Value| {
+        v.as_array().and_then(brodmann_data::Array::to_f64).expect("numbers").iter().copied().collect()
+    };
     curves.iter().map(|(k, v)| (k.clone(), numbers(v))).collect()
 }
 

@@ -497,7 +497,9 @@ pub fn comparable(counts: CsrMatrix<f32>, kind: Modality, target_sum: f64) -> Cs
             let totals = row_totals(x.view(), None);
             x.for_each_row_mut(|i, _, values| {
                 let factor = if totals[i] > 0.0 { target_sum / totals[i] } else { 1.0 };
-                values.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
+                for v in values {
+                    *v = (f64::from(*v) * factor) as f32;
+                }
             });
             log1p(&mut x);
             x

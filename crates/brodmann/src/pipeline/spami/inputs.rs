@@ -32,7 +32,7 @@ pub(super) struct Input {
 /// Where features come from, and so whether there is a way back.
 pub(super) enum Source {
     Counts {
-        map: FeatureMap,
+        map: Box<FeatureMap>,
         spots: SpotState,
         /// Column in the file of each selected feature.
         columns: Vec<usize>,
@@ -84,20 +84,21 @@ pub(super) fn choose(
         name: name.to_owned(),
         layers: there.clone(),
     };
-    for name in request.kinds.keys().filter(|n| !there.contains(n)) {
+    if let Some(name) = request.kinds.keys().find(|n| !there.contains(n)) {
         return Err(unknown("--modality-kind", name));
     }
     let single = there.len() == 1;
-    for name in request.use_rep.keys().filter(|n| !there.contains(n) && !(single && n.is_empty())) {
-        return Err(if name.is_empty() {
-            PipelineError::Option {
+    let named = |n: &String| there.contains(n) || (single && n.is_empty());
+    match request.use_rep.iter().find(|(n, _)| !named(n)) {
+        Some((name, key)) if name.is_empty() => {
+            return Err(PipelineError::Option {
                 option: "--use-rep",
-                found: format!("{:?} without a modality", request.use_rep[name]),
+                found: format!("{key:?} without a modality"),
                 expected: "NAME=KEY for each modality, since there are several,",
-            }
-        } else {
-            unknown("--use-rep", name)
-        });
+            });
+        }
+        Some((name, _)) => return Err(unknown("--use-rep", name)),
+        None => {}
     }
     let wanted = request.modalities.clone().unwrap_or_else(|| there.clone());
     let mut chosen: Vec<ModalityInfo> = Vec::new();
@@ -231,7 +232,7 @@ pub(super) fn prepare(
         n_vars: counts.n_cols(),
         values: made.values,
         data_hash: Fingerprint::default().counts(counts.view()).hex(),
-        source: Source::Counts { map: made.map, spots: made.spots, columns },
+        source: Source::Counts { map: Box::new(made.map), spots: made.spots, columns },
         info: info.clone(),
     })
 }

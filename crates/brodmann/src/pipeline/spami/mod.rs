@@ -152,15 +152,14 @@ pub fn integrate(
     if let Some(path) = &request.save_model {
         model_file::check_place(path)?;
     }
-    let (modalities, options) = match &saved {
-        Some(saved) => (matching(&tissue, saved, request, monitor)?, saved.model.options().clone()),
-        None => {
-            let modalities = inputs::choose(&tissue, request, monitor)?;
-            let names: Vec<String> = modalities.iter().map(|m| m.name.clone()).collect();
-            let kinds: Vec<_> = modalities.iter().map(|m| m.kind).collect();
-            let options = request.options_for(&names, &kinds)?;
-            (modalities, options)
-        }
+    let (modalities, options) = if let Some(saved) = &saved {
+        (matching(&tissue, saved, request, monitor)?, saved.model.options().clone())
+    } else {
+        let modalities = inputs::choose(&tissue, request, monitor)?;
+        let names: Vec<String> = modalities.iter().map(|m| m.name.clone()).collect();
+        let kinds: Vec<_> = modalities.iter().map(|m| m.kind).collect();
+        let options = request.options_for(&names, &kinds)?;
+        (modalities, options)
     };
     if request.save_model.is_some() {
         for info in &modalities {
@@ -187,14 +186,13 @@ pub fn integrate(
     }
     let data_hash = fingerprint.hex();
 
-    let (model, history) = match saved {
-        Some(saved) => (saved.model, History::default()),
-        None => {
-            let run = Run { request, options: &options, data_hash: &data_hash, seed };
-            let (model, epochs, stopped_early) =
-                timed(&mut seconds.train, || run.train(&inputs, &graph, slices.as_deref(), monitor))?;
-            (model, History { epochs, stopped_early })
-        }
+    let (model, history) = if let Some(saved) = saved {
+        (saved.model, History::default())
+    } else {
+        let run = Run { request, options: &options, data_hash: &data_hash, seed };
+        let (model, epochs, stopped_early) =
+            timed(&mut seconds.train, || run.train(&inputs, &graph, slices.as_deref(), monitor))?;
+        (model, History { epochs, stopped_early })
     };
     monitor.stage("applying the network", 0);
     let views: Vec<ArrayView2<'_, f32>> = inputs.iter().map(|i| i.values.view()).collect();
@@ -488,7 +486,7 @@ fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {
         Source::Counts { map, .. } => {
             let names = tissue.var_names(&input.info);
             SavedSource::Counts {
-                map: map.compact(),
+                map: Box::new(map.compact()),
                 names: names.iter().zip(&map.kept).filter(|(_, k)| **k).map(|(n, _)| n.clone()).collect(),
             }
         }

@@ -49,7 +49,7 @@ pub enum SavedSource {
     /// From counts of the features named; the map is on these columns alone.
     Counts {
         /// The steps and the loadings.
-        map: FeatureMap,
+        map: Box<FeatureMap>,
         /// Names of the columns of the map.
         names: Vec<String>,
     },
@@ -243,7 +243,8 @@ fn modality_from(file: &TensorFile, entry: &Json) -> Result<(SavedModality, usiz
     if map.n_features() != width {
         return Err(file.invalid(format!("{name}: {} features where {width} were named", map.n_features())));
     }
-    Ok((SavedModality { name, kind, source: SavedSource::Counts { map, names } }, width))
+    let source = SavedSource::Counts { map: Box::new(map), names };
+    Ok((SavedModality { name, kind, source }, width))
 }
 
 fn projection_from(

@@ -54,7 +54,9 @@ pub(super) fn denoised(
         ));
     }
     let mut seen = vec![false; input.n_vars];
-    columns.iter().for_each(|&j| seen[j] = true);
+    for &j in columns {
+        seen[j] = true;
+    }
     let key = format!("{}_denoised", request.key_added);
     let target = additions.target(input.info.key.as_deref());
     let matrix = tissue.to_modality_matrix(&input.info, layer(values, columns, input.n_vars));
