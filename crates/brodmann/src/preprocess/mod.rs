@@ -32,7 +32,7 @@ pub mod normalize_total;
 pub mod pca;
 pub mod recipe;
 pub mod scale;
-mod svd;
+pub(crate) mod svd;
 pub mod tfidf_lsi;
 
 #[cfg(test)]
