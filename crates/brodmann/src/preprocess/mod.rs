@@ -34,7 +34,7 @@ pub mod pca;
 pub mod pca_dense;
 pub mod recipe;
 pub mod scale;
-mod svd;
+pub(crate) mod svd;
 pub mod tfidf_lsi;
 
 #[cfg(test)]
