@@ -414,6 +414,9 @@ pub struct SpamiOutputArgs {
     /// Write denoised expression; auto: where it takes no more than 1 GB
     #[arg(long, value_enum, default_value_t = DenoiseArg::Auto, value_name = "WHEN", num_args = 0..=1, default_missing_value = "always")]
     pub denoise: DenoiseArg,
+    /// Lay the embedding out in the plane, as obsm["X_spami_umap"]
+    #[arg(long)]
+    pub umap: bool,
     /// Write the embedding of each modality too, as obsm["X_spami_NAME"]
     #[arg(long)]
     pub modality_embeddings: bool,

@@ -54,7 +54,7 @@ fn losses(folder: &Folder, name: &str) -> Vec<(String, Vec<f64>)> {
 #[test]
 fn everything_from_counts_in_one_call() {
     let folder = tissue();
-    let report = run(&folder, OUT, &["-k", "5", "--modality-embeddings"]);
+    let report = run(&folder, OUT, &["-k", "5", "--modality-embeddings", "--umap"]);
     assert_eq!(report["n_obs"], 144);
     assert_eq!(report["n_epochs"], 20);
     for key in ["read", "preprocess", "graph", "train", "cluster", "write"] {
@@ -89,6 +89,7 @@ fn everything_from_counts_in_one_call() {
             assert!(*seen == 1.0 || layer.column(j).iter().all(|v| *v == 0.0), "{name} {j}");
         }
     }
+    assert_eq!(obsm(&folder, OUT, "X_spami_umap").dim(), (144, 2));
     let Value::Frame(table) = &mdata.obsm["spami_attention"] else { panic!("a table") };
     assert_eq!(table.columns.keys().collect::<Vec<_>>(), ["rna", "adt", "atac"]);
     assert_eq!(table.index, mdata.obs.index);

@@ -141,6 +141,7 @@ fn request(args: &SpamiCommand) -> Result<SpamiRequest, Failure> {
             DenoiseArg::Always => Denoise::Always,
             DenoiseArg::Never => Denoise::Never,
         },
+        umap: args.outputs.umap,
         modality_embeddings: args.outputs.modality_embeddings,
         save_model: args.outputs.save_model.clone(),
         load_model: args.outputs.load_model.clone(),

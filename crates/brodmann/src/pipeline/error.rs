@@ -1,6 +1,7 @@
 //! What can go wrong between a file and its domains.
 
 use crate::cluster::LeidenError;
+use crate::embedding::UmapError;
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
 use crate::models::spami::SpamiError;
@@ -57,6 +58,9 @@ pub enum PipelineError {
     /// The network.
     #[error(transparent)]
     Spami(#[from] SpamiError),
+    /// UMAP.
+    #[error(transparent)]
+    Umap(#[from] UmapError),
     /// A model or a checkpoint.
     #[error(transparent)]
     TensorFile(#[from] super::tensor_file::TensorFileError),
@@ -199,6 +203,7 @@ impl PipelineError {
             Self::Interrupted(_)
                 | Self::Leiden(LeidenError::Interrupted)
                 | Self::Spami(SpamiError::Interrupted)
+                | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
                 | Self::Graph(GraphError::Interrupted(_))
         )

@@ -37,13 +37,15 @@ pub use request::{CheckpointRequest, Denoise, SpamiRequest};
 
 use self::inputs::{Input, Source};
 use self::model_file::{CardOf, SavedModality, SavedModel, SavedSource, options_json};
-use self::request::{CLUSTER_COMPONENTS, in_flags};
-use super::embedding_clusters::{Clustered, cluster_rows};
+use self::request::{CLUSTER_COMPONENTS, CLUSTER_NEIGHBORS, in_flags};
+use super::embedding_clusters::cluster_rows;
 use super::evaluation::{self, TruthScores};
 use super::memory::{available_bytes, in_words};
 use super::request::check_key_added;
 use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
+use crate::embedding::{UmapOptions, umap};
+use crate::graph::{NeighborsOptions, neighbors};
 use crate::models::spami::{
     Fusion, SpamiEpoch, SpamiGraph, SpamiModel, SpamiOptions, SpamiProgress, memory_bytes, train,
 };
@@ -125,7 +127,7 @@ pub struct SpamiReport {
 ///
 /// # Inputs    `input`: `.h5mu` of several modalities, or `.h5ad` of one, with raw counts and coordinates.
 /// # Returns   The report; the output holds, with `key` = `request.key_added`: `obsm["X_key"]`,
-///   `obsm["key_attention"]` (a table, one column a modality), `obs[key]`, `layers["key_denoised"]` and
+///   `obsm["key_attention"]` (a table, one column a modality), `obsm["X_key_umap"]` on request, `obs[key]`, `layers["key_denoised"]` and
 ///   `var["key_denoised"]` of each modality, `uns[key]` (parameters, losses, version, seconds).
 /// # Errors    [`PipelineError`]; no output is written then.
 /// # Source    Gao et al. 2025 (SpaMI).
@@ -210,7 +212,8 @@ pub fn integrate(
         monitor.note(&format!("model written to {}", path.display()));
     }
 
-    let clustered = domains(&output.embedding, request, seed, &mut seconds, monitor)?;
+    let reduced = timed(&mut seconds.cluster, || reduce(&output.embedding))?;
+    let clustered = cluster_rows(reduced.view(), &request.cluster, seed, &mut seconds, monitor)?;
     let n_clusters = clustered.labels.iter().max().map_or(0, |m| *m as usize + 1);
     let metrics =
         truth_key.as_ref().map(|key| evaluation::score_truth(&tissue, key, &clustered.labels)).transpose()?;
@@ -226,6 +229,10 @@ pub fn integrate(
         monitor.note(&why);
     }
     let mut additions = Additions::default();
+    if request.umap {
+        let positions = timed(&mut seconds.cluster, || plane(&reduced, seed, monitor))?;
+        additions.root.obsm.insert(format!("X_{}_umap", request.key_added), positions.into());
+    }
     let mut layers = Vec::with_capacity(inputs.len());
     for (m, input) in inputs.iter().enumerate() {
         let written = write_layers
@@ -494,18 +501,19 @@ fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {
     SavedModality { name: input.info.name.clone(), kind: input.info.kind, source }
 }
 
-/// Domains of the embedding: its first principal components, clustered.
-fn domains(
-    embedding: &Array2<f32>,
-    request: &SpamiRequest,
-    seed: Seed,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
-) -> Result<Clustered, PipelineError> {
-    let reduced =
-        timed(&mut seconds.cluster, || pca_dense(embedding.mapv(f64::from).view(), CLUSTER_COMPONENTS))
-            .map_err(|source| PipelineError::Preprocess { modality: "embedding".to_owned(), source })?;
-    cluster_rows(reduced.view(), &request.cluster, seed, seconds, monitor)
+/// The first principal components of the embedding: what is clustered and laid out.
+fn reduce(embedding: &Array2<f32>) -> Result<Array2<f64>, PipelineError> {
+    pca_dense(embedding.mapv(f64::from).view(), CLUSTER_COMPONENTS)
+        .map_err(|source| PipelineError::Preprocess { modality: "embedding".to_owned(), source })
+}
+
+/// The embedding in the plane.
+fn plane(reduced: &Array2<f64>, seed: Seed, monitor: &dyn Monitor) -> Result<Array2<f32>, PipelineError> {
+    let options = NeighborsOptions { n_neighbors: CLUSTER_NEIGHBORS, ..NeighborsOptions::default() };
+    monitor.stage("neighbours", 0);
+    let graph = neighbors(reduced.view(), &options, seed, monitor)?;
+    let options = UmapOptions::default();
+    Ok(umap(graph.connectivities.view(), Some(reduced.view()), &options, seed, monitor)?.positions)
 }
 
 fn losses(epoch: &SpamiEpoch, modalities: &[SpamiModality]) -> SpamiLosses {

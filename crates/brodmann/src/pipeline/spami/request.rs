@@ -68,6 +68,8 @@ pub struct SpamiRequest {
     pub cluster: EmbeddingMethod,
     /// Write denoised expression.
     pub denoise: Denoise,
+    /// Lay the embedding out in the plane (`obsm["X_key_umap"]`).
+    pub umap: bool,
     /// Write the embedding of each modality too.
     pub modality_embeddings: bool,
     /// Where the trained network goes.
@@ -101,6 +103,7 @@ impl Default for SpamiRequest {
                 n_neighbors: CLUSTER_NEIGHBORS,
             },
             denoise: Denoise::Auto,
+            umap: false,
             modality_embeddings: false,
             save_model: None,
             load_model: None,
