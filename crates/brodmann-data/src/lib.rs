@@ -4,18 +4,22 @@
 //! is the first and the last stage of every run; no other crate knows a file format.
 //!
 //! * [`AnnData`], [`MuData`]: the containers; [`DataFrame`], [`Column`], [`Matrix`], [`Array`], [`Value`]: their parts.
+//! * [`concat()`]: several slices as one container.
 //! * [`keys`]: the names of keys, written once.
 //! * [`ReadOptions`], [`WriteOptions`], [`Additions`]: what is read and written.
+//! * [`read_npy`]: arrays beside containers.
 
 mod additions;
 mod anndata;
 mod array;
+mod concat;
 mod error;
 mod frame;
 mod hdf5;
 pub mod keys;
 mod matrix;
 mod mudata;
+mod npy;
 mod options;
 mod output;
 mod platform;
@@ -27,10 +31,12 @@ mod value;
 pub use additions::{Additions, ElementAdditions};
 pub use anndata::{AnnData, Raw};
 pub use array::Array;
+pub use concat::{Part, concat};
 pub use error::{DataError, NameMismatch};
 pub use frame::{Categorical, CategoryKind, Column, DataFrame};
 pub use matrix::Matrix;
 pub use mudata::MuData;
+pub use npy::read_npy;
 pub use options::{ReadOptions, Select, WriteOptions};
 pub use output::{check_output, check_writable, write_bytes};
 pub use platform::{
