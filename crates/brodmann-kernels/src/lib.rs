@@ -8,6 +8,8 @@
 //! * [`matmul`]: dense matrix products.
 //! * [`eigen`]: eigenvalues of dense symmetric matrices.
 //! * [`spmm`]: sparse times dense.
+//! * [`real`]: `f32` and `f64` under one name.
+//! * [`exp`]: `exp`, `ln`, `sigmoid`, `tanh` of whole slices; [`simd`]: on which instruction set.
 //! * [`reduce`]: sums in a fixed order.
 //! * [`rng`]: one counter-based random stream per purpose.
 //! * [`monitor`]: progress out, interruption in.
@@ -15,12 +17,16 @@
 pub mod arch;
 pub mod csr;
 pub mod eigen;
+pub mod exp;
 pub mod matmul;
 pub mod monitor;
+pub mod real;
 pub mod reduce;
 pub mod rng;
+pub mod simd;
 pub mod spmm;
 
 pub use csr::{CsrError, CsrMatrix, CsrView};
 pub use monitor::{Interrupted, Monitor, Silent};
+pub use real::Real;
 pub use rng::Seed;

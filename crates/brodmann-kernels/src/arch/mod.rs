@@ -1,5 +1,6 @@
 //! Hand-written `unsafe`: each kernel is wrapped by a safe function that checks its shapes.
 #![allow(unsafe_code)]
 
+pub(crate) mod elementary;
 pub(crate) mod gemm;
 pub mod prefetch;
