@@ -11,6 +11,7 @@
 //! * [`real`]: `f32` and `f64` under one name.
 //! * [`exp`]: `exp`, `ln`, `sigmoid`, `tanh` of whole slices; [`simd`]: on which instruction set.
 //! * [`reduce`]: sums in a fixed order.
+//! * [`similarity`]: sums of `exp(zᵢ·zⱼ/τ)` over all pairs, and their gradient, tile by tile.
 //! * [`rng`]: one counter-based random stream per purpose.
 //! * [`monitor`]: progress out, interruption in.
 
@@ -24,6 +25,7 @@ pub mod real;
 pub mod reduce;
 pub mod rng;
 pub mod simd;
+pub mod similarity;
 pub mod spmm;
 
 pub use csr::{CsrError, CsrMatrix, CsrView};

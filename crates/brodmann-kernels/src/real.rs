@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 pub use crate::arch::gemm::Float;
+use crate::arch::similarity::Tile;
 use crate::simd::Simd;
 
 /// `f32`, in which networks train, and `f64`, in which their gradients are checked.
@@ -45,6 +46,13 @@ pub trait Real:
     fn sigmoid_on(simd: Simd, values: &mut [Self]);
     /// `tanh` of every element on the given instruction set.
     fn tanh_on(simd: Simd, values: &mut [Self]);
+
+    /// Exponentials of a tile of similarities, and their row and column sums; see [`crate::similarity`].
+    #[doc(hidden)]
+    fn tile_sums(simd: Simd, tile: Tile<'_, Self>, row_sums: &mut [f64], col_sums: &mut [Self]);
+    /// Exponentials of a tile of similarities, each times the weights of its row and column.
+    #[doc(hidden)]
+    fn tile_weights(simd: Simd, tile: Tile<'_, Self>, row_weights: &[Self], col_weights: &[Self]);
 }
 
 macro_rules! real {
@@ -76,6 +84,12 @@ macro_rules! real {
             }
             fn tanh_on(simd: Simd, values: &mut [Self]) {
                 crate::arch::elementary::$t::tanh(simd, values);
+            }
+            fn tile_sums(simd: Simd, tile: Tile<'_, Self>, row_sums: &mut [f64], col_sums: &mut [Self]) {
+                crate::arch::similarity::$t::sums(simd, tile, row_sums, col_sums);
+            }
+            fn tile_weights(simd: Simd, tile: Tile<'_, Self>, row_weights: &[Self], col_weights: &[Self]) {
+                crate::arch::similarity::$t::weights(simd, tile, row_weights, col_weights);
             }
         }
     };

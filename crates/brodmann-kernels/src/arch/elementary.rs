@@ -73,7 +73,7 @@ pub(crate) mod f32 {
     const SMALLEST: f32 = -87.336_54;
 
     #[inline(always)]
-    pub(super) fn exp_one<const FUSED: bool>(x: f32) -> f32 {
+    fn exp_one<const FUSED: bool>(x: f32) -> f32 {
         // NaN passes through the clamp's comparisons as the bound and is put back at the end.
         let clamped = if x > SMALLEST { x } else { SMALLEST };
         let clamped = if clamped < LARGEST { clamped } else { LARGEST };
@@ -144,6 +144,12 @@ pub(crate) mod f32 {
         if x < 0.0 { -y } else { y }
     }
 
+    /// `exp(β (x − 1))`.
+    #[inline(always)]
+    pub(crate) fn exp_shifted<const FUSED: bool>(x: f32, beta: f32) -> f32 {
+        exp_one::<FUSED>(fma::<FUSED>(x, beta, -beta))
+    }
+
     elementwise!(f32, exp, exp_one);
     elementwise!(f32, ln, ln_one);
     elementwise!(f32, sigmoid, sigmoid_one);
@@ -163,7 +169,7 @@ pub(crate) mod f64 {
     const SMALLEST: f64 = -708.396_418_532_264;
 
     #[inline(always)]
-    pub(super) fn exp_one<const FUSED: bool>(x: f64) -> f64 {
+    fn exp_one<const FUSED: bool>(x: f64) -> f64 {
         let clamped = if x > SMALLEST { x } else { SMALLEST };
         let clamped = if clamped < LARGEST { clamped } else { LARGEST };
         let shifted = fma::<FUSED>(clamped, std::f64::consts::LOG2_E, ROUNDING);
@@ -235,6 +241,12 @@ pub(crate) mod f64 {
         let e = exp_one::<FUSED>(-x.abs());
         let y = if x < 0.0 { e } else { 1.0 };
         y / (1.0 + e)
+    }
+
+    /// `exp(β (x − 1))`.
+    #[inline(always)]
+    pub(crate) fn exp_shifted<const FUSED: bool>(x: f64, beta: f64) -> f64 {
+        exp_one::<FUSED>(fma::<FUSED>(x, beta, -beta))
     }
 
     elementwise!(f64, exp, exp_one);

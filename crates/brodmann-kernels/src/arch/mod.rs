@@ -4,3 +4,4 @@
 pub(crate) mod elementary;
 pub(crate) mod gemm;
 pub mod prefetch;
+pub(crate) mod similarity;
