@@ -83,6 +83,16 @@ pub enum StaigError {
         /// Where it ends.
         column: usize,
     },
+    /// An edge without a probability of being dropped.
+    #[error(
+        "the edge {row} – {column} has no probability of being dropped, expected one for each edge; compute them on the same graph"
+    )]
+    MissingProbability {
+        /// One end.
+        row: usize,
+        /// The other.
+        column: usize,
+    },
     /// NaN or infinity in the input.
     #[error(
         "{what} of observation {row}, column {column}, is {value}, expected a finite number; correct or remove such observations first"
