@@ -3,5 +3,7 @@
 
 pub(crate) mod elementary;
 pub(crate) mod gemm;
+pub mod masked;
 pub mod prefetch;
+pub mod rows;
 pub(crate) mod similarity;
