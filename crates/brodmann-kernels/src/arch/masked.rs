@@ -237,9 +237,7 @@ macro_rules! masked_kernels {
                     Simd::Avx2 => unsafe {
                         avx2(a, first_row, upstreams, masks, gradient, width, scratch);
                     },
-                    _ => $t::scatter_body::<false>(
-                        a, first_row, upstreams, masks, gradient, width, scratch,
-                    ),
+                    _ => $t::scatter_body::<false>(a, first_row, upstreams, masks, gradient, width, scratch),
                 }
             }
         }
@@ -295,8 +293,7 @@ mod tests {
         let mut gradient = vec![1.0; f * width];
         let slices = [0, 1].map(|v: usize| ups[v].as_slice().unwrap());
         f64::masked_scatter(a.view(), 0, slices, &masks, &mut gradient, width, &mut scratch);
-        let expected =
-            1.0 + masked(FIRST, &x.t().dot(&ups[0])) + masked(SECOND, &x.t().dot(&ups[1]));
+        let expected = 1.0 + masked(FIRST, &x.t().dot(&ups[0])) + masked(SECOND, &x.t().dot(&ups[1]));
         assert_eq!(gradient, expected.into_raw_vec_and_offset().0);
     }
 }

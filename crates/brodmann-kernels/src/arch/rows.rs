@@ -265,8 +265,7 @@ fn exp_f32(x: f32) -> f32 {
 #[inline(always)]
 fn tanh_f32(x: f32) -> f32 {
     let z = x * x;
-    let series = x
-        * (1.0 + z * (-1.0 / 3.0 + z * (2.0 / 15.0 + z * (-17.0 / 315.0 + z * (62.0 / 2835.0)))));
+    let series = x * (1.0 + z * (-1.0 / 3.0 + z * (2.0 / 15.0 + z * (-17.0 / 315.0 + z * (62.0 / 2835.0)))));
     let far = 1.0 - 2.0 / (exp_f32(2.0 * x) + 1.0);
     if z < 0.09 { series } else { far }
 }
@@ -422,7 +421,11 @@ mod tests {
             f32::sigmoid(&mut values);
             let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
             // Below −87 the exponential is held at e⁸⁷: both are nothing beside any weight.
-            assert!((f64::from(values[0]) - exact).abs() <= 4e-7 * exact + 1e-37, "sigmoid({x}) = {}", values[0]);
+            assert!(
+                (f64::from(values[0]) - exact).abs() <= 4e-7 * exact + 1e-37,
+                "sigmoid({x}) = {}",
+                values[0]
+            );
         }
     }
 

@@ -53,6 +53,14 @@ impl<T: Real> Parameters<T> {
         self.list.iter_mut()
     }
 
+    /// By position, in the order they were added.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    pub fn get(&self, position: usize) -> &Parameter<T> {
+        &self.list[position]
+    }
+
     /// By name.
     pub fn find(&self, name: &str) -> Option<&Parameter<T>> {
         self.list.iter().find(|p| p.name == name)

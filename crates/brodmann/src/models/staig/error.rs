@@ -107,6 +107,62 @@ pub enum StaigError {
         /// The value.
         value: f64,
     },
+    /// A tissue without observations or features.
+    #[error("the tissue has no {what}, expected at least one; check the filters and the selection of genes")]
+    Empty {
+        /// What is missing: "observations" or "features".
+        what: &'static str,
+    },
+    /// Features other than those of the trained network.
+    #[error(
+        "the tissue has {found} features, but the network was trained on {expected}; give the features it was trained on, in the same order"
+    )]
+    FeatureCount {
+        /// Features found.
+        found: usize,
+        /// Features expected.
+        expected: usize,
+    },
+    /// A name is not known.
+    #[error("`{found}` is no {what}; choose one of {choices}")]
+    UnknownName {
+        /// What was expected.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What is known.
+        choices: &'static str,
+    },
+    /// A parameter is missing, or has another shape.
+    #[error(
+        "parameter `{name}` has shape {found:?}, but {expected:?} was expected; the file belongs to another network or is damaged"
+    )]
+    ParameterShape {
+        /// Name.
+        name: String,
+        /// Shape found; (0, 0) when it is missing.
+        found: (usize, usize),
+        /// Shape expected.
+        expected: (usize, usize),
+    },
+    /// A parameter that the network does not have.
+    #[error(
+        "parameter `{name}` is not one of this network; the file belongs to another network or is damaged"
+    )]
+    UnknownParameter {
+        /// Name.
+        name: String,
+    },
+    /// A checkpoint is already beyond its end.
+    #[error(
+        "the checkpoint holds {found} epochs, but only {expected} were asked for; raise the number of epochs or train anew"
+    )]
+    CheckpointBeyondEnd {
+        /// Epochs done.
+        found: usize,
+        /// Epochs asked for.
+        expected: usize,
+    },
     /// The loss is no number.
     #[error("the loss became {loss}, expected a finite number; {advice}")]
     Diverged {

@@ -88,6 +88,11 @@ impl GraphAugmenter {
         Ok(Self { indptr: graph.indptr().to_vec(), indices: graph.indices().to_vec(), thresholds, resamples })
     }
 
+    /// Of a graph without observations.
+    pub(in super::super) fn empty() -> Self {
+        Self { indptr: vec![0], indices: Vec::new(), thresholds: Vec::new(), resamples: 1 }
+    }
+
     /// A view with every edge, large enough for any draw.
     pub fn full_view<T: Real>(&self) -> GraphView<T> {
         let n = self.indptr.len() - 1;
