@@ -8,19 +8,27 @@
 //! * [`matmul`]: dense matrix products.
 //! * [`eigen`]: eigenvalues of dense symmetric matrices.
 //! * [`spmm`]: sparse times dense.
+//! * [`real`]: `f32` and `f64` under one name.
+//! * [`exp`]: `exp`, `ln`, `sigmoid`, `tanh` of whole slices; [`simd`]: on which instruction set.
 //! * [`reduce`]: sums in a fixed order.
+//! * [`similarity`]: sums of `exp(zᵢ·zⱼ/τ)` over all pairs, and their gradient, tile by tile.
 //! * [`rng`]: one counter-based random stream per purpose.
 //! * [`monitor`]: progress out, interruption in.
 
 pub mod arch;
 pub mod csr;
 pub mod eigen;
+pub mod exp;
 pub mod matmul;
 pub mod monitor;
+pub mod real;
 pub mod reduce;
 pub mod rng;
+pub mod simd;
+pub mod similarity;
 pub mod spmm;
 
 pub use csr::{CsrError, CsrMatrix, CsrView};
 pub use monitor::{Interrupted, Monitor, Silent};
+pub use real::Real;
 pub use rng::Seed;

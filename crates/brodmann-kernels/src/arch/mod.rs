@@ -1,6 +1,9 @@
 //! Hand-written `unsafe`: each kernel is wrapped by a safe function that checks its shapes.
 #![allow(unsafe_code)]
 
+pub(crate) mod elementary;
 pub(crate) mod gemm;
+pub mod masked;
 pub mod prefetch;
 pub mod rows;
+pub(crate) mod similarity;

@@ -1,0 +1,229 @@
+//! Value and gradient of the loss.
+
+use brodmann_kernels::similarity::{exp_gradient, exp_row_sums};
+use brodmann_kernels::{Monitor, Real};
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+use super::super::error::StaigError;
+use super::moments::{self, Polynomial};
+use super::pairs::ContrastPairs;
+use super::positives::{Anchor, Context, Scratch, project, stack};
+use super::{ContrastOptions, Negatives};
+
+/// Places summed together: fixed, so that the loss does not depend on the thread count.
+const CHUNK: usize = 4096;
+
+/// The loss of one pair of views.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ContrastValue {
+    /// Mean over spots and views.
+    pub loss: f64,
+    /// Largest relative error that the polynomial can have caused in a denominator; 0 for exact negatives.
+    pub bound: f64,
+}
+
+/// The neighbour-contrastive loss with its buffers, for views of one shape.
+pub struct ContrastLoss<T> {
+    pairs: ContrastPairs,
+    options: ContrastOptions,
+    negatives: Negatives,
+    /// Unit rows of both views, and the lengths they had.
+    rows: Array2<T>,
+    norms: Vec<T>,
+    gradient: Array2<T>,
+    anchors: Vec<[Anchor; 2]>,
+}
+
+impl<T: Real> ContrastLoss<T> {
+    /// # Errors    `InvalidOption`.
+    pub fn new(pairs: ContrastPairs, options: ContrastOptions) -> Result<Self, StaigError> {
+        options.validate()?;
+        let negatives = options.resolve(&pairs);
+        Ok(Self {
+            pairs,
+            options,
+            negatives,
+            rows: Array2::from_elem((0, 0), T::ZERO),
+            norms: Vec::new(),
+            gradient: Array2::from_elem((0, 0), T::ZERO),
+            anchors: Vec::new(),
+        })
+    }
+
+    /// Who is compared with whom.
+    pub fn pairs(&self) -> &ContrastPairs {
+        &self.pairs
+    }
+
+    /// How negatives are summed: never `Auto`.
+    pub fn negatives(&self) -> Negatives {
+        self.negatives
+    }
+
+    /// Bytes of the buffers for rows `d` wide.
+    pub fn memory_bytes(&self, d: usize) -> u64 {
+        let n = self.pairs.n_obs() as u64;
+        n * (2 * size_of::<T>() as u64 * (2 * d as u64 + 1) + size_of::<[Anchor; 2]>() as u64)
+    }
+
+    /// The loss of two views; its gradient is kept for [`write_gradient`](Self::write_gradient).
+    ///
+    /// # Inputs    `first`, `second`: `(n_obs, d)`, of any row length.
+    /// # Errors    `RowCount`, `ViewWidths`, `Diverged` when the loss is not finite, `Interrupted`.
+    /// # Cost      Exact: 8 Σ nₛ² d multiply-adds over slices of `nₛ` spots, halved by symmetry; moments: 8 n d².
+    /// # Source    Yang et al. 2025; METHODS of this project for the polynomial.
+    pub fn evaluate(
+        &mut self,
+        first: ArrayView2<'_, T>,
+        second: ArrayView2<'_, T>,
+        monitor: &dyn Monitor,
+    ) -> Result<ContrastValue, StaigError> {
+        let (n, d) = first.dim();
+        for (what, view) in [("the first view", first), ("the second view", second)] {
+            if view.nrows() != self.pairs.n_obs() {
+                return Err(StaigError::RowCount { what, found: view.nrows(), expected: self.pairs.n_obs() });
+            }
+        }
+        if second.ncols() != d {
+            return Err(StaigError::ViewWidths { first: d, second: second.ncols() });
+        }
+        if n == 0 {
+            return Ok(ContrastValue { loss: 0.0, bound: 0.0 });
+        }
+        if self.rows.dim() != (2 * n, d) {
+            self.rows = Array2::from_elem((2 * n, d), T::ZERO);
+            self.gradient = Array2::from_elem((2 * n, d), T::ZERO);
+            self.norms = vec![T::ZERO; 2 * n];
+        }
+        stack(&self.pairs, [first, second], &mut self.rows, &mut self.norms);
+
+        let beta = 1.0 / self.options.tau;
+        let polynomial = (self.negatives == Negatives::Moments).then(|| Polynomial::new(beta));
+        let sums = match &polynomial {
+            Some(p) => moments::row_sums(self.rows.view(), &self.pairs, p, &mut self.gradient, monitor)?,
+            None => exp_row_sums(self.rows.view(), self.pairs.stacked(), beta, monitor)?,
+        };
+        let context = Context {
+            rows: self.rows.view(),
+            pairs: &self.pairs,
+            beta,
+            polynomial,
+            released: self.options.released_denominator,
+        };
+        (0..n)
+            .into_par_iter()
+            .with_min_len(64)
+            .map_init(Scratch::default, |scratch, place| {
+                let rows = self.pairs.rows(place);
+                [0, 1].map(|view| context.anchor(place, view, sums[rows[view]], scratch))
+            })
+            .collect_into_vec(&mut self.anchors);
+        let value = self.total();
+        if !value.loss.is_finite() {
+            return Err(StaigError::Diverged { loss: value.loss, advice: self.advice() });
+        }
+
+        // ∂L/∂denominator, and −∂L/∂positive.
+        let share = 0.5 / n as f64;
+        let (mut push, mut pull) = (vec![0.0; 2 * n], vec![0.0; 2 * n]);
+        for (place, anchors) in self.anchors.iter().enumerate() {
+            for (row, anchor) in self.pairs.rows(place).into_iter().zip(anchors) {
+                push[row] = share / anchor.denominator;
+                pull[row] = share / anchor.positive;
+            }
+        }
+        match &polynomial {
+            Some(p) => {
+                moments::gradient(self.rows.view(), &self.pairs, p, &push, &mut self.gradient, monitor)?;
+            }
+            None => {
+                self.gradient.fill(T::ZERO);
+                let weights: Vec<T> = push.iter().map(|g| T::from_f64(g * beta)).collect();
+                exp_gradient(
+                    self.rows.view(),
+                    self.pairs.stacked(),
+                    beta,
+                    &weights,
+                    self.gradient.view_mut(),
+                    monitor,
+                )?;
+            }
+        }
+        let context = Context { rows: self.rows.view(), ..context };
+        let values = self.gradient.as_slice_mut().expect("the gradient is row-major");
+        self.pairs.for_each_row(values, d, Scratch::default, |scratch, place, view, gradient| {
+            let row = self.pairs.rows(place)[view];
+            context.add_gradient(place, view, &push, &pull, gradient, scratch);
+            let unit = self.rows.row(row);
+            project(unit.to_slice().expect("the stack is row-major"), self.norms[row], gradient);
+        });
+        Ok(value)
+    }
+
+    fn total(&self) -> ContrastValue {
+        let parts: Vec<(f64, f64)> = self
+            .anchors
+            .par_chunks(CHUNK)
+            .map(|chunk| {
+                let anchors = || chunk.iter().flatten();
+                (anchors().map(|a| a.loss).sum(), anchors().map(|a| a.bound).fold(0.0, f64::max))
+            })
+            .collect();
+        let n = 2.0 * self.anchors.len() as f64;
+        ContrastValue {
+            loss: parts.iter().map(|p| p.0).sum::<f64>() / n,
+            bound: parts.iter().map(|p| p.1).fold(0.0, f64::max),
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        if self.negatives == Negatives::Moments {
+            "use exact negatives or a larger tau"
+        } else if self.options.released_denominator && self.pairs.is_debiased() {
+            "leave released_denominator off: it subtracts what it never added"
+        } else {
+            "lower the learning rate, or check the features for extreme values"
+        }
+    }
+
+    /// The loss of each spot in the last evaluation, as anchor in the first (0) or second (1) view.
+    ///
+    /// # Panics
+    /// When `view` is above 1.
+    pub fn spot_losses(&self, view: usize) -> Vec<f64> {
+        if self.anchors.len() != self.pairs.n_obs() {
+            return vec![0.0; self.pairs.n_obs()];
+        }
+        self.pairs.by_observation(|place| self.anchors[place][view].loss)
+    }
+
+    /// The gradient of the last evaluation by the first (0) or second (1) view: `(n_obs, d)`.
+    ///
+    /// # Panics
+    /// When `view` is above 1.
+    pub fn gradient(&self, view: usize) -> Array2<T> {
+        let mut out = Array2::from_elem((self.pairs.n_obs(), self.gradient.ncols()), T::ZERO);
+        self.write_gradient(view, 1.0, false, out.as_slice_mut().expect("freshly allocated"));
+        out
+    }
+
+    /// `out (+)= weight · gradient` of the last evaluation by one view, `out` row-major `(n_obs, d)`.
+    ///
+    /// # Panics
+    /// When `view` is above 1 or `out` has another size.
+    pub fn write_gradient(&self, view: usize, weight: f64, accumulate: bool, out: &mut [T]) {
+        let d = self.gradient.ncols();
+        assert_eq!(out.len(), self.pairs.n_obs() * d, "the gradient has the shape of a view");
+        if d == 0 {
+            return;
+        }
+        let weight = T::from_f64(weight);
+        out.par_chunks_mut(d).with_min_len(64).zip(self.pairs.places()).for_each(|(row, &place)| {
+            let gradient = self.gradient.row(self.pairs.rows(place as usize)[view]);
+            for (o, &g) in row.iter_mut().zip(gradient) {
+                *o = if accumulate { *o + weight * g } else { weight * g };
+            }
+        });
+    }
+}

@@ -1,0 +1,30 @@
+//! STAIG: domains of one slice, or of many without alignment, from one omics and, if there is one, the tissue's image
+//! (Yang et al. 2025).
+//!
+//! Features and one spatial graph in; one embedding out, in which domains are found by `cluster`. A graph network is
+//! shown two views of the tissue with some edges and features missing, and learns to tell a spot and its neighbours
+//! from all other spots of the slice.
+//!
+//! * [`options`](StaigOptions): rates, widths, and the released presets.
+//! * [`augment`]: the two views.
+//! * [`loss`]: the neighbour-contrastive loss, exact or in linear time.
+//! * `network`: the layers, on the engine [`nn`](crate::nn); `features`, `views`: the two layers of its own.
+//! * [`model`](StaigModel): named parameters, and the trained network applied to a tissue.
+//! * [`train()`]: epochs, checkpoints; [`memory_bytes`]: what it will take.
+
+pub mod augment;
+mod error;
+mod features;
+pub mod loss;
+mod model;
+mod network;
+mod options;
+mod train;
+mod views;
+
+pub use augment::{EdgeDrop, expression_drop_probabilities, image_drop_probabilities};
+pub use error::StaigError;
+pub use loss::Negatives;
+pub use model::{StaigModel, StaigTissue};
+pub use options::{EdgeRule, StaigOptions, StaigPreset};
+pub use train::{StaigCheckpoint, StaigEpoch, StaigFit, StaigProgress, memory_bytes, train};
