@@ -4,10 +4,15 @@
 //!
 //! * [`mod@leiden`]: communities of one or many graphs (multiplex Leiden), and the search for their resolution.
 //! * [`kmeans()`]: compact clusters of an embedding.
+//! * [`gmm()`]: clusters that have a shape; Gaussian mixtures as mclust's.
 
+pub mod gmm;
 pub mod kmeans;
 pub mod leiden;
 
+pub use gmm::{
+    CovarianceModel, GaussianMixture, GmmError, GmmInit, GmmOptions, Hierarchy, gmm, hierarchy,
+};
 pub use kmeans::{KMeans, KMeansError, KMeansOptions, kmeans};
 pub use leiden::{
     GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality, ResolutionSearch,
