@@ -1,10 +1,11 @@
 //! `brodmann spami`.
 
 use brodmann::models::spami::{EarlyStopping, Fusion, SpamiOptions, SpamiPreset};
+use brodmann::pipeline::checkpoint::CheckpointRequest;
 use brodmann::pipeline::embedding_clusters::EmbeddingMethod;
 use brodmann::pipeline::request::FeatureRequest;
 use brodmann::pipeline::spami::request::CLUSTER_NEIGHBORS;
-use brodmann::pipeline::spami::{CheckpointRequest, Denoise, SpamiRequest, integrate};
+use brodmann::pipeline::spami::{Denoise, SpamiRequest, integrate};
 use brodmann::preprocess::Modality;
 use indexmap::IndexMap;
 

@@ -1,10 +1,11 @@
 //! What can go wrong between a file and its domains.
 
-use crate::cluster::LeidenError;
+use crate::cluster::{GmmError, LeidenError, RefineError};
 use crate::embedding::UmapError;
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
 use crate::models::spami::SpamiError;
+use crate::models::staig::StaigError;
 use crate::plot::PlotError;
 use crate::preprocess::PreprocessError;
 use crate::simulate::SimulateError;
@@ -55,9 +56,18 @@ pub enum PipelineError {
     /// Pictures.
     #[error(transparent)]
     Plot(#[from] PlotError),
-    /// The network.
+    /// The network of SpaMI.
     #[error(transparent)]
     Spami(#[from] SpamiError),
+    /// The network of STAIG.
+    #[error(transparent)]
+    Staig(#[from] StaigError),
+    /// Gaussian mixtures.
+    #[error(transparent)]
+    Gmm(#[from] GmmError),
+    /// Refinement of labels.
+    #[error(transparent)]
+    Refine(#[from] RefineError),
     /// UMAP.
     #[error(transparent)]
     Umap(#[from] UmapError),
@@ -101,6 +111,24 @@ pub enum PipelineError {
         n_expected: usize,
         /// Some of them.
         examples: Vec<String>,
+    },
+    /// Files that do not speak of the same genes.
+    #[error("the files have {n_shared} genes in common, too few to be integrated, {}; name genes alike in all of them (symbols or stable identifiers, not both)", files.join(", "))]
+    SharedGenes {
+        /// Genes in every file.
+        n_shared: usize,
+        /// What each file has, in words.
+        files: Vec<String>,
+    },
+    /// Slices that vary in other genes.
+    #[error("{n_selected} genes are highly variable in all {n_slices} slices, at least {expected} were expected; select more per slice with --n-top-genes, or take all genes with --n-top-genes 0")]
+    SharedVariable {
+        /// Genes selected in every slice.
+        n_selected: usize,
+        /// Slices.
+        n_slices: usize,
+        /// Genes needed.
+        expected: usize,
     },
     /// A checkpoint of another run.
     #[error("the checkpoint {} is of another run: {}; repeat that run's data and options, or leave --resume out to train anew", path.display(), differences.join(", "))]
@@ -203,6 +231,8 @@ impl PipelineError {
             Self::Interrupted(_)
                 | Self::Leiden(LeidenError::Interrupted)
                 | Self::Spami(SpamiError::Interrupted)
+                | Self::Staig(StaigError::Interrupted(_))
+                | Self::Gmm(GmmError::Interrupted(_))
                 | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
                 | Self::Graph(GraphError::Interrupted(_))

@@ -15,24 +15,34 @@
 //! * [`domains`]: Leiden and SpatialLeiden, end to end.
 //! * [`embedding_clusters`]: k-means and Leiden on an embedding.
 //! * [`spami`]: SpaMI, end to end: several omics to one embedding, domains and denoised expression.
+//! * [`cohort`]: several files as one tissue.
+//! * [`staig`]: STAIG, end to end: domains of one slice, or of many without alignment.
 //! * [`evaluation`]: labels against the truth, embeddings and space.
 //! * [`simulated`]: a simulated tissue as a container.
 //! * [`picture`]: a container as panels.
 //! * [`tensor_file`]: models and checkpoints as files.
+//! * [`checkpoint`]: training saved on the way.
+//! * [`fingerprint`]: are these the same data?
 //! * [`memory`]: how much memory there is.
+//! * `align`: columns matched by name.
 
+mod align;
+pub mod checkpoint;
+pub mod cohort;
 pub mod describe;
 pub mod domains;
 pub mod embedding_clusters;
 pub mod error;
 pub mod evaluation;
 pub mod features;
+pub mod fingerprint;
 pub mod graphs;
 pub mod memory;
 pub mod picture;
 pub mod request;
 pub mod simulated;
 pub mod spami;
+pub mod staig;
 pub mod tensor_file;
 pub mod tissue;
 

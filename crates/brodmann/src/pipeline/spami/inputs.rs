@@ -1,18 +1,17 @@
 //! From a tissue to what the network takes: modalities, features, the spatial graph.
 
-use std::collections::HashMap;
-
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{Monitor, Seed};
 use ndarray::Array2;
 
 use super::denoised::layer_bytes;
 use super::features::{self, FeatureMap, MAX_CLR_FEATURES, SpotState, default_options};
-use super::fingerprint::Fingerprint;
 use super::model_file::{SavedModality, SavedSource};
 use super::request::SpamiRequest;
 use crate::graph::spatial_knn;
 use crate::models::spami::SpamiGraph;
+use crate::pipeline::align::{align, places};
 use crate::pipeline::features::{options_on, read_counts, with_hint};
+use crate::pipeline::fingerprint::Fingerprint;
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
 use crate::pipeline::{PipelineError, Seconds, timed};
 use crate::preprocess::{Modality, PreprocessOptions};
@@ -253,9 +252,7 @@ pub(super) fn project(
         }
         SavedSource::Counts { map, names } => (map, names),
     };
-    let place: HashMap<&str, usize> =
-        tissue.var_names(info).iter().enumerate().rev().map(|(j, name)| (name.as_str(), j)).collect();
-    let found: Vec<Option<usize>> = names.iter().map(|name| place.get(name.as_str()).copied()).collect();
+    let found = places(names, tissue.var_names(info));
     let is_missing = |(k, f): &(usize, &Option<usize>)| f.is_none() && map.selected[*k];
     let missing: Vec<usize> = found.iter().enumerate().filter(is_missing).map(|(k, _)| k).collect();
     if !missing.is_empty() {
@@ -287,36 +284,4 @@ pub(super) fn project(
         source: Source::Counts { map: map.clone(), spots, columns },
         info: info.clone(),
     })
-}
-
-/// Columns in another order; those without a place are dropped, places without a column are empty.
-fn align(counts: CsrView<'_, f32>, column_of: &[Option<usize>]) -> CsrMatrix<f32> {
-    let mut place = vec![None; counts.n_cols()];
-    for (k, column) in column_of.iter().enumerate() {
-        if let Some(j) = column {
-            place[*j] = Some(k as u32);
-        }
-    }
-    let rows: Vec<Vec<(u32, f32)>> = (0..counts.n_rows())
-        .map(|i| {
-            let (columns, values) = counts.row(i);
-            let mut row: Vec<(u32, f32)> =
-                columns.iter().zip(values).filter_map(|(&j, &v)| Some((place[j as usize]?, v))).collect();
-            row.sort_unstable_by_key(|e| e.0);
-            row
-        })
-        .collect();
-    CsrMatrix::from_rows(column_of.len(), &rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_by_where_they_are_found() {
-        let x = CsrMatrix::from_dense(ndarray::array![[1.0f32, 2.0, 3.0], [0.0, 5.0, 0.0]].view());
-        let aligned = align(x.view(), &[Some(2), None, Some(0)]);
-        assert_eq!(aligned.view().to_dense(), ndarray::array![[3.0, 0.0, 1.0], [0.0, 0.0, 0.0]]);
-    }
 }

@@ -13,12 +13,10 @@
 //! * `checkpoint`: training saved on the way.
 //! * `denoised`: denoised expression as a layer.
 //! * `record`: results and parameters into the file.
-//! * [`fingerprint`]: are these the same data?
 
 mod checkpoint;
 mod denoised;
 pub mod features;
-pub mod fingerprint;
 mod inputs;
 pub mod model_file;
 mod record;
@@ -33,7 +31,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::{Value as Json, json};
 
 pub use denoised::AUTO_BYTES;
-pub use request::{CheckpointRequest, Denoise, SpamiRequest};
+pub use request::{Denoise, SpamiRequest};
 
 use self::inputs::{Input, Source};
 use self::model_file::{CardOf, SavedModality, SavedModel, SavedSource, options_json};
@@ -174,7 +172,7 @@ pub fn integrate(
     let (graph, mut fingerprint) =
         inputs::graph(&tissue, request, options.n_neighbors, slices.as_deref(), &mut seconds, monitor)?;
     if let Some(checkpoint) = &request.checkpoint {
-        checkpoint::prepare(&checkpoint.folder)?;
+        checkpoint.prepare(&checkpoint::file())?;
     }
 
     let mut inputs: Vec<Input> = Vec::with_capacity(modalities.len());
@@ -469,8 +467,8 @@ impl Run<'_> {
         let last = self.options.epochs;
         let mut on_epoch = |progress: &SpamiProgress<'_>| -> Result<(), PipelineError> {
             match checkpoint {
-                Some(c) if progress.epoch.is_multiple_of(c.every) || progress.epoch == last => {
-                    checkpoint::write(&c.folder, &run, &progress.checkpoint())
+                Some(c) if c.is_due(progress.epoch, last) => {
+                    checkpoint::write(&c.folder, &run, progress.checkpoint())
                 }
                 _ => Ok(()),
             }

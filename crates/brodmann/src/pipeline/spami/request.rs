@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use crate::models::spami::{SpamiError, SpamiOptions, SpamiPreset};
 use crate::pipeline::PipelineError;
+use crate::pipeline::checkpoint::CheckpointRequest;
 use crate::pipeline::embedding_clusters::EmbeddingMethod;
 use crate::pipeline::request::{FeatureRequest, PerLayer, check_n_clusters, check_resolutions};
 use crate::preprocess::Modality;
@@ -28,17 +29,6 @@ pub enum Denoise {
     Always,
     /// Not at all.
     Never,
-}
-
-/// Where training is saved on the way, and whether it goes on from there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointRequest {
-    /// Folder of the checkpoint; made where it does not exist.
-    pub folder: PathBuf,
-    /// Epochs between checkpoints.
-    pub every: usize,
-    /// Go on from the checkpoint there.
-    pub resume: bool,
 }
 
 /// A run of SpaMI.
@@ -177,16 +167,7 @@ impl SpamiRequest {
                 expected: "a training (a loaded model is a file already)",
             });
         }
-        if let Some(checkpoint) = &self.checkpoint
-            && checkpoint.every == 0
-        {
-            return Err(PipelineError::Option {
-                option: "--checkpoint-every",
-                found: "0".to_owned(),
-                expected: "at least 1",
-            });
-        }
-        Ok(())
+        self.checkpoint.as_ref().map_or(Ok(()), CheckpointRequest::check)
     }
 }
 

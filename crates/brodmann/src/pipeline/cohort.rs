@@ -1,0 +1,408 @@
+//! One file, or several slices in several files, as one tissue; results go back the same way.
+//!
+//! Several files become one tissue over the genes they share ([`concat`]). Where the output is a `.h5ad`, that tissue is
+//! written with the results; where it is a folder, a copy of every input with its part of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use brodmann_data::{
+    Additions, AnnData, Categorical, Column, Container, DataError, ElementAdditions, Format, ReadOptions, Select,
+    concat, keys, read_any, write_with_additions,
+};
+use brodmann_kernels::Monitor;
+use indexmap::IndexMap;
+
+use super::PipelineError;
+use super::tissue::{Destination, Tissue};
+use crate::preprocess::Modality;
+
+/// Fewer genes than this in common are a mistake in names, not a panel...
+const FEW_SHARED: usize = 50;
+/// ... unless they are at least this share of the smallest file's.
+const SHARE_SHARED: f64 = 0.5;
+
+/// One or several files as one tissue.
+#[derive(Debug)]
+pub struct Cohort {
+    /// The tissue.
+    pub tissue: Tissue,
+    /// `obs` column that names the slice; always there with several files.
+    pub library_key: Option<String>,
+    /// The files and their rows; empty for a single one.
+    files: Vec<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    rows: Range<usize>,
+    var_names: Vec<String>,
+    obs_names: Vec<String>,
+}
+
+impl Cohort {
+    /// Opens one file, or several as slices.
+    ///
+    /// Several must be `.h5ad` (or anything [`read_any`] reads as one modality). Slices are named by
+    /// `obs[library_key]` where the files have that column (`library_id` when none is named), else by the files.
+    ///
+    /// # Inputs    `options`: what a single file is read with; of several, everything that can be joined is read.
+    /// # Errors
+    /// As the readers; [`PipelineError::SharedGenes`] when the files have hardly a gene in common.
+    pub fn open(
+        inputs: &[PathBuf],
+        options: &ReadOptions,
+        kind: Option<Modality>,
+        library_key: Option<&str>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        if let [input] = inputs {
+            let tissue = Tissue::open(input, options, kind, monitor)?;
+            return Ok(Self { tissue, library_key: library_key.map(str::to_owned), files: Vec::new() });
+        }
+        let mut parts = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            monitor.stage(&format!("reading {}", input.display()), 0);
+            parts.push(read_part(input)?);
+        }
+        let Some(first) = inputs.first() else {
+            return Err(PipelineError::Option {
+                option: "FILE",
+                found: "not given".to_owned(),
+                expected: "at least one input",
+            });
+        };
+        let key = library_key.unwrap_or(keys::LIBRARY_ID).to_owned();
+        let slices = name_slices(inputs, &mut parts, &key, library_key.is_some())?;
+        let names = part_names(inputs, &parts, &slices);
+        let named: Vec<(&str, &AnnData)> = names.iter().map(String::as_str).zip(&parts).collect();
+        let mut joined = concat(&named, &key).map_err(|e| in_file(e, inputs, &parts))?;
+        joined.obs.columns.insert(key.clone(), slices);
+        check_shared(inputs, &parts, joined.n_vars())?;
+        monitor.note(&format!(
+            "{} files joined: {} spots, {} genes in common",
+            inputs.len(),
+            joined.n_obs(),
+            joined.n_vars()
+        ));
+        let mut files = Vec::with_capacity(parts.len());
+        let mut start = 0;
+        for (path, part) in inputs.iter().zip(parts) {
+            let rows = start..start + part.n_obs();
+            start = rows.end;
+            let (var_names, obs_names) = (part.var.index, part.obs.index);
+            files.push(File { path: path.clone(), rows, var_names, obs_names });
+        }
+        let tissue = Tissue::from_anndata(first, joined, kind, monitor);
+        Ok(Self { tissue, library_key: Some(key), files })
+    }
+
+    /// Number of files.
+    pub fn n_files(&self) -> usize {
+        self.files.len().max(1)
+    }
+
+    /// Rows of the whole in each file.
+    pub fn rows(&self) -> Vec<Range<usize>> {
+        if self.files.is_empty() {
+            return vec![0..self.tissue.n_obs()];
+        }
+        self.files.iter().map(|f| f.rows.clone()).collect()
+    }
+
+    /// Refuses, before any work, a destination that cannot take the result.
+    ///
+    /// # Errors
+    /// As [`Tissue::check_destination`].
+    pub fn check_destination(&self, destination: &Destination) -> Result<(), PipelineError> {
+        if self.files.is_empty() {
+            return self.tissue.check_destination(destination);
+        }
+        if let Destination::File(output) = destination
+            && !is_folder(output)
+        {
+            if output.extension().is_none_or(|e| e != "h5ad") {
+                return Err(PipelineError::OutputEnding {
+                    path: output.display().to_string(),
+                    expected: ".h5ad, which joins the inputs, or name a folder, which takes a copy of each",
+                });
+            }
+            for file in &self.files {
+                brodmann_data::check_output(&file.path, output)?;
+            }
+            return Ok(());
+        }
+        if let Some(file) = self.files.iter().find(|f| !brodmann_data::is_scverse(&f.path)) {
+            return Err(PipelineError::Option {
+                option: if *destination == Destination::InPlace { "--in-place" } else { "--out" },
+                found: format!("each file's own, with {}", file.path.display()),
+                expected: "a single .h5ad for inputs that are none themselves",
+            });
+        }
+        if let Destination::File(folder) = destination {
+            let mut names = BTreeSet::new();
+            for file in &self.files {
+                let Some(name) = file.path.file_name().filter(|name| names.insert(name.to_owned())) else {
+                    return Err(PipelineError::Option {
+                        option: "--out",
+                        found: format!("a folder for two inputs called {}", file.path.display()),
+                        expected: "different names, or a single .h5ad",
+                    });
+                };
+                std::fs::create_dir_all(folder).map_err(|source| DataError::Write {
+                    path: folder.clone(),
+                    source,
+                    hint: "choose a folder you may write to with --out",
+                })?;
+                brodmann_data::check_output(&file.path, &folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the tissue, or each file, with `additions`.
+    ///
+    /// # Errors
+    /// As [`Tissue::write`]; with several outputs those before the one that failed stay.
+    pub fn write(
+        self,
+        destination: &Destination,
+        additions: &Additions,
+        monitor: &dyn Monitor,
+    ) -> Result<(), PipelineError> {
+        let whole = match destination {
+            Destination::File(output) => !is_folder(output),
+            Destination::InPlace => false,
+        };
+        if self.files.is_empty() || whole {
+            return self.tissue.write(destination, additions, monitor);
+        }
+        let var_names = self.tissue.var_names(&self.tissue.modalities()[0]);
+        for file in &self.files {
+            monitor.stage(&format!("writing {}", file.path.display()), 0);
+            let own = Additions { root: file.part_of(&additions.root, var_names), modalities: IndexMap::new() };
+            let (output, in_place) = match destination {
+                Destination::File(folder) => (folder.join(file.path.file_name().unwrap_or_default()), false),
+                Destination::InPlace => (file.path.clone(), true),
+            };
+            write_with_additions(&file.path, &output, &own, in_place)?;
+        }
+        Ok(())
+    }
+}
+
+impl File {
+    /// What of the whole's additions belongs to this file.
+    fn part_of(&self, whole: &ElementAdditions, var_names: &[String]) -> ElementAdditions {
+        let rows: Vec<usize> = self.rows.clone().collect();
+        let mut own = ElementAdditions { uns: whole.uns.clone(), ..ElementAdditions::default() };
+        for (key, column) in &whole.obs {
+            own.obs.insert(key.clone(), column.select_rows(&rows));
+        }
+        for (key, value) in &whole.obsm {
+            let mut part = value.select_rows(&rows);
+            if let brodmann_data::Value::Frame(frame) = &mut part {
+                frame.index.clone_from(&self.obs_names);
+            }
+            own.obsm.insert(key.clone(), part);
+        }
+        let place: BTreeMap<&str, usize> =
+            var_names.iter().enumerate().map(|(j, n)| (n.as_str(), j)).collect();
+        for (key, column) in &whole.var {
+            // Flags alone: a gene that is not shared has none.
+            if let Column::Bool(flags) = column {
+                let flag = |n: &String| place.get(n.as_str()).is_some_and(|&j| flags[j]);
+                own.var.insert(key.clone(), Column::Bool(self.var_names.iter().map(flag).collect()));
+            }
+        }
+        own
+    }
+}
+
+/// A folder that exists, or a name without an ending.
+fn is_folder(output: &Path) -> bool {
+    output.is_dir() || output.extension().is_none()
+}
+
+fn read_part(input: &Path) -> Result<AnnData, PipelineError> {
+    let options = ReadOptions {
+        x_as_f32: true,
+        varm: Select::None,
+        obsp: Select::None,
+        varp: Select::None,
+        uns: Select::only([keys::SPATIAL]),
+        raw: false,
+        ..ReadOptions::default()
+    };
+    match read_any(input, Format::Auto, &options)? {
+        Container::AnnData(adata) => Ok(adata),
+        Container::MuData(_) => Err(PipelineError::Option {
+            option: "FILE",
+            found: format!("{}, which holds several modalities, beside other files", input.display()),
+            expected: "files of one modality (.h5ad) when there are several",
+        }),
+    }
+}
+
+/// The stems of the files, made different where they are not.
+fn file_names(inputs: &[PathBuf]) -> Vec<String> {
+    let stem = |p: &PathBuf| p.file_stem().unwrap_or(p.as_os_str()).to_string_lossy().into_owned();
+    let mut names: Vec<String> = inputs.iter().map(stem).collect();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    if distinct.len() < names.len() {
+        for (k, name) in names.iter_mut().enumerate() {
+            *name = format!("{name}_{}", k + 1);
+        }
+    }
+    names
+}
+
+/// The slice of every spot: the files' own column, or the file. The column leaves the parts.
+fn name_slices(
+    inputs: &[PathBuf],
+    parts: &mut [AnnData],
+    key: &str,
+    asked: bool,
+) -> Result<Column, PipelineError> {
+    let stems = file_names(inputs);
+    let own: Vec<Option<Vec<Option<String>>>> =
+        parts.iter_mut().map(|p| p.obs.columns.shift_remove(key).map(|c| c.to_strings())).collect();
+    let has = own.iter().filter(|c| c.is_some()).count();
+    if asked && has > 0 && has < inputs.len() {
+        let lacking = own.iter().position(Option::is_none).unwrap_or(0);
+        return Err(DataError::MissingKey {
+            container: "obs".to_owned(),
+            key: key.to_owned(),
+            place: inputs[lacking].display().to_string(),
+            existing: parts[lacking].obs.columns.keys().cloned().collect(),
+            hint: "add the column to it, or leave --library-key out: every file is then a slice".to_owned(),
+        }
+        .into());
+    }
+    let mut names: Vec<Option<String>> = Vec::new();
+    let by_file = has < inputs.len();
+    // A name that two files use is two slices.
+    let mut files_of: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (k, column) in own.iter().enumerate() {
+        for name in column.iter().flatten().flatten() {
+            files_of.entry(name).or_default().insert(k);
+        }
+    }
+    let clash = files_of.values().any(|files| files.len() > 1);
+    for (k, column) in own.iter().enumerate() {
+        let n_obs = parts[k].n_obs();
+        match column.as_ref().filter(|_| !by_file) {
+            Some(column) if column.iter().any(Option::is_none) => {
+                return Err(PipelineError::Column {
+                    element: format!("obs[{key:?}] of {}", inputs[k].display()),
+                    found: "missing values".to_owned(),
+                    expected: "the slice of every spot",
+                });
+            }
+            Some(column) => {
+                let several = column.iter().collect::<BTreeSet<_>>().len() > 1;
+                names.extend(column.iter().flatten().map(|name| {
+                    Some(match (clash, several) {
+                        (false, _) => name.clone(),
+                        (true, false) => stems[k].clone(),
+                        (true, true) => format!("{}_{name}", stems[k]),
+                    })
+                }));
+            }
+            None => names.extend(std::iter::repeat_n(Some(stems[k].clone()), n_obs)),
+        }
+    }
+    // In the order of the files, not of the alphabet.
+    let mut categories: IndexMap<&str, i32> = IndexMap::new();
+    let mut codes = Vec::with_capacity(names.len());
+    for name in names.iter().flatten() {
+        let next = categories.len() as i32;
+        codes.push(*categories.entry(name).or_insert(next));
+    }
+    let categories = categories.keys().map(|c| (*c).to_owned()).collect();
+    Ok(Column::Categorical(Categorical { codes, categories, ..Categorical::default() }))
+}
+
+/// What each file is called: its slice, or itself where it holds several.
+fn part_names(inputs: &[PathBuf], parts: &[AnnData], slices: &Column) -> Vec<String> {
+    let slices = slices.to_strings();
+    let mut start = 0;
+    let mut own = parts.iter().map(|part| {
+        let rows = &slices[start..start + part.n_obs()];
+        start += part.n_obs();
+        rows.first().filter(|first| rows.iter().all(|s| s == *first)).cloned().flatten()
+    });
+    file_names(inputs).into_iter().map(|stem| own.next().flatten().unwrap_or(stem)).collect()
+}
+
+/// Says in which file names repeat.
+fn in_file(error: DataError, inputs: &[PathBuf], parts: &[AnnData]) -> DataError {
+    match error {
+        DataError::DuplicateNames { axis, count, example } => {
+            let file = parts.iter().position(|p| p.var.require_unique("var").is_err());
+            let axis = file.map_or(axis, |k| format!("var of {}", inputs[k].display()));
+            DataError::DuplicateNames { axis, count, example }
+        }
+        other => other,
+    }
+}
+
+fn check_shared(inputs: &[PathBuf], parts: &[AnnData], n_shared: usize) -> Result<(), PipelineError> {
+    let smallest = parts.iter().map(AnnData::n_vars).min().unwrap_or(0);
+    let enough = n_shared >= FEW_SHARED || (n_shared as f64) >= SHARE_SHARED * smallest as f64;
+    if n_shared > 0 && enough {
+        return Ok(());
+    }
+    let describe = |(path, part): (&PathBuf, &AnnData)| {
+        let example = part.var_names().first().map_or("none", String::as_str);
+        format!("{} has {} (e.g. {example})", path.display(), part.n_vars())
+    };
+    Err(PipelineError::SharedGenes {
+        n_shared,
+        files: inputs.iter().zip(parts).map(describe).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use brodmann_data::{DataFrame, Matrix};
+    use ndarray::Array2;
+
+    use super::*;
+
+    fn part(spots: &[&str], slice: Option<&[&str]>) -> AnnData {
+        let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect();
+        let x = Matrix::DenseF32(Array2::zeros((spots.len(), 1)));
+        let mut adata =
+            AnnData::new(x, DataFrame::new(names(spots)), DataFrame::new(names(&["g"]))).expect("fits");
+        if let Some(slice) = slice {
+            let column = slice.iter().map(|s| Some((*s).to_owned())).collect();
+            adata.obs.columns.insert("library_id".to_owned(), Column::String(column));
+        }
+        adata
+    }
+
+    fn slices(inputs: &[&str], mut parts: Vec<AnnData>, asked: bool) -> Vec<String> {
+        let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
+        let column = name_slices(&inputs, &mut parts, "library_id", asked).expect("names");
+        column.to_strings().into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn slices_are_the_files_unless_the_files_say_otherwise() {
+        let plain = || part(&["1", "2"], None);
+        assert_eq!(slices(&["b.h5ad", "a.h5ad"], vec![plain(), plain()], false), ["b", "b", "a", "a"]);
+        assert_eq!(slices(&["x/a.h5ad", "y/a.h5ad"], vec![plain(), plain()], true)[1..3], ["a_1", "a_2"]);
+        let named = |s: &[&str]| part(&["1", "2"], Some(s));
+        let two = vec![named(&["p", "q"]), named(&["r", "r"])];
+        assert_eq!(slices(&["a", "b"], two, true), ["p", "q", "r", "r"]);
+        let same = vec![named(&["p", "q"]), named(&["p", "p"])];
+        assert_eq!(slices(&["a", "b"], same, true), ["a_p", "a_q", "b", "b"]);
+        let half = vec![named(&["p", "q"]), plain()];
+        assert_eq!(slices(&["a", "b"], half.clone(), false), ["a", "a", "b", "b"]);
+        let paths = [PathBuf::from("a"), PathBuf::from("b")];
+        assert!(name_slices(&paths, &mut half.clone(), "library_id", true).is_err());
+    }
+}
