@@ -38,6 +38,12 @@ pub const SPATIALLEIDEN: &str = "spatialleiden";
 pub const KMEANS: &str = "kmeans";
 /// `obs` and `uns`: SpaMI domains and their parameters; `obsm`: prefixed and suffixed, its results.
 pub const SPAMI: &str = "spami";
+/// `obs` and `uns`: domains of a Gaussian mixture and their parameters.
+pub const GMM: &str = "gmm";
+/// `obs` and `uns`: STAIG domains and their parameters; `obsm`: prefixed, its embedding.
+pub const STAIG: &str = "staig";
+/// `obs` and `uns`: domains from smoothed expression and their parameters; `obsm`: prefixed, the embedding.
+pub const SMOOTHED_PCA: &str = "smoothed_pca";
 /// `obs`: annotated or simulated truth.
 pub const GROUND_TRUTH: &str = "ground_truth";
 

@@ -5,6 +5,10 @@
 //!
 //! * [`spami`]: two or more omics of one tissue, with attention and denoising.
 //! * [`staig`]: one omics, its tissue's image if there is one, of one slice or many.
+//! * [`smoothed_pca()`]: the baseline, which learns nothing.
 
+pub mod smoothed_pca;
 pub mod spami;
 pub mod staig;
+
+pub use smoothed_pca::{SmoothedPcaOptions, smoothed_pca};

@@ -1,6 +1,6 @@
 //! What can go wrong between a file and its domains.
 
-use crate::cluster::{GmmError, LeidenError, RefineError};
+use crate::cluster::{ConsensusError, GmmError, LeidenError, RefineError, SelectError};
 use crate::embedding::UmapError;
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
@@ -65,6 +65,12 @@ pub enum PipelineError {
     /// Gaussian mixtures.
     #[error(transparent)]
     Gmm(#[from] GmmError),
+    /// The number of clusters.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// Consensus of runs.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
     /// Refinement of labels.
     #[error(transparent)]
     Refine(#[from] RefineError),
@@ -233,6 +239,8 @@ impl PipelineError {
                 | Self::Spami(SpamiError::Interrupted)
                 | Self::Staig(StaigError::Interrupted(_))
                 | Self::Gmm(GmmError::Interrupted(_))
+                | Self::Select(SelectError::Interrupted(_))
+                | Self::Consensus(ConsensusError::Interrupted(_))
                 | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
                 | Self::Graph(GraphError::Interrupted(_))

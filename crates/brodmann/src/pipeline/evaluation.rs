@@ -63,13 +63,37 @@ fn truth_codes(tissue: &Tissue, key: &str) -> Result<Vec<Option<u32>>, PipelineE
 /// # Errors
 /// [`PipelineError::Column`] when no observation has a known domain.
 pub fn score_truth(tissue: &Tissue, key: &str, labels: &[u32]) -> Result<TruthScores, PipelineError> {
-    let pairs = paired(&truth_codes(tissue, key)?, labels)?;
+    scores(key, &truth_codes(tissue, key)?, labels)?.ok_or_else(|| no_truth(key))
+}
+
+/// The same for some observations; `None` when none of them has a known domain.
+///
+/// # Errors
+/// As the metrics.
+pub fn score_truth_of(
+    tissue: &Tissue,
+    key: &str,
+    labels: &[u32],
+    rows: &[usize],
+) -> Result<Option<TruthScores>, PipelineError> {
+    let truth = truth_codes(tissue, key)?;
+    let truth: Vec<Option<u32>> = rows.iter().map(|&i| truth[i]).collect();
+    let labels: Vec<u32> = rows.iter().map(|&i| labels[i]).collect();
+    scores(key, &truth, &labels)
+}
+
+fn scores(
+    key: &str,
+    truth: &[Option<u32>],
+    labels: &[u32],
+) -> Result<Option<TruthScores>, PipelineError> {
+    let pairs = paired(truth, labels)?;
     if pairs.truth.is_empty() {
-        return Err(no_truth(key));
+        return Ok(None);
     }
     let (truth, pred) = (&pairs.truth, &pairs.pred);
     let hcv = homogeneity_completeness_v(truth, pred)?;
-    Ok(TruthScores {
+    Ok(Some(TruthScores {
         truth: key.to_owned(),
         n_labelled: truth.len(),
         ari: adjusted_rand_index(truth, pred)?,
@@ -78,7 +102,7 @@ pub fn score_truth(tissue: &Tissue, key: &str, labels: &[u32]) -> Result<TruthSc
         homogeneity: hcv.homogeneity,
         completeness: hcv.completeness,
         v_measure: hcv.v_measure,
-    })
+    }))
 }
 
 /// What to evaluate.

@@ -53,6 +53,19 @@ pub enum TensorFileError {
     Data(#[from] DataError),
 }
 
+/// The card's file beside a model, for people.
+pub(super) fn card_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".json");
+    PathBuf::from(name)
+}
+
+/// Refuses a place that a model cannot be written to, before any work.
+pub(super) fn check_model_place(path: &Path) -> Result<(), DataError> {
+    brodmann_data::check_writable(path)?;
+    brodmann_data::check_writable(&card_path(path))
+}
+
 /// One array of rank 2 (a vector is a single row).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {

@@ -40,6 +40,7 @@ use super::embedding_clusters::cluster_rows;
 use super::evaluation::{self, TruthScores};
 use super::memory::{available_bytes, in_words};
 use super::request::check_key_added;
+use super::tensor_file::check_model_place;
 use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::embedding::{UmapOptions, umap};
@@ -150,7 +151,7 @@ pub fn integrate(
     let truth_key = evaluation::truth_key(&tissue, request.truth.as_deref())?;
     check_key_added(&request.key_added, &[truth_key.as_deref(), request.library_key.as_deref()])?;
     if let Some(path) = &request.save_model {
-        model_file::check_place(path)?;
+        check_model_place(path)?;
     }
     let (modalities, options) = if let Some(saved) = &saved {
         (matching(&tissue, saved, request, monitor)?, saved.model.options().clone())

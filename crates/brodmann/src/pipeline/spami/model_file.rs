@@ -3,7 +3,7 @@
 //! The file is safetensors; the card is in its metadata, and once more beside it as `<file>.json` for people.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use brodmann_kernels::Seed;
 use ndarray::Array2;
@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use super::features::{FeatureMap, Projection};
 use crate::models::spami::{EarlyStopping, SpamiModel, SpamiOptions};
 use crate::pipeline::PipelineError;
-use crate::pipeline::tensor_file::{TensorFile, TensorFileError};
+use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
 use crate::preprocess::{Modality, Normalization, ScaleOptions, Scaling};
 
 const KIND: &str = "spami-model";
@@ -64,20 +64,6 @@ pub(super) struct CardOf<'a> {
     pub stopped_early: bool,
     pub loss: Option<f64>,
     pub data_hash: &'a str,
-}
-
-/// The card's file beside the model.
-pub(super) fn card_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".json");
-    PathBuf::from(name)
-}
-
-/// Refuses a place that cannot be written to, before any work.
-pub(super) fn check_place(path: &Path) -> Result<(), PipelineError> {
-    brodmann_data::check_writable(path)?;
-    brodmann_data::check_writable(&card_path(path))?;
-    Ok(())
 }
 
 /// Writes a model and its card.

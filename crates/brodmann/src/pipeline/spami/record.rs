@@ -13,7 +13,7 @@ use super::request::{CLUSTER_COMPONENTS, SpamiRequest};
 use super::{SpamiReport, features};
 use crate::models::spami::{Fusion, SpamiEpoch, SpamiOptions, SpamiOutput};
 use crate::pipeline::PipelineError;
-use crate::pipeline::embedding_clusters::EmbeddingMethod;
+use crate::pipeline::embedding_clusters::without_nulls;
 use crate::pipeline::tissue::Tissue;
 
 /// Everything that is written about a run.
@@ -181,30 +181,8 @@ impl Record<'_> {
             "min_cells": features.min_cells,
             "normalized": features.normalized,
         });
-        params["cluster"] = match request.cluster {
-            EmbeddingMethod::KMeans { n_clusters, n_init } => json!({
-                "method": request.cluster.name(), "n_clusters": n_clusters, "n_init": n_init,
-                "n_pcs": CLUSTER_COMPONENTS,
-            }),
-            EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => json!({
-                "method": request.cluster.name(),
-                "n_clusters": n_clusters,
-                // With a number of clusters it is searched for.
-                "resolution": if n_clusters.is_none() { json!(resolution) } else { Json::Null },
-                "n_neighbors": n_neighbors,
-                "n_pcs": CLUSTER_COMPONENTS,
-            }),
-        };
+        params["cluster"] = request.cluster.describe();
+        params["cluster"]["n_pcs"] = json!(CLUSTER_COMPONENTS);
         params
-    }
-}
-
-/// A dictionary without what was not set, at any depth.
-fn without_nulls(value: Json) -> Json {
-    match value {
-        Json::Object(entries) => Json::Object(
-            entries.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
-        ),
-        other => other,
     }
 }

@@ -9,7 +9,7 @@ use crate::models::spami::{SpamiError, SpamiOptions, SpamiPreset};
 use crate::pipeline::PipelineError;
 use crate::pipeline::checkpoint::CheckpointRequest;
 use crate::pipeline::embedding_clusters::EmbeddingMethod;
-use crate::pipeline::request::{FeatureRequest, PerLayer, check_n_clusters, check_resolutions};
+use crate::pipeline::request::{FeatureRequest, PerLayer};
 use crate::preprocess::Modality;
 
 /// Principal components of the embedding that are clustered, as in the paper.
@@ -146,13 +146,7 @@ impl SpamiRequest {
 
     /// Checks what needs no file but the number of spots.
     pub(super) fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
-        match self.cluster {
-            EmbeddingMethod::Leiden { n_clusters, resolution, .. } => {
-                check_resolutions(&[resolution])?;
-                n_clusters.map_or(Ok(()), |k| check_n_clusters(k, n_obs))?;
-            }
-            EmbeddingMethod::KMeans { n_clusters, .. } => check_n_clusters(n_clusters, n_obs)?,
-        }
+        self.cluster.check(n_obs)?;
         if self.load_model.is_none() && self.options.n_neighbors >= n_obs {
             return Err(PipelineError::Option {
                 option: "--n-neighbors",
