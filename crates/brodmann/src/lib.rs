@@ -5,7 +5,9 @@
 //!
 //! * [`preprocess`]: from raw counts to features worth comparing.
 //! * [`graph`]: which spots are neighbours, in space and in feature space.
+//! * [`models`]: networks that give each spot one embedding from all its measurements.
 //! * [`cluster`]: which spots belong together: multiplex Leiden, k-means.
+//! * [`embedding`]: how an embedding looks in two dimensions (UMAP).
 //! * [`stats`]: what varies over space.
 //! * [`metrics`]: how good a partition or an embedding is.
 //! * [`simulate`]: tissues whose truth is known.
@@ -13,8 +15,10 @@
 //! * [`pipeline`]: all of it on AnnData and MuData; the one place that knows containers.
 
 pub mod cluster;
+pub mod embedding;
 pub mod graph;
 pub mod metrics;
+pub mod models;
 pub mod pipeline;
 pub mod plot;
 pub mod preprocess;
