@@ -1,0 +1,1 @@
+"""Which spots belong together?"""
