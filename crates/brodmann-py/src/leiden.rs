@@ -49,6 +49,8 @@ enum Reading {
     Directed,
     /// Half of an undirected edge; its mirror image must be there.
     Undirected,
+    /// As `Undirected` where the matrix is symmetric, else as `Directed`.
+    Auto,
     /// An undirected edge of its own, as in `spatialleiden`.
     Entries,
 }
@@ -59,9 +61,10 @@ impl FromPyObject<'_, '_> for Reading {
         match object.extract::<&str>()? {
             "directed" => Ok(Self::Directed),
             "undirected" => Ok(Self::Undirected),
+            "auto" => Ok(Self::Auto),
             "entries" => Ok(Self::Entries),
             other => Err(PyValueError::new_err(format!(
-                "reading is {other:?}, one of 'directed', 'undirected', 'entries' was expected; choose one of these"
+                "reading is {other:?}, one of 'directed', 'undirected', 'auto', 'entries' was expected; choose one of these"
             ))),
         }
     }
@@ -102,18 +105,36 @@ fn layers<'a>(py: Python<'_>, inputs: &'a [Input<'_>]) -> PyResult<Vec<(Layer<'a
     inputs.iter().map(layer).collect()
 }
 
-/// Entries made into edges where that was asked for, then `work` with the layers as Leiden takes them.
-fn prepared<T>(layers: &[(Layer<'_>, Reading)], work: impl FnOnce(&[Layer<'_>]) -> T) -> T {
+/// `work` with the layers as Leiden takes them, and which were read as directed.
+fn prepared<T>(
+    layers: &[(Layer<'_>, Reading)],
+    work: impl Fn(&[Layer<'_>]) -> Result<T, LeidenError>,
+) -> Result<(T, Vec<bool>), LeidenError> {
     let edges: Vec<Option<EntryEdges>> = layers
         .iter()
         .map(|(layer, reading)| (*reading == Reading::Entries).then(|| entry_edges(layer)))
         .collect();
-    let read: Vec<Layer<'_>> = layers
+    let mut read: Vec<Layer<'_>> = layers
         .iter()
         .zip(&edges)
         .map(|((layer, _), edges)| edges.as_ref().map_or(*layer, |edges| edges.layer(*layer)))
         .collect();
-    work(&read)
+    loop {
+        match work(&read) {
+            // Layers are checked before any work is done, so trying again costs that check alone.
+            Err(LeidenError::NotSymmetric { layer, .. })
+                if layers.get(layer).is_some_and(|l| l.1 == Reading::Auto) && !read[layer].directed =>
+            {
+                read[layer].directed = true;
+            }
+            Err(error) => return Err(error),
+            Ok(found) => {
+                let entries = layers.iter().map(|(_, reading)| *reading == Reading::Entries);
+                let directed = read.iter().zip(entries).map(|(l, entries)| l.directed && !entries).collect();
+                return Ok((found, directed));
+            }
+        }
+    }
 }
 
 /// A result and the seconds Rust took for it.
@@ -150,12 +171,14 @@ struct PyPartition {
     n_iterations: u32,
     /// Whether the last pass changed nothing.
     converged: bool,
+    /// Which layers were read as directed.
+    directed: Vec<bool>,
     /// Seconds spent in Rust.
     seconds: f64,
 }
 
 impl PyPartition {
-    fn new(py: Python<'_>, found: Partition, seconds: f64) -> Self {
+    fn new(py: Python<'_>, found: Partition, directed: Vec<bool>, seconds: f64) -> Self {
         Self {
             membership: found.membership.into_pyarray(py).unbind(),
             n_clusters: found.n_clusters,
@@ -163,6 +186,7 @@ impl PyPartition {
             layer_quality: found.layer_quality,
             n_iterations: found.n_iterations,
             converged: found.converged,
+            directed,
             seconds,
         }
     }
@@ -182,10 +206,10 @@ fn leiden_multiplex(
 ) -> PyResult<PyPartition> {
     let options = options(n_iterations, initial)?;
     let layers = self::layers(py, &layers)?;
-    let (found, seconds) = timed(py, |monitor| {
+    let ((found, directed), seconds) = timed(py, |monitor| {
         prepared(&layers, |layers| leiden_multiplex_with(layers, &options, Seed(random_state), monitor))
     })?;
-    Ok(PyPartition::new(py, found, seconds))
+    Ok(PyPartition::new(py, found, directed, seconds))
 }
 
 /// A search of the resolution that gives a number of clusters.
@@ -204,10 +228,10 @@ struct PySearch {
 }
 
 impl PySearch {
-    fn new(py: Python<'_>, found: ResolutionSearch, seconds: f64) -> PyResult<Self> {
+    fn new(py: Python<'_>, found: ResolutionSearch, directed: Vec<bool>, seconds: f64) -> PyResult<Self> {
         Ok(Self {
             resolution: found.resolution,
-            partition: Py::new(py, PyPartition::new(py, found.partition, seconds))?,
+            partition: Py::new(py, PyPartition::new(py, found.partition, directed, seconds))?,
             exact: found.exact,
             unreached: found.unreached.map(|why| why.to_string()),
             trace: found.trace,
@@ -236,7 +260,7 @@ fn leiden_search(
     let layers = self::layers(py, &layers)?;
     let which = which.unwrap_or_else(|| (0..layers.len()).collect());
     let seed = Seed(random_state);
-    let ((latent, found), seconds) = timed(py, |monitor| {
+    let (((latent, found), directed), seconds) = timed(py, |monitor| {
         prepared(&layers, |layers| match spatial {
             None => search_resolution(layers, &which, n_clusters, &options, seed, monitor).map(|f| (None, f)),
             Some(spatial) => {
@@ -245,8 +269,8 @@ fn leiden_search(
             }
         })
     })?;
-    let latent = latent.map(|found| PySearch::new(py, found, seconds)).transpose()?;
-    Ok((latent, PySearch::new(py, found, seconds)?))
+    let latent = latent.map(|found| PySearch::new(py, found, directed.clone(), seconds)).transpose()?;
+    Ok((latent, PySearch::new(py, found, directed, seconds)?))
 }
 
 /// `(total, per layer)`: the quality of a partition.
@@ -258,7 +282,9 @@ fn leiden_quality(
 ) -> PyResult<(f64, Vec<f64>)> {
     let layers = self::layers(py, &layers)?;
     let membership = membership.slice()?;
-    py.detach(|| prepared(&layers, |layers| quality(layers, membership))).map_err(Raise::raise)
+    py.detach(|| prepared(&layers, |layers| quality(layers, membership)))
+        .map(|(found, _)| found)
+        .map_err(Raise::raise)
 }
 
 /// `1 - d / d_max` of a scipy CSR matrix, as the arrays of another.

@@ -6,12 +6,16 @@
 //! * [`monitor`]: GIL released, Ctrl-C heard, progress shown.
 //! * [`threads`]: how many threads.
 //! * [`errors`]: Rust errors as Python exceptions.
-//! * one file for each part of the library: [`leiden`].
+//! * one file for each part of the library: [`preprocess`], [`graph`], [`leiden`], [`metrics`], [`containers`].
 
 mod arrays;
+mod containers;
 mod errors;
+mod graph;
 mod leiden;
+mod metrics;
 mod monitor;
+mod preprocess;
 mod threads;
 
 use pyo3::prelude::*;
@@ -21,6 +25,10 @@ use pyo3::prelude::*;
 fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     threads::register(module)?;
+    preprocess::register(module)?;
+    graph::register(module)?;
     leiden::register(module)?;
+    metrics::register(module)?;
+    containers::register(module)?;
     Ok(())
 }
