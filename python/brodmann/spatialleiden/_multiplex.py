@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .. import _brodmann
+from .._elements import is_mudata, require_anndata, writable
 from ..tl._graphs import as_csr, check_names, modality_graphs, stored_graph
 from ._partition_types import RBConfigurationVertexPartition, quality_name
 
@@ -339,10 +340,13 @@ def spatialleiden_labels(
 
 def write(data: AnnData | MuData, key_added: str, labels: npt.NDArray[np.int64]) -> None:
     """Labels as integer categories, as the package `spatialleiden` writes them."""
+    if not is_mudata(data):
+        writable(data)
     data.obs[key_added] = pd.Categorical(labels)
 
 
 def _graph(adata: AnnData, given: Any, key: str, option: str, builder: str) -> Any:
+    require_anndata(adata, advice="use spatialleiden_multimodal")
     if given is not None:
         return as_csr(given, adata.n_obs, option)
     return stored_graph(adata, key, option=f"{option}_key", run=builder)
@@ -407,7 +411,7 @@ def _labels(
     except ValueError as error:
         message = str(error)
         for index, name in enumerate(names or []):
-            message = message.replace(f"layer {index} ", f'layer "{name}" ')
+            message = message.replace(f"layer {index} ", f"layer {name!r} ")
         raise ValueError(message) from None
     return partition.membership.astype(np.int64)
 
@@ -423,7 +427,8 @@ def _partition_options(own: Mapping[str, Any] | None) -> tuple[float, Any]:
         elif name == "correct_self_loops":
             # Shifts the quality of every partition by the same amount.
             continue
-        elif name == "weights" and value is None:
+        elif name == "weights" and (value is None or isinstance(value, str)):
+            # The name of the edges' attribute, which the package `spatialleiden` leaves in a caller's mapping.
             continue
         elif name == "node_sizes" and (value is None or np.all(np.asarray(value) == 1)):
             continue

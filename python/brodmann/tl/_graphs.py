@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from .._elements import _Message, missing, require_mudata
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
@@ -15,11 +17,9 @@ if TYPE_CHECKING:
 
 def stored_graph(data: AnnData | MuData, key: str, *, option: str, run: str, where: str = "") -> Any:
     """``data.obsp[key]`` as CSR; a missing one names the function to run."""
-    place = f'{where}obsp["{key}"]'
     if key not in data.obsp:
-        present = ", ".join(f'"{k}"' for k in data.obsp) or "nothing"
-        raise KeyError(f"{place} is missing (there is {present}); run {run} first, or name another key with {option}")
-    return as_csr(data.obsp[key], data.n_obs, place)
+        raise missing(f"{where}obsp", key, data.obsp, f"run {run} first, or name another key with {option}")
+    return as_csr(data.obsp[key], data.n_obs, f"{where}obsp[{key!r}]")
 
 
 def as_csr(graph: Any, n_obs: int | None, name: str) -> Any:
@@ -56,14 +56,11 @@ def modality_graphs(
     mdata: MuData, neighbors_key: str | Mapping[str, str], *, run: str, spatial_name: str = "spatial"
 ) -> dict[str, Any]:
     """The graph of each modality, on the observations of ``mdata`` in their order."""
-    if not hasattr(mdata, "mod"):
-        raise TypeError(
-            f"{type(mdata).__name__} was given where a MuData was expected; use spatialleiden for a single modality"
-        )
+    require_mudata(mdata)
     names = list(mdata.mod)
     if spatial_name in names:
         raise ValueError(
-            f'a modality is named "{spatial_name}", which is the name of the spatial layer; rename the modality'
+            f"a modality is named {spatial_name!r}, which is the name of the spatial layer; rename the modality"
         )
     if isinstance(neighbors_key, Mapping):
         check_names(neighbors_key, names, "neighbors_key")
@@ -73,7 +70,7 @@ def modality_graphs(
         adata = mdata.mod[name]
         _check_same_obs(mdata, name)
         graphs[name] = stored_graph(
-            adata, key, option="neighbors_key", run=f'{run}(mdata["{name}"])', where=f'mod["{name}"].'
+            adata, key, option="neighbors_key", run=f"{run}(mdata[{name!r}])", where=f"mod[{name!r}]."
         )
     return graphs
 
@@ -82,24 +79,24 @@ def _check_same_obs(mdata: MuData, name: str) -> None:
     adata = mdata.mod[name]
     if adata.n_obs != mdata.n_obs:
         raise ValueError(
-            f'modality "{name}" has {adata.n_obs} observations where the MuData has {mdata.n_obs}; '
+            f"modality {name!r} has {adata.n_obs} observations where the MuData has {mdata.n_obs}; "
             "keep the shared ones alone with muon.pp.intersect_obs or by subsetting each modality"
         )
     if not adata.obs_names.equals(mdata.obs_names):
         raise ValueError(
-            f'modality "{name}" holds its observations under other names or in another order than the MuData; '
+            f"modality {name!r} holds its observations under other names or in another order than the MuData; "
             "give all modalities the same obs_names in the same order and build the MuData again"
         )
 
 
 def check_names(given: Mapping[str, Any], names: list[str], option: str, *, complete: bool = True) -> None:
     """Refuses names that are no layer, and layers that are not named."""
-    known = ", ".join(f'"{n}"' for n in names)
+    known = ", ".join(map(repr, names))
     for name in given:
         if name not in names:
-            raise ValueError(f'{option} names "{name}", one of {known} was expected; correct the name')
+            raise ValueError(f"{option} names {name!r}, one of {known} was expected; correct the name")
     if not complete:
         return
     for name in names:
         if name not in given:
-            raise KeyError(f'{option} lacks "{name}", a value for each of {known} was expected; add "{name}"')
+            raise KeyError(_Message(f"{option} lacks {name!r}, a value for each of {known} was expected; add {name!r}"))

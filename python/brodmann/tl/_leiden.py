@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from .._elements import is_mudata, require_anndata, seed_of
 from . import _multiplex as multiplex
 from ._graphs import modality_graphs, stored_graph
 from ._multiplex import LATENT, SPATIAL, Layers
-from ._record import check_key, run_record, write
+from ._record import check_target, run_record, write
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -98,7 +99,8 @@ def leiden(
     >>> bm.tl.leiden(adata, resolution=0.8)
     >>> adata.obs["leiden"]
     """
-    check_key(key_added)
+    require_anndata(adata)
+    check_target(adata, key_added, copy)
     graph = stored_graph(adata, neighbors_key, option="neighbors_key", run=_LATENT_BUILDER)
     layers = multiplex.layers(
         {LATENT: graph},
@@ -183,7 +185,7 @@ def spatialleiden(
     >>> bm.gr.spatial_neighbors(adata)
     >>> bm.tl.spatialleiden(adata, n_clusters=7, layer_ratio=1.8)
     """
-    check_key(key_added)
+    check_target(adata, key_added, copy)
     layers = _two_layers(
         adata, resolution, layer_ratio, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key
     )
@@ -269,7 +271,7 @@ def spatialleiden_multimodal(
     >>> weights = {"rna": 1.5, "adt": 1, "spatial": 2.5}
     >>> bm.tl.spatialleiden_multimodal(mdata, resolution=0.5, layer_weights=weights)
     """
-    check_key(key_added)
+    check_target(mdata, key_added, copy)
     layers = _modality_layers(
         mdata, resolution, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key
     )
@@ -346,7 +348,7 @@ def search_resolution(
     ResolutionSearch
         ``resolution`` of each layer, ``n_clusters``, ``exact``, ``reason``, ``labels``, ``quality``, ``trace``.
     """
-    if hasattr(data, "mod"):
+    if is_mudata(data):
         layers = _modality_layers(
             data, resolution, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key, spatial
         )
@@ -356,7 +358,9 @@ def search_resolution(
         layers = _two_layers(
             data, resolution, None, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key, spatial
         )
-    found = multiplex.cluster(layers, n_clusters=n_clusters, n_iterations=n_iterations, random_state=random_state)
+    found = multiplex.cluster(
+        layers, n_clusters=n_clusters, n_iterations=n_iterations, random_state=seed_of(random_state)
+    )
     return ResolutionSearch(
         resolution=layers.named(found.resolution),
         n_clusters=found.partition.n_clusters,
@@ -380,8 +384,7 @@ def _two_layers(
     spatial_neighbors_key: str,
     spatial: bool = True,
 ) -> Layers:
-    if hasattr(adata, "mod"):
-        raise TypeError("a MuData was given where an AnnData was expected; use spatialleiden_multimodal")
+    require_anndata(adata, advice="use bm.tl.spatialleiden_multimodal")
     option = "layer_weights" if layer_weights is not None else "layer_ratio"
     if layer_weights is None:
         layer_weights = {LATENT: 1.0, SPATIAL: layer_ratio}
@@ -442,6 +445,7 @@ def _run(
     copy: bool,
     **keys: Any,
 ) -> Any:
+    random_state = seed_of(random_state)
     found = multiplex.cluster(layers, n_clusters=n_clusters, n_iterations=n_iterations, random_state=random_state)
     record = run_record(
         method, layers, found, n_clusters=n_clusters, n_iterations=n_iterations, random_state=random_state, **keys

@@ -69,7 +69,7 @@ def per_layer(value: Any, names: list[str], option: str, convert: Callable[[Any]
     """One value for all layers, or a mapping with one for each."""
     if isinstance(value, Mapping):
         check_names(value, names, option)
-        return [_converted(value[name], f'{option}["{name}"]', convert) for name in names]
+        return [_converted(value[name], f"{option}[{name!r}]", convert) for name in names]
     return [_converted(value, option, convert)] * len(names)
 
 
@@ -119,11 +119,11 @@ def layers(
         raise ValueError(f"quality is {quality!r}, one of {', '.join(map(repr, QUALITIES))} was expected; choose one")
     for name, value in zip(names, found.resolution, strict=True):
         if not 0 < value < math.inf:
-            raise ValueError(f'the resolution of "{name}" is {value}, a number above 0 was expected; 1 is a usual start')
+            raise ValueError(f"the resolution of {name!r} is {value}, a number above 0 was expected; 1 is a usual start")
     for name, value in zip(names, found.weights, strict=True):
         if not 0 <= value < math.inf:
             raise ValueError(
-                f'{weights_option} of "{name}" is {value}, a number of 0 or more was expected; 0 takes the layer out'
+                f"{weights_option} of {name!r} is {value}, a number of 0 or more was expected; 0 takes the layer out"
             )
     if not any(found.weights):
         raise ValueError(
@@ -132,14 +132,6 @@ def layers(
     if found.graphs[0].shape[0] == 0:
         raise ValueError("there are 0 observations, at least 1 was expected; look at what the data were filtered by")
     return found
-
-
-def seed(random_state: Any) -> int:
-    """The seed as the compiled part takes it."""
-    value = operator.index(random_state)
-    if not 0 <= value < 2**64:
-        raise ValueError(f"random_state is {value}, 0 to 2**64 - 1 was expected; choose another")
-    return value
 
 
 def iterations(n_iterations: Any) -> int:
@@ -154,7 +146,7 @@ def cluster(layers: Layers, *, n_clusters: int | None, n_iterations: int, random
 
     First that of the latent layers without space, then, with these fixed, that of the spatial layer.
     """
-    options: dict[str, Any] = {"n_iterations": iterations(n_iterations), "random_state": seed(random_state)}
+    options: dict[str, Any] = {"n_iterations": iterations(n_iterations), "random_state": random_state}
     if n_clusters is None:
         partition = _call(layers.names, _brodmann.leiden_multiplex, layers.arguments(), **options)
         found = Found(partition, layers.resolution)
@@ -215,4 +207,4 @@ def _call(names: list[str], function: Callable[..., Any], *arguments: Any, **opt
 
 def _named(names: list[str], match: re.Match[str]) -> str:
     index = int(match[1])
-    return f'layer "{names[index]}"' if index < len(names) else match[0]
+    return f"layer {names[index]!r}" if index < len(names) else match[0]

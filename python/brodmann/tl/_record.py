@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 
 from .._brodmann import __version__
+from .._elements import copied, is_mudata, recorded, writable
 from ._multiplex import Found, Layers
 
 #: Entries of ``uns`` that mean something else to scanpy, squidpy or this package.
 _RESERVED = frozenset({"spatial", "neighbors", "spatial_neighbors", "pca", "lsi", "hvg", "log1p", "umap"})
 
 
-def check_key(key_added: str) -> None:
-    """Refuses a name under which a result would replace something else."""
+def check_target(data: Any, key_added: str, copy: bool) -> None:
+    """Refuses, before any work, what could not be written."""
+    if not copy and is_mudata(data):
+        writable(data)
     if not isinstance(key_added, str) or not key_added or "/" in key_added:
         raise ValueError(f"key_added is {key_added!r}, a name without '/' was expected; choose another")
     if key_added in _RESERVED:
@@ -33,22 +36,20 @@ def run_record(
 ) -> dict[str, Any]:
     """All that is needed to repeat a run, under the names that the command line writes too."""
     partition = found.partition
-    params: dict[str, Any] = {
+    params = {
         "resolution": layers.named([float(r) for r in found.resolution]),
         "layer_weights": layers.named(layers.weights),
         "directed": layers.named([bool(d) for d in partition.directed]),
         "use_weights": layers.use_weights,
         "quality": layers.quality,
         "n_iterations": int(n_iterations),
-        "random_state": int(random_state),
+        "random_state": random_state,
+        "n_clusters": None if n_clusters is None else int(n_clusters),
         **keys,
     }
-    # What was not set is left out: before 0.12 anndata cannot read a null.
-    if n_clusters is not None:
-        params["n_clusters"] = int(n_clusters)
     return {
         "method": method,
-        "params": params,
+        "params": recorded(params),
         "quality": partition.quality,
         "layer_quality": layers.named(list(partition.layer_quality)),
         "n_clusters": partition.n_clusters,
@@ -61,7 +62,7 @@ def run_record(
 
 def write(data: Any, key: str, partition: Any, record: dict[str, Any], *, copy: bool) -> Any:
     """Only here is an object changed: after all work, so that an error or Ctrl-C leaves it as it was."""
-    target = data.copy() if copy else data
+    target = copied(data, copy)
     target.obs[key] = categorical(partition.membership, partition.n_clusters)
     target.uns[key] = record
     return target if copy else None
