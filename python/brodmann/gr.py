@@ -58,7 +58,7 @@ def spatial_neighbors(
         Column of ``obs`` with the slice of each observation. No edge crosses a slice.
     coord_type
         ``"grid"``: lattice neighbours; ``"generic"``: the nearest, or those within a radius, or Delaunay neighbours.
-        By default ``"grid"`` where ``uns[spatial_key]`` exists (Visium) and ``n_neighs`` is 6 or not given.
+        By default ``"grid"`` where ``uns[spatial_key]`` exists (Visium) and no option asks for anything else.
         ``"auto"`` asks the coordinates themselves, which works for any source.
     n_neighs
         Neighbours of each observation; on a grid 4, 6 or 8. 6 by default.
@@ -105,7 +105,7 @@ def spatial_neighbors(
         raise ValueError("there are no observations, at least one was expected; check what was filtered out")
     slices = el.slices_of(data, library_key)
     if coord_type is None:
-        visium = spatial_key in data.uns and n_neighs in (None, 6)
+        visium = spatial_key in data.uns and n_neighs in (None, 4, 6, 8) and radius is None and not delaunay
         coord_type = "grid" if visium else "generic"
     elif coord_type == "auto":
         lattice = _brodmann.lattice(coordinates, slices) if radius is None and not delaunay else None
@@ -192,6 +192,7 @@ def _transformed(graph: sp.csr_matrix, transform: str) -> sp.csr_matrix:
     if transform == "spectral":
         with np.errstate(divide="ignore"):
             scale = 1.0 / np.sqrt(np.asarray(graph.sum(axis=0)).ravel())
+        # squidpy leaves NaN where no edge points to an observation.
         scale[~np.isfinite(scale)] = 0.0
         scale = sp.diags(scale.astype(graph.dtype))
         return (scale @ graph @ scale).tocsr()
