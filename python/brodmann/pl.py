@@ -72,7 +72,7 @@ def spatial(
     titles
         One per panel.
     legend
-        Name the categories.
+        Name the categories, at the last slice.
     axes
         Draw into these instead of a new figure.
 
@@ -93,7 +93,8 @@ def spatial(
     axes = _axes(len(panels), ncols, axes)
     values = {key: _values(data, key, layer) for key in colors}
     for i, (ax, (key, name, rows)) in enumerate(zip(axes, panels)):
-        _draw(ax, data, key, coordinates[rows], values[key], rows, palette, cmap, size, legend)
+        last = name is None or name == parts[-1][0]
+        _draw(ax, data, key, coordinates[rows], values[key], rows, palette, cmap, size, legend and last)
         given = titles[i] if titles is not None and i < len(titles) else None
         ax.set_title(given if given is not None else key if name is None else f"{key}, {name}")
     return axes
