@@ -61,7 +61,6 @@ def spatial_neighbors(
     symmetrise: bool,
 ) -> tuple[_CsrArrays, _CsrArrays, list[str]]: ...
 def lattice(coordinates: npt.NDArray[Any], slices: _Codes | None) -> str | None: ...
-def distance2connectivity(distances: Any, *, key: str) -> _CsrArrays: ...
 def validate_graph(graph: Any, *, n_obs: int, key: str) -> None: ...
 def autocorrelation(
     values: Any,
@@ -119,6 +118,56 @@ def simulated(
 ) -> dict[str, Any]: ...
 
 # leiden
-def multiplex_leiden(
-    layers: Sequence[tuple[Any, ...]], *, n_iterations: int = -1, random_state: int = 42
-) -> tuple[npt.NDArray[np.uint32], float, list[float], int, bool]: ...
+#: ``(graph, reading, use_weights, quality, resolution, weight)``; a graph is scipy CSR, a reading one of
+#: "directed", "undirected", "auto", "entries".
+_Layer = tuple[Any, str, bool, str, float, float]
+
+class Partition:
+    membership: npt.NDArray[np.uint32]
+    n_clusters: int
+    quality: float
+    layer_quality: list[float]
+    n_iterations: int
+    converged: bool
+    directed: list[bool]
+    seconds: float
+
+class ResolutionSearch:
+    resolution: float
+    partition: Partition
+    exact: bool
+    unreached: str | None
+    trace: list[tuple[float, int]]
+
+def leiden_multiplex(
+    layers: Sequence[_Layer],
+    *,
+    n_iterations: int = -1,
+    initial: npt.NDArray[np.integer] | None = None,
+    random_state: int = 42,
+) -> Partition: ...
+def leiden_search(
+    layers: Sequence[_Layer],
+    n_clusters: int,
+    *,
+    which: Sequence[int] | None = None,
+    spatial: int | None = None,
+    n_iterations: int = -1,
+    max_iterations: int = 40,
+    random_state: int = 42,
+) -> tuple[ResolutionSearch | None, ResolutionSearch]: ...
+def leiden_quality(layers: Sequence[_Layer], membership: npt.NDArray[np.integer]) -> tuple[float, list[float]]: ...
+def distance2connectivity(
+    distances: Any, key: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], npt.NDArray[Any], tuple[int, int]]: ...
+
+# kmeans
+def kmeans(
+    x: npt.NDArray[Any],
+    *,
+    n_clusters: int,
+    n_init: int = 10,
+    max_iterations: int = 300,
+    tolerance: float = 1e-4,
+    random_state: int = 42,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64], float, int, bool]: ...

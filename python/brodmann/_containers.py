@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Union
 
 import anndata as ad
@@ -36,7 +37,9 @@ def to_mudata(parts: dict[str, Any]) -> MuData:
     """Several modalities of the same observations."""
     mudata = require_mudata_package()
     modalities = {name: to_anndata(modality) for name, modality in parts["modalities"].items()}
-    with mudata.set_options(pull_on_update=False):
+    # Before 0.4 modalities' columns were pulled unless told otherwise; since then there is nothing to tell.
+    options = getattr(mudata, "set_options", None)
+    with options(pull_on_update=False) if options else contextlib.nullcontext():
         mdata = mudata.MuData(modalities)
     obs = _frame(parts["obs"])
     for key in obs:

@@ -93,7 +93,8 @@ def copied(data: Data, copy: bool) -> Data:
 
 def listed(names: Iterable[Any]) -> str:
     """Names for a message."""
-    names = [repr(str(name)) for name in names]
+    # anndata 0.13 counts X among the layers, as None.
+    names = [repr(str(name)) for name in names if name is not None]
     shown = ", ".join(names[:12])
     if len(names) > 12:
         shown += f" and {len(names) - 12} more"
@@ -123,7 +124,8 @@ def matrix(adata: AnnData, layer: str | None = None, *, writes: bool = False) ->
     if layer is None:
         x, name = adata.X, "X"
         if x is None:
-            raise missing("adata", "X", [f"layers[{k!r}]" for k in adata.layers], "name one of these with layer=")
+            layers = [f"layers[{k!r}]" for k in adata.layers if k is not None]
+            raise missing("adata", "X", layers, "name one of these with layer=")
     else:
         if layer not in adata.layers:
             raise missing("layers", layer, adata.layers, "name one of these, or None for X")
@@ -306,17 +308,17 @@ def codes_of(values: Any) -> tuple[np.ndarray, pd.Index]:
     return codes.astype(np.int32), pd.Index(categories)
 
 
-def slices_of(data: Data, library_key: str | None) -> np.ndarray | None:
-    """Slice codes of ``obs[library_key]``; ``ValueError`` where an observation has none."""
+def slices_of(data: Data, library_key: str | None) -> tuple[np.ndarray | None, list[str]]:
+    """Slice codes of ``obs[library_key]`` and what they stand for; ``ValueError`` where an observation has none."""
     if library_key is None:
-        return None
-    codes, _ = codes_of(column(data, library_key, advice="name the column that holds the slices"))
+        return None, []
+    codes, names = codes_of(column(data, library_key, advice="name the column that holds the slices"))
     if (codes < 0).any():
         raise ValueError(
             f"obs[{library_key!r}] is missing for {int((codes < 0).sum())} observations, a slice for each was "
             "expected; fill or drop them"
         )
-    return codes
+    return codes, [str(name) for name in names]
 
 
 # Records

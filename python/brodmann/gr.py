@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
@@ -103,7 +104,7 @@ def spatial_neighbors(
     coordinates = el.coordinates(data, spatial_key)
     if len(coordinates) == 0:
         raise ValueError("there are no observations, at least one was expected; check what was filtered out")
-    slices = el.slices_of(data, library_key)
+    slices, slice_names = el.slices_of(data, library_key)
     if coord_type is None:
         visium = spatial_key in data.uns and n_neighs in (None, 4, 6, 8) and radius is None and not delaunay
         coord_type = "grid" if visium else "generic"
@@ -135,7 +136,8 @@ def spatial_neighbors(
         n_rings=n_rings,
         symmetrise=False,
     )
-    el.warn_notes(notes)
+    # The compiled part knows slices by their codes.
+    el.warn_notes(re.sub(r"^slice (\d+):", lambda m: f"{library_key} {slice_names[int(m[1])]}:", n) for n in notes)
     grid = kind == "grid"
     connectivities = el.csr(connectivities, dtype=np.float32)
     distances = el.csr(distances, dtype=np.float32 if grid else None)

@@ -263,7 +263,7 @@ def highly_variable_genes(
     base = adata.uns.get("log1p", {}).get("base") if not v3 else None
     if base is not None:
         x = x * math.log(base)
-    slices = el.slices_of(adata, batch_key)
+    slices, _ = el.slices_of(adata, batch_key)
     found = _brodmann.highly_variable_genes(
         x,
         slices=slices,

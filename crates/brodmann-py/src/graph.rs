@@ -95,19 +95,6 @@ fn lattice<'py>(
     }))
 }
 
-/// `1 − d / max d` of each stored distance.
-#[pyfunction]
-#[pyo3(signature = (distances, *, key))]
-fn distance2connectivity<'py>(
-    py: Python<'py>,
-    distances: Csr<'py, f64>,
-    key: &str,
-) -> PyResult<CsrArrays<'py, f64>> {
-    let distances = distances.view(py)?;
-    let made = run(py, |_| brodmann::graph::distance2connectivity(distances, key))?;
-    Ok(csr_arrays(py, made))
-}
-
 /// Refuses a graph that is not `n_obs × n_obs` with finite weights of 0 or more.
 #[pyfunction]
 #[pyo3(signature = (graph, *, n_obs, key))]
@@ -177,7 +164,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(neighbors, module)?)?;
     module.add_function(wrap_pyfunction!(spatial_neighbors, module)?)?;
     module.add_function(wrap_pyfunction!(lattice, module)?)?;
-    module.add_function(wrap_pyfunction!(distance2connectivity, module)?)?;
     module.add_function(wrap_pyfunction!(validate_graph, module)?)?;
     module.add_function(wrap_pyfunction!(autocorrelation, module)?)?;
     Ok(())
