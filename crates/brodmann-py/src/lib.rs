@@ -6,12 +6,14 @@
 //! * [`monitor`]: GIL released, Ctrl-C heard, progress shown.
 //! * [`threads`]: how many threads.
 //! * [`errors`]: Rust errors as Python exceptions.
-//! * one file for each part of the library: [`preprocess`], [`graph`], [`leiden`], [`metrics`], [`containers`].
+//! * one file for each part of the library: [`preprocess`], [`graph`], [`leiden`], [`kmeans`],
+//!   [`metrics`], [`containers`].
 
 mod arrays;
 mod containers;
 mod errors;
 mod graph;
+mod kmeans;
 mod leiden;
 mod metrics;
 mod monitor;
@@ -28,6 +30,7 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     preprocess::register(module)?;
     graph::register(module)?;
     leiden::register(module)?;
+    kmeans::register(module)?;
     metrics::register(module)?;
     containers::register(module)?;
     Ok(())

@@ -6,8 +6,10 @@ Neighbour graphs in (:func:`brodmann.pp.neighbors`, :func:`brodmann.gr.spatial_n
 * :func:`spatialleiden`: domains in expression and space.
 * :func:`spatialleiden_multimodal`: domains in any number of modalities and space.
 * :func:`search_resolution`: the resolution that gives a number of clusters.
+* :func:`kmeans`: compact clusters of an embedding.
 """
 
+from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
 
-__all__ = ["ResolutionSearch", "leiden", "search_resolution", "spatialleiden", "spatialleiden_multimodal"]
+__all__ = ["ResolutionSearch", "kmeans", "leiden", "search_resolution", "spatialleiden", "spatialleiden_multimodal"]
