@@ -10,7 +10,7 @@ pub mod leiden;
 
 pub use kmeans::{KMeans, KMeansError, KMeansOptions, kmeans};
 pub use leiden::{
-    GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality, ResolutionSearch,
-    SearchOptions, Unreached, leiden, leiden_multiplex, leiden_multiplex_with, move_difference, quality,
-    search_resolution, search_resolution_latent_spatial,
+    EntryEdges, GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality,
+    ResolutionSearch, SearchOptions, Unreached, entry_edges, leiden, leiden_multiplex, leiden_multiplex_with,
+    move_difference, quality, search_resolution, search_resolution_latent_spatial,
 };
