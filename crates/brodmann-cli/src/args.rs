@@ -1,5 +1,8 @@
 //! The flags: one struct a command, shared groups flattened. `--help` is their documentation.
 
+// Comments here are help texts: obsm["X_pca"] is meant as it stands.
+#![allow(clippy::doc_link_with_quotes)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +65,8 @@ pub enum Command {
     Leiden(LeidenCommand),
     /// Find spatial domains: multiplex Leiden over the modality graphs and the spatial graph
     Spatialleiden(LeidenCommand),
+    /// Integrate several omics of one tissue (SpaMI): embedding, attention, domains, denoised expression
+    Spami(Box<SpamiCommand>),
     /// Cluster an embedding
     Cluster(ClusterArgs),
     /// Compare labels with a truth, and measure embeddings and spatial coherence
@@ -284,6 +289,225 @@ pub struct LeidenCommand {
     pub preprocess: PreprocessArgs,
 }
 
+/// SpaMI in one call: raw counts in; one embedding of all modalities, how much each spot attends to each of
+/// them, spatial domains and denoised expression out.
+///
+/// The file needs raw counts per modality and spot coordinates in obsm["spatial"]; a .h5ad is integrated with
+/// space alone. Written are obsm["X_spami"], obsm["spami_attention"], obs["spami"], layers["spami_denoised"] of
+/// each modality, and uns["spami"] with all parameters and the loss curve.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    brodmann spami tissue.h5mu --out spami.h5mu -k 7\n  \
+    brodmann plot spami.h5mu --color spami spami_attention --out spami.png\n  \
+    brodmann plot spami.h5mu --loss spami --out loss.png\n\n\
+    Another slice with the same features, without training again:\n  \
+    brodmann spami tissue.h5mu --out spami.h5mu --save-model spami.safetensors\n  \
+    brodmann spami other.h5mu --out other-spami.h5mu --load-model spami.safetensors")]
+// Options that a loaded model has already decided.
+#[command(group(clap::ArgGroup::new("feature_options").multiple(true)))]
+pub struct SpamiCommand {
+    /// .h5mu with raw counts of several modalities, or .h5ad of one (or a folder or file `convert` can read)
+    pub input: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Modalities to integrate, by name [default: all of the file]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub modalities: Option<Vec<String>>,
+    /// What a modality measures, where the guess is wrong: rna, adt (proteins) or atac (peaks)
+    #[arg(long, value_delimiter = ',', value_name = "NAME=KIND,…")]
+    pub modality_kind: Vec<String>,
+    /// obs column of the known domains, for the metrics [default: ground_truth where present]
+    #[arg(long, value_name = "KEY")]
+    pub truth: Option<String>,
+    /// Name of the results: obs[NAME], uns[NAME], obsm["X_NAME"], obsm["NAME_attention"], layers["NAME_denoised"]
+    #[arg(long, value_name = "NAME", default_value = "spami")]
+    pub key_added: String,
+    #[command(flatten)]
+    pub cluster: SpamiClusterArgs,
+    #[command(flatten)]
+    pub network: SpamiNetworkArgs,
+    #[command(flatten)]
+    pub outputs: SpamiOutputArgs,
+    #[command(flatten)]
+    pub preprocess: SpamiPreprocessArgs,
+}
+
+/// How SpaMI's embedding is clustered.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Domains")]
+pub struct SpamiClusterArgs {
+    /// Number of domains; Leiden then searches the resolution
+    #[arg(long, short = 'k', value_name = "K")]
+    pub n_clusters: Option<usize>,
+    /// Method: Leiden on a 50-neighbour graph, or k-means, of 20 principal components of the embedding
+    #[arg(long, value_enum, default_value_t = ClusterMethodArg::Leiden)]
+    pub cluster: ClusterMethodArg,
+    /// Leiden: resolution, when no number of domains is given
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        default_value_t = 1.0,
+        conflicts_with = "n_clusters",
+        value_name = "R"
+    )]
+    pub resolution: f64,
+    /// k-means: number of starts, the best kept
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub n_init: usize,
+}
+
+/// SpaMI's network and its training.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Network")]
+pub struct SpamiNetworkArgs {
+    /// The paper's settings for a kind of data
+    #[arg(long, value_enum, default_value_t = SpamiPresetArg::Default)]
+    pub preset: SpamiPresetArg,
+    /// Passes over the tissue [default: 1000; misar 800, atac_rna_brain 400, stereo_cite 600]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Learning rate of Adam [default: 0.001; misar 0.01, stereo_cite 0.0001]
+    #[arg(long, allow_negative_numbers = true, value_name = "LR")]
+    pub lr: Option<f64>,
+    /// Nearest spots in space that are a spot's neighbours [default: 3; atac_rna_brain 6]
+    #[arg(long, value_name = "N")]
+    pub n_neighbors: Option<usize>,
+    /// Width between the two layers of an encoder or decoder [default: 256]
+    #[arg(long, value_name = "N")]
+    pub hidden: Option<usize>,
+    /// Width of the embedding [default: 64]
+    #[arg(long, value_name = "N")]
+    pub latent: Option<usize>,
+    /// Share of inputs set to zero in training [default: 0.15]
+    #[arg(long, allow_negative_numbers = true, value_name = "0..1")]
+    pub dropout: Option<f64>,
+    /// Weight of the contrastive loss, for all or by modality [default: 1; stereo_cite rna=1,adt=5]
+    #[arg(long, allow_negative_numbers = true, value_name = "W|NAME=W,…")]
+    pub contrast_weight: Option<String>,
+    /// Weight of the reconstruction loss, for all or by modality [default: 10; presets weigh by kind]
+    #[arg(long, allow_negative_numbers = true, value_name = "W|NAME=W,…")]
+    pub reconstruction_weight: Option<String>,
+    /// Weight of the loss that keeps modalities alike [default: 5; misar 3, stereo_cite 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "W")]
+    pub cosine_weight: Option<f64>,
+    /// L2 penalty on the parameters [default: 0]
+    #[arg(long, allow_negative_numbers = true, value_name = "W")]
+    pub weight_decay: Option<f64>,
+    /// Stop once the loss has not fallen for this many epochs [default: never]
+    #[arg(long, value_name = "PATIENCE")]
+    pub early_stopping: Option<usize>,
+    /// Train without the contrastive loss
+    #[arg(long)]
+    pub no_contrast: bool,
+    /// Train without the loss that keeps modalities alike
+    #[arg(long)]
+    pub no_cosine: bool,
+    /// How the modalities become one
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub fusion: Option<FusionArg>,
+}
+
+/// What SpaMI writes beside the results.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Outputs")]
+pub struct SpamiOutputArgs {
+    /// Write denoised expression; auto: where it takes no more than 1 GB
+    #[arg(long, value_enum, default_value_t = DenoiseArg::Auto, value_name = "WHEN", num_args = 0..=1, default_missing_value = "always")]
+    pub denoise: DenoiseArg,
+    /// Lay the embedding out in the plane, as obsm["X_spami_umap"]
+    #[arg(long)]
+    pub umap: bool,
+    /// Write the embedding of each modality too, as obsm["X_spami_NAME"]
+    #[arg(long)]
+    pub modality_embeddings: bool,
+    /// Save the trained network (safetensors, with a card beside it in JSON)
+    #[arg(long, value_name = "FILE", conflicts_with = "load_model")]
+    pub save_model: Option<PathBuf>,
+    /// Apply a saved network instead of training; the features are aligned by name
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["SpamiNetworkArgs", "checkpoint", "feature_options"])]
+    pub load_model: Option<PathBuf>,
+    /// Save the state of training in this folder on the way
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
+    /// Epochs between checkpoints
+    #[arg(long, value_name = "N", default_value_t = 50, requires = "checkpoint")]
+    pub checkpoint_every: usize,
+    /// Go on from the checkpoint in the folder: the same result as without the interruption
+    #[arg(long, requires = "checkpoint")]
+    pub resume: bool,
+}
+
+/// How counts become SpaMI's features, and which spots are neighbours.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Features and space")]
+pub struct SpamiPreprocessArgs {
+    /// What an .h5ad measures [default: guessed from names, else rna]
+    #[arg(long, value_enum)]
+    pub modality: Option<ModalityArg>,
+    /// Counts are in this layer instead of X
+    #[arg(long, value_name = "KEY")]
+    pub layer: Option<String>,
+    /// Use these obsm embeddings instead of the counts: rna=X_pca,adt=X_pca (or KEY for a single modality)
+    #[arg(long, value_delimiter = ',', value_name = "NAME=KEY,…", group = "feature_options")]
+    pub use_rep: Vec<String>,
+    /// Highly variable genes to keep; 0 keeps all [default: 1800]
+    #[arg(long, value_name = "N", group = "feature_options")]
+    pub n_top_genes: Option<usize>,
+    /// How highly variable genes are found
+    #[arg(long, value_enum, group = "feature_options")]
+    pub hvg: Option<HvgArg>,
+    /// Principal (or LSI) components; up to 200 proteins are used as they are [default: 50]
+    #[arg(long, value_name = "N", group = "feature_options")]
+    pub n_pcs: Option<usize>,
+    /// Total count each spot is scaled to [default: 10000]
+    #[arg(long, allow_negative_numbers = true, value_name = "SUM", group = "feature_options")]
+    pub target_sum: Option<f64>,
+    /// Keep genes seen in at least this many spots [default: 3]
+    #[arg(long, value_name = "N", group = "feature_options")]
+    pub min_cells: Option<usize>,
+    /// The data are already normalised and log-transformed: skip both steps
+    #[arg(long, group = "feature_options")]
+    pub normalized: bool,
+    /// obsm key of the coordinates
+    #[arg(long, value_name = "KEY", default_value = "spatial")]
+    pub spatial_key: String,
+    /// obs column that names the slice; no edge crosses slices
+    #[arg(long, value_name = "KEY")]
+    pub library_key: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SpamiPresetArg {
+    /// Simulated tissues, and anything else
+    Default,
+    /// MISAR-seq: peaks and RNA
+    Misar,
+    /// Spatial ATAC–RNA-seq: peaks and RNA
+    #[value(name = "atac_rna_brain")]
+    AtacRnaBrain,
+    /// Stereo-CITE-seq: RNA and proteins
+    #[value(name = "stereo_cite")]
+    StereoCite,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FusionArg {
+    /// A sum weighted by attention, spot by spot
+    Attention,
+    /// Side by side
+    Concat,
+    /// The plain mean
+    Mean,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DenoiseArg {
+    /// Where it takes no more than 1 GB
+    Auto,
+    Always,
+    Never,
+}
+
 #[derive(Args, Debug)]
 pub struct ClusterArgs {
     /// .h5ad or .h5mu
@@ -341,9 +565,18 @@ pub struct EvaluateArgs {
 pub struct PlotArgs {
     /// .h5ad or .h5mu
     pub input: PathBuf,
-    /// obs columns or feature names, one panel each
-    #[arg(long, short, required = true, num_args = 1.., value_delimiter = ',', value_name = "KEY")]
+    /// obs columns, feature names or obsm tables (spami_attention, obsm:X_spami:0), one panel each
+    #[arg(long, short, required_unless_present = "loss", num_args = 1.., value_delimiter = ',', value_name = "KEY")]
     pub color: Vec<String>,
+    /// Draw the loss curves of a training instead, by the name of its result: spami
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["color", "layer", "denoised"])]
+    pub loss: Option<String>,
+    /// Features are in this layer [default: log_normalized where present, else X]
+    #[arg(long, value_name = "KEY", conflicts_with = "denoised")]
+    pub layer: Option<String>,
+    /// Draw each feature twice: as measured, and denoised by the run of this name
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "spami")]
+    pub denoised: Option<String>,
     /// Picture to write: .png or .svg
     #[arg(long, short, value_name = "FIG")]
     pub out: PathBuf,

@@ -313,10 +313,18 @@ fn the_demo_writes_all_it_names() {
         .expect("the folder")
         .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
-    let expected = ["tissue.h5mu", "domains.h5mu", "domains.png", "domains.svg", "histology.png"];
+    let expected = [
+        "tissue.h5mu",
+        "domains.h5mu",
+        "domains.png",
+        "domains.svg",
+        "histology.png",
+        "attention.png",
+        "loss.png",
+    ];
     assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
     let mdata = folder.mdata("demo/domains.h5mu");
-    for key in ["leiden_rna", "leiden_adt", "leiden_atac", "spatialleiden", "ground_truth"] {
+    for key in ["leiden_rna", "leiden_adt", "leiden_atac", "spatialleiden", "spami", "ground_truth"] {
         assert!(mdata.obs.columns.contains_key(key), "{key}");
     }
 }

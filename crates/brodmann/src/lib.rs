@@ -5,6 +5,8 @@
 //!
 //! * [`preprocess`]: from raw counts to features worth comparing.
 //! * [`graph`]: which spots are neighbours, in space and in feature space.
+//! * [`nn`]: a reverse-mode engine for small networks over graphs.
+//! * [`models`]: networks that give each spot one embedding from all its measurements.
 //! * [`cluster`]: which spots belong together: multiplex Leiden, k-means.
 //! * [`embedding`]: how an embedding looks in two dimensions (UMAP).
 //! * [`stats`]: what varies over space.
@@ -17,6 +19,8 @@ pub mod cluster;
 pub mod embedding;
 pub mod graph;
 pub mod metrics;
+pub mod models;
+pub mod nn;
 pub mod pipeline;
 pub mod plot;
 pub mod preprocess;

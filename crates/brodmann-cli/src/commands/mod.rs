@@ -10,6 +10,7 @@ pub mod neighbors;
 pub mod plot;
 pub mod preprocess;
 pub mod simulate;
+pub mod spami;
 
 mod requests;
 mod summary;

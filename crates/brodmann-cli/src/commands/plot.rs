@@ -1,6 +1,6 @@
 //! `brodmann plot`.
 
-use brodmann::pipeline::picture::{PictureRequest, PictureShape, draw_file};
+use brodmann::pipeline::picture::{PictureRequest, PictureShape, draw_file, draw_losses};
 
 use super::Context;
 use crate::args::{PlotArgs, ShapeArg};
@@ -30,8 +30,15 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
             args.alpha
         )));
     }
+    if let Some(run) = &args.loss {
+        draw_losses(&args.input, &args.out, run, args.dpi, context.terminal)?;
+        let report = Report { out: args.out.display().to_string(), colors: vec![format!("losses of {run}")] };
+        return context.print(&report, || vec![format!("{}: {}", report.out, report.colors.join(", "))]);
+    }
     let request = PictureRequest {
         colors: args.color.clone(),
+        layer: args.layer.clone(),
+        denoised: args.denoised.clone(),
         spatial_key: args.spatial_key.clone(),
         library_key: args.library_key.clone(),
         shape: match args.shape {

@@ -22,16 +22,20 @@ pub fn modality(arg: ModalityArg) -> Modality {
     }
 }
 
+pub fn flavor(arg: HvgArg) -> HvgFlavor {
+    match arg {
+        HvgArg::SeuratV3 => HvgFlavor::SeuratV3,
+        HvgArg::Seurat => HvgFlavor::Seurat,
+        HvgArg::CellRanger => HvgFlavor::CellRanger,
+    }
+}
+
 pub fn features(args: &PreprocessArgs) -> FeatureRequest {
     FeatureRequest {
         modality: args.modality.map(modality),
         layer: args.layer.clone(),
         n_top_genes: args.n_top_genes,
-        flavor: args.hvg.map(|f| match f {
-            HvgArg::SeuratV3 => HvgFlavor::SeuratV3,
-            HvgArg::Seurat => HvgFlavor::Seurat,
-            HvgArg::CellRanger => HvgFlavor::CellRanger,
-        }),
+        flavor: args.hvg.map(flavor),
         n_pcs: args.n_pcs,
         target_sum: args.target_sum,
         min_cells: args.min_cells,

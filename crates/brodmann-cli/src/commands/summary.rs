@@ -3,6 +3,7 @@
 use brodmann::pipeline::Seconds;
 use brodmann::pipeline::domains::DomainReport;
 use brodmann::pipeline::evaluation::TruthScores;
+use brodmann::pipeline::spami::SpamiReport;
 
 pub fn scores(scores: &TruthScores) -> String {
     format!(
@@ -19,8 +20,13 @@ pub fn scores(scores: &TruthScores) -> String {
 
 pub fn seconds(s: &Seconds) -> String {
     format!(
-        "seconds: read {:.2}, preprocess {:.2}, graph {:.2}, cluster {:.2}, write {:.2}",
-        s.read, s.preprocess, s.graph, s.cluster, s.write
+        "seconds: read {:.2}, preprocess {:.2}, graph {:.2}, {}cluster {:.2}, write {:.2}",
+        s.read,
+        s.preprocess,
+        s.graph,
+        if s.train > 0.0 { format!("train {:.2}, ", s.train) } else { String::new() },
+        s.cluster,
+        s.write
     )
 }
 
@@ -45,6 +51,42 @@ pub fn domains(report: &DomainReport) -> Vec<String> {
         ));
     }
     lines.push(format!("quality: {:.4}", report.quality));
+    lines.extend(report.metrics.as_ref().map(scores));
+    lines.push(seconds(&report.seconds));
+    lines
+}
+
+pub fn spami(report: &SpamiReport) -> Vec<String> {
+    let shown: Vec<String> = report.sizes.iter().take(20).map(usize::to_string).collect();
+    let more = if report.sizes.len() > 20 { ", …" } else { "" };
+    let mut lines = vec![
+        format!(
+            "{} domains of {} spots in obs[{:?}] ({} on obsm[{:?}])",
+            report.n_clusters, report.n_obs, report.key_added, report.cluster_method, report.use_rep
+        ),
+        format!("sizes: {}{more}", shown.join(", ")),
+    ];
+    for m in &report.modalities {
+        let attention = m.mean_attention.map_or(String::new(), |a| format!("  mean attention {a:.3}"));
+        let denoised = if m.denoised { "  denoised" } else { "" };
+        lines.push(format!(
+            "modality {:<8} {:<4} {} features by {}{attention}{denoised}",
+            m.name, m.kind, m.n_features, m.features
+        ));
+    }
+    if let Some(l) = &report.losses {
+        let named = |values: &std::collections::BTreeMap<String, f64>| {
+            values.iter().map(|(name, v)| format!("{name} {v:.4}")).collect::<Vec<_>>().join(", ")
+        };
+        lines.push(format!(
+            "loss {:.4} after {} epochs: contrast {}  reconstruction {}  cosine {:.4}",
+            l.loss,
+            report.n_epochs,
+            named(&l.contrast),
+            named(&l.reconstruction),
+            l.cosine
+        ));
+    }
     lines.extend(report.metrics.as_ref().map(scores));
     lines.push(seconds(&report.seconds));
     lines

@@ -3,3 +3,4 @@
 
 pub(crate) mod gemm;
 pub mod prefetch;
+pub mod rows;

@@ -20,9 +20,9 @@ pub use consensus::{Consensus, ConsensusError, consensus};
 pub use gmm::{CovarianceModel, GaussianMixture, GmmError, GmmInit, GmmOptions, Hierarchy, gmm, hierarchy};
 pub use kmeans::{KMeans, KMeansError, KMeansOptions, kmeans};
 pub use leiden::{
-    GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality, ResolutionSearch,
-    SearchOptions, Unreached, leiden, leiden_multiplex, leiden_multiplex_with, move_difference, quality,
-    search_resolution, search_resolution_latent_spatial,
+    EntryEdges, GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality,
+    ResolutionSearch, SearchOptions, Unreached, entry_edges, leiden, leiden_multiplex, leiden_multiplex_with,
+    move_difference, quality, search_resolution, search_resolution_latent_spatial,
 };
 pub use refine::{NO_NEIGHBOR, RefineError, majority_vote, refine_labels};
 pub use select_n_clusters::{

@@ -5,6 +5,7 @@ use std::path::Path;
 use brodmann_data::{Additions, Categorical, Column, ReadOptions, Select, Value, keys};
 use brodmann_kernels::{Monitor, Seed};
 use indexmap::IndexMap;
+use ndarray::ArrayView2;
 
 use super::domains::note_unreached;
 use super::evaluation::{self, TruthScores};
@@ -38,7 +39,8 @@ pub enum EmbeddingMethod {
 }
 
 impl EmbeddingMethod {
-    fn name(&self) -> &'static str {
+    /// Its name, which is also the default name of the labels.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::KMeans { .. } => keys::KMEANS,
             Self::Leiden { .. } => keys::LEIDEN,
@@ -98,38 +100,8 @@ pub fn cluster_embedding(
     let embedding = tissue.any_embedding(use_rep)?;
     let n_obs = tissue.n_obs();
 
-    let (labels, quality, reached) = match *method {
-        EmbeddingMethod::KMeans { n_clusters, n_init } => {
-            check_n_clusters(n_clusters, n_obs)?;
-            let options = KMeansOptions { n_clusters, n_init, ..KMeansOptions::default() };
-            monitor.stage("k-means", 0);
-            let found = timed(&mut seconds.cluster, || kmeans(embedding.view(), &options, seed, monitor))?;
-            (found.labels, found.inertia, true)
-        }
-        EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
-            if let Some(k) = n_clusters {
-                check_n_clusters(k, n_obs)?;
-            }
-            check_resolutions(&[resolution])?;
-            let options = NeighborsOptions { n_neighbors, ..NeighborsOptions::default() };
-            monitor.stage("neighbours", 0);
-            let graph = timed(&mut seconds.graph, || neighbors(embedding.view(), &options, seed, monitor))?;
-            let layer = Layer { resolution, directed: false, ..Layer::new(&graph.connectivities) };
-            monitor.stage("Leiden", 0);
-            timed(&mut seconds.cluster, || match n_clusters {
-                None => {
-                    let p = leiden_multiplex_with(&[layer], &LeidenOptions::default(), seed, monitor)?;
-                    Ok::<_, PipelineError>((p.membership, p.quality, true))
-                }
-                Some(k) => {
-                    let options = SearchOptions::default();
-                    let found = search_resolution(&[layer], &[0], k, &options, seed, monitor)?;
-                    note_unreached(&found, k, monitor);
-                    Ok((found.partition.membership, found.partition.quality, found.exact))
-                }
-            })?
-        }
-    };
+    let found = cluster_rows(embedding.view(), method, seed, &mut seconds, monitor)?;
+    let Clustered { labels, quality, reached } = found;
     let n_clusters = labels.iter().max().map_or(0, |m| *m as usize + 1);
     let metrics = truth.map(|key| evaluation::score_truth(&tissue, &key, &labels)).transpose()?;
     let mut additions = Additions::default();
@@ -148,6 +120,63 @@ pub fn cluster_embedding(
         seconds,
         metrics,
     })
+}
+
+/// Labels of the rows of an embedding.
+pub(super) struct Clustered {
+    /// One per row.
+    pub labels: Vec<u32>,
+    /// Inertia of k-means or quality of Leiden.
+    pub quality: f64,
+    /// Whether the number of clusters asked for was reached.
+    pub reached: bool,
+}
+
+/// Clusters the rows of any embedding.
+///
+/// # Errors
+/// [`PipelineError`] for options out of range, and as the method's own.
+pub(super) fn cluster_rows(
+    embedding: ArrayView2<'_, f64>,
+    method: &EmbeddingMethod,
+    seed: Seed,
+    seconds: &mut Seconds,
+    monitor: &dyn Monitor,
+) -> Result<Clustered, PipelineError> {
+    let n_obs = embedding.nrows();
+    match *method {
+        EmbeddingMethod::KMeans { n_clusters, n_init } => {
+            check_n_clusters(n_clusters, n_obs)?;
+            let options = KMeansOptions { n_clusters, n_init, ..KMeansOptions::default() };
+            monitor.stage("k-means", 0);
+            let found = timed(&mut seconds.cluster, || kmeans(embedding, &options, seed, monitor))?;
+            Ok(Clustered { labels: found.labels, quality: found.inertia, reached: true })
+        }
+        EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
+            if let Some(k) = n_clusters {
+                check_n_clusters(k, n_obs)?;
+            }
+            check_resolutions(&[resolution])?;
+            let options = NeighborsOptions { n_neighbors, ..NeighborsOptions::default() };
+            monitor.stage("neighbours", 0);
+            let graph = timed(&mut seconds.graph, || neighbors(embedding, &options, seed, monitor))?;
+            let layer = Layer { resolution, directed: false, ..Layer::new(&graph.connectivities) };
+            monitor.stage("Leiden", 0);
+            timed(&mut seconds.cluster, || match n_clusters {
+                None => {
+                    let p = leiden_multiplex_with(&[layer], &LeidenOptions::default(), seed, monitor)?;
+                    Ok(Clustered { labels: p.membership, quality: p.quality, reached: true })
+                }
+                Some(k) => {
+                    let options = SearchOptions::default();
+                    let found = search_resolution(&[layer], &[0], k, &options, seed, monitor)?;
+                    note_unreached(&found, k, monitor);
+                    let (labels, quality) = (found.partition.membership, found.partition.quality);
+                    Ok(Clustered { labels, quality, reached: found.exact })
+                }
+            })
+        }
+    }
 }
 
 fn record(method: &EmbeddingMethod, use_rep: &str, quality: f64, seed: Seed) -> Value {

@@ -1,8 +1,10 @@
 //! What can go wrong between a file and its domains.
 
 use crate::cluster::LeidenError;
+use crate::embedding::UmapError;
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
+use crate::models::spami::SpamiError;
 use crate::plot::PlotError;
 use crate::preprocess::PreprocessError;
 use crate::simulate::SimulateError;
@@ -53,6 +55,67 @@ pub enum PipelineError {
     /// Pictures.
     #[error(transparent)]
     Plot(#[from] PlotError),
+    /// The network.
+    #[error(transparent)]
+    Spami(#[from] SpamiError),
+    /// UMAP.
+    #[error(transparent)]
+    Umap(#[from] UmapError),
+    /// A model or a checkpoint.
+    #[error(transparent)]
+    TensorFile(#[from] super::tensor_file::TensorFileError),
+    /// Not enough memory for what was asked.
+    #[error("{work} needs about {needed} of memory, {available} are free; {advice}")]
+    Memory {
+        /// What would be done.
+        work: String,
+        /// Bytes needed, in words.
+        needed: String,
+        /// Bytes there are, in words.
+        available: String,
+        /// The option that would make it fit.
+        advice: String,
+    },
+    /// A saved model does not know this tissue's modalities.
+    #[error("{}: the model was trained on {}, the input has {}; {advice}", path.display(), expected.join(", "), found.join(", "))]
+    ModelModalities {
+        /// The model.
+        path: std::path::PathBuf,
+        /// Modalities it was trained on.
+        expected: Vec<String>,
+        /// Modalities of the input.
+        found: Vec<String>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Features a saved model needs are not in the file.
+    #[error(
+        "{modality}: {n_missing} of the {n_expected} features the model was trained on are missing, e.g. {}; give a slice measured with the same features, or train anew without --load-model", examples.join(", ")
+    )]
+    MissingFeatures {
+        /// The modality.
+        modality: String,
+        /// How many are missing.
+        n_missing: usize,
+        /// How many the model needs.
+        n_expected: usize,
+        /// Some of them.
+        examples: Vec<String>,
+    },
+    /// A checkpoint of another run.
+    #[error("the checkpoint {} is of another run: {}; repeat that run's data and options, or leave --resume out to train anew", path.display(), differences.join(", "))]
+    CheckpointOfAnotherRun {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What differs, with both values.
+        differences: Vec<String>,
+    },
+    /// Nothing to go on from.
+    #[error("there is no checkpoint {} to resume from; name the folder of an earlier run with --checkpoint, or leave --resume out", path.display())]
+    NoCheckpoint {
+        /// The file looked for.
+        path: std::path::PathBuf,
+    },
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] brodmann_kernels::Interrupted),
@@ -104,8 +167,18 @@ pub enum PipelineError {
         /// What was needed.
         expected: &'static str,
     },
-    /// Neither an obs column nor a feature.
-    #[error("{key:?} is neither an obs column nor a feature name, obs has {}; name one of these or a feature with --color", if columns.is_empty() { "no column".to_owned() } else { columns.join(", ") })]
+    /// A feature the model did not see.
+    #[error(
+        "{feature} was not among the features that the run {run:?} saw, so there is no denoised value of it; name another feature, or repeat the run with --n-top-genes 0 --min-cells 1"
+    )]
+    NotDenoised {
+        /// The feature.
+        feature: String,
+        /// The run.
+        run: String,
+    },
+    /// Neither an obs column nor a feature nor a table.
+    #[error("{key:?} is neither an obs column nor a feature nor a table of obsm, there are {}; name one of these or a feature with --color", if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") })]
     UnknownColor {
         /// The key.
         key: String,
@@ -129,6 +202,8 @@ impl PipelineError {
             self,
             Self::Interrupted(_)
                 | Self::Leiden(LeidenError::Interrupted)
+                | Self::Spami(SpamiError::Interrupted)
+                | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
                 | Self::Graph(GraphError::Interrupted(_))
         )

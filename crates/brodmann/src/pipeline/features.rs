@@ -68,9 +68,9 @@ fn embedding_key(kind: Modality) -> &'static str {
     }
 }
 
-/// The options a request stands for, on the defaults of the modality.
-fn options_of(request: &FeatureRequest, kind: Modality) -> PreprocessOptions {
-    let mut options = PreprocessOptions::for_modality(kind);
+/// The options a request stands for, on the defaults of a method for the modality.
+pub(super) fn options_on(mut options: PreprocessOptions, request: &FeatureRequest) -> PreprocessOptions {
+    let kind = options.modality;
     if let Some(n) = request.n_top_genes {
         options.n_top_genes = (n > 0).then_some(n);
     }
@@ -112,15 +112,9 @@ fn make(
     seconds: &mut Seconds,
     monitor: &dyn Monitor,
 ) -> Result<Made, PipelineError> {
-    let mut options = options_of(request, modality.kind);
+    let mut options = options_on(PreprocessOptions::for_modality(modality.kind), request);
     options.keep_log_normalised = keep_log_normalised;
-    monitor.stage(&format!("{}: reading counts", modality.name), 0);
-    let counts: CsrMatrix<f32> =
-        timed(&mut seconds.read, || tissue.counts(modality, request.layer.as_deref()))?;
-    let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
-    if empty > 0 {
-        monitor.note(&format!("{}: {empty} spot(s) without any count are kept", modality.name));
-    }
+    let counts = read_counts(tissue, modality, request, seconds, monitor)?;
     monitor.stage(&format!("{}: preprocessing", modality.name), 0);
     let preprocessed =
         timed(&mut seconds.preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
@@ -128,8 +122,26 @@ fn make(
     Ok(Made { preprocessed, options })
 }
 
+/// The counts of a modality; spots without any are named, not dropped.
+pub(super) fn read_counts(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    request: &FeatureRequest,
+    seconds: &mut Seconds,
+    monitor: &dyn Monitor,
+) -> Result<CsrMatrix<f32>, PipelineError> {
+    monitor.stage(&format!("{}: reading counts", modality.name), 0);
+    let counts: CsrMatrix<f32> =
+        timed(&mut seconds.read, || tissue.counts(modality, request.layer.as_deref()))?;
+    let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
+    if empty > 0 {
+        monitor.note(&format!("{}: {empty} spot(s) without any count are kept", modality.name));
+    }
+    Ok(counts)
+}
+
 /// The library's advice on counts, in terms of this command line and this file.
-fn with_hint(source: PreprocessError, tissue: &Tissue, modality: &ModalityInfo) -> PipelineError {
+pub(super) fn with_hint(source: PreprocessError, tissue: &Tissue, modality: &ModalityInfo) -> PipelineError {
     if let PreprocessError::NotCounts { .. } | PreprocessError::Negative { .. } = source {
         let found = source.to_string();
         let found = found.split("; ").next().unwrap_or_default().to_owned();

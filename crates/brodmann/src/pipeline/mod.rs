@@ -14,9 +14,12 @@
 //! * [`graphs`]: latent and spatial neighbour graphs.
 //! * [`domains`]: Leiden and SpatialLeiden, end to end.
 //! * [`embedding_clusters`]: k-means and Leiden on an embedding.
+//! * [`spami`]: SpaMI, end to end: several omics to one embedding, domains and denoised expression.
 //! * [`evaluation`]: labels against the truth, embeddings and space.
 //! * [`simulated`]: a simulated tissue as a container.
 //! * [`picture`]: a container as panels.
+//! * [`tensor_file`]: models and checkpoints as files.
+//! * [`memory`]: how much memory there is.
 
 pub mod describe;
 pub mod domains;
@@ -25,9 +28,12 @@ pub mod error;
 pub mod evaluation;
 pub mod features;
 pub mod graphs;
+pub mod memory;
 pub mod picture;
 pub mod request;
 pub mod simulated;
+pub mod spami;
+pub mod tensor_file;
 pub mod tissue;
 
 pub use error::PipelineError;

@@ -3,24 +3,38 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brodmann_data::{Array, Column, ReadOptions, Select, Value, check_output, keys, write_bytes};
-use brodmann_kernels::Monitor;
+use brodmann_data::{Array, Column, DataError, ReadOptions, Select, Value, check_output, keys, write_bytes};
+use brodmann_kernels::{CsrMatrix, Monitor};
 use ndarray::{Array2, Axis};
 
 use super::PipelineError;
 use super::features::LOG_NORMALIZED;
-use super::tissue::Tissue;
-use crate::plot::{Color, ColorMap, Figure, Image, Panel, RenderOptions, SpotShape, render_png, render_svg};
+use super::spami::features::comparable;
+use super::tissue::{ModalityInfo, Tissue};
+use crate::plot::{
+    Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
+    render_chart_png, render_chart_svg, render_png, render_svg,
+};
 use crate::preprocess::Modality;
 
 /// More distinct whole numbers than this in an obs column are drawn as a scale, fewer as categories.
 const MAX_CATEGORIES_OF_NUMBERS: usize = 30;
 
+/// Names a table of `obsm` as a colour.
+const OBSM: &str = "obsm:";
+/// Wider tables are not drawn whole.
+const MAX_PANELS: usize = 12;
+
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PictureRequest {
-    /// obs columns or feature names, one panel each.
+    /// obs columns, feature names or obsm tables (`KEY`, `obsm:KEY`, `obsm:KEY:COLUMN`), one panel each; a table
+    /// gives one panel a column.
     pub colors: Vec<String>,
+    /// Layer that features are taken from.
+    pub layer: Option<String>,
+    /// Draw each feature twice, as measured and denoised by the run of this name.
+    pub denoised: Option<String>,
     /// `obsm` key of the coordinates.
     pub spatial_key: String,
     /// `obs` column of the slice: a row of panels each.
@@ -56,6 +70,8 @@ impl Default for PictureRequest {
     fn default() -> Self {
         Self {
             colors: Vec::new(),
+            layer: None,
+            denoised: None,
             spatial_key: keys::SPATIAL.to_owned(),
             library_key: None,
             shape: None,
@@ -79,6 +95,93 @@ pub fn draw_file(
     request: &PictureRequest,
     monitor: &dyn Monitor,
 ) -> Result<(), PipelineError> {
+    let is_png = check_ending(input, output)?;
+    let mut options = ReadOptions::names_only();
+    options.obs = Select::All;
+    let tables = request.colors.iter().flat_map(|key| table_names(key)).map(str::to_owned);
+    options.obsm = Select::Only(tables.chain([request.spatial_key.clone()]).collect());
+    let mut uns = vec![keys::SPATIAL.to_owned()];
+    if let Some(run) = &request.denoised {
+        options.var = Select::Only(vec![denoised_key(run)]);
+        uns.push(run.clone());
+    }
+    options.uns = Select::Only(uns);
+    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
+    let figure = figure(&tissue, request, monitor)?;
+    monitor.stage("drawing", 0);
+    let render = RenderOptions { dpi: request.dpi, ..RenderOptions::default() };
+    let bytes =
+        if is_png { render_png(&figure, &render)? } else { render_svg(&figure, &render)?.into_bytes() };
+    write_bytes(output, &bytes)?;
+    Ok(())
+}
+
+/// Draws the loss curves that a training left in `uns[run]`, one plot a kind of term.
+///
+/// # Errors
+/// [`DataError::MissingKey`] where there are none; [`PipelineError::OutputEnding`].
+pub fn draw_losses(
+    input: &Path,
+    output: &Path,
+    run: &str,
+    dpi: f64,
+    monitor: &dyn Monitor,
+) -> Result<(), PipelineError> {
+    let is_png = check_ending(input, output)?;
+    let mut options = ReadOptions::names_only();
+    options.uns = Select::only([run]);
+    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
+    let losses = tissue.uns(run).and_then(|r| r.get("loss")).map(loss_panels).unwrap_or_default();
+    if losses.is_empty() {
+        return Err(DataError::MissingKey {
+            container: "uns".to_owned(),
+            key: format!("{run}\"][\"loss"),
+            place: input.display().to_string(),
+            existing: brodmann_data::element_names(input, None, "uns").unwrap_or_default(),
+            hint: "train first, e.g. with `brodmann spami`, and name the run with --loss".to_owned(),
+        }
+        .into());
+    }
+    monitor.stage("drawing", 0);
+    let chart = Chart { title: format!("Losses of {run}"), panels: losses, ..Chart::default() };
+    let render = RenderOptions { dpi, ..RenderOptions::default() };
+    let bytes = if is_png {
+        render_chart_png(&chart, &render)?
+    } else {
+        render_chart_svg(&chart, &render)?.into_bytes()
+    };
+    write_bytes(output, &bytes)?;
+    Ok(())
+}
+
+/// `contrast_rna` and `contrast_adt` share a plot; what has no modality has its own.
+fn loss_panels(losses: &Value) -> Vec<ChartPanel> {
+    let numbers = |value: &Value| Some(value.as_array()?.to_f64()?.iter().copied().collect::<Vec<f64>>());
+    let panel =
+        |title: &str| ChartPanel { title: title.to_owned(), x_name: "epoch".to_owned(), series: Vec::new() };
+    let mut panels: Vec<ChartPanel> = Vec::new();
+    match losses {
+        Value::Dict(curves) => {
+            for (key, value) in curves {
+                let Some(values) = numbers(value) else { continue };
+                let (title, name) = key.split_once('_').unwrap_or((key, key));
+                let at = panels.iter().position(|p| p.title == title).unwrap_or_else(|| {
+                    panels.push(panel(title));
+                    panels.len() - 1
+                });
+                panels[at].series.push(Series { name: name.to_owned(), values });
+            }
+        }
+        other => panels.extend(numbers(other).map(|values| ChartPanel {
+            series: vec![Series { name: "loss".to_owned(), values }],
+            ..panel("loss")
+        })),
+    }
+    panels
+}
+
+/// Whether the output is a PNG; an SVG otherwise.
+fn check_ending(input: &Path, output: &Path) -> Result<bool, PipelineError> {
     let ending = output.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
     if ending != "png" && ending != "svg" {
         return Err(PipelineError::OutputEnding {
@@ -87,21 +190,7 @@ pub fn draw_file(
         });
     }
     check_output(input, output)?;
-    let mut options = ReadOptions::names_only();
-    options.obs = Select::All;
-    options.obsm = Select::only([&request.spatial_key]);
-    options.uns = Select::only([keys::SPATIAL]);
-    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
-    let figure = figure(&tissue, request, monitor)?;
-    monitor.stage("drawing", 0);
-    let render = RenderOptions { dpi: request.dpi, ..RenderOptions::default() };
-    let bytes = if ending == "png" {
-        render_png(&figure, &render)?
-    } else {
-        render_svg(&figure, &render)?.into_bytes()
-    };
-    write_bytes(output, &bytes)?;
-    Ok(())
+    Ok(ending == "png")
 }
 
 /// The panels of a tissue.
@@ -116,7 +205,10 @@ pub fn figure(
     let coordinates = tissue.coordinates(&request.spatial_key)?;
     let slices = Slices::of(tissue, request)?;
     // Once per colour: a feature may cost a pass over the whole matrix.
-    let colors = request.colors.iter().map(|key| color(tissue, key)).collect::<Result<Vec<_>, _>>()?;
+    let mut colors: Vec<(String, Color)> = Vec::new();
+    for key in &request.colors {
+        colors.extend(color(tissue, key, request)?);
+    }
     let mut panels = Vec::new();
     for slice in 0..slices.names.len() {
         let rows = slices.rows(slice);
@@ -128,7 +220,7 @@ pub fn figure(
         let library = library(tissue, &slices.names[slice]);
         let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };
         let diameter = request.spot_size.or_else(|| spot_diameter(library));
-        for (key, color) in request.colors.iter().zip(&colors) {
+        for (key, color) in &colors {
             let title = if slices.names.len() > 1 {
                 format!("{} · {key}", slices.names[slice])
             } else {
@@ -145,7 +237,9 @@ pub fn figure(
             });
         }
     }
-    let columns = request.columns.or((slices.names.len() > 1).then_some(request.colors.len()));
+    let columns = request.columns.or((slices.names.len() > 1).then_some(colors.len()));
+    // Measured and denoised stand side by side.
+    let columns = columns.or(request.denoised.is_some().then_some(2));
     Ok(Figure { panels, columns, panel_size: request.panel_px, ..Figure::default() })
 }
 
@@ -275,29 +369,143 @@ fn select(color: &Color, rows: &[usize]) -> Color {
     }
 }
 
-/// The colour of every spot: an obs column, or a feature of some modality.
-fn color(tissue: &Tissue, key: &str) -> Result<Color, PipelineError> {
+/// What a key stands for, one title and colour a panel: an obs column, a feature of some modality, a table.
+fn color(
+    tissue: &Tissue,
+    key: &str,
+    request: &PictureRequest,
+) -> Result<Vec<(String, Color)>, PipelineError> {
+    if let Some(table) = key.strip_prefix(OBSM) {
+        return table_colors(tissue, table, key);
+    }
     if let Some(column) = tissue.obs_column(key) {
-        return Ok(color_of_column(&column, key));
+        return Ok(vec![(key.to_owned(), color_of_column(&column, key))]);
     }
     for modality in tissue.modalities() {
         // `rna:gene` names the modality, as MuData's own column names do.
         let name = key.strip_prefix(&format!("{}:", modality.name)).unwrap_or(key);
         let Some(j) = tissue.var_names(modality).iter().position(|v| v == name) else { continue };
-        let layers = tissue.layer_names(modality);
-        let layer = layers.iter().any(|l| l == LOG_NORMALIZED).then_some(LOG_NORMALIZED);
-        let counts = tissue.counts(modality, layer)?;
-        let value = |i| f64::from(counts.view().get(i, j).unwrap_or(0.0));
-        let values = (0..counts.n_rows()).map(value).collect();
-        let label = if layer.is_some() { "log-normalised" } else { "" };
-        return Ok(Color::Continuous {
-            values,
-            name: label.to_owned(),
-            limits: None,
-            colormap: ColorMap::default(),
+        return match &request.denoised {
+            Some(run) => denoised_pair(tissue, modality, name, j, run),
+            None => Ok(vec![(key.to_owned(), feature(tissue, modality, j, request.layer.as_deref())?)]),
+        };
+    }
+    if tissue.table(key).is_some() {
+        return table_colors(tissue, key, key);
+    }
+    let mut columns = tissue.obs_columns();
+    columns.extend(tissue.obsm_names().into_iter().map(|k| format!("{OBSM}{k}")));
+    Err(PipelineError::UnknownColor { key: key.to_owned(), columns })
+}
+
+/// A feature from a layer: the one named, else log-normalised values where there are some, else `X`.
+fn feature(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    j: usize,
+    layer: Option<&str>,
+) -> Result<Color, PipelineError> {
+    let layers = tissue.layer_names(modality);
+    let log = layers.iter().any(|l| l == LOG_NORMALIZED).then_some(LOG_NORMALIZED);
+    let chosen = layer.or(log);
+    let counts = tissue.counts(modality, chosen)?;
+    let label = match layer {
+        Some(layer) => layer,
+        None if log.is_some() => "log-normalised",
+        None => "",
+    };
+    Ok(continuous(column_of(&counts, j), label, None))
+}
+
+fn column_of(matrix: &CsrMatrix<f32>, j: usize) -> Vec<f64> {
+    (0..matrix.n_rows()).map(|i| f64::from(matrix.view().get(i, j).unwrap_or(0.0))).collect()
+}
+
+fn continuous(values: Vec<f64>, name: &str, limits: Option<(f64, f64)>) -> Color {
+    Color::Continuous { values, name: name.to_owned(), limits, colormap: ColorMap::default() }
+}
+
+/// `layers` and `var` key of what a run denoised.
+fn denoised_key(run: &str) -> String {
+    format!("{run}_denoised")
+}
+
+/// A feature as it was measured, on the scale of the denoised one, and denoised.
+fn denoised_pair(
+    tissue: &Tissue,
+    modality: &ModalityInfo,
+    name: &str,
+    j: usize,
+    run: &str,
+) -> Result<Vec<(String, Color)>, PipelineError> {
+    let key = denoised_key(run);
+    let seen = tissue.var_column(modality, &key).and_then(Column::to_f64);
+    if seen.is_some_and(|seen| seen.get(j) == Some(&0.0)) {
+        return Err(PipelineError::NotDenoised { feature: name.to_owned(), run: run.to_owned() });
+    }
+    let record = tissue.uns(run);
+    let entry = record.and_then(|r| r.get("features")?.get(&modality.name));
+    let kind = entry.and_then(|e| e.get("modality")?.as_str()?.parse().ok()).unwrap_or(modality.kind);
+    let options = record.and_then(|r| r.get("params")?.get("preprocess"));
+    let target_sum = options.and_then(|o| o.get("target_sum")?.as_f64()).unwrap_or(1e4);
+    let layer = options.and_then(|o| o.get("layer")?.as_str());
+    let normalized = options.and_then(|o| o.get("normalized")?.as_f64()).is_some_and(|v| v != 0.0);
+    let denoised = tissue.counts(modality, Some(&key))?;
+    let measured = tissue.counts(modality, layer)?;
+    let measured = if normalized { measured } else { comparable(measured, kind, target_sum) };
+    let scale = match kind {
+        Modality::Rna => "log-normalised",
+        Modality::Adt => "CLR",
+        Modality::Atac => "log TF-IDF",
+    };
+    Ok(vec![
+        (format!("{name}, measured"), continuous(column_of(&measured, j), scale, None)),
+        (format!("{name}, denoised"), continuous(column_of(&denoised, j), scale, None)),
+    ])
+}
+
+/// The tables a colour may mean: `KEY`, or what follows `obsm:`, with or without a column.
+fn table_names(key: &str) -> Vec<&str> {
+    let table = key.strip_prefix(OBSM).unwrap_or(key);
+    let mut names = vec![table];
+    names.extend(table.rsplit_once(':').map(|(table, _)| table));
+    names
+}
+
+/// One panel a column of `obsm[KEY]`, or the one column of `KEY:COLUMN`.
+fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, Color)>, PipelineError> {
+    let whole = tissue.table(table).map(|(names, numbers)| (table, None, names, numbers));
+    let found = whole.or_else(|| {
+        let (table, column) = table.rsplit_once(':')?;
+        let (names, numbers) = tissue.table(table)?;
+        Some((table, Some(column), names, numbers))
+    });
+    let Some((table, column, names, numbers)) = found else {
+        let columns = tissue.obsm_names().into_iter().map(|k| format!("{OBSM}{k}")).collect();
+        return Err(PipelineError::UnknownColor { key: key.to_owned(), columns });
+    };
+    if let Some(column) = column {
+        let Some(j) = names.iter().position(|n| n == column) else {
+            let columns = names.iter().map(|n| format!("{OBSM}{table}:{n}")).take(MAX_PANELS).collect();
+            return Err(PipelineError::UnknownColor { key: key.to_owned(), columns });
+        };
+        return Ok(vec![(format!("{table}: {column}"), continuous(numbers.column(j).to_vec(), "", None))]);
+    }
+    if names.len() > MAX_PANELS {
+        return Err(PipelineError::Option {
+            option: "--color",
+            found: format!("{key}, a table of {} columns", names.len()),
+            expected: "one column of it (obsm:KEY:0)",
         });
     }
-    Err(PipelineError::UnknownColor { key: key.to_owned(), columns: tissue.obs_columns() })
+    // Shares of a whole are compared with each other, so they are drawn on one scale.
+    let shares = names.len() > 1
+        && numbers.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-3 && r.iter().all(|v| *v >= 0.0));
+    let limits = shares.then(|| numbers.iter().fold((1.0f64, 0.0f64), |(l, h), v| (l.min(*v), h.max(*v))));
+    let panel = |(j, name): (usize, &String)| {
+        (format!("{table}: {name}"), continuous(numbers.column(j).to_vec(), "", limits))
+    };
+    Ok(names.iter().enumerate().map(panel).collect())
 }
 
 fn color_of_column(column: &Column, key: &str) -> Color {

@@ -75,11 +75,37 @@ impl Tissue {
             brodmann_data::Container::AnnData(a) => Container::Single(Box::new(a)),
             brodmann_data::Container::MuData(m) => Container::Multi(Box::new(m)),
         };
+        Self::of(path.to_path_buf(), container, editable, kind, monitor)
+    }
+
+    /// A container in memory, its elements all loaded; it has no file, so results are returned rather than written.
+    ///
+    /// # Errors
+    /// [`DataError::DifferentObservations`] when modalities hold different observations.
+    pub fn from_container(
+        container: brodmann_data::Container,
+        kind: Option<Modality>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let container = match container {
+            brodmann_data::Container::AnnData(a) => Container::Single(Box::new(a)),
+            brodmann_data::Container::MuData(m) => Container::Multi(Box::new(m)),
+        };
+        Self::of(PathBuf::from("the data"), container, false, kind, monitor)
+    }
+
+    fn of(
+        path: PathBuf,
+        container: Container,
+        editable: bool,
+        kind: Option<Modality>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
         let modalities = match &container {
             Container::Single(adata) => vec![single_modality(adata, kind, monitor)],
             Container::Multi(mdata) => modalities_of(mdata, monitor)?,
         };
-        Ok(Self { path: path.to_path_buf(), container, editable, modalities })
+        Ok(Self { path, container, editable, modalities })
     }
 
     /// Number of observations.
@@ -248,6 +274,45 @@ impl Tissue {
         }
     }
 
+    /// `obsm[key]` of the whole, or of the first modality that has it, with the names of its columns (numbers from
+    /// 0 where it has none), rows in the order of the whole; `None` where it is absent or holds no numbers.
+    pub fn table(&self, key: &str) -> Option<(Vec<String>, Array2<f64>)> {
+        let of = |value: &Value| {
+            let numbers = value.to_matrix_f64()?;
+            let names = match value {
+                Value::Frame(frame) => frame.columns.keys().cloned().collect(),
+                _ => (0..numbers.ncols()).map(|j| j.to_string()).collect(),
+            };
+            Some((names, numbers))
+        };
+        if let Container::Multi(mdata) = &self.container
+            && let Some(value) = mdata.obsm.get(key)
+        {
+            return of(value).filter(|(_, numbers)| numbers.nrows() == self.n_obs());
+        }
+        self.modalities.iter().find_map(|modality| {
+            let (names, numbers) = of(self.adata(modality).obsm.get(key)?)?;
+            let numbers = match &modality.rows {
+                None => numbers,
+                Some(rows) => numbers.select(Axis(0), rows),
+            };
+            Some((names, numbers)).filter(|(_, numbers)| numbers.nrows() == self.n_obs())
+        })
+    }
+
+    /// A column of `var` of a modality.
+    pub fn var_column(&self, modality: &ModalityInfo, key: &str) -> Option<&Column> {
+        self.adata(modality).var.columns.get(key)
+    }
+
+    /// Names of the entries of `obsm` of the whole, or of every modality where the whole has none.
+    pub fn obsm_names(&self) -> Vec<String> {
+        if !self.editable {
+            return self.modalities.iter().flat_map(|m| self.adata(m).obsm.keys().cloned()).collect();
+        }
+        brodmann_data::element_names(&self.path, None, "obsm").unwrap_or_default()
+    }
+
     /// Whether `obsm[key]` is there, in the whole or in a modality, whatever it holds.
     pub fn has_embedding(&self, key: &str) -> bool {
         let whole = match &self.container {
@@ -378,6 +443,22 @@ impl Tissue {
         match modality.own_order() {
             None => values,
             Some(order) => values.select(Axis(0), &order),
+        }
+    }
+
+    /// Brings a matrix of the whole into a modality's own order, for writing.
+    pub fn to_modality_matrix(&self, modality: &ModalityInfo, values: Matrix) -> Matrix {
+        match modality.own_order() {
+            None => values,
+            Some(order) => values.select_rows(&order),
+        }
+    }
+
+    /// Names of the observations of the whole.
+    pub fn obs_names(&self) -> &[String] {
+        match &self.container {
+            Container::Single(adata) => adata.obs_names(),
+            Container::Multi(mdata) => mdata.obs_names(),
         }
     }
 

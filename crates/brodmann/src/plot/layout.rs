@@ -13,8 +13,8 @@ use super::text::{fitted, width};
 use super::ticks::{grouped, labels, round_below, ticks};
 
 pub(super) const INK: Rgb = Rgb(0x1A, 0x1A, 0x1A);
-const FAINT: Rgb = Rgb(0x6E, 0x6E, 0x6E);
-const LINE: Rgb = Rgb(0xB0, 0xB0, 0xB0);
+pub(super) const FAINT: Rgb = Rgb(0x6E, 0x6E, 0x6E);
+pub(super) const LINE: Rgb = Rgb(0xB0, 0xB0, 0xB0);
 /// Samples of a colour bar's gradient.
 const BAR_STOPS: usize = 65;
 
@@ -39,6 +39,12 @@ pub(super) enum Mark {
     Line {
         from: [f64; 2],
         to: [f64; 2],
+        color: Rgb,
+        width: f64,
+    },
+    /// A line through all points.
+    Path {
+        points: Vec<[f64; 2]>,
         color: Rgb,
         width: f64,
     },
@@ -343,7 +349,7 @@ fn draw_scale_bar(um_per_px: f64, [x, y]: [f64; 2], plot_width: f64, em: f64, ma
     ));
 }
 
-fn line_of_text(
+pub(super) fn line_of_text(
     at: [f64; 2],
     size: f64,
     bold: bool,

@@ -5,6 +5,7 @@
 //! backends draw the same list.
 //!
 //! * [`figure`]: [`Figure`], [`Panel`], [`Color`], [`Image`]: what is to be seen; [`PlotError`].
+//! * [`chart`]: [`Chart`]: curves over the epochs of a training.
 //! * [`color`]: [`palette`] for categories (colour-blind safe), [`ColorMap`] for numbers.
 //! * [`shape`]: [`SpotShape`], [`detect_shape`]: hexagon, square or circle.
 //! * `layout`: panels in a grid, legends outside, colour bars, scale bars.
@@ -13,6 +14,7 @@
 //! * `text`, `glyphs`: a stroke font, since a font file would bring a licence of its own.
 //! * [`png`]: [`render_png`]. [`svg`]: [`render_svg`].
 
+pub mod chart;
 pub mod color;
 pub mod figure;
 mod glyphs;
@@ -24,6 +26,7 @@ pub mod svg;
 mod text;
 mod ticks;
 
+pub use chart::{Chart, ChartPanel, Series, render_chart_png, render_chart_svg};
 pub use color::{ColorMap, MISSING, Rgb, palette};
 pub use figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
 pub use png::render_png;

@@ -21,10 +21,14 @@ pub(super) const MAX_PIXELS: u64 = 1 << 28;
 /// # Errors    [`PlotError`]: no panel, no placed spot, lengths that differ, more than 2²⁸ pixels.
 /// # Cost      O(spots + pixels).
 pub fn render_png(figure: &Figure, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
-    let scene = layout(figure, options)?;
+    scene_png(&layout(figure, options)?, options)
+}
+
+/// Draws any scene as the bytes of a PNG file.
+pub(super) fn scene_png(scene: &Scene, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     let scale = options.dpi / 96.0;
     let (w, h) = pixel_size(scene.width * scale, scene.height * scale)?;
-    let canvas = draw(&scene, scale, w, h)?;
+    let canvas = draw(scene, scale, w, h)?;
     let rgb: Vec<u8> = canvas.pixels().iter().flat_map(|p| [p.red(), p.green(), p.blue()]).collect();
     encode(w, h, png::ColorType::Rgb, &rgb, Some(options.dpi))
 }
@@ -87,6 +91,22 @@ fn draw(scene: &Scene, scale: f64, w: u32, h: u32) -> Result<Pixmap, PlotError> 
                 builder.line_to(to[0] as f32, to[1] as f32);
                 if let Some(path) = builder.finish() {
                     let stroke = Stroke { width: *width as f32, ..Stroke::default() };
+                    canvas.stroke_path(&path, &paint(*color), &stroke, transform, None);
+                }
+            }
+            Mark::Path { points, color, width } => {
+                let mut builder = PathBuilder::new();
+                for (k, p) in points.iter().enumerate() {
+                    let (x, y) = (p[0] as f32, p[1] as f32);
+                    if k == 0 { builder.move_to(x, y) } else { builder.line_to(x, y) }
+                }
+                if let Some(path) = builder.finish() {
+                    let stroke = Stroke {
+                        width: *width as f32,
+                        line_cap: LineCap::Round,
+                        line_join: LineJoin::Round,
+                        ..Stroke::default()
+                    };
                     canvas.stroke_path(&path, &paint(*color), &stroke, transform, None);
                 }
             }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::color::Rgb;
 use super::figure::{Figure, PlotError, RenderOptions};
-use super::layout::{Anchor, Mark, layout};
+use super::layout::{Anchor, Mark, Scene, layout};
 use super::png::{encode, pixel_size, resample};
 use super::spots::{Outline, SpotLayer, rasterize};
 use super::text::width;
@@ -20,7 +20,11 @@ const FONTS: &str = "Helvetica, Arial, 'Liberation Sans', Arimo, sans-serif";
 /// # Errors    As [`super::render_png`].
 /// # Cost      O(spots), and O(pixels) for what is embedded.
 pub fn render_svg(figure: &Figure, options: &RenderOptions) -> Result<String, PlotError> {
-    let scene = layout(figure, options)?;
+    scene_svg(&layout(figure, options)?, options)
+}
+
+/// Draws any scene as SVG text.
+pub(super) fn scene_svg(scene: &Scene, options: &RenderOptions) -> Result<String, PlotError> {
     let (w, h) = (scene.width, scene.height);
     pixel_size(w, h)?;
     let mut out = String::new();
@@ -69,6 +73,18 @@ fn draw(
                 n(from[1]),
                 n(to[0]),
                 n(to[1]),
+                color.to_hex(),
+                n(*width)
+            );
+        }
+        Mark::Path { points, color, width } => {
+            out.push_str("<path d=\"");
+            for (k, p) in points.iter().enumerate() {
+                let _ = write!(out, "{}{} {}", if k == 0 { "M" } else { "L" }, n(p[0]), n(p[1]));
+            }
+            let _ = writeln!(
+                out,
+                "\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\" fill=\"none\"/>",
                 color.to_hex(),
                 n(*width)
             );

@@ -17,6 +17,7 @@
 //! * [`scale()`]: unit variance, described rather than written out.
 //! * [`pca()`]: principal components of the implicitly centred and scaled matrix.
 //! * [`clr()`]: centred log-ratio of proteins.
+//! * [`pca_dense()`]: principal components of a dense table, an embedding for instance.
 //! * [`tfidf_lsi()`]: TF-IDF and latent semantic indexing of peaks.
 //! * `svd`: the truncated decomposition under PCA and LSI.
 
@@ -30,6 +31,7 @@ pub mod log1p;
 pub mod modality;
 pub mod normalize_total;
 pub mod pca;
+pub mod pca_dense;
 pub mod recipe;
 pub mod scale;
 pub(crate) mod svd;
@@ -50,7 +52,9 @@ pub use log1p::log1p;
 pub use modality::{Modality, guess_modality};
 pub use normalize_total::{NormalizeTotalOptions, SizeFactors, normalize_total, size_factors};
 pub use pca::{Pca, PcaOptions, pad_components, pca};
+pub use pca_dense::pca_dense;
 pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess};
 pub use scale::{ScaleOptions, Scaling, scale};
 pub use svd::SvdMethod;
+pub(crate) use tfidf_lsi::log_tfidf_by;
 pub use tfidf_lsi::{Lsi, LsiOptions, log_tfidf, tfidf, tfidf_lsi};

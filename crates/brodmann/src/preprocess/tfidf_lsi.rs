@@ -37,6 +37,10 @@ pub struct Lsi {
     pub scores: Array2<f64>,
     /// `(peaks kept, k)`: loadings of the components that remain.
     pub components: Array2<f64>,
+    /// Loadings of the component that was dropped, one per peak kept; empty where there is none.
+    pub first_component: Vec<f64>,
+    /// `n_obs / (spots with the peak open)` of each peak kept.
+    pub idf: Vec<f64>,
     /// Singular values, the dropped first included.
     pub singular_values: Vec<f64>,
     /// Peaks kept.
@@ -90,14 +94,24 @@ fn inverse_frequency(x: CsrView<'_, f32>) -> Vec<f64> {
 /// # Returns   `(n_obs, n_peaks)`; empty rows stay empty.
 /// # Cost      Two passes and one copy.
 pub fn log_tfidf(x: CsrView<'_, f32>, scale_factor: f64) -> CsrMatrix<f32> {
-    let idf = inverse_frequency(x);
+    log_tfidf_by(x, &inverse_frequency(x), scale_factor)
+}
+
+/// [`log_tfidf`] with the inverse document frequency of other spots: how a saved model sees a new slice.
+///
+/// # Inputs    As [`log_tfidf`]. `idf`: one number per peak.
+/// # Panics
+/// When `idf` is shorter than a row of `x`.
+pub(crate) fn log_tfidf_by(x: CsrView<'_, f32>, idf: &[f64], scale_factor: f64) -> CsrMatrix<f32> {
     let mut out = x.map(|v| if v > 0.0 { 1.0 } else { 0.0 });
     out.for_each_row_mut(|_, columns, values| {
         let sum: f64 =
             columns.iter().zip(values.iter()).filter(|(_, v)| **v > 0.0).map(|(&j, _)| idf[j as usize]).sum();
         for (&j, v) in columns.iter().zip(values) {
             if *v > 0.0 {
-                *v = (scale_factor * idf[j as usize] / sum).ln_1p() as f32;
+                // A peak that was closed in every spot the frequencies come from says nothing.
+                let share = if sum > 0.0 { idf[j as usize] / sum } else { 0.0 };
+                *v = (scale_factor * share).ln_1p() as f32;
             }
         }
     });
@@ -146,7 +160,8 @@ pub fn tfidf_lsi(
         selected = x.select_columns(&keep);
         selected.view()
     };
-    let logged = log_tfidf(kept_view, options.scale_factor);
+    let idf = inverse_frequency(kept_view);
+    let logged = log_tfidf_by(kept_view, &idf, options.scale_factor);
     monitor.check()?;
     let k = (options.n_components + 1).min(n).min(n_kept);
     let implicit = Implicit { x: logged.view(), map: None, mean: None };
@@ -165,11 +180,14 @@ pub fn tfidf_lsi(
     for mut row in scores.rows_mut() {
         row.iter_mut().zip(&singular_values[1.min(k)..]).for_each(|(v, s)| *v *= s);
     }
+    let first_component = components.columns().into_iter().next().map_or_else(Vec::new, |c| c.to_vec());
     let components = components.slice_axis(Axis(1), Slice::from(1.min(k)..)).to_owned();
     Ok(Lsi {
         embedding,
         scores,
         components,
+        first_component,
+        idf,
         singular_values,
         keep,
         n_requested: options.n_components,

@@ -1,0 +1,30 @@
+//! SpaMI: one embedding from two or more omics of one tissue, with attention and denoising.
+//!
+//! Features of each modality and one spatial graph in; one embedding, the attention each spot pays to each
+//! modality, and a denoised reconstruction out (Gao et al. 2025).
+//!
+//! * [`options`](SpamiOptions): weights, rates, ablations, and the paper's presets.
+//! * [`graph`](SpamiGraph): the two graph operators, from nearest-neighbour rows.
+//! * [`model`](SpamiModel): named parameters, and the trained network applied to a tissue.
+//! * `network`: the network written down as in the paper; `contrast`: its contrastive term.
+//! * [`train()`]: epochs, corruption, checkpoints, early stopping. [`memory_bytes`]: what it will take.
+
+mod contrast;
+mod error;
+mod features;
+mod graph;
+mod memory;
+mod model;
+mod network;
+mod options;
+mod train;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::SpamiError;
+pub use graph::SpamiGraph;
+pub use memory::memory_bytes;
+pub use model::{SpamiModel, SpamiOutput};
+pub use options::{EarlyStopping, Fusion, SpamiOptions, SpamiPreset};
+pub use train::{SpamiCheckpoint, SpamiEpoch, SpamiFit, SpamiProgress, train};

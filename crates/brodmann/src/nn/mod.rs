@@ -1,0 +1,40 @@
+//! How does a network over a graph learn?
+//!
+//! A small reverse-mode engine made for graphs: row-major matrices of `f32` (or `f64`, for checks), sparse products,
+//! skinny dense products, and the layers and losses of the models, nothing else. A network is written once with a
+//! [`TapeBuilder`]; [`TapeBuilder::build`] fixes the order of work and the memory, and every [`Tape::run`] after that
+//! reuses its buffers. Sums run in fixed chunks and fixed order: the same bits on any number of threads.
+//!
+//! * [`tape`](TapeBuilder): writing a network down, and running it. `plan`: order of work, lifetimes of buffers.
+//! * [`op`](Op): what a layer ([`Op`]) and a loss ([`Loss`]) are; others may be supplied from outside.
+//! * [`ops`]: the layers and losses, one a file.
+//! * [`operator`](SparseOperator): graphs as sparse operators, and their normalisation.
+//! * [`parameters`](Parameters), [`init`]: named weights, and how they begin.
+//! * [`adam`](Adam): the optimiser.
+//! * [`mat`](Mat), [`real`](Real): matrices and their element types.
+
+mod adam;
+pub mod init;
+pub mod mat;
+mod op;
+mod operator;
+pub mod ops;
+mod parameters;
+mod plan;
+mod real;
+mod scratch;
+mod tape;
+
+#[cfg(test)]
+pub(crate) mod check;
+#[cfg(test)]
+mod tests;
+
+pub use adam::{Adam, AdamOptions};
+pub use mat::Mat;
+pub use op::{Backward, Evaluation, Forward, Grad, Loss, Op, Step, Uses};
+pub use operator::{SparseOperator, gcn_normalized};
+pub use parameters::{Parameter, ParameterId, Parameters};
+pub use real::{Real, sigmoid, softplus};
+pub use scratch::ScratchPool;
+pub use tape::{LossId, Node, Tape, TapeBuilder};

@@ -1,0 +1,104 @@
+//! Named parameters with their gradients.
+
+use super::mat::Mat;
+use super::real::Real;
+
+/// Position of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterId(pub(crate) usize);
+
+/// One weight matrix, or one bias as a single row.
+#[derive(Clone, Debug)]
+pub struct Parameter<T> {
+    /// Name under which it is saved.
+    pub name: String,
+    /// Rows, columns.
+    pub shape: (usize, usize),
+    /// Row-major.
+    pub value: Vec<T>,
+    /// Row-major, of the last step.
+    pub grad: Vec<T>,
+}
+
+/// All parameters of a network, in a fixed order.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters<T> {
+    list: Vec<Parameter<T>>,
+}
+
+impl<T: Real> Parameters<T> {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// Adds one.
+    ///
+    /// # Panics
+    /// When `value` does not fill `shape`.
+    pub fn add(&mut self, name: impl Into<String>, shape: (usize, usize), value: Vec<T>) -> ParameterId {
+        assert_eq!(value.len(), shape.0 * shape.1, "a parameter fills its shape");
+        let grad = vec![T::ZERO; value.len()];
+        self.list.push(Parameter { name: name.into(), shape, value, grad });
+        ParameterId(self.list.len() - 1)
+    }
+
+    /// In the order they were added.
+    pub fn iter(&self) -> std::slice::Iter<'_, Parameter<T>> {
+        self.list.iter()
+    }
+
+    /// In the order they were added.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Parameter<T>> {
+        self.list.iter_mut()
+    }
+
+    /// By position, in the order they were added.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    pub fn get(&self, position: usize) -> &Parameter<T> {
+        &self.list[position]
+    }
+
+    /// By name.
+    pub fn find(&self, name: &str) -> Option<&Parameter<T>> {
+        self.list.iter().find(|p| p.name == name)
+    }
+
+    /// By name.
+    pub fn find_mut(&mut self, name: &str) -> Option<&mut Parameter<T>> {
+        self.list.iter_mut().find(|p| p.name == name)
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Its value.
+    pub fn value(&self, id: ParameterId) -> Mat<'_, T> {
+        let p = &self.list[id.0];
+        Mat::new(&p.value, p.shape.0, p.shape.1)
+    }
+
+    /// Sets every gradient to zero.
+    pub fn zero_grads(&mut self) {
+        for p in &mut self.list {
+            p.grad.fill(T::ZERO);
+        }
+    }
+
+    pub(crate) fn take_grad(&mut self, id: ParameterId) -> Vec<T> {
+        std::mem::take(&mut self.list[id.0].grad)
+    }
+
+    pub(crate) fn put_grad(&mut self, id: ParameterId, grad: Vec<T>) {
+        self.list[id.0].grad = grad;
+    }
+}

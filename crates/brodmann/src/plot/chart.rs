@@ -1,0 +1,290 @@
+//! Curves: how a number changes from epoch to epoch, one small plot a group of numbers.
+
+use super::color::{Rgb, palette};
+use super::figure::{PlotError, RenderOptions};
+use super::layout::{Anchor, FAINT, INK, LINE, Mark, Scene, line_of_text};
+use super::png::scene_png;
+use super::svg::scene_svg;
+use super::text::width;
+use super::ticks::{labels, ticks};
+
+/// A picture of one or several plots of curves, side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chart {
+    /// A line over all plots; empty for none.
+    pub title: String,
+    /// The plots.
+    pub panels: Vec<ChartPanel>,
+    /// Plots side by side.
+    pub columns: usize,
+    /// Width of a plot in pixels (96 to the inch); its height is 0.62 of it.
+    pub panel_size: f64,
+    /// Height of an em in pixels.
+    pub font_size: f64,
+}
+
+impl Default for Chart {
+    fn default() -> Self {
+        Self { title: String::new(), panels: Vec::new(), columns: 2, panel_size: 300.0, font_size: 12.0 }
+    }
+}
+
+/// One plot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChartPanel {
+    /// A line over the plot.
+    pub title: String,
+    /// What lies along the horizontal axis; the first value of a series stands at 1.
+    pub x_name: String,
+    /// The curves.
+    pub series: Vec<Series>,
+}
+
+/// One curve.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// Its name in the legend; shown where a plot has several curves.
+    pub name: String,
+    /// One value a step; gaps where they are not finite.
+    pub values: Vec<f64>,
+}
+
+/// Values whose largest is this many times the smallest are drawn on a logarithmic axis.
+const LOG_FROM: f64 = 30.0;
+/// The most points of a curve: beyond, several steps share one, drawn by their mean.
+const MAX_POINTS: usize = 2000;
+
+/// Draws the chart as the bytes of a PNG file.
+///
+/// # Errors    As [`super::render_png`]; [`PlotError::NoPanels`] without any finite value.
+pub fn render_chart_png(chart: &Chart, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
+    scene_png(&layout(chart)?, options)
+}
+
+/// Draws the chart as SVG text.
+///
+/// # Errors    As [`render_chart_png`].
+pub fn render_chart_svg(chart: &Chart, options: &RenderOptions) -> Result<String, PlotError> {
+    scene_svg(&layout(chart)?, options)
+}
+
+/// Where values lie along the vertical axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Axis {
+    low: f64,
+    high: f64,
+    log: bool,
+}
+
+impl Axis {
+    fn of(series: &[Series]) -> Option<Self> {
+        let finite = || series.iter().flat_map(|s| &s.values).copied().filter(|v| v.is_finite());
+        let (mut low, mut high) =
+            finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high {
+            return None;
+        }
+        let log = low > 0.0 && high / low > LOG_FROM;
+        if low == high {
+            let pad = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+            (low, high) = (low - pad, high + pad);
+        } else if !log {
+            let pad = (high - low) * 0.04;
+            (low, high) = (low - pad, high + pad);
+        }
+        Some(Self { low, high, log })
+    }
+
+    /// 0 at the bottom, 1 at the top.
+    fn place(self, v: f64) -> f64 {
+        if self.log {
+            (v / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (v - self.low) / (self.high - self.low)
+        }
+    }
+
+    fn ticks(self) -> Vec<f64> {
+        if !self.log {
+            return ticks(self.low, self.high, 4);
+        }
+        let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
+        // Every decade, and 2 and 5 between where there are few.
+        let steps: &[f64] = if last - first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        (first..=last)
+            .flat_map(|power| steps.iter().map(move |s| s * 10f64.powi(power)))
+            .filter(|t| (self.low..=self.high).contains(t))
+            .collect()
+    }
+}
+
+fn layout(chart: &Chart) -> Result<Scene, PlotError> {
+    let drawn: Vec<(&ChartPanel, Axis)> =
+        chart.panels.iter().filter_map(|p| Some((p, Axis::of(&p.series)?))).collect();
+    if drawn.is_empty() {
+        return Err(PlotError::NoPanels);
+    }
+    let (em, columns) = (chart.font_size, chart.columns.clamp(1, drawn.len()));
+    let (w, h) = (chart.panel_size, chart.panel_size * 0.62);
+    // Room for the numbers at the axes, the title above and the name below.
+    let (left, above, below) = (4.6 * em, 2.0 * em, 3.4 * em);
+    let legend = |panel: &ChartPanel| {
+        let several = panel.series.len() > 1;
+        let widest = panel.series.iter().map(|s| width(&s.name, em, false)).fold(0.0, f64::max);
+        if several { 2.6 * em + widest } else { 0.0 }
+    };
+    let mut column_widths = vec![0.0f64; columns];
+    for (k, (panel, _)) in drawn.iter().enumerate() {
+        let own = left + w + legend(panel);
+        column_widths[k % columns] = column_widths[k % columns].max(own);
+    }
+    let heading = if chart.title.is_empty() { 0.0 } else { 2.4 * em };
+    let gap = 1.6 * em;
+    let total: f64 = column_widths.iter().sum::<f64>() + gap * (columns - 1) as f64 + 2.0 * em;
+    let mut marks = Vec::new();
+    if !chart.title.is_empty() {
+        let at = [em, 2.1 * em];
+        marks.push(line_of_text(at, 1.3 * em, true, Anchor::Start, INK, &chart.title, total - 2.0 * em));
+    }
+    for (k, (panel, axis)) in drawn.iter().enumerate() {
+        let (column, row) = (k % columns, k / columns);
+        let x = em + column_widths[..column].iter().sum::<f64>() + gap * column as f64 + left;
+        let y = em + heading + row as f64 * (above + h + below) + above;
+        draw(panel, *axis, [x, y, w, h], em, &mut marks);
+    }
+    let rows = drawn.len().div_ceil(columns);
+    Ok(Scene {
+        width: total.ceil(),
+        height: (2.0 * em + heading + rows as f64 * (above + h + below)).ceil(),
+        background: Rgb(255, 255, 255),
+        title: chart.title.clone(),
+        marks,
+    })
+}
+
+fn draw(panel: &ChartPanel, axis: Axis, [x, y, w, h]: [f64; 4], em: f64, marks: &mut Vec<Mark>) {
+    let text = |at: [f64; 2], size: f64, bold: bool, anchor: Anchor, color: Rgb, text: &str| {
+        line_of_text(at, size, bold, anchor, color, text, f64::INFINITY)
+    };
+    let title = if axis.log { format!("{} (logarithmic)", panel.title) } else { panel.title.clone() };
+    marks.push(text([x, y - 0.8 * em], 1.1 * em, true, Anchor::Start, INK, &title));
+    let values = axis.ticks();
+    let names =
+        if axis.log { values.iter().map(|v| labels(&[*v]).concat()).collect() } else { labels(&values) };
+    for (v, name) in values.iter().zip(names) {
+        let at = y + h * (1.0 - axis.place(*v));
+        marks.push(Mark::Line { from: [x, at], to: [x + w, at], color: Rgb(0xE6, 0xE6, 0xE6), width: 0.8 });
+        marks.push(text([x - 0.5 * em, at + 0.34 * em], 0.9 * em, false, Anchor::End, FAINT, &name));
+    }
+    let steps = panel.series.iter().map(|s| s.values.len()).max().unwrap_or(1).max(2) as f64;
+    let across = |step: f64| x + w * (step - 1.0) / (steps - 1.0);
+    let whole: Vec<f64> =
+        ticks(0.0, steps, 5).into_iter().filter(|t| *t >= 1.0 && t.fract() == 0.0).collect();
+    for (t, name) in whole.iter().zip(labels(&whole)) {
+        let at = across(*t);
+        marks.push(Mark::Line { from: [at, y + h], to: [at, y + h + 0.3 * em], color: LINE, width: 0.8 });
+        let shift = width(&name, 0.9 * em, false) / 2.0;
+        marks.push(text([at - shift, y + h + 1.3 * em], 0.9 * em, false, Anchor::Start, FAINT, &name));
+    }
+    marks.push(text([x + w, y + h + 2.5 * em], 0.9 * em, false, Anchor::End, FAINT, &panel.x_name));
+    marks.push(Mark::Line { from: [x, y], to: [x, y + h], color: LINE, width: 0.8 });
+    marks.push(Mark::Line { from: [x, y + h], to: [x + w, y + h], color: LINE, width: 0.8 });
+    // Blue first: the first colour of the palette, orange, reads as a warning on a line.
+    let all = palette(panel.series.len() + 5);
+    let color_of = |k: usize| {
+        if k == 0 {
+            all[4]
+        } else if k < 5 {
+            all[[5, 2, 6, 1][k - 1]]
+        } else {
+            all[k]
+        }
+    };
+    for (k, series) in panel.series.iter().enumerate() {
+        for points in runs(&series.values) {
+            let points: Vec<[f64; 2]> =
+                points.iter().map(|(s, v)| [across(*s), y + h * (1.0 - axis.place(*v))]).collect();
+            if let [one] = points[..] {
+                let r = 0.15 * em;
+                let (x, y, side) = (one[0] - r, one[1] - r, 2.0 * r);
+                let fill = Some(color_of(k));
+                marks.push(Mark::Rect { x, y, w: side, h: side, radius: r, fill, stroke: None });
+            } else {
+                marks.push(Mark::Path { points, color: color_of(k), width: 1.6 });
+            }
+        }
+        if panel.series.len() > 1 {
+            let at = [x + w + 0.8 * em, y + (k as f64 + 0.7) * 1.45 * em];
+            let line = [at[0] + 1.2 * em, at[1]];
+            marks.push(Mark::Line { from: at, to: line, color: color_of(k), width: 2.0 });
+            let place = [at[0] + 1.7 * em, at[1] + 0.34 * em];
+            marks.push(text(place, em, false, Anchor::Start, INK, &series.name));
+        }
+    }
+}
+
+/// Runs of finite values as `(step, value)`, thinned to what can be seen.
+fn runs(values: &[f64]) -> Vec<Vec<(f64, f64)>> {
+    let every = values.len().div_ceil(MAX_POINTS).max(1);
+    let mut runs: Vec<Vec<(f64, f64)>> = vec![Vec::new()];
+    for (c, chunk) in values.chunks(every).enumerate() {
+        if chunk.iter().all(|v| v.is_finite()) {
+            let step = (c * every) as f64 + 1.0 + (chunk.len() - 1) as f64 / 2.0;
+            let mean = chunk.iter().sum::<f64>() / chunk.len() as f64;
+            runs.last_mut().expect("never empty").push((step, mean));
+        } else if runs.last().is_some_and(|r| !r.is_empty()) {
+            runs.push(Vec::new());
+        }
+    }
+    runs.retain(|r| !r.is_empty());
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(values: Vec<f64>) -> Chart {
+        let series = vec![Series { name: "a <b>".to_owned(), values }, Series::default()];
+        let panel = ChartPanel { title: "loss".to_owned(), x_name: "epoch".to_owned(), series };
+        Chart { panels: vec![panel], ..Chart::default() }
+    }
+
+    #[test]
+    fn curves_become_pictures() {
+        let falling: Vec<f64> = (1..200).map(|i| 100.0 / f64::from(i)).collect();
+        let options = RenderOptions::default();
+        let png = render_chart_png(&chart(falling.clone()), &options).expect("drawn");
+        assert!(png.starts_with(b"\x89PNG"));
+        let svg = render_chart_svg(&chart(falling), &options).expect("drawn");
+        assert!(svg.contains("a &lt;b&gt;") && svg.contains("loss (logarithmic)") && svg.contains("epoch"));
+    }
+
+    #[test]
+    fn gaps_single_values_and_constants_are_drawn_and_nothing_is_refused() {
+        let options = RenderOptions::default();
+        for values in [vec![1.0], vec![0.0, 0.0], vec![1.0, f64::NAN, 2.0, f64::INFINITY], vec![-1.0, 1e12]] {
+            render_chart_svg(&chart(values), &options).expect("drawn");
+        }
+        for values in [vec![], vec![f64::NAN]] {
+            assert_eq!(render_chart_svg(&chart(values), &options), Err(PlotError::NoPanels));
+        }
+    }
+
+    #[test]
+    fn long_curves_are_thinned_by_their_means() {
+        let values: Vec<f64> = (0..100_000).map(f64::from).collect();
+        let drawn = runs(&values);
+        assert_eq!(drawn.len(), 1);
+        assert!(drawn[0].len() <= MAX_POINTS);
+        assert!(drawn[0].iter().all(|(step, v)| (step - 1.0 - v).abs() < 1e-9));
+        assert_eq!(runs(&[1.0, f64::NAN, 2.0, 3.0]), [vec![(1.0, 1.0)], vec![(3.0, 2.0), (4.0, 3.0)]]);
+    }
+
+    #[test]
+    fn an_axis_over_decades_is_logarithmic() {
+        let of = |values: Vec<f64>| Axis::of(&[Series { name: String::new(), values }]).expect("finite");
+        assert!(of(vec![1.0, 100.0]).log && !of(vec![1.0, 2.0]).log && !of(vec![0.0, 100.0]).log);
+        assert_eq!(of(vec![1.0, 100.0]).ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
+    }
+}
