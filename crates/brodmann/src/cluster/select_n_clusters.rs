@@ -87,6 +87,17 @@ pub enum SelectionCriterion {
     Bic,
 }
 
+impl SelectionCriterion {
+    /// Its name in options and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stability => "stability",
+            Self::Silhouette => "silhouette",
+            Self::Bic => "bic",
+        }
+    }
+}
+
 /// What clusters are made with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clusterer {
