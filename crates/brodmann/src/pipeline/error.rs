@@ -1,6 +1,6 @@
 //! What can go wrong between a file and its domains.
 
-use crate::cluster::{ConsensusError, GmmError, LeidenError, RefineError, SelectError};
+use crate::cluster::{ConsensusError, GmmError, KMeansError, LeidenError, RefineError, SelectError};
 use crate::embedding::UmapError;
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
@@ -43,7 +43,19 @@ pub enum PipelineError {
     Leiden(#[from] LeidenError),
     /// k-means.
     #[error(transparent)]
-    KMeans(#[from] crate::cluster::KMeansError),
+    KMeans(#[from] KMeansError),
+    /// Gaussian mixtures.
+    #[error(transparent)]
+    Gmm(#[from] GmmError),
+    /// The choice of a number of clusters.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// Consensus of runs.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    /// Refinement of labels.
+    #[error(transparent)]
+    Refine(#[from] RefineError),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -62,18 +74,6 @@ pub enum PipelineError {
     /// The network of STAIG.
     #[error(transparent)]
     Staig(#[from] StaigError),
-    /// Gaussian mixtures.
-    #[error(transparent)]
-    Gmm(#[from] GmmError),
-    /// The number of clusters.
-    #[error(transparent)]
-    Select(#[from] SelectError),
-    /// Consensus of runs.
-    #[error(transparent)]
-    Consensus(#[from] ConsensusError),
-    /// Refinement of labels.
-    #[error(transparent)]
-    Refine(#[from] RefineError),
     /// UMAP.
     #[error(transparent)]
     Umap(#[from] UmapError),
@@ -236,10 +236,11 @@ impl PipelineError {
             self,
             Self::Interrupted(_)
                 | Self::Leiden(LeidenError::Interrupted)
-                | Self::Spami(SpamiError::Interrupted)
-                | Self::Staig(StaigError::Interrupted(_))
+                | Self::KMeans(KMeansError::Interrupted(_))
                 | Self::Gmm(GmmError::Interrupted(_))
                 | Self::Select(SelectError::Interrupted(_))
+                | Self::Spami(SpamiError::Interrupted)
+                | Self::Staig(StaigError::Interrupted(_))
                 | Self::Consensus(ConsensusError::Interrupted(_))
                 | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }

@@ -13,7 +13,7 @@
 //! * [`features`]: counts to an embedding, modality by modality.
 //! * [`graphs`]: latent and spatial neighbour graphs.
 //! * [`domains`]: Leiden and SpatialLeiden, end to end.
-//! * [`embedding_clusters`]: k-means and Leiden on an embedding.
+//! * [`embedding_clusters`]: k-means, Gaussian mixtures and Leiden on an embedding.
 //! * [`spami`]: SpaMI, end to end: several omics to one embedding, domains and denoised expression.
 //! * [`cohort`]: several files as one tissue.
 //! * [`staig`]: STAIG, end to end: domains of one slice, or of many without alignment.
@@ -74,4 +74,14 @@ pub(crate) fn timed<T>(clock: &mut f64, work: impl FnOnce() -> T) -> T {
     let result = work();
     *clock += start.elapsed().as_secs_f64();
     result
+}
+
+/// A dictionary without what was not set, at any depth: before 0.12 anndata cannot read a null.
+pub(crate) fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(entries) => serde_json::Value::Object(
+            entries.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
+        ),
+        other => other,
+    }
 }

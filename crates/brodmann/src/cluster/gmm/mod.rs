@@ -13,7 +13,7 @@ mod cholesky;
 mod em;
 mod hierarchy;
 mod model;
-mod start;
+pub(in crate::cluster) mod start;
 
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
@@ -23,6 +23,7 @@ pub use self::hierarchy::{Hierarchy, hierarchy};
 pub use self::model::CovarianceModel;
 
 use self::em::{Data, Fit, column_means};
+use self::start::Source;
 use crate::cluster::kmeans::KMeansError;
 
 /// Values beyond this have no finite squared norm.
@@ -87,8 +88,10 @@ impl From<KMeansError> for GmmError {
 /// Where a start comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GmmInit {
-    /// [`hierarchy()`] of a subset: mclust's way.
+    /// Hierarchies and k-means by turns, a hierarchy first. Each finds clusters that the other misses.
     #[default]
+    Mixed,
+    /// [`hierarchy()`] of a subset: mclust's way.
     Hierarchy,
     /// k-means of all observations.
     KMeans,
@@ -121,7 +124,7 @@ impl Default for GmmOptions {
             n_components: 8,
             model: CovarianceModel::Eee,
             n_init: 5,
-            init: GmmInit::Hierarchy,
+            init: GmmInit::Mixed,
             subset: 2000,
             max_iterations: 1000,
             tolerance: 1e-5,
@@ -144,7 +147,7 @@ impl GmmOptions {
         if self.max_iterations == 0 {
             return refuse("max_iterations", "0".to_owned(), "at least 1".to_owned());
         }
-        let by_hierarchy = self.init == GmmInit::Hierarchy;
+        let by_hierarchy = self.init != GmmInit::KMeans;
         if by_hierarchy && (self.subset <= n_components || self.subset > LARGEST_SUBSET) {
             let expected = format!("more than the components and at most {LARGEST_SUBSET}");
             return refuse("subset", self.subset.to_string(), expected);
@@ -207,8 +210,8 @@ impl GaussianMixture {
 
 /// A mixture of Gaussians by expectation–maximisation, the most likely of several starts.
 ///
-/// 1. Each start takes the clusters of a model-based [`hierarchy()`]: of all observations (first start, up to
-///    `subset` observations), else of a random subset of its own; or of k-means.
+/// 1. Each start takes the clusters of a model-based [`hierarchy()`] (of all observations in the first start, up to
+///    `subset` observations, else of a random subset of its own) or of k-means, by turns.
 /// 2. Maximisation and expectation alternate until the log-likelihood settles.
 /// 3. The start with the highest likelihood is kept. One in which a covariance became singular, or a component
 ///    lost its last observation, is kept only where all did: its likelihood is unbounded and means nothing.
@@ -229,30 +232,75 @@ pub fn gmm(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<GaussianMixture, GmmError> {
-    let (n_obs, d) = x.dim();
-    options.validate(n_obs)?;
-    if d == 0 {
-        return Err(GmmError::NoColumns);
+    Starts::new(x, options, seed, monitor)?.fit(options.n_components, monitor)
+}
+
+/// Data and starts, from which mixtures of any number of components up to that of the options can be fitted.
+pub(in crate::cluster) struct Starts {
+    data: Data,
+    mean: ndarray::Array1<f64>,
+    sources: Vec<Source>,
+    options: GmmOptions,
+}
+
+impl Starts {
+    pub(in crate::cluster) fn new(
+        x: ArrayView2<'_, f64>,
+        options: &GmmOptions,
+        seed: Seed,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, GmmError> {
+        let (n_obs, d) = x.dim();
+        options.validate(n_obs)?;
+        if d == 0 {
+            return Err(GmmError::NoColumns);
+        }
+        let bad = |v: &f64| v.is_nan() || v.abs() > LARGEST;
+        if let Some(row) = (0..n_obs).into_par_iter().position_first(|i| x.row(i).iter().any(bad)) {
+            let column = x.row(row).iter().position(bad).unwrap_or(0);
+            return Err(GmmError::NonFinite { row, column });
+        }
+        // Centring moves nothing relative to anything, and keeps digits.
+        let mean = column_means(x);
+        let centred = (&x - &mean).as_standard_layout().into_owned();
+        let data = Data::new(centred, options.regularization, options.model);
+        let sources = (0..options.n_init)
+            .into_par_iter()
+            .map(|index| Source::new(&data, options, seed, index, monitor))
+            .collect::<Result<_, Interrupted>>()?;
+        Ok(Self { data, mean, sources, options: *options })
     }
-    let bad = |v: &f64| v.is_nan() || v.abs() > LARGEST;
-    if let Some(row) = (0..n_obs).into_par_iter().position_first(|i| x.row(i).iter().any(bad)) {
-        let column = x.row(row).iter().position(bad).unwrap_or(0);
-        return Err(GmmError::NonFinite { row, column });
+
+    /// The likeliest mixture of `k` components.
+    pub(in crate::cluster) fn fit(
+        &self,
+        k: usize,
+        monitor: &dyn Monitor,
+    ) -> Result<GaussianMixture, GmmError> {
+        let options = GmmOptions { n_components: k, ..self.options };
+        monitor.stage("Gaussian mixture", options.n_init as u64);
+        let fits: Vec<Fit> = self
+            .sources
+            .par_iter()
+            .map(|source| {
+                let start = source.parameters(&self.data, &options, k, monitor)?;
+                let (tolerance, most) = (options.tolerance, options.max_iterations);
+                let fit = self.data.fit(start, options.model, tolerance, most, monitor)?;
+                monitor.advance(1);
+                Ok(fit)
+            })
+            .collect::<Result<_, GmmError>>()?;
+        Ok(choose(fits, &options, &self.mean, monitor))
     }
-    // Centring moves nothing relative to anything, and keeps digits.
-    let mean = column_means(x);
-    let data =
-        Data::new((&x - &mean).as_standard_layout().into_owned(), options.regularization, options.model);
-    monitor.stage("Gaussian mixture", options.n_init as u64);
-    let fits: Vec<Fit> = (0..options.n_init)
-        .into_par_iter()
-        .map(|index| {
-            let start = start::parameters(&data, options, seed, index, monitor)?;
-            let fit = data.fit(start, options.model, options.tolerance, options.max_iterations, monitor)?;
-            monitor.advance(1);
-            Ok(fit)
-        })
-        .collect::<Result<_, GmmError>>()?;
+}
+
+/// The likeliest of the fits that mean something.
+fn choose(
+    fits: Vec<Fit>,
+    options: &GmmOptions,
+    mean: &ndarray::Array1<f64>,
+    monitor: &dyn Monitor,
+) -> GaussianMixture {
     let start_logliks: Vec<f64> = fits.iter().map(|fit| fit.loglik).collect();
     let n_sound = fits.iter().filter(|fit| fit.is_sound()).count();
     let mut best_start = 0;
@@ -285,9 +333,9 @@ pub fn gmm(
     if !best.converged {
         notes.push("the mixture stopped at max_iterations before it settled".to_owned());
     }
-    let mixture = finish(best, options, &mean, start_logliks, best_start, notes);
+    let mixture = finish(best, options, mean, start_logliks, best_start, notes);
     mixture.notes.iter().for_each(|note| monitor.note(note));
-    Ok(mixture)
+    mixture
 }
 
 /// Numbers components by size and returns to the caller's frame.

@@ -4,7 +4,7 @@ use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::em::Data;
-use super::hierarchy::hierarchy;
+use super::hierarchy::{Hierarchy, hierarchy};
 use super::model::{CovarianceModel, Parameters};
 use super::{GmmError, GmmInit, GmmOptions};
 use crate::cluster::kmeans::{KMeansOptions, kmeans};
@@ -12,39 +12,63 @@ use crate::cluster::kmeans::{KMeansOptions, kmeans};
 /// Share of the observations in the subsets of later starts, where the first could take all.
 const SUBSET_SHARE: f64 = 0.8;
 
-/// The parameters that start `index` begins with.
-pub(super) fn parameters(
-    data: &Data,
-    options: &GmmOptions,
-    seed: Seed,
-    index: usize,
-    monitor: &dyn Monitor,
-) -> Result<Parameters, GmmError> {
-    let n_obs = data.x.nrows();
-    let k = options.n_components;
-    let rows = match options.init {
-        GmmInit::KMeans => {
-            let start = KMeansOptions { n_clusters: k, n_init: 1, ..KMeansOptions::default() };
-            let seed = seed.derive("cluster/gmm/kmeans", index as u64);
-            let labels = kmeans(data.x.view(), &start, seed, &Quiet(monitor))?.labels;
-            return Ok(of_partition(data, &labels, options.model, k, monitor)?);
+/// What a start is made from, whatever the number of components.
+pub(super) enum Source {
+    /// A hierarchy of all observations (`rows` is `None`) or of a subset.
+    Hierarchy { rows: Option<Vec<usize>>, tree: Hierarchy },
+    /// k-means, with a seed of its own.
+    KMeans(Seed),
+}
+
+impl Source {
+    /// The source of start `index`.
+    pub(super) fn new(
+        data: &Data,
+        options: &GmmOptions,
+        seed: Seed,
+        index: usize,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, Interrupted> {
+        let by_means = match options.init {
+            GmmInit::Mixed => index % 2 == 1,
+            GmmInit::Hierarchy => false,
+            GmmInit::KMeans => true,
+        };
+        if by_means {
+            return Ok(Self::KMeans(seed.derive("cluster/gmm/kmeans", index as u64)));
         }
-        GmmInit::Hierarchy if index == 0 && n_obs <= options.subset => None,
-        GmmInit::Hierarchy => {
-            let share = (SUBSET_SHARE * n_obs as f64).ceil() as usize;
-            let size = options.subset.min(share).max(k + 1).min(n_obs);
-            Some(sample(n_obs, size, seed.derive("cluster/gmm/subset", index as u64)))
+        let n_obs = data.x.nrows();
+        if index == 0 && n_obs <= options.subset {
+            return Ok(Self::Hierarchy { rows: None, tree: hierarchy(data.x.view(), monitor)? });
         }
-    };
-    match rows {
-        None => {
-            let labels = hierarchy(data.x.view(), monitor)?.cut(k);
-            Ok(of_partition(data, &labels, options.model, k, monitor)?)
-        }
-        Some(rows) => {
-            let subset = Data::new(data.x.select(Axis(0), &rows), options.regularization, options.model);
-            let labels = hierarchy(subset.x.view(), monitor)?.cut(k);
-            Ok(of_partition(&subset, &labels, options.model, k, monitor)?)
+        let share = (SUBSET_SHARE * n_obs as f64).ceil() as usize;
+        let size = options.subset.min(share).max(options.n_components + 1).min(n_obs);
+        let rows = sample(n_obs, size, seed.derive("cluster/gmm/subset", index as u64));
+        let tree = hierarchy(data.x.select(Axis(0), &rows).view(), monitor)?;
+        Ok(Self::Hierarchy { rows: Some(rows), tree })
+    }
+
+    /// The parameters that a mixture of `k` components begins with.
+    pub(super) fn parameters(
+        &self,
+        data: &Data,
+        options: &GmmOptions,
+        k: usize,
+        monitor: &dyn Monitor,
+    ) -> Result<Parameters, GmmError> {
+        match self {
+            Self::KMeans(seed) => {
+                let start = KMeansOptions { n_clusters: k, n_init: 1, ..KMeansOptions::default() };
+                let labels = kmeans(data.x.view(), &start, *seed, &Quiet(monitor))?.labels;
+                Ok(of_partition(data, &labels, options.model, k, monitor)?)
+            }
+            Self::Hierarchy { rows: None, tree } => {
+                Ok(of_partition(data, &tree.cut(k), options.model, k, monitor)?)
+            }
+            Self::Hierarchy { rows: Some(rows), tree } => {
+                let subset = Data::new(data.x.select(Axis(0), rows), options.regularization, options.model);
+                Ok(of_partition(&subset, &tree.cut(k), options.model, k, monitor)?)
+            }
         }
     }
 }
@@ -80,7 +104,7 @@ fn of_partition(
 }
 
 /// `size` of `0..n`, rising: those with the lowest hashes.
-fn sample(n: usize, size: usize, seed: Seed) -> Vec<usize> {
+pub(in crate::cluster) fn sample(n: usize, size: usize, seed: Seed) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..n).collect();
     if size < n {
         rows.select_nth_unstable_by_key(size, |&i| (seed.word(i as u64), i));
@@ -91,7 +115,7 @@ fn sample(n: usize, size: usize, seed: Seed) -> Vec<usize> {
 }
 
 /// Passes interruptions on, but not the progress of a stage within a stage.
-struct Quiet<'a>(&'a dyn Monitor);
+pub(in crate::cluster) struct Quiet<'a>(pub(in crate::cluster) &'a dyn Monitor);
 
 impl Monitor for Quiet<'_> {
     fn is_interrupted(&self) -> bool {

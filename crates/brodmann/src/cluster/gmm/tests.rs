@@ -215,7 +215,7 @@ fn the_likelihood_is_that_of_the_definition() {
 #[test]
 fn more_starts_are_never_worse_and_the_best_is_kept() {
     let x = groups(700, 5, 6, 2.0);
-    for init in [GmmInit::Hierarchy, GmmInit::KMeans] {
+    for init in [GmmInit::Mixed, GmmInit::Hierarchy, GmmInit::KMeans] {
         let one = run(&x, &GmmOptions { init, subset: 200, ..options(6, CovarianceModel::Eee) }, 3);
         let many =
             run(&x, &GmmOptions { init, subset: 200, n_init: 6, ..options(6, CovarianceModel::Eee) }, 3);

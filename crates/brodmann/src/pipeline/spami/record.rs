@@ -12,8 +12,7 @@ use super::model_file::options_json;
 use super::request::{CLUSTER_COMPONENTS, SpamiRequest};
 use super::{SpamiReport, features};
 use crate::models::spami::{Fusion, SpamiEpoch, SpamiOptions, SpamiOutput};
-use crate::pipeline::PipelineError;
-use crate::pipeline::embedding_clusters::without_nulls;
+use crate::pipeline::{PipelineError, without_nulls};
 use crate::pipeline::tissue::Tissue;
 
 /// Everything that is written about a run.

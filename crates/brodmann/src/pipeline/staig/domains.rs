@@ -4,8 +4,8 @@ use brodmann_kernels::{Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 
 use super::request::StaigRequest;
-use crate::cluster::{Consensus, Selection, consensus, refine_labels};
-use crate::pipeline::embedding_clusters::{Clustered, EmbeddingMethod, choose_n_clusters, cluster_rows};
+use crate::cluster::{Consensus, consensus, refine_labels};
+use crate::pipeline::embedding_clusters::{Clustered, EmbeddingMethod, MixtureReport, TriedNumber, cluster_rows};
 use crate::pipeline::{PipelineError, Seconds, timed};
 
 /// Domains, and how they were found.
@@ -17,13 +17,13 @@ pub(super) struct Domains {
     /// Of the network kept.
     pub quality: f64,
     /// Of the network kept, with a mixture.
-    pub bic: Option<f64>,
+    pub mixture: Option<MixtureReport>,
     /// Whether the number asked for was found.
     pub reached: bool,
     /// The method with the number of domains that was settled.
     pub method: EmbeddingMethod,
-    /// How the number was chosen.
-    pub selection: Option<Selection>,
+    /// The numbers tried, where none was given.
+    pub tried: Vec<TriedNumber>,
     /// The network that agrees best with all.
     pub kept: usize,
     /// Of several networks.
@@ -42,17 +42,18 @@ pub(super) fn find(
     monitor: &dyn Monitor,
 ) -> Result<Domains, PipelineError> {
     let mut method = request.cluster.clone();
-    let mut selection = None;
-    if let (Some(auto), Some((seed, first))) = (&request.auto, embeddings.first()) {
-        selection = choose_n_clusters(first.view(), &method, auto, *seed, seconds, monitor)?;
-        if let Some(selection) = &selection {
-            method = method.with_n_clusters(selection.n_clusters);
-        }
-    }
     let mut runs: Vec<Clustered> = Vec::with_capacity(embeddings.len());
     for (seed, embedding) in embeddings {
-        runs.push(cluster_rows(embedding.view(), &method, *seed, seconds, monitor)?);
+        let run = cluster_rows(embedding.view(), &method, *seed, seconds, monitor)?;
+        // The first network settles the number; the others are asked for the same, so that they can agree.
+        if runs.is_empty() && embeddings.len() > 1 && method.n_clusters().is_none() {
+            let found = run.labels.iter().max().map_or(1, |m| *m as usize + 1);
+            monitor.note(&format!("{found} domains in the first embedding, and so in the others"));
+            method = method.with_n_clusters(found);
+        }
+        runs.push(run);
     }
+    let tried = runs.first().and_then(|r| r.mixture.as_ref()).map(|m| m.tried.clone()).unwrap_or_default();
     let labelings: Vec<&[u32]> = runs.iter().map(|r| r.labels.as_slice()).collect();
     let agreed = if runs.len() > 1 {
         Some(timed(&mut seconds.cluster, || consensus(&labelings, monitor))?)
@@ -74,8 +75,8 @@ pub(super) fn find(
         None => (by_size(&raw, &raw), None),
         Some(refined) => (by_size(&refined, &refined), Some(by_size(&raw, &refined))),
     };
-    let Clustered { quality, bic, reached, .. } = runs.swap_remove(kept);
-    Ok(Domains { labels, unrefined, quality, bic, reached, method, selection, kept, consensus: agreed })
+    let Clustered { quality, mixture, reached, .. } = runs.swap_remove(kept);
+    Ok(Domains { labels, unrefined, quality, mixture, reached, method, tried, kept, consensus: agreed })
 }
 
 /// `labels` numbered by how many spots `sizes` gives each, the largest first; labels that only `labels` has come last.

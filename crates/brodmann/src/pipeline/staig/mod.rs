@@ -41,7 +41,7 @@ use self::model_file::{CardOf, SavedModel, negatives_name};
 use self::request::{BASELINE_COMPONENTS, CLUSTER_NEIGHBORS, in_flags};
 use self::training::Trained;
 use super::cohort::Cohort;
-use super::embedding_clusters::criterion_name;
+use super::embedding_clusters::EmbeddingMethod;
 use super::evaluation;
 use super::fingerprint::Fingerprint;
 use super::memory::{available_bytes, in_words};
@@ -427,9 +427,13 @@ fn summary(
         n_clusters,
         n_clusters_reached: domains.reached,
         quality: domains.quality,
-        bic: domains.bic,
+        bic: domains.mixture.as_ref().map(|m| m.bic),
         cluster_method: domains.method.name(),
-        n_clusters_by: domains.selection.as_ref().map(|s| criterion_name(s.criterion)),
+        tried: domains.tried.clone(),
+        n_clusters_by: match request.cluster {
+            EmbeddingMethod::Gmm { n_clusters: None, criterion, .. } => Some(criterion.name()),
+            _ => None,
+        },
         refine: request.refine(),
         sizes,
         key_added: request.key().to_owned(),

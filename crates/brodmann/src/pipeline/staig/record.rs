@@ -13,7 +13,8 @@ use super::report::StaigReport;
 use super::request::{BASELINE_COMPONENTS, StaigMethod, StaigRequest};
 use super::training::Trained;
 use crate::models::staig::StaigOptions;
-use crate::pipeline::embedding_clusters::{selection_json, without_nulls};
+use crate::pipeline::embedding_clusters::TriedNumber;
+use crate::pipeline::without_nulls;
 
 /// Everything that is written about a run.
 pub(super) struct Record<'a> {
@@ -86,8 +87,8 @@ impl Record<'_> {
         if let Some(bic) = report.bic {
             set("bic", bic.into());
         }
-        if let Some(selection) = &self.domains.selection {
-            set("selection", selection_json(selection).into());
+        if !self.domains.tried.is_empty() {
+            set("tried", tried(&self.domains.tried));
         }
         if let Some(negatives) = report.negatives {
             set("negatives", negatives.into());
@@ -149,4 +150,16 @@ impl Record<'_> {
     fn n_components(&self) -> usize {
         self.request.features.n_pcs.unwrap_or(BASELINE_COMPONENTS)
     }
+}
+
+/// The numbers of domains tried, one array a score; NaN where a score could not judge.
+fn tried(numbers: &[TriedNumber]) -> Value {
+    let column = |f: &dyn Fn(&TriedNumber) -> f64| Value::from(numbers.iter().map(f).collect::<Vec<f64>>());
+    let n_clusters: Vec<i64> = numbers.iter().map(|t| t.n_clusters as i64).collect();
+    Value::from([
+        ("n_clusters", Value::from(n_clusters)),
+        ("silhouette", column(&|t| t.silhouette.unwrap_or(f64::NAN))),
+        ("stability", column(&|t| t.stability)),
+        ("bic", column(&|t| t.bic.unwrap_or(f64::NAN))),
+    ])
 }

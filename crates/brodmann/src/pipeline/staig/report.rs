@@ -1,6 +1,7 @@
 //! What a run of STAIG did.
 
 use crate::pipeline::Seconds;
+use crate::pipeline::embedding_clusters::TriedNumber;
 use crate::pipeline::evaluation::TruthScores;
 
 /// The features the network saw.
@@ -86,6 +87,8 @@ pub struct StaigReport {
     pub cluster_method: &'static str,
     /// How the number of domains was chosen; `None` when it was given.
     pub n_clusters_by: Option<&'static str>,
+    /// The numbers of domains tried, where none was given.
+    pub tried: Vec<TriedNumber>,
     /// Spots that voted on a spot's domain; 0 without refinement.
     pub refine: usize,
     /// Size of each domain, largest first.

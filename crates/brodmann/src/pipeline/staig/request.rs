@@ -7,15 +7,17 @@ use brodmann_data::keys;
 use super::features::{
     N_TOP_GENES, N_TOP_GENES_PER_SLICE, PANEL_GENES, StaigFeatureOptions, TARGET_SUM, Values,
 };
-use crate::cluster::CovarianceModel;
+use crate::cluster::{CovarianceModel, SelectionCriterion};
 use crate::models::staig::{EdgeRule, StaigError, StaigOptions, StaigPreset};
 use crate::pipeline::PipelineError;
 use crate::pipeline::checkpoint::CheckpointRequest;
-use crate::pipeline::embedding_clusters::{AutoClusters, EmbeddingMethod};
+use crate::pipeline::embedding_clusters::EmbeddingMethod;
 use crate::pipeline::request::FeatureRequest;
 
 /// Starts of a Gaussian mixture where nothing is said: one start moves the ARI by as much as the training seed does.
 pub const N_INIT: usize = 10;
+/// Domains considered where their number is to be found, at most.
+pub const MAX_CLUSTERS: usize = 15;
 /// Neighbours of the graph that Leiden clusters.
 pub const CLUSTER_NEIGHBORS: usize = 15;
 /// Wider image features are standardised and reduced to this many principal components.
@@ -73,8 +75,6 @@ pub struct StaigRequest {
     pub restarts: usize,
     /// How the embedding is clustered.
     pub cluster: EmbeddingMethod,
-    /// Find the number of clusters.
-    pub auto: Option<AutoClusters>,
     /// Nearest spots in space whose majority a spot follows; the preset's when absent, 0 for none.
     pub refine: Option<usize>,
     /// Lay the embedding out in the plane (`obsm["X_key_umap"]`).
@@ -105,8 +105,13 @@ impl Default for StaigRequest {
             image_classes_given: false,
             image: Vec::new(),
             restarts: 1,
-            cluster: EmbeddingMethod::Gmm { n_clusters: 8, model: CovarianceModel::Eee, n_init: N_INIT },
-            auto: Some(AutoClusters::default()),
+            cluster: EmbeddingMethod::Gmm {
+                n_clusters: None,
+                model: CovarianceModel::Eee,
+                n_init: N_INIT,
+                criterion: SelectionCriterion::default(),
+                max_clusters: MAX_CLUSTERS,
+            },
             refine: None,
             umap: false,
             save_model: None,
@@ -203,11 +208,7 @@ impl StaigRequest {
     /// Checks what needs no file but the number of spots.
     pub(super) fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
         let refuse = |option, found: String, expected| Err(PipelineError::Option { option, found, expected });
-        match self.auto {
-            None => self.cluster.check(n_obs)?,
-            // The number in the method is a placeholder.
-            Some(_) => self.cluster.clone().with_n_clusters(1).check(n_obs)?,
-        }
+        self.cluster.check(n_obs)?;
         if !(1..=1000).contains(&self.restarts) {
             return refuse("--restarts", self.restarts.to_string(), "1 to 1000");
         }
