@@ -3,6 +3,8 @@
 // Comments here are help texts: obsm["X_pca"] is meant as it stands.
 #![allow(clippy::doc_link_with_quotes)]
 
+pub mod staig;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +69,8 @@ pub enum Command {
     Spatialleiden(LeidenCommand),
     /// Integrate several omics of one tissue (SpaMI): embedding, attention, domains, denoised expression
     Spami(Box<SpamiCommand>),
+    /// Domains of one slice, or of many without alignment, by a graph network (STAIG)
+    Staig(Box<staig::StaigCommand>),
     /// Cluster an embedding
     Cluster(ClusterArgs),
     /// Compare labels with a truth, and measure embeddings and spatial coherence

@@ -60,6 +60,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Leiden(a) => commands::leiden::run(&context, &a, false),
         Command::Spatialleiden(a) => commands::leiden::run(&context, &a, true),
         Command::Spami(a) => commands::spami::run(&context, &a),
+        Command::Staig(a) => commands::staig::run(&context, &a),
         Command::Cluster(a) => commands::cluster::run(&context, &a),
         Command::Evaluate(a) => commands::evaluate::run(&context, &a),
         Command::Plot(a) => commands::plot::run(&context, &a),

@@ -45,11 +45,7 @@ pub fn run(context: &Context<'_>, args: &ClusterArgs) -> Result<(), Failure> {
                 n_clusters: given,
                 model: model(args.gmm_model),
                 n_init: args.n_init.unwrap_or(GMM_STARTS),
-                criterion: match args.select_by {
-                    SelectByArg::Stability => SelectionCriterion::Stability,
-                    SelectByArg::Silhouette => SelectionCriterion::Silhouette,
-                    SelectByArg::Bic => SelectionCriterion::Bic,
-                },
+                criterion: criterion(args.select_by),
                 max_clusters: args.max_clusters,
             }
         }
@@ -95,7 +91,15 @@ pub fn run(context: &Context<'_>, args: &ClusterArgs) -> Result<(), Failure> {
     })
 }
 
-fn model(arg: GmmModelArg) -> CovarianceModel {
+pub fn criterion(arg: SelectByArg) -> SelectionCriterion {
+    match arg {
+        SelectByArg::Stability => SelectionCriterion::Stability,
+        SelectByArg::Silhouette => SelectionCriterion::Silhouette,
+        SelectByArg::Bic => SelectionCriterion::Bic,
+    }
+}
+
+pub fn model(arg: GmmModelArg) -> CovarianceModel {
     match arg {
         GmmModelArg::Eii => CovarianceModel::Eii,
         GmmModelArg::Vii => CovarianceModel::Vii,

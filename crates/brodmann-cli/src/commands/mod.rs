@@ -11,6 +11,7 @@ pub mod plot;
 pub mod preprocess;
 pub mod simulate;
 pub mod spami;
+pub mod staig;
 
 mod requests;
 mod summary;

@@ -4,6 +4,7 @@ use brodmann::pipeline::Seconds;
 use brodmann::pipeline::domains::DomainReport;
 use brodmann::pipeline::evaluation::TruthScores;
 use brodmann::pipeline::spami::SpamiReport;
+use brodmann::pipeline::staig::StaigReport;
 
 pub fn scores(scores: &TruthScores) -> String {
     format!(
@@ -88,6 +89,65 @@ pub fn spami(report: &SpamiReport) -> Vec<String> {
         ));
     }
     lines.extend(report.metrics.as_ref().map(scores));
+    lines.push(seconds(&report.seconds));
+    lines
+}
+
+pub fn staig(report: &StaigReport) -> Vec<String> {
+    let shown: Vec<String> = report.sizes.iter().take(20).map(usize::to_string).collect();
+    let more = if report.sizes.len() > 20 { ", …" } else { "" };
+    let chosen = report.n_clusters_by.map_or(String::new(), |by| format!(" (chosen by {by})"));
+    let features = &report.features;
+    let mut lines = vec![
+        format!(
+            "{} domains{chosen} of {} spots in obs[{:?}] ({} on obsm[{:?}])",
+            report.n_clusters, report.n_obs, report.key_added, report.cluster_method, report.use_rep
+        ),
+        format!("sizes: {}{more}", shown.join(", ")),
+        format!(
+            "{} of {} genes as {}, {} spatial edges",
+            features.n_features,
+            features.n_vars,
+            features.values,
+            report.n_edges / 2
+        ),
+    ];
+    if let (Some(loss), Some(negatives)) = (report.loss, report.negatives) {
+        let bound = report.moments_bound.map_or(String::new(), |b| format!(" (error below {b:.1e})"));
+        lines.push(format!("loss {loss:.4} after {} epochs, negatives {negatives}{bound}", report.n_epochs));
+    }
+    if let Some(r) = &report.restarts {
+        lines.push(format!(
+            "{} networks: ARI of two of them {:.3}, stability of a spot {:.3}",
+            r.n, r.agreement, r.mean_stability
+        ));
+    }
+    if let Some(i) = &report.integration {
+        let number = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{v:.3}"));
+        lines.push(format!(
+            "{} slices: iLISI {} (before {}), BatchKL {} (before {})",
+            report.n_slices,
+            number(i.ilisi),
+            number(i.ilisi_before),
+            number(i.batch_kl),
+            number(i.batch_kl_before)
+        ));
+    }
+    for slice in &report.slices {
+        let ari =
+            slice.metrics.as_ref().map_or(String::new(), |m| format!("  ARI {:.3}  NMI {:.3}", m.ari, m.nmi));
+        lines.push(format!(
+            "slice {:<12} {} spots, {} domains{ari}",
+            slice.name, slice.n_obs, slice.n_clusters
+        ));
+    }
+    lines.extend(report.metrics.as_ref().map(scores));
+    if let Some(m) = &report.metrics_unrefined {
+        lines.push(format!(
+            "before the vote of {} neighbours: ARI {:.3}  NMI {:.3}",
+            report.refine, m.ari, m.nmi
+        ));
+    }
     lines.push(seconds(&report.seconds));
     lines
 }

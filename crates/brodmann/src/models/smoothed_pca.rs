@@ -105,7 +105,8 @@ mod tests {
     fn every_spot_is_averaged_with_its_neighbours() {
         let x = CsrMatrix::from_dense(array![[3.0f32, 0.0], [0.0, 6.0], [-3.0, 0.0], [9.0, 9.0]].view());
         let graph = CsrMatrix::from_dense(
-            array![[0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]].view(),
+            array![[0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+                .view(),
         );
         let mean = neighbor_mean(x.view(), graph.view()).view().to_dense();
         assert_eq!(mean, array![[0.0, 2.0], [1.5, 3.0], [0.0, 0.0], [9.0, 9.0]]);
@@ -121,11 +122,21 @@ mod tests {
             let options = SmoothedPcaOptions { n_components: 3, rounds };
             smoothed_pca(x.view(), graph.view(), &options, Seed(1), &Silent).expect("valid")
         };
-        let plain = pca(x.view(), None, &PcaOptions { n_components: 3 }, Seed(1), &Silent).expect("valid").scores;
+        let plain =
+            pca(x.view(), None, &PcaOptions { n_components: 3 }, Seed(1), &Silent).expect("valid").scores;
         assert_eq!(of(0), plain);
         let many = of(2);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
         assert_eq!(pool.install(|| of(2)), many);
-        assert!(smoothed_pca(x.view(), CsrMatrix::from_rows(1, &[vec![]]).view(), &SmoothedPcaOptions::default(), Seed(1), &Silent).is_err());
+        assert!(
+            smoothed_pca(
+                x.view(),
+                CsrMatrix::from_rows(1, &[vec![]]).view(),
+                &SmoothedPcaOptions::default(),
+                Seed(1),
+                &Silent
+            )
+            .is_err()
+        );
     }
 }

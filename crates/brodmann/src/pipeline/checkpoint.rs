@@ -100,11 +100,9 @@ impl CheckpointFile {
     /// [`PipelineError::TensorFile`].
     pub fn write(&self, folder: &Path, run: &Json, state: TrainingState) -> Result<(), PipelineError> {
         let mut file = TensorFile::new(json!({ "kind": self.kind, "run": run }));
-        for (prefix, list) in [
-            (PARAMETERS, state.parameters),
-            (FIRST, state.first_moments),
-            (SECOND, state.second_moments),
-        ] {
+        for (prefix, list) in
+            [(PARAMETERS, state.parameters), (FIRST, state.first_moments), (SECOND, state.second_moments)]
+        {
             for (name, values) in list {
                 file.insert_f32(format!("{prefix}{name}"), values);
             }

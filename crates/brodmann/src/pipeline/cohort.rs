@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, Container, DataError, ElementAdditions, Format, ReadOptions, Select,
-    concat, keys, read_any, write_with_additions,
+    Additions, AnnData, Categorical, Column, Container, DataError, ElementAdditions, Format, ReadOptions,
+    Select, concat, keys, read_any, write_with_additions,
 };
 use brodmann_kernels::Monitor;
 use indexmap::IndexMap;
@@ -95,13 +95,8 @@ impl Cohort {
             let (var_names, obs_names) = (part.var.index, part.obs.index);
             files.push(File { path: path.clone(), rows, var_names, obs_names });
         }
-        let tissue = Tissue::from_anndata(first, joined, kind, monitor);
+        let tissue = Tissue::joined(first, joined, kind, monitor);
         Ok(Self { tissue, library_key: Some(key), files })
-    }
-
-    /// Number of files.
-    pub fn n_files(&self) -> usize {
-        self.files.len().max(1)
     }
 
     /// Rows of the whole in each file.
@@ -182,7 +177,8 @@ impl Cohort {
         let var_names = self.tissue.var_names(&self.tissue.modalities()[0]);
         for file in &self.files {
             monitor.stage(&format!("writing {}", file.path.display()), 0);
-            let own = Additions { root: file.part_of(&additions.root, var_names), modalities: IndexMap::new() };
+            let own =
+                Additions { root: file.part_of(&additions.root, var_names), modalities: IndexMap::new() };
             let (output, in_place) = match destination {
                 Destination::File(folder) => (folder.join(file.path.file_name().unwrap_or_default()), false),
                 Destination::InPlace => (file.path.clone(), true),
@@ -359,10 +355,7 @@ fn check_shared(inputs: &[PathBuf], parts: &[AnnData], n_shared: usize) -> Resul
         let example = part.var_names().first().map_or("none", String::as_str);
         format!("{} has {} (e.g. {example})", path.display(), part.n_vars())
     };
-    Err(PipelineError::SharedGenes {
-        n_shared,
-        files: inputs.iter().zip(parts).map(describe).collect(),
-    })
+    Err(PipelineError::SharedGenes { n_shared, files: inputs.iter().zip(parts).map(describe).collect() })
 }
 
 #[cfg(test)]

@@ -127,7 +127,9 @@ pub enum PipelineError {
         files: Vec<String>,
     },
     /// Slices that vary in other genes.
-    #[error("{n_selected} genes are highly variable in all {n_slices} slices, at least {expected} were expected; select more per slice with --n-top-genes, or take all genes with --n-top-genes 0")]
+    #[error(
+        "{n_selected} genes are highly variable in all {n_slices} slices, at least {expected} were expected; select more per slice with --n-top-genes, or take all genes with --n-top-genes 0"
+    )]
     SharedVariable {
         /// Genes selected in every slice.
         n_selected: usize,

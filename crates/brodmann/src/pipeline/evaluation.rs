@@ -82,11 +82,7 @@ pub fn score_truth_of(
     scores(key, &truth, &labels)
 }
 
-fn scores(
-    key: &str,
-    truth: &[Option<u32>],
-    labels: &[u32],
-) -> Result<Option<TruthScores>, PipelineError> {
+fn scores(key: &str, truth: &[Option<u32>], labels: &[u32]) -> Result<Option<TruthScores>, PipelineError> {
     let pairs = paired(truth, labels)?;
     if pairs.truth.is_empty() {
         return Ok(None);

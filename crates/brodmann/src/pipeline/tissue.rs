@@ -108,8 +108,8 @@ impl Tissue {
         Ok(Self { path, container, editable, modalities })
     }
 
-    /// A container in memory, which is written anew; `path` is named in messages.
-    pub fn from_anndata(path: &Path, adata: AnnData, kind: Option<Modality>, monitor: &dyn Monitor) -> Self {
+    /// Files joined in memory, which are written as one; the first is named in messages.
+    pub(super) fn joined(path: &Path, adata: AnnData, kind: Option<Modality>, monitor: &dyn Monitor) -> Self {
         let modalities = vec![single_modality(&adata, kind, monitor)];
         let container = Container::Single(Box::new(adata));
         Self { path: path.to_path_buf(), container, editable: false, modalities }

@@ -12,8 +12,8 @@ use super::model_file::options_json;
 use super::request::{CLUSTER_COMPONENTS, SpamiRequest};
 use super::{SpamiReport, features};
 use crate::models::spami::{Fusion, SpamiEpoch, SpamiOptions, SpamiOutput};
-use crate::pipeline::{PipelineError, without_nulls};
 use crate::pipeline::tissue::Tissue;
+use crate::pipeline::{PipelineError, without_nulls};
 
 /// Everything that is written about a run.
 pub(super) struct Record<'a> {

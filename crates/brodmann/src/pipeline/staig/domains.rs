@@ -5,7 +5,9 @@ use ndarray::{Array2, ArrayView2};
 
 use super::request::StaigRequest;
 use crate::cluster::{Consensus, consensus, refine_labels};
-use crate::pipeline::embedding_clusters::{Clustered, EmbeddingMethod, MixtureReport, TriedNumber, cluster_rows};
+use crate::pipeline::embedding_clusters::{
+    Clustered, EmbeddingMethod, MixtureReport, TriedNumber, cluster_rows,
+};
 use crate::pipeline::{PipelineError, Seconds, timed};
 
 /// Domains, and how they were found.

@@ -12,9 +12,9 @@ use brodmann_kernels::{CsrMatrix, CsrView, Monitor};
 
 use crate::preprocess::highly_variable_genes::{count_slices, intersect};
 use crate::preprocess::{
-    FilterGenesOptions, HvgFlavor, HvgOptions, HvgSelection, NormalizeTotalOptions, PreprocessError, ScaleOptions,
-    Scaling, check_counts, check_finite, check_non_negative, filter_genes, highly_variable_genes, log1p, row_totals,
-    scale, size_factors,
+    FilterGenesOptions, HvgFlavor, HvgOptions, HvgSelection, NormalizeTotalOptions, PreprocessError,
+    ScaleOptions, Scaling, check_counts, check_finite, check_non_negative, filter_genes,
+    highly_variable_genes, log1p, row_totals, scale, size_factors,
 };
 
 /// Genes selected of one slice.
@@ -146,7 +146,10 @@ pub fn prepare(
         return Err(PreprocessError::NothingLeft { n_vars, n_obs, min_cells });
     }
     if n_kept < n_vars {
-        monitor.note(&format!("left out {} of {n_vars} genes seen in fewer than {min_cells} spots", n_vars - n_kept));
+        monitor.note(&format!(
+            "left out {} of {n_vars} genes seen in fewer than {min_cells} spots",
+            n_vars - n_kept
+        ));
     }
     monitor.check()?;
     let n_slices = count_slices(slices);
@@ -218,7 +221,11 @@ fn select(
     if n_slices > 1 {
         intersect(&mut table, n_slices);
     }
-    let how = if n_slices > 1 { format!(", {n_top} of each of {n_slices} slices, intersected") } else { String::new() };
+    let how = if n_slices > 1 {
+        format!(", {n_top} of each of {n_slices} slices, intersected")
+    } else {
+        String::new()
+    };
     monitor.note(&format!(
         "{} of {} genes are highly variable ({}{how})",
         table.n_selected(),

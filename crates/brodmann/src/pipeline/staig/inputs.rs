@@ -16,7 +16,6 @@ use crate::models::staig::{
     EdgeDrop, EdgeRule, StaigOptions, expression_drop_probabilities, image_drop_probabilities,
 };
 use crate::pipeline::align::{align, places};
-use crate::pipeline::cohort::Cohort;
 use crate::pipeline::features::{read_counts, with_hint};
 use crate::pipeline::fingerprint::Fingerprint;
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
@@ -38,7 +37,10 @@ pub(super) fn choose(tissue: &Tissue) -> Result<ModalityInfo, PipelineError> {
         Some(info) => Ok(info.clone()),
         None => Err(PipelineError::Option {
             option: "FILE",
-            found: format!("a tissue of {}", all.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")),
+            found: format!(
+                "a tissue of {}",
+                all.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
             expected: "gene expression among its modalities (`brodmann spami` integrates others)",
         }),
     }
@@ -123,9 +125,8 @@ pub(super) fn project(
     }
     let counts = read_counts(tissue, info, &request.features, seconds, monitor)?;
     monitor.stage("features as in the model", 0);
-    let values =
-        timed(&mut seconds.preprocess, || map.encode(align(counts.view(), &found).view(), slices))
-            .map_err(|source| with_hint(source, tissue, info))?;
+    let values = timed(&mut seconds.preprocess, || map.encode(align(counts.view(), &found).view(), slices))
+        .map_err(|source| with_hint(source, tissue, info))?;
     let mut selected = vec![false; counts.n_cols()];
     for (k, place) in found.iter().enumerate().filter(|(k, _)| map.selected[*k]) {
         if let Some(j) = place {
@@ -182,7 +183,9 @@ pub(super) fn edge_drop(
 ) -> Result<EdgeDrop, PipelineError> {
     Ok(match (options.edge_rule, expression, image) {
         (EdgeRule::Fixed(p), _, _) => EdgeDrop::Fixed(p),
-        (EdgeRule::Image, _, Some(image)) => EdgeDrop::PerEdge(image_drop_probabilities(graph.view(), image.view())?),
+        (EdgeRule::Image, _, Some(image)) => {
+            EdgeDrop::PerEdge(image_drop_probabilities(graph.view(), image.view())?)
+        }
         (EdgeRule::Expression, Some(expression), _) if expression.ncols() > 0 => {
             EdgeDrop::PerEdge(expression_drop_probabilities(graph.view(), expression.view())?)
         }
@@ -193,27 +196,30 @@ pub(super) fn edge_drop(
 
 /// Image features of all spots, few enough to measure distances in.
 pub(super) fn image_features(
-    cohort: &Cohort,
+    tissue: &Tissue,
+    inputs: &[Range<usize>],
     request: &StaigRequest,
     monitor: &dyn Monitor,
 ) -> Result<Option<Array2<f64>>, PipelineError> {
     let is_npy = |name: &String| Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
-    let refuse = |found: String, expected| Err(PipelineError::Option { option: "--image-key", found, expected });
-    let tissue = &cohort.tissue;
+    let refuse =
+        |found: String, expected| Err(PipelineError::Option { option: "--image-key", found, expected });
     let features = match request.image.as_slice() {
         [] => return Ok(None),
         [key] if !is_npy(key) => tissue.any_embedding(key).map_err(|error| match error {
             PipelineError::Data(DataError::MissingKey { container, key, place, existing, .. }) => {
-                let hint = "name one of these with --image-key, or a .npy file with one row per spot".to_owned();
+                let hint =
+                    "name one of these with --image-key, or a .npy file with one row per spot".to_owned();
                 DataError::MissingKey { container, key, place, existing, hint }.into()
             }
             other => other,
         })?,
         files if files.iter().all(is_npy) => {
-            let rows = if files.len() == 1 { vec![tissue.n_obs()] } else { cohort.rows().iter().map(Range::len).collect() };
+            let rows =
+                if files.len() == 1 { vec![tissue.n_obs()] } else { inputs.iter().map(Range::len).collect() };
             if rows.len() != files.len() {
                 return refuse(
-                    format!("{} files for {} inputs", files.len(), cohort.n_files()),
+                    format!("{} files for {} inputs", files.len(), inputs.len()),
                     "one .npy, or one for each input, in the same order",
                 );
             }
@@ -235,7 +241,10 @@ pub(super) fn image_features(
                 Ok(joined) => joined,
                 Err(_) => {
                     let widths: Vec<String> = parts.iter().map(|p| p.ncols().to_string()).collect();
-                    return refuse(format!("files of {} columns", widths.join(", ")), "as many columns in each");
+                    return refuse(
+                        format!("files of {} columns", widths.join(", ")),
+                        "as many columns in each",
+                    );
                 }
             }
         }
@@ -295,10 +304,11 @@ pub(super) fn image_classes(
     monitor.stage("image classes", 0);
     let options = KMeansOptions { n_clusters: n_classes, n_init: IMAGE_STARTS, ..KMeansOptions::default() };
     let found = kmeans(image.view(), &options, seed.derive("staig/image_classes", 0), monitor)?;
-    monitor.note(&format!("spots in {n_classes} image classes; those of one class are no negatives of each other"));
+    monitor.note(&format!(
+        "spots in {n_classes} image classes; those of one class are no negatives of each other"
+    ));
     Ok(Some(found.labels))
 }
-
 
 #[cfg(test)]
 mod tests {

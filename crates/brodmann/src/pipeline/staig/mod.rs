@@ -25,6 +25,7 @@ pub mod report;
 pub mod request;
 mod training;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use brodmann_data::{Additions, DataFrame, ReadOptions, Select, keys};
@@ -47,12 +48,14 @@ use super::fingerprint::Fingerprint;
 use super::memory::{available_bytes, in_words};
 use super::request::check_key_added;
 use super::tensor_file::check_model_place;
-use super::tissue::Destination;
+use super::tissue::{Destination, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::embedding::{UmapOptions, umap};
 use crate::graph::{NeighborsOptions, neighbors};
 use crate::metrics::{EvaluationInputs, EvaluationOptions, evaluate};
-use crate::models::staig::{EdgeDrop, EdgeRule, Negatives, StaigModel, StaigOptions, StaigTissue, memory_bytes};
+use crate::models::staig::{
+    EdgeDrop, EdgeRule, Negatives, StaigModel, StaigOptions, StaigTissue, memory_bytes,
+};
 use crate::models::{SmoothedPcaOptions, smoothed_pca};
 
 /// Fewest observations a run is done on.
@@ -78,30 +81,61 @@ pub fn find_staig_domains(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<StaigReport, PipelineError> {
-    let mut seconds = Seconds::default();
+    let mut read = 0.0;
     let saved = request.load_model.as_deref().map(model_file::load).transpose()?;
-    let elements = elements(request);
-    let kind = request.features.modality;
-    let cohort = timed(&mut seconds.read, || {
-        Cohort::open(inputs, &elements, kind, request.library_key.as_deref(), monitor)
-    })?;
+    let (elements, kind) = (elements(request), request.features.modality);
+    let library_key = request.library_key.as_deref();
+    let cohort = timed(&mut read, || Cohort::open(inputs, &elements, kind, library_key, monitor))?;
     cohort.check_destination(destination)?;
-    let tissue = &cohort.tissue;
-    let library_key = cohort.library_key.clone();
+    let library_key = cohort.library_key.as_deref();
+    let (mut report, additions) =
+        domains_with(&cohort.tissue, library_key, &cohort.rows(), request, saved, seed, monitor)?;
+    report.seconds.read += read;
+    timed(&mut report.seconds.write, || cohort.write(destination, &additions, monitor))?;
+    Ok(report)
+}
+
+/// [`find_staig_domains`] for a tissue in memory: what would be added to its file is returned.
+///
+/// # Inputs    `tissue`: with counts, coordinates, slices and image features loaded.
+/// # Returns   The report, and the elements to add under the keys [`find_staig_domains`] lists.
+/// # Errors    [`PipelineError`].
+pub fn find_staig_domains_in(
+    tissue: &Tissue,
+    request: &StaigRequest,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<(StaigReport, Additions), PipelineError> {
+    let saved = request.load_model.as_deref().map(model_file::load).transpose()?;
+    let whole = 0..tissue.n_obs();
+    domains_with(tissue, request.library_key.as_deref(), &[whole], request, saved, seed, monitor)
+}
+
+/// `files`: the rows of each file.
+fn domains_with(
+    tissue: &Tissue,
+    library_key: Option<&str>,
+    files: &[Range<usize>],
+    request: &StaigRequest,
+    saved: Option<SavedModel>,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<(StaigReport, Additions), PipelineError> {
+    let mut seconds = Seconds::default();
     let n_obs = tissue.n_obs();
     if n_obs < MIN_OBS {
         return Err(PipelineError::TooFewObservations { n_obs, expected: MIN_OBS });
     }
     request.check(n_obs)?;
     let truth_key = evaluation::truth_key(tissue, request.truth.as_deref())?;
-    check_key_added(request.key(), &[truth_key.as_deref(), library_key.as_deref()])?;
+    check_key_added(request.key(), &[truth_key.as_deref(), library_key])?;
     let info = inputs::choose(tissue)?;
     if let Some(path) = &request.save_model {
         check_model_place(path)?;
         require_unique(tissue.var_names(&info))?;
     }
-    let slices = tissue.slices(library_key.as_deref())?;
-    let slice_names = library_key.as_deref().map(|key| tissue.labels(key)).transpose()?.map(|l| l.categories);
+    let slices = tissue.slices(library_key)?;
+    let slice_names = library_key.map(|key| tissue.labels(key)).transpose()?.map(|l| l.categories);
     let n_slices = count(slices.as_deref());
     let is_network = request.method == StaigMethod::Staig;
     let options = match &saved {
@@ -111,18 +145,18 @@ pub fn find_staig_domains(
     };
     // Space first: a tissue without coordinates is refused before the expensive stages.
     let coordinates = tissue.coordinates(&request.spatial_key)?;
-    let graph = inputs::graph(coordinates.view(), options.n_neighbors, slices.as_deref(), &mut seconds, monitor)?;
+    let graph =
+        inputs::graph(coordinates.view(), options.n_neighbors, slices.as_deref(), &mut seconds, monitor)?;
     if let Some(checkpoint) = &request.checkpoint {
         checkpoint.prepare(&training::file(0))?;
     }
-    let image = if is_network { inputs::image_features(&cohort, request, monitor)? } else { None };
+    let image = if is_network { inputs::image_features(tissue, files, request, monitor)? } else { None };
     let made = match &saved {
         Some(s) => inputs::project(tissue, &info, s, request, slices.as_deref(), &mut seconds, monitor)?,
-        None => {
-            inputs::prepare(tissue, &info, request, slices.as_deref(), n_slices, &mut seconds, monitor)?
-        }
+        None => inputs::prepare(tissue, &info, request, slices.as_deref(), n_slices, &mut seconds, monitor)?,
     };
-    let forecast = if is_network { check_memory(&made, &graph, &options, saved.is_some(), monitor)? } else { 0 };
+    let forecast =
+        if is_network { check_memory(&made, &graph, &options, saved.is_some(), monitor)? } else { 0 };
     let mut fingerprint =
         Fingerprint::default().table(coordinates.view()).codes(slices.as_deref()).text(&made.data_hash);
     if let Some(image) = &image {
@@ -196,7 +230,7 @@ pub fn find_staig_domains(
     let metrics_unrefined = domains.unrefined.as_deref().map(score).transpose()?.flatten();
     let (mut slice_reports, mut integration) = (Vec::new(), None);
     if let (Some(codes), Some(names)) = (slices.as_deref().filter(|_| n_slices > 1), &slice_names) {
-        slice_reports = per_slice(&cohort, truth_key.as_deref(), &domains.labels, codes, names)?;
+        slice_reports = per_slice(tissue, truth_key.as_deref(), &domains.labels, codes, names)?;
         monitor.stage("mixing of slices", 0);
         integration = Some(timed(&mut seconds.cluster, || {
             mixing(embedding, expression.as_ref(), &domains.labels, codes, seed, monitor)
@@ -217,15 +251,13 @@ pub fn find_staig_domains(
         map: &made.map,
         selected: &made.selected,
         trained: &trained,
-        library_key: library_key.as_deref(),
+        library_key,
         data_hash: &data_hash,
         seed,
     };
     let mut additions = Additions::default();
     record.add(&mut additions, info.key.as_deref(), embedding.mapv(|v| v as f32), plane);
-    timed(&mut seconds.write, || cohort.write(destination, &additions, monitor))?;
-    report.seconds = seconds;
-    Ok(report)
+    Ok((report, additions))
 }
 
 /// The elements a run needs; counts are read later.
@@ -279,7 +311,9 @@ fn check_memory(
         .into_iter()
         .find(|&(w, l)| (w < options.width || l < options.layers) && w <= options.width && fits(w, l));
     let advice = match smaller {
-        Some((width, layers)) if !loaded => format!("narrow the network with --width {width} --layers {layers}"),
+        Some((width, layers)) if !loaded => {
+            format!("narrow the network with --width {width} --layers {layers}")
+        }
         _ => "take a part of the spots, or a machine with more memory".to_owned(),
     };
     Err(PipelineError::Memory {
@@ -310,9 +344,8 @@ fn embed(
         let embedding = timed(&mut seconds.train, || apply(&saved.model))?;
         return Ok((vec![(seed, wide(&embedding))], Vec::new()));
     }
-    let trained = timed(&mut seconds.train, || {
-        training::train_all(shown, request, options, data_hash, seed, monitor)
-    })?;
+    let trained =
+        timed(&mut seconds.train, || training::train_all(shown, request, options, data_hash, seed, monitor))?;
     Ok((trained.iter().map(|t| (t.seed, wide(&t.embedding))).collect(), trained))
 }
 
@@ -328,10 +361,8 @@ fn baseline(
     let n_components = request.features.n_pcs.unwrap_or(BASELINE_COMPONENTS);
     let options = SmoothedPcaOptions { n_components, ..SmoothedPcaOptions::default() };
     monitor.stage("smoothing, principal components", 0);
-    timed(&mut seconds.train, || {
-        smoothed_pca(made.values.view(), graph.view(), &options, seed, monitor)
-    })
-    .map_err(|source| PipelineError::Preprocess { modality: "features".to_owned(), source })
+    timed(&mut seconds.train, || smoothed_pca(made.values.view(), graph.view(), &options, seed, monitor))
+        .map_err(|source| PipelineError::Preprocess { modality: "features".to_owned(), source })
 }
 
 /// The embedding in the plane.
@@ -344,7 +375,7 @@ fn plane(embedding: &Array2<f64>, seed: Seed, monitor: &dyn Monitor) -> Result<A
 }
 
 fn per_slice(
-    cohort: &Cohort,
+    tissue: &Tissue,
     truth: Option<&str>,
     labels: &[u32],
     codes: &[u32],
@@ -358,7 +389,7 @@ fn per_slice(
         }
         let own: std::collections::BTreeSet<u32> = rows.iter().map(|&i| labels[i]).collect();
         let metrics = match truth {
-            Some(key) => evaluation::score_truth_of(&cohort.tissue, key, labels, &rows)?,
+            Some(key) => evaluation::score_truth_of(tissue, key, labels, &rows)?,
             None => None,
         };
         reports.push(SliceReport { name: name.clone(), n_obs: rows.len(), n_clusters: own.len(), metrics });
@@ -456,9 +487,9 @@ fn summary(
             EdgeRule::Image => "image",
         }),
         negatives: kept.map(|t| negatives_name(t.negatives)),
-        moments_bound: kept.filter(|t| t.negatives == Negatives::Moments).map(|t| {
-            t.epochs.iter().fold(0.0, |largest: f64, e| largest.max(e.bound))
-        }),
+        moments_bound: kept
+            .filter(|t| t.negatives == Negatives::Moments)
+            .map(|t| t.epochs.iter().fold(0.0, |largest: f64, e| largest.max(e.bound))),
         n_epochs: kept.map_or(0, |t| t.epochs.len()),
         loss: kept.and_then(|t| t.epochs.last()).map(|e| e.loss),
         restarts: domains.consensus.as_ref().map(|c| RestartReport {

@@ -198,7 +198,8 @@ fn options_from(file: &TensorFile, card: &Json) -> Result<StaigOptions, TensorFi
     let whole =
         |key: &str| card[key].as_u64().and_then(|v| usize::try_from(v).ok()).ok_or_else(|| missing(key));
     let flag = |key: &str| card[key].as_bool().ok_or_else(|| missing(key));
-    let mask = card["feature_mask"].as_array().and_then(|l| l.iter().map(Json::as_f64).collect::<Option<Vec<_>>>());
+    let mask =
+        card["feature_mask"].as_array().and_then(|l| l.iter().map(Json::as_f64).collect::<Option<Vec<_>>>());
     let feature_mask = match mask.as_deref() {
         Some([a, b]) => [*a, *b],
         _ => return Err(missing("feature_mask")),

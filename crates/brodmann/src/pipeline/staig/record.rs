@@ -97,8 +97,9 @@ impl Record<'_> {
             let mut entry = json!(restarts);
             // As text: a seed has 64 bits, a number in a file 63.
             entry["seeds"] = json!(self.trained.iter().map(|t| t.seed.0.to_string()).collect::<Vec<_>>());
-            entry["loss"] =
-                json!(self.trained.iter().map(|t| t.epochs.last().map_or(f64::NAN, |e| e.loss)).collect::<Vec<_>>());
+            entry["loss"] = json!(
+                self.trained.iter().map(|t| t.epochs.last().map_or(f64::NAN, |e| e.loss)).collect::<Vec<_>>()
+            );
             set("restarts", entry.into());
         }
         if let Some(integration) = &report.integration {

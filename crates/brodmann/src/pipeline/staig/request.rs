@@ -143,7 +143,11 @@ impl StaigRequest {
     }
 
     /// What the features are made by, for a panel of `n_vars` genes on `n_slices` slices.
-    pub(super) fn feature_options(&self, n_vars: usize, n_slices: usize) -> (StaigFeatureOptions, &'static str) {
+    pub(super) fn feature_options(
+        &self,
+        n_vars: usize,
+        n_slices: usize,
+    ) -> (StaigFeatureOptions, &'static str) {
         let of = &self.features;
         let panel = n_vars <= PANEL_GENES;
         let (values, why) = match self.values {
@@ -220,7 +224,11 @@ impl StaigRequest {
             );
         }
         if self.refine() >= n_obs {
-            return refuse("--refine", format!("{} for {n_obs} spots", self.refine()), "fewer neighbours than spots");
+            return refuse(
+                "--refine",
+                format!("{} for {n_obs} spots", self.refine()),
+                "fewer neighbours than spots",
+            );
         }
         if self.load_model.is_some() && self.save_model.is_some() {
             return refuse(
@@ -235,7 +243,11 @@ impl StaigRequest {
         if self.method == StaigMethod::SmoothedPca
             && (self.load_model.is_some() || self.save_model.is_some() || self.checkpoint.is_some())
         {
-            return refuse("--method", "smoothed-pca, which trains no network,".to_owned(), "no model or checkpoint");
+            return refuse(
+                "--method",
+                "smoothed-pca, which trains no network,".to_owned(),
+                "no model or checkpoint",
+            );
         }
         self.checkpoint.as_ref().map_or(Ok(()), CheckpointRequest::check)
     }

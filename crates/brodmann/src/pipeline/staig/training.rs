@@ -81,10 +81,11 @@ pub(super) fn train_all(
                 _ => Ok(()),
             }
         };
-        let fit = train(tissue, options, seed, resume, &mut on_epoch, monitor).map_err(|error| match error {
-            PipelineError::Staig(error) => in_flags(error),
-            other => other,
-        })?;
+        let fit =
+            train(tissue, options, seed, resume, &mut on_epoch, monitor).map_err(|error| match error {
+                PipelineError::Staig(error) => in_flags(error),
+                other => other,
+            })?;
         let (model, embedding) = (fit.model, fit.embedding);
         trained.push(Trained { seed, model, embedding, epochs: fit.epochs, negatives: fit.negatives });
     }
@@ -118,7 +119,8 @@ fn state_of(checkpoint: StaigCheckpoint) -> TrainingState {
 }
 
 fn read(folder: &Path, restart: usize, run: &Json) -> Result<StaigCheckpoint, PipelineError> {
-    let TrainingState { parameters, first_moments, second_moments, epochs } = file(restart).read(folder, run, 2)?;
+    let TrainingState { parameters, first_moments, second_moments, epochs } =
+        file(restart).read(folder, run, 2)?;
     let epochs = epochs.rows().into_iter().map(|row| StaigEpoch { loss: row[0], bound: row[1] }).collect();
     Ok(StaigCheckpoint { parameters, first_moments, second_moments, epochs })
 }

@@ -89,7 +89,12 @@ fn the_map_makes_the_same_of_the_same() {
     let x = sparse(&x);
     for slices in [None, Some(slices.as_slice())] {
         for values in [Values::Log, Values::Counts, Values::Logged] {
-            let options = StaigFeatureOptions { values, n_top_genes: None, min_cells: 1, ..StaigFeatureOptions::default() };
+            let options = StaigFeatureOptions {
+                values,
+                n_top_genes: None,
+                min_cells: 1,
+                ..StaigFeatureOptions::default()
+            };
             let made = prepare(x.view(), slices, &options, &Silent).expect("valid");
             assert_eq!(made.map.encode(x.view(), slices).expect("same columns"), made.values);
             let kept = x.view().select_columns(&made.map.kept);
