@@ -13,7 +13,7 @@ use brodmann_kernels::{Interrupted, Monitor};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 
-use crate::errors::Raise;
+use crate::errors::{Raise, in_python};
 use crate::threads;
 
 /// How often Python is asked for signals.
@@ -116,7 +116,7 @@ where
     if !notes.is_empty() {
         let log = py.import("brodmann._progress")?.getattr("note")?;
         for note in notes {
-            log.call1((note,))?;
+            log.call1((in_python(&note),))?;
         }
     }
     outcome?.map_err(Raise::raise)

@@ -202,6 +202,8 @@ impl PipelineError {
             self,
             Self::Interrupted(_)
                 | Self::Leiden(LeidenError::Interrupted)
+                | Self::KMeans(crate::cluster::KMeansError::Interrupted(_))
+                | Self::Metrics(MetricsError::Interrupted(_))
                 | Self::Spami(SpamiError::Interrupted)
                 | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
