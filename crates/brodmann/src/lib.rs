@@ -5,7 +5,7 @@
 //!
 //! * [`preprocess`]: from raw counts to features worth comparing.
 //! * [`graph`]: which spots are neighbours, in space and in feature space.
-//! * [`nn`]: a reverse-mode engine for small networks over graphs.
+//! * [`nn`]: the engine the networks of `models` run on.
 //! * [`models`]: networks that give each spot one embedding from all its measurements.
 //! * [`cluster`]: which spots belong together: multiplex Leiden, k-means.
 //! * [`embedding`]: how an embedding looks in two dimensions (UMAP).

@@ -383,9 +383,10 @@ fn check_memory(
     let outputs =
         (n_obs * 4) as u64 * (widths.iter().sum::<usize>() + options.latent * (widths.len() + 1)) as u64;
     let denoising = if denoised::decide(request.denoise, layers).0 { 2 * layers + outputs } else { outputs };
-    let training = memory_bytes(n_obs, &widths, options);
+    let available = available_bytes();
+    let training = training_bytes(n_obs, &widths, options, available);
     let needed = training.max(denoising);
-    let Some(available) = available_bytes() else {
+    let Some(available) = available else {
         monitor.note(&format!("forecast: {} of memory", in_words(needed)));
         return Ok(needed);
     };
@@ -399,7 +400,7 @@ fn check_memory(
     }
     let fits = |hidden: usize, latent: usize| {
         let smaller = SpamiOptions { hidden, latent, ..options.clone() };
-        memory_bytes(n_obs, &widths, &smaller) <= available
+        training_bytes(n_obs, &widths, &smaller, Some(available)) <= available
     };
     let advice = if training <= available {
         "leave the denoised layers out with --denoise never".to_owned()
@@ -420,6 +421,17 @@ fn check_memory(
         available: in_words(available),
         advice,
     })
+}
+
+/// The network's own forecast; it draws up the parameters to know, so where these alone do not fit it is not asked.
+fn training_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions, available: Option<u64>) -> u64 {
+    let (hidden, latent) = (options.hidden as u64, options.latent as u64);
+    // Encoder and decoder of each modality, discriminator and attention; values, gradients, two moments.
+    let parameters: u64 =
+        widths.iter().map(|w| 2 * hidden * (*w as u64 + latent) + latent * latent).sum::<u64>()
+            + latent * latent;
+    let weights = 16 * parameters;
+    if available.is_some_and(|a| weights > a) { weights } else { memory_bytes(n_obs, widths, options) }
 }
 
 /// What training rests on.
