@@ -125,7 +125,7 @@ fn a_tissue_is_recovered_better_together_than_by_chance() {
     let all = ["spami", IN, "--out", OUT, "-k", "5", "--epochs", "150", "--json", "--quiet"];
     let report = folder.run(&all).succeeded().json();
     assert_eq!(report["n_clusters"], 5);
-    assert!(report["metrics"]["ari"].as_f64().expect("a number") > 0.25, "{report}");
+    assert!(report["metrics"]["ari"].as_f64().expect("a number") > 0.5, "{report}");
     let curve = &losses(&folder, OUT)[0].1;
     assert!(curve[149] < curve[0], "the loss falls");
 }
@@ -156,6 +156,7 @@ fn ablations_and_weights() {
     for more in [
         &["--no-contrast"][..],
         &["--no-cosine"],
+        &["--balance", "false"],
         &["--fusion", "mean"],
         &["--contrast-weight", "rna=1,adt=5"],
         &["--reconstruction-weight", "1,adt=3"],
@@ -392,6 +393,7 @@ fn checkpoints_of_other_runs_are_refused() {
         (&["--n-pcs", "9"], "features"),
         (&["--modalities", "rna,adt"], "modalities"),
         (&["--dropout", "0.3"], "dropout"),
+        (&["--balance", "false"], "balance"),
         (&["--contrast-weight", "rna=2"], "contrast_weights"),
     ] {
         refuses(&folder, &[&resume, more].concat(), &["another run", named]);

@@ -179,14 +179,33 @@ pub fn integrate(
 
     let mut inputs: Vec<Input> = Vec::with_capacity(modalities.len());
     for (m, info) in modalities.iter().enumerate() {
+        let slices = slices.as_deref();
         let made = match &saved {
-            Some(s) => inputs::project(&tissue, info, &s.modalities[m], request, &mut seconds, monitor)?,
-            None => inputs::prepare(&tissue, info, request, slices.as_deref(), seed, &mut seconds, monitor)?,
+            Some(s) => {
+                let saved = &s.modalities[m];
+                let made = inputs::project(&tissue, info, saved, request, &mut seconds, monitor)?;
+                // Of an embedding in another slice not even the width is known; the network refuses it by that.
+                match saved.balance.clone().filter(|b| b.center.len() == made.values.ncols()) {
+                    Some(balance) => made.balanced(Some(balance)),
+                    None => made,
+                }
+            }
+            None => {
+                let made = inputs::prepare(&tissue, info, request, slices, seed, &mut seconds, monitor)?;
+                if request.balances() { made.balanced(None) } else { made }
+            }
         };
         fingerprint = fingerprint.text(&made.info.name).text(&made.data_hash);
         inputs.push(made);
     }
     let data_hash = fingerprint.hex();
+    if saved.is_none() && inputs.len() > 1 {
+        monitor.note(if request.balances() {
+            "features of all modalities brought to one scale (--balance false leaves them as they are)"
+        } else {
+            "features of the modalities left on their own scales (--balance true brings them to one)"
+        });
+    }
 
     let (model, history) = if let Some(saved) = saved {
         (saved.model, History::default())
@@ -456,6 +475,7 @@ impl Run<'_> {
             "n_obs": inputs.first().map_or(0, |i| i.values.nrows()),
             "modalities": inputs.iter().map(|i| i.info.name.clone()).collect::<Vec<_>>(),
             "features": inputs.iter().map(|i| format!("{} {}", i.values.ncols(), i.method())).collect::<Vec<_>>(),
+            "balance": self.request.balances(),
             "options": options,
         })
     }
@@ -510,7 +530,8 @@ fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {
             }
         }
     };
-    SavedModality { name: input.info.name.clone(), kind: input.info.kind, source }
+    let (name, kind, balance) = (input.info.name.clone(), input.info.kind, input.balance.clone());
+    SavedModality { name, kind, source, balance }
 }
 
 /// The first principal components of the embedding: what is clustered and laid out.
