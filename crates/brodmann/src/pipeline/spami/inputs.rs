@@ -6,7 +6,7 @@ use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::Array2;
 
 use super::denoised::layer_bytes;
-use super::features::{self, FeatureMap, MAX_CLR_FEATURES, SpotState, default_options};
+use super::features::{self, Balance, FeatureMap, MAX_CLR_FEATURES, SpotState, default_options};
 use super::fingerprint::Fingerprint;
 use super::model_file::{SavedModality, SavedSource};
 use super::request::SpamiRequest;
@@ -25,6 +25,8 @@ pub(super) struct Input {
     /// `(n_obs, d)`.
     pub values: Array2<f32>,
     pub source: Source,
+    /// How `values` were brought to the scale of the other modalities.
+    pub balance: Option<Balance>,
     /// Of the counts or the embedding.
     pub data_hash: String,
 }
@@ -57,6 +59,14 @@ impl Input {
             Source::Counts { map, .. } => map.method(),
             Source::Rep { key } => key,
         }
+    }
+
+    /// Brings the features to the common scale, the one given or their own.
+    pub fn balanced(mut self, given: Option<Balance>) -> Self {
+        let balance = given.unwrap_or_else(|| Balance::fit(self.values.view()));
+        balance.apply(&mut self.values);
+        self.balance = Some(balance);
+        self
     }
 
     pub fn layer_bytes(&self) -> u64 {
@@ -195,6 +205,7 @@ fn from_rep(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Input, Pi
         values: embedding.mapv(|v| v as f32),
         data_hash: Fingerprint::default().table(embedding.view()).hex(),
         source: Source::Rep { key: key.to_owned() },
+        balance: None,
         info: info.clone(),
     })
 }
@@ -233,6 +244,7 @@ pub(super) fn prepare(
         values: made.values,
         data_hash: Fingerprint::default().counts(counts.view()).hex(),
         source: Source::Counts { map: Box::new(made.map), spots: made.spots, columns },
+        balance: None,
         info: info.clone(),
     })
 }
@@ -285,6 +297,7 @@ pub(super) fn project(
         values,
         data_hash: Fingerprint::default().counts(counts.view()).hex(),
         source: Source::Counts { map: map.clone(), spots, columns },
+        balance: None,
         info: info.clone(),
     })
 }
