@@ -215,7 +215,9 @@ def test_undirected_graphs_have_the_quality_of_the_definition():
                 assert total == pytest.approx(quality(graphs, labels, **measure), rel=1e-9)
 
 
-@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_matrix, sp.lil_matrix, "dense", "float32", "int64"])
+@pytest.mark.parametrize(
+    "kind", [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_matrix, sp.lil_matrix, "dense", "float32", "int64"]
+)
 def test_graphs_of_every_kind(kind):
     graph = planted_graph(60, 3, 0.5, 0.02)
     expected = ours.multiplex_leiden(graph)
@@ -288,7 +290,9 @@ def test_edges_of_the_domain():
     assert ours.multiplex_leiden(sp.csr_matrix((1, 1))).tolist() == [0]
     assert sorted(ours.multiplex_leiden(sp.csr_matrix((4, 4)))) == [0, 1, 2, 3]
     assert ours.multiplex_leiden(planted_graph(9, 3, 1, 0), n_iterations=0).tolist() == list(range(9))
-    assert len(set(ours.multiplex_leiden(planted_graph(9, 3, 1, 0.1), partition_kwargs=dict(resolution_parameter=0)))) == 1
+    assert (
+        len(set(ours.multiplex_leiden(planted_graph(9, 3, 1, 0.1), partition_kwargs=dict(resolution_parameter=0)))) == 1
+    )
     with pytest.raises(ValueError, match="no graph was given"):
         ours.multiplex_leiden()
 
@@ -408,7 +412,13 @@ def test_distances_become_connectivities_of_the_same_kind():
 
 def test_distances_as_theirs(theirs):
     distances = planted_graph(20, 2, 0.5, 0.2) * 7
-    for made in (distances, distances.tocsc(), sp.coo_array(distances), distances.astype(np.float32), (distances * 9).astype(int)):
+    for made in (
+        distances,
+        distances.tocsc(),
+        sp.coo_array(distances),
+        distances.astype(np.float32),
+        (distances * 9).astype(int),
+    ):
         expected, found = theirs.distance2connectivity(made), ours.distance2connectivity(made)
         assert type(found) is type(expected) and found.dtype == expected.dtype
         np.testing.assert_allclose(found.toarray(), expected.toarray(), atol=1e-7)
