@@ -124,7 +124,9 @@ mod tests {
             rows[j].push((i as u32, w));
         }
         rows[4].push((4, 0.75));
-        rows.iter_mut().for_each(|row| row.sort_by_key(|e| e.0));
+        for row in &mut rows {
+            row.sort_by_key(|e| e.0);
+        }
         CsrMatrix::from_rows(6, &rows)
     }
 
