@@ -2,12 +2,12 @@
 //!
 //! The package `brodmann` (AnnData and MuData in, results under their keys) builds on these functions.
 //!
-//! * [`arrays`]: numpy and scipy as views.
-//! * [`monitor`]: GIL released, Ctrl-C heard, progress shown.
-//! * [`threads`]: how many threads.
-//! * [`errors`]: Rust errors as Python exceptions.
-//! * one file for each part of the library: [`preprocess`], [`graph`], [`leiden`], [`kmeans`],
-//!   [`metrics`], [`containers`].
+//! * `arrays`: numpy and scipy as views.
+//! * `monitor`: GIL released, Ctrl-C heard, progress shown.
+//! * `threads`: how many threads.
+//! * `errors`: Rust errors as Python exceptions.
+//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`,
+//!   `metrics`, `containers`.
 
 mod arrays;
 mod containers;

@@ -49,7 +49,6 @@ fn score_clusters<'py>(
 /// `(mean, widths, rows)`.
 #[pyfunction]
 #[pyo3(signature = (embedding, labels, *, sample_size, random_state))]
-#[allow(clippy::type_complexity)]
 fn silhouette<'py>(
     py: Python<'py>,
     embedding: Dense<'py, f64>,
