@@ -95,9 +95,7 @@ def spatial_neighbors(
     el.require_container(data)
     el.require(coord_type in (None, "grid", "generic", "auto"), f"coord_type is {coord_type!r}", "grid or generic")
     el.require(transform in (None, "spectral", "cosine"), f"transform is {transform!r}", "spectral, cosine or None")
-    el.require(
-        percentile is None or 0 <= percentile <= 100, f"percentile is {percentile}", "a number from 0 to 100"
-    )
+    el.require(percentile is None or 0 <= percentile <= 100, f"percentile is {percentile}", "a number from 0 to 100")
     if n_neighs is not None:
         n_neighs = el.whole(n_neighs, "n_neighs")
     n_rings = el.whole(n_rings, "n_rings")

@@ -2,11 +2,12 @@
 
 import warnings
 
-import brodmann as bm
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from samples import peer, tissue
+
+import brodmann as bm
 
 RANDOM = np.random.default_rng(0).uniform(0, 100, size=(300, 2))
 SIDE = 15

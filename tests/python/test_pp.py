@@ -3,12 +3,13 @@
 import warnings
 
 import anndata as ad
-import brodmann as bm
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from samples import counts, dense, peer, tissue
+
+import brodmann as bm
 
 FORMATS = {
     "csr": sp.csr_matrix,
@@ -99,7 +100,9 @@ def test_wide_indices_give_the_same(adata):
 
 
 @pytest.mark.parametrize("flavor", ["seurat", "cell_ranger"])
-@pytest.mark.parametrize("options", [{}, {"n_top_genes": 40}, {"n_top_genes": 40, "batch_key": "slice"}, {"batch_key": "slice"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"n_top_genes": 40}, {"n_top_genes": 40, "batch_key": "slice"}, {"batch_key": "slice"}]
+)
 def test_highly_variable_genes_are_scanpys(adata, flavor, options):
     sc = peer("scanpy")
     sc.pp.normalize_total(adata, target_sum=1e4)
