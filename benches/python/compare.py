@@ -61,9 +61,8 @@ def once(tool, path, seed, labels_path):
     if tool == "spatialleiden":
         from spatialleiden import spatialleiden as call
     else:
-        from brodmann import _brodmann
+        from brodmann import _brodmann, tl
         from brodmann import spatialleiden as drop_in
-        from brodmann import tl
 
         inner = _brodmann.leiden_multiplex
 
