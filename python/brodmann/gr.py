@@ -154,7 +154,8 @@ def spatial_neighbors(
     elif kind == "knn":
         params |= {"n_neighbors": n_neighs}
     else:
-        params |= {"radius": interval if interval is not None else within, "delaunay": delaunay}
+        # A list, because AnnData cannot write a tuple.
+        params |= {"radius": within if interval is None else list(interval), "delaunay": delaunay}
     params |= el.recorded({"library_key": library_key, "percentile": percentile})
     params |= {"spatial_key": spatial_key, "set_diag": bool(set_diag)}
     data.uns[f"{key_added}_neighbors"] = {**keys, "params": params}
@@ -210,7 +211,7 @@ def morans_i(
     adata: AnnData,
     *,
     connectivity_key: str = "spatial_connectivities",
-    genes: str | Sequence[str] | None = None,
+    genes: str | Sequence[str] | Sequence[int] | None = None,
     attr: Literal["X", "obs", "obsm"] = "X",
     layer: str | None = None,
     transformation: bool = True,
@@ -231,7 +232,7 @@ def morans_i(
     connectivity_key
         Key of the graph in ``obsp``; made by :func:`spatial_neighbors`.
     genes
-        Names of variables (``attr="X"``) or columns of ``obs``. By default ``var["highly_variable"]`` where it is
+        Names of variables (``attr="X"``) or columns of ``obs`` or ``obsm``. By default ``var["highly_variable"]`` where it is
         there, else all; numeric columns of ``obs``.
     attr
         Where the values stand.
@@ -273,7 +274,7 @@ def gearys_c(
     adata: AnnData,
     *,
     connectivity_key: str = "spatial_connectivities",
-    genes: str | Sequence[str] | None = None,
+    genes: str | Sequence[str] | Sequence[int] | None = None,
     attr: Literal["X", "obs", "obsm"] = "X",
     layer: str | None = None,
     transformation: bool = True,
@@ -384,7 +385,10 @@ def _variables(adata: AnnData, genes: Any, attr: str, layer: str | None) -> tupl
         element = adata.obsm[layer]
         columns = list(getattr(element, "columns", range(values.shape[1])))
         if names is not None:
-            places = [columns.index(n) if n in columns else int(n) for n in names]
+            for name in names:
+                if name not in columns:
+                    raise el.missing(f"obsm[{layer!r}]", name, columns, "name one of these columns")
+            places = [columns.index(name) for name in names]
             values, columns = values[:, places], [columns[i] for i in places]
         return _floats(values, "obsm"), columns
     if attr != "X":

@@ -369,7 +369,7 @@ def evaluate(
     codes = _complete(el.column(data, pred, advice=advice), f"obs[{pred!r}]")
     true = None
     if truth is not None:
-        true = el.codes_of(el.column(data, truth, advice="name the column that holds the truth"))[0].tolist()
+        true = el.codes_of(el.column(data, truth, advice="name the column that holds the truth"))[0]
     embedding = None
     if use_rep is not None or "X_pca" in data.obsm:
         key = use_rep or "X_pca"
