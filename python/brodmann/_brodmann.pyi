@@ -87,7 +87,7 @@ def chaos(coordinates: npt.NDArray[Any], labels: _Codes) -> float: ...
 def evaluate(
     pred: _Codes,
     *,
-    truth: list[int] | None,
+    truth: npt.NDArray[np.int32] | None,
     embedding: npt.NDArray[Any] | None,
     batch: _Codes | None,
     graph: Any,

@@ -2,13 +2,13 @@
 //!
 //! The package `brodmann` (AnnData and MuData in, results under their keys) builds on these functions.
 //!
-//! * [`arrays`]: numpy and scipy as views.
-//! * [`monitor`]: GIL released, Ctrl-C heard, progress shown.
-//! * [`threads`]: how many threads.
-//! * [`errors`]: Rust errors as Python exceptions.
-//! * [`tissue`]: AnnData and MuData for the pipeline, and its results on their way back.
-//! * one file for each part of the library: [`preprocess`], [`graph`], [`leiden`], [`kmeans`], [`spami`],
-//!   [`metrics`], [`containers`].
+//! * `arrays`: numpy and scipy as views.
+//! * `monitor`: GIL released, Ctrl-C heard, progress shown.
+//! * `threads`: how many threads.
+//! * `errors`: Rust errors as Python exceptions.
+//! * `tissue`: AnnData and MuData for the pipelines, and results on their way back.
+//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `spami`, `metrics`,
+//!   `containers`.
 
 mod arrays;
 mod containers;
