@@ -1,9 +1,8 @@
 """What we write, as Python's anndata, mudata and h5py read it; run by scripts/test.
 
-BRODMANN is the command, EDIT_ROUNDTRIP the example of brodmann-data, BRODMANN_EXTENSION the compiled Python module.
+BRODMANN is the command, EDIT_ROUNDTRIP the example of brodmann-data.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -147,23 +146,3 @@ def test_modalities_in_another_order_get_the_same_domains_by_name(tmp_path):
             np.testing.assert_allclose(embedding.loc[first.index], first, rtol=1e-5, atol=1e-5)
         first = embedding
     pd.testing.assert_series_equal(labels[0], labels[1])
-
-
-def extension():
-    spec = importlib.util.spec_from_file_location("_brodmann", os.environ["BRODMANN_EXTENSION"])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_python_module_clusters_two_cliques():
-    clique = np.ones((5, 5)) - np.eye(5)
-    graph = sp.csr_matrix(np.block([[clique, np.zeros((5, 5))], [np.zeros((5, 5)), clique]]))
-    layer = (graph.indptr.astype(np.int64), graph.indices.astype(np.int32), graph.data, False, True, "rb", 1.0, 1.0)
-    labels, quality, layers, _, converged = extension().multiplex_leiden([layer], random_state=1)
-    assert labels.tolist() == [0] * 5 + [1] * 5
-    # Σ over the two cliques of 2·w_in − K² / 2m = 20 − 400 / 40 each.
-    assert quality == pytest.approx(20.0) and layers == pytest.approx([20.0])
-    assert converged
-    with pytest.raises(ValueError, match="one of 'rb'"):
-        extension().multiplex_leiden([layer[:5] + ("best", 1.0, 1.0)])

@@ -339,7 +339,8 @@ pub struct SpamiClusterArgs {
     /// Number of domains; Leiden then searches the resolution
     #[arg(long, short = 'k', value_name = "K")]
     pub n_clusters: Option<usize>,
-    /// Method: Leiden on a 50-neighbour graph, or k-means, of 20 principal components of the embedding
+    /// Method: Leiden on a 50-neighbour graph, k-means, or a Gaussian mixture (EEE; without -k their number is
+    /// chosen by stability), of 20 principal components of the embedding
     #[arg(long, value_enum, default_value_t = ClusterMethodArg::Leiden)]
     pub cluster: ClusterMethodArg,
     /// Leiden: resolution, when no number of domains is given
@@ -351,9 +352,9 @@ pub struct SpamiClusterArgs {
         value_name = "R"
     )]
     pub resolution: f64,
-    /// k-means: number of starts, the best kept
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub n_init: usize,
+    /// k-means, gmm: number of starts, the best kept [default: 10, for gmm 5]
+    #[arg(long, value_name = "N")]
+    pub n_init: Option<usize>,
 }
 
 /// SpaMI's network and its training.
@@ -524,18 +525,36 @@ pub struct ClusterArgs {
     /// Clustering method
     #[arg(long, value_enum, default_value_t = ClusterMethodArg::Kmeans)]
     pub method: ClusterMethodArg,
-    /// Number of clusters
-    #[arg(long, short = 'k', value_name = "K")]
-    pub n_clusters: Option<usize>,
+    /// Number of clusters, or `auto` (gmm) to choose it
+    #[arg(long, short = 'k', value_name = "K|auto", value_parser = cluster_number)]
+    pub n_clusters: Option<ClusterNumber>,
     /// Leiden: resolution, when no number of clusters is given
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, value_name = "R")]
     pub resolution: f64,
     /// Leiden: neighbours of the kNN graph
     #[arg(long, default_value_t = 15, value_name = "N")]
     pub n_neighbors: usize,
-    /// k-means: number of starts, the best kept
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub n_init: usize,
+    /// k-means, gmm: number of starts, the best kept [default: 10, for gmm 5]
+    #[arg(long, value_name = "N")]
+    pub n_init: Option<usize>,
+    /// gmm: covariances of the components, as mclust names them
+    #[arg(long, value_enum, default_value_t = GmmModelArg::Eee, value_name = "MODEL")]
+    pub gmm_model: GmmModelArg,
+    /// gmm with `-k auto`: what decides
+    #[arg(long, value_enum, default_value_t = SelectByArg::Stability, value_name = "SCORE")]
+    pub select_by: SelectByArg,
+    /// gmm with `-k auto`: the most clusters considered
+    #[arg(long, default_value_t = 15, value_name = "K")]
+    pub max_clusters: usize,
+    /// Replace every label by the most frequent among the K nearest spots
+    #[arg(long, value_name = "K")]
+    pub refine: Option<usize>,
+    /// obsm key of the coordinates, for --refine
+    #[arg(long, value_name = "KEY", default_value = "spatial")]
+    pub spatial_key: String,
+    /// obs column that names the slice, for --refine
+    #[arg(long, value_name = "KEY")]
+    pub library_key: Option<String>,
     /// obs column of the known domains, for the metrics [default: ground_truth where present]
     #[arg(long, value_name = "KEY")]
     pub truth: Option<String>,
@@ -665,6 +684,51 @@ pub enum ClusterMethodArg {
     Kmeans,
     /// Leiden on a kNN graph of the embedding
     Leiden,
+    /// Gaussian mixture
+    Gmm,
+}
+
+/// A number of clusters on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterNumber {
+    Auto,
+    Given(usize),
+}
+
+fn cluster_number(text: &str) -> Result<ClusterNumber, String> {
+    if text == "auto" {
+        return Ok(ClusterNumber::Auto);
+    }
+    text.parse().map(ClusterNumber::Given).map_err(|_| "a whole number or `auto` was expected".to_owned())
+}
+
+/// mclust's families of covariances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum GmmModelArg {
+    /// Balls of one size
+    Eii,
+    /// Balls
+    Vii,
+    /// One diagonal covariance
+    Eei,
+    /// A diagonal covariance each
+    Vvi,
+    /// One full covariance
+    Eee,
+    /// A full covariance each
+    Vvv,
+}
+
+/// What a number of clusters is chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SelectByArg {
+    /// The most clusters that runs on random subsets agree on
+    Stability,
+    /// The highest mean silhouette width
+    Silhouette,
+    /// The highest BIC
+    Bic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

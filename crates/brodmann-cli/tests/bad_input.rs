@@ -332,13 +332,20 @@ fn numbers_of_clusters_that_cannot_be() {
     for k in ["0", "64", "65", "1000000"] {
         let names = [&format!("{k} clusters"), "64 observations", "--n-clusters"];
         folder.refuses(&run(&["-k"]).into_iter().chain([k]).collect::<Vec<_>>(), &names);
-        for method in ["kmeans", "leiden"] {
+        for method in ["kmeans", "leiden", "gmm"] {
             let args = ["cluster", IN, "--out", OUT, "--use-rep", "spatial", "--method", method, "-k", k];
             folder.refuses(&args, &names);
         }
     }
     let args = ["cluster", IN, "--out", OUT, "--use-rep", "spatial"];
     folder.refuses(&args, &["k-means", "--n-clusters"]);
+    folder.refuses(&[&args[..], &["-k", "auto"]].concat(), &["auto", "--method gmm"]);
+    folder.refuses(&[&args[..], &["--method", "gmm"]].concat(), &["--n-clusters auto"]);
+    let gmm = [&args[..], &["--method", "gmm", "-k", "3"]].concat();
+    folder.refuses(&[&gmm[..], &["--n-init", "0"]].concat(), &["n_init", "at least 1"]);
+    folder.refuses(&[&gmm[..], &["--refine", "0"]].concat(), &["n_neighbors", "at least 1"]);
+    let auto = [&args[..], &["--method", "gmm", "-k", "auto", "--max-clusters"]].concat();
+    folder.refuses(&[&auto[..], &["64"]].concat(), &["64 observations", "another range"]);
 }
 
 #[test]

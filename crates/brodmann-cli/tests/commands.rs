@@ -80,7 +80,7 @@ fn from_simulation_to_picture_step_by_step() {
     let labels: BTreeSet<String> = folder.labels("domains.h5mu", "spatialleiden").into_values().collect();
     assert_eq!(labels.len(), 5);
 
-    for method in ["kmeans", "leiden"] {
+    for method in ["kmeans", "leiden", "gmm"] {
         let out = format!("{method}-of-pca.h5mu");
         let args = ["cluster", "domains.h5mu", "--out", &out, "--method", method, "-k", "4"];
         let report = json(&[&args[..], &["--key-added", "of_pca"]].concat());
@@ -108,6 +108,41 @@ fn from_simulation_to_picture_step_by_step() {
     let report = json(&["convert", "domains.h5mu", "--out", "copy.h5mu"]);
     assert_eq!(report["n_obs"], 144);
     assert_eq!(folder.labels("copy.h5mu", "spatialleiden"), folder.labels("domains.h5mu", "spatialleiden"));
+}
+
+#[test]
+fn a_mixture_of_a_known_or_chosen_number_of_components_refined_in_space() {
+    let folder = Folder::with_tissue("tissue.h5ad", 14);
+    folder.run(&["preprocess", "tissue.h5ad", "--out", "features.h5ad", "--n-pcs", "8"]).succeeded();
+    let cluster = |more: &[&str]| {
+        let base = ["cluster", "features.h5ad", "--out", "out.h5ad", "--method", "gmm", "--force", "--json"];
+        folder.run(&[&base[..], more].concat()).succeeded().json()
+    };
+    let plain = cluster(&["-k", "5"]);
+    is_number(&plain, CLUSTERING);
+    is_number(&plain, &["mixture.bic"]);
+    assert_eq!((&plain["method"], &plain["mixture"]["model"]), (&"gmm".into(), &"EEE".into()));
+    assert_eq!((&plain["n_clusters"], &plain["n_clusters_reached"]), (&5.into(), &true.into()));
+    assert_eq!(plain["mixture"]["start_logliks"].as_array().map(Vec::len), Some(5));
+    assert!(folder.adata("out.h5ad").uns.contains_key("gmm"));
+    let labels = folder.labels("out.h5ad", "gmm");
+
+    let refined = cluster(&["-k", "5", "--refine", "8"]);
+    let changed =
+        folder.labels("out.h5ad", "gmm").iter().filter(|(spot, label)| labels[*spot] != **label).count();
+    assert_eq!(refined["n_refined"], changed);
+    assert!(changed > 0);
+
+    let other = cluster(&["-k", "4", "--gmm-model", "VVI", "--n-init", "2"]);
+    assert_eq!(other["mixture"]["model"], "VVI");
+    assert_eq!(other["mixture"]["start_logliks"].as_array().map(Vec::len), Some(2));
+
+    let chosen = cluster(&["-k", "auto", "--max-clusters", "6", "--select-by", "bic", "--gmm-model", "EEI"]);
+    let tried = chosen["mixture"]["tried"].as_array().expect("a table");
+    assert_eq!(tried.len(), 5);
+    let best =
+        tried.iter().max_by(|a, b| a["bic"].as_f64().partial_cmp(&b["bic"].as_f64()).expect("numbers"));
+    assert_eq!(best.expect("not empty")["n_clusters"], chosen["n_clusters"]);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub const LEIDEN: &str = "leiden";
 pub const SPATIALLEIDEN: &str = "spatialleiden";
 /// `obs` and `uns`: k-means domains and their parameters.
 pub const KMEANS: &str = "kmeans";
+/// `obs` and `uns`: domains of a Gaussian mixture and its parameters.
+pub const GMM: &str = "gmm";
 /// `obs` and `uns`: SpaMI domains and their parameters; `obsm`: prefixed and suffixed, its results.
 pub const SPAMI: &str = "spami";
 /// `obs`: annotated or simulated truth.

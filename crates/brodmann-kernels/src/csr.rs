@@ -287,10 +287,11 @@ impl<'a, T: Copy + Send + Sync> CsrView<'a, T> {
         if indptr[0] != 0 || indptr[n_rows] != nnz {
             return Err(CsrError::IndptrOrder { row: 0, nnz });
         }
+        // All of it first: a row start beyond nnz is only seen when a later one falls.
+        if let Some(row) = indptr.windows(2).position(|w| w[0] > w[1]) {
+            return Err(CsrError::IndptrOrder { row, nnz });
+        }
         for row in 0..n_rows {
-            if indptr[row] > indptr[row + 1] {
-                return Err(CsrError::IndptrOrder { row, nnz });
-            }
             let columns = &indices[indptr[row]..indptr[row + 1]];
             if let Some(&c) = columns.iter().find(|&&c| c as usize >= n_cols) {
                 return Err(CsrError::ColumnOutOfRange { row, column: c as usize, n_cols });

@@ -5,9 +5,9 @@
 //!
 //! * [`preprocess`]: from raw counts to features worth comparing.
 //! * [`graph`]: which spots are neighbours, in space and in feature space.
-//! * [`nn`]: the engine the networks of `models` run on.
+//! * [`nn`]: a reverse-mode engine for small networks over graphs.
 //! * [`models`]: networks that give each spot one embedding from all its measurements.
-//! * [`cluster`]: which spots belong together: multiplex Leiden, k-means.
+//! * [`cluster`]: which spots belong together: multiplex Leiden, k-means, Gaussian mixtures.
 //! * [`embedding`]: how an embedding looks in two dimensions (UMAP).
 //! * [`stats`]: what varies over space.
 //! * [`metrics`]: how good a partition or an embedding is.

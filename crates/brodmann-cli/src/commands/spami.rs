@@ -1,5 +1,6 @@
 //! `brodmann spami`.
 
+use brodmann::cluster::{CovarianceModel, SelectionCriterion};
 use brodmann::models::spami::{EarlyStopping, Fusion, SpamiOptions, SpamiPreset};
 use brodmann::pipeline::embedding_clusters::EmbeddingMethod;
 use brodmann::pipeline::request::FeatureRequest;
@@ -8,6 +9,7 @@ use brodmann::pipeline::spami::{CheckpointRequest, Denoise, SpamiRequest, integr
 use brodmann::preprocess::Modality;
 use indexmap::IndexMap;
 
+use super::cluster::{GMM_STARTS, KMEANS_STARTS};
 use super::{Context, requests, summary};
 use crate::args::{
     ClusterMethodArg, DenoiseArg, FusionArg, SpamiClusterArgs, SpamiCommand, SpamiNetworkArgs,
@@ -65,7 +67,14 @@ fn cluster(args: &SpamiClusterArgs) -> Result<EmbeddingMethod, Failure> {
             n_clusters: args.n_clusters.ok_or_else(|| {
                 Failure::input("k-means needs a number of clusters; give it with --n-clusters K")
             })?,
-            n_init: args.n_init,
+            n_init: args.n_init.unwrap_or(KMEANS_STARTS),
+        },
+        ClusterMethodArg::Gmm => EmbeddingMethod::Gmm {
+            n_clusters: args.n_clusters,
+            model: CovarianceModel::Eee,
+            n_init: args.n_init.unwrap_or(GMM_STARTS),
+            criterion: SelectionCriterion::Stability,
+            max_clusters: 15,
         },
     })
 }

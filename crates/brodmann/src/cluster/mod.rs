@@ -4,13 +4,27 @@
 //!
 //! * [`mod@leiden`]: communities of one or many graphs (multiplex Leiden), and the search for their resolution.
 //! * [`kmeans()`]: compact clusters of an embedding.
+//! * [`gmm()`]: clusters that have a shape; Gaussian mixtures as mclust's.
+//! * [`select_n_clusters()`]: how many clusters?
+//! * [`refine_labels()`]: a vote of the neighbourhood.
+//! * [`consensus()`]: one partition from many runs, and how far they agree.
 
+pub mod consensus;
+pub mod gmm;
 pub mod kmeans;
 pub mod leiden;
+pub mod refine;
+pub mod select_n_clusters;
 
+pub use consensus::{Consensus, ConsensusError, consensus};
+pub use gmm::{CovarianceModel, GaussianMixture, GmmError, GmmInit, GmmOptions, Hierarchy, gmm, hierarchy};
 pub use kmeans::{KMeans, KMeansError, KMeansOptions, kmeans};
 pub use leiden::{
-    GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality, ResolutionSearch,
-    SearchOptions, Unreached, leiden, leiden_multiplex, leiden_multiplex_with, move_difference, quality,
-    search_resolution, search_resolution_latent_spatial,
+    EntryEdges, GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality,
+    ResolutionSearch, SearchOptions, Unreached, entry_edges, leiden, leiden_multiplex, leiden_multiplex_with,
+    move_difference, quality, search_resolution, search_resolution_latent_spatial,
+};
+pub use refine::{NO_NEIGHBOR, RefineError, majority_vote, refine_labels};
+pub use select_n_clusters::{
+    Candidate, Clusterer, SelectError, SelectOptions, Selection, SelectionCriterion, select_n_clusters,
 };

@@ -1,6 +1,6 @@
 //! What can go wrong between a file and its domains.
 
-use crate::cluster::LeidenError;
+use crate::cluster::{GmmError, KMeansError, LeidenError, SelectError};
 use crate::embedding::UmapError;
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
@@ -42,7 +42,16 @@ pub enum PipelineError {
     Leiden(#[from] LeidenError),
     /// k-means.
     #[error(transparent)]
-    KMeans(#[from] crate::cluster::KMeansError),
+    KMeans(#[from] KMeansError),
+    /// Gaussian mixtures.
+    #[error(transparent)]
+    Gmm(#[from] GmmError),
+    /// The choice of a number of clusters.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// Refinement of labels.
+    #[error(transparent)]
+    Refine(#[from] crate::cluster::RefineError),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -202,6 +211,10 @@ impl PipelineError {
             self,
             Self::Interrupted(_)
                 | Self::Leiden(LeidenError::Interrupted)
+                | Self::KMeans(KMeansError::Interrupted(_))
+                | Self::Gmm(GmmError::Interrupted(_))
+                | Self::Select(SelectError::Interrupted(_))
+                | Self::Metrics(MetricsError::Interrupted(_))
                 | Self::Spami(SpamiError::Interrupted)
                 | Self::Umap(UmapError::Interrupted(_))
                 | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }

@@ -13,7 +13,7 @@
 //! * [`features`]: counts to an embedding, modality by modality.
 //! * [`graphs`]: latent and spatial neighbour graphs.
 //! * [`domains`]: Leiden and SpatialLeiden, end to end.
-//! * [`embedding_clusters`]: k-means and Leiden on an embedding.
+//! * [`embedding_clusters`]: k-means, Gaussian mixtures and Leiden on an embedding.
 //! * [`spami`]: SpaMI, end to end: several omics to one embedding, domains and denoised expression.
 //! * [`evaluation`]: labels against the truth, embeddings and space.
 //! * [`simulated`]: a simulated tissue as a container.

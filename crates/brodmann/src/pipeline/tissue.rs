@@ -75,11 +75,37 @@ impl Tissue {
             brodmann_data::Container::AnnData(a) => Container::Single(Box::new(a)),
             brodmann_data::Container::MuData(m) => Container::Multi(Box::new(m)),
         };
+        Self::of(path.to_path_buf(), container, editable, kind, monitor)
+    }
+
+    /// A container in memory, its elements all loaded; it has no file, so results are returned rather than written.
+    ///
+    /// # Errors
+    /// [`DataError::DifferentObservations`] when modalities hold different observations.
+    pub fn from_container(
+        container: brodmann_data::Container,
+        kind: Option<Modality>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let container = match container {
+            brodmann_data::Container::AnnData(a) => Container::Single(Box::new(a)),
+            brodmann_data::Container::MuData(m) => Container::Multi(Box::new(m)),
+        };
+        Self::of(PathBuf::from("the data"), container, false, kind, monitor)
+    }
+
+    fn of(
+        path: PathBuf,
+        container: Container,
+        editable: bool,
+        kind: Option<Modality>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
         let modalities = match &container {
             Container::Single(adata) => vec![single_modality(adata, kind, monitor)],
             Container::Multi(mdata) => modalities_of(mdata, monitor)?,
         };
-        Ok(Self { path: path.to_path_buf(), container, editable, modalities })
+        Ok(Self { path, container, editable, modalities })
     }
 
     /// Number of observations.

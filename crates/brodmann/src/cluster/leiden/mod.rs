@@ -9,10 +9,12 @@
 //! * `level`: a graph of the hierarchy, gains, the flat accumulator.
 //! * `local_moving`, `refinement`, `aggregation`: the three phases.
 //! * `optimise`: the phases put together, iterated to convergence.
+//! * `entry_edges`: undirected graphs as igraph and `spatialleiden` read them.
 //! * `resolution`: the resolution that gives a wanted number of clusters.
 //! * `error`: why a run is refused.
 
 mod aggregation;
+mod entry_edges;
 mod error;
 mod layer;
 mod level;
@@ -27,6 +29,7 @@ mod tests;
 
 use brodmann_kernels::{Monitor, Seed, Silent};
 
+pub use entry_edges::{EntryEdges, entry_edges};
 pub use error::LeidenError;
 pub use layer::{GraphView, Layer, Quality};
 pub use quality::{move_difference, quality};

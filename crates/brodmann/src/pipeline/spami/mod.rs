@@ -138,26 +138,55 @@ pub fn integrate(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<SpamiReport, PipelineError> {
-    let mut seconds = Seconds::default();
+    let mut read = 0.0;
     let saved = request.load_model.as_deref().map(model_file::load).transpose()?;
-    let tissue = timed(&mut seconds.read, || {
+    let tissue = timed(&mut read, || {
         Tissue::open(input, &elements(request, saved.as_ref()), request.features.modality, monitor)
     })?;
     tissue.check_destination(destination)?;
+    let (mut report, additions) = integrate_with(&tissue, request, saved, seed, monitor)?;
+    report.seconds.read += read;
+    timed(&mut report.seconds.write, || tissue.write(destination, &additions, monitor))?;
+    Ok(report)
+}
+
+/// [`integrate`] for a tissue in memory: what would be added to its file is returned.
+///
+/// # Inputs    `tissue`: with the counts (or the embeddings that the request names), coordinates and slices loaded.
+/// # Returns   The report, and the elements to add under the keys [`integrate`] lists.
+/// # Errors    [`PipelineError`].
+pub fn integrate_tissue(
+    tissue: &Tissue,
+    request: &SpamiRequest,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<(SpamiReport, Additions), PipelineError> {
+    let saved = request.load_model.as_deref().map(model_file::load).transpose()?;
+    integrate_with(tissue, request, saved, seed, monitor)
+}
+
+fn integrate_with(
+    tissue: &Tissue,
+    request: &SpamiRequest,
+    saved: Option<SavedModel>,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<(SpamiReport, Additions), PipelineError> {
+    let mut seconds = Seconds::default();
     let n_obs = tissue.n_obs();
     if n_obs < MIN_OBS {
         return Err(PipelineError::TooFewObservations { n_obs, expected: MIN_OBS });
     }
     request.check(n_obs)?;
-    let truth_key = evaluation::truth_key(&tissue, request.truth.as_deref())?;
+    let truth_key = evaluation::truth_key(tissue, request.truth.as_deref())?;
     check_key_added(&request.key_added, &[truth_key.as_deref(), request.library_key.as_deref()])?;
     if let Some(path) = &request.save_model {
         model_file::check_place(path)?;
     }
     let (modalities, options) = if let Some(saved) = &saved {
-        (matching(&tissue, saved, request, monitor)?, saved.model.options().clone())
+        (matching(tissue, saved, request, monitor)?, saved.model.options().clone())
     } else {
-        let modalities = inputs::choose(&tissue, request, monitor)?;
+        let modalities = inputs::choose(tissue, request, monitor)?;
         let names: Vec<String> = modalities.iter().map(|m| m.name.clone()).collect();
         let kinds: Vec<_> = modalities.iter().map(|m| m.kind).collect();
         let options = request.options_for(&names, &kinds)?;
@@ -165,14 +194,14 @@ pub fn integrate(
     };
     if request.save_model.is_some() {
         for info in &modalities {
-            check_names(&tissue, info)?;
+            check_names(tissue, info)?;
         }
     }
-    let forecast = check_memory(&tissue, &modalities, request, saved.as_ref(), &options, monitor)?;
+    let forecast = check_memory(tissue, &modalities, request, saved.as_ref(), &options, monitor)?;
     let slices = tissue.slices(request.library_key.as_deref())?;
     // Space first: a tissue without coordinates is refused before the expensive stages.
     let (graph, mut fingerprint) =
-        inputs::graph(&tissue, request, options.n_neighbors, slices.as_deref(), &mut seconds, monitor)?;
+        inputs::graph(tissue, request, options.n_neighbors, slices.as_deref(), &mut seconds, monitor)?;
     if let Some(checkpoint) = &request.checkpoint {
         checkpoint::prepare(&checkpoint.folder)?;
     }
@@ -183,7 +212,7 @@ pub fn integrate(
         let made = match &saved {
             Some(s) => {
                 let saved = &s.modalities[m];
-                let made = inputs::project(&tissue, info, saved, request, &mut seconds, monitor)?;
+                let made = inputs::project(tissue, info, saved, request, &mut seconds, monitor)?;
                 // Of an embedding in another slice not even the width is known; the network refuses it by that.
                 match saved.balance.clone().filter(|b| b.center.len() == made.values.ncols()) {
                     Some(balance) => made.balanced(Some(balance)),
@@ -191,7 +220,7 @@ pub fn integrate(
                 }
             }
             None => {
-                let made = inputs::prepare(&tissue, info, request, slices, seed, &mut seconds, monitor)?;
+                let made = inputs::prepare(tissue, info, request, slices, seed, &mut seconds, monitor)?;
                 if request.balances() { made.balanced(None) } else { made }
             }
         };
@@ -226,7 +255,7 @@ pub fn integrate(
             loss: history.epochs.last().map(|e| e.loss),
             data_hash: &data_hash,
         };
-        let saved: Vec<SavedModality> = inputs.iter().map(|i| to_save(&tissue, i)).collect();
+        let saved: Vec<SavedModality> = inputs.iter().map(|i| to_save(tissue, i)).collect();
         timed(&mut seconds.write, || model_file::save(path, &model, &saved, &about))?;
         monitor.note(&format!("model written to {}", path.display()));
     }
@@ -235,7 +264,7 @@ pub fn integrate(
     let clustered = cluster_rows(reduced.view(), &request.cluster, seed, &mut seconds, monitor)?;
     let n_clusters = clustered.labels.iter().max().map_or(0, |m| *m as usize + 1);
     let metrics =
-        truth_key.as_ref().map(|key| evaluation::score_truth(&tissue, key, &clustered.labels)).transpose()?;
+        truth_key.as_ref().map(|key| evaluation::score_truth(tissue, key, &clustered.labels)).transpose()?;
     let mut sizes = vec![0usize; n_clusters];
     for &label in &clustered.labels {
         sizes[label as usize] += 1;
@@ -256,7 +285,7 @@ pub fn integrate(
     for (m, input) in inputs.iter().enumerate() {
         let written = write_layers
             && timed(&mut seconds.train, || {
-                record::denoised(&mut additions, &tissue, input, &output.reconstructions[m], request, monitor)
+                record::denoised(&mut additions, tissue, input, &output.reconstructions[m], request, monitor)
             })?;
         layers.push(written);
     }
@@ -278,7 +307,7 @@ pub fn integrate(
         })
         .collect();
     let losses = history.epochs.last().map(|e| losses(e, &modalities));
-    let mut report = SpamiReport {
+    let report = SpamiReport {
         n_obs,
         n_clusters,
         n_clusters_reached: clustered.reached,
@@ -304,10 +333,8 @@ pub fn integrate(
         data_hash: &data_hash,
         seed,
     };
-    run.add(&mut additions, &tissue, &output);
-    timed(&mut seconds.write, || tissue.write(destination, &additions, monitor))?;
-    report.seconds = seconds;
-    Ok(report)
+    run.add(&mut additions, tissue, &output);
+    Ok((report, additions))
 }
 
 /// The epochs of a training; none with a loaded model.

@@ -207,6 +207,15 @@ impl Record<'_> {
                 "n_neighbors": n_neighbors,
                 "n_pcs": CLUSTER_COMPONENTS,
             }),
+            EmbeddingMethod::Gmm { n_clusters, model, n_init, criterion, max_clusters } => json!({
+                "method": request.cluster.name(),
+                "n_clusters": n_clusters,
+                "model": model.name(),
+                "n_init": n_init,
+                "select_by": if n_clusters.is_none() { json!(criterion.name()) } else { Json::Null },
+                "max_clusters": if n_clusters.is_none() { json!(max_clusters) } else { Json::Null },
+                "n_pcs": CLUSTER_COMPONENTS,
+            }),
         };
         params
     }

@@ -171,6 +171,9 @@ impl SpamiRequest {
                 n_clusters.map_or(Ok(()), |k| check_n_clusters(k, n_obs))?;
             }
             EmbeddingMethod::KMeans { n_clusters, .. } => check_n_clusters(n_clusters, n_obs)?,
+            EmbeddingMethod::Gmm { n_clusters, .. } => {
+                n_clusters.map_or(Ok(()), |k| check_n_clusters(k, n_obs))?;
+            }
         }
         if self.load_model.is_none() && self.options.n_neighbors >= n_obs {
             return Err(PipelineError::Option {

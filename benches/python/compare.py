@@ -1,0 +1,171 @@
+"""`spatialleiden` from Python, side by side: the package and ours on the very same AnnData.
+
+    bash benches/run python --sides 100 316 --seeds 3 --json python.json
+
+The tissue is simulated (side² spots, 1000 genes), its latent and spatial graphs are built once and kept in a file.
+Every run is a fresh process that reads that file, clusters 50 spots to warm up, and then all of them by one call of
+`spatialleiden(adata, random_state=seed)`; only that call is timed. Ours is called through `brodmann.spatialleiden` (the drop-in) and through `bm.tl`; `overhead` is what the call
+takes beyond the time inside Rust, in percent of that. Memory is the peak of the process less what it held before the
+call. Quality is computed for all results by the same function, from the labels.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def prepare(side, path):
+    """Runs in its own process: simulates, builds both graphs, writes them."""
+    import anndata as ad
+    import numpy as np
+
+    import brodmann as bm
+
+    adata = bm.datasets.simulated(side=side, modalities="rna", random_state=0)
+    bm.pp.normalize_total(adata)
+    bm.pp.log1p(adata)
+    bm.pp.pca(adata, n_comps=30)
+    bm.pp.neighbors(adata)
+    bm.gr.spatial_neighbors(adata, coord_type="grid", n_neighs=8)
+    graphs = ad.AnnData(np.zeros((adata.n_obs, 1), dtype=np.float32), obs=adata.obs[["ground_truth"]])
+    for key in ("connectivities", "spatial_connectivities"):
+        graphs.obsp[key] = adata.obsp[key]
+    graphs.write_h5ad(path)
+
+
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def held_bytes():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def once(tool, path, seed, labels_path):
+    """Runs in its own process; prints one JSON line."""
+    import anndata as ad
+    import numpy as np
+
+    adata = ad.read_h5ad(path)
+    rust = []
+    if tool == "spatialleiden":
+        from spatialleiden import spatialleiden as call
+    else:
+        from brodmann import _brodmann
+        from brodmann import spatialleiden as drop_in
+        from brodmann import tl
+
+        inner = _brodmann.leiden_multiplex
+
+        def timed(*arguments, **options):
+            partition = inner(*arguments, **options)
+            rust.append(partition.seconds)
+            return partition
+
+        _brodmann.leiden_multiplex = timed
+        call = drop_in.spatialleiden if tool == "drop-in" else tl.spatialleiden
+    # What is made once in a process, threads and lazy imports, is no part of a call.
+    call(adata[:50].copy())
+    rust.clear()
+    held = held_bytes()
+    wall, cpu = time.perf_counter(), time.process_time()
+    call(adata, random_state=seed)
+    row = dict(tool=tool, n_obs=adata.n_obs, seed=seed, threads=int(os.environ.get("RAYON_NUM_THREADS", "1")))
+    row.update(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
+    row.update(extra_mib=max(peak_bytes() - held, 0) / 2**20, peak_mib=peak_bytes() / 2**20)
+    row["n_clusters"] = int(adata.obs["spatialleiden"].nunique())
+    if rust:
+        row.update(rust=rust[0], overhead=100 * (row["wall"] - rust[0]) / rust[0])
+    np.save(labels_path, adata.obs["spatialleiden"].cat.codes.to_numpy())
+    print(json.dumps(row))
+
+
+def judge(path, rows):
+    """Quality and ARI with the truth, by one function for all."""
+    import anndata as ad
+    import numpy as np
+
+    import brodmann as bm
+    from brodmann import _brodmann
+
+    adata = ad.read_h5ad(path)
+    graphs = [adata.obsp[key] for key in ("connectivities", "spatial_connectivities")]
+    layers = [(graph, "directed", True, "rb", 1.0, 1.0) for graph in graphs]
+    for row in rows:
+        labels = np.load(row.pop("labels"))
+        row["quality"] = _brodmann.leiden_quality(layers, labels.astype(np.int32))[0]
+        row["ari"] = float(bm.metrics.adjusted_rand_index(adata.obs["ground_truth"], labels))
+
+
+def child(arguments, threads=None):
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["RAYON_NUM_THREADS"] = str(threads)
+    command = [sys.executable, "-W", "ignore", __file__, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"{command} failed:\n{done.stderr}")
+    return done.stdout.strip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", type=int, nargs="+", default=[100, 316])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--peer-seeds", type=int, default=None)
+    parser.add_argument("--graphs", type=Path, default=REPOSITORY / "target" / "bench-python")
+    parser.add_argument("--json", type=Path, default=None)
+    arguments = parser.parse_args()
+    arguments.graphs.mkdir(parents=True, exist_ok=True)
+    columns = "tool threads wall[s] CPU[s] Rust[s] overhead[%] extra[MiB] peak[MiB] quality clusters ARI"
+    rows = []
+    for side in arguments.sides:
+        path = arguments.graphs / f"{side}.h5ad"
+        if not path.exists():
+            child(["--prepare", side, path])
+        of_size = []
+        for tool, threads in (("drop-in", 1), ("drop-in", 2), ("tl", 1), ("spatialleiden", None)):
+            seeds = arguments.seeds
+            if tool == "spatialleiden" and arguments.peer_seeds is not None:
+                seeds = arguments.peer_seeds
+            for seed in range(seeds):
+                labels = arguments.graphs / f"{side}-{tool}-{threads}-{seed}.npy"
+                of_size.append({**json.loads(child(["--once", tool, path, seed, labels], threads)), "labels": labels})
+        judge(path, of_size)
+        print(f"\n{of_size[0]['n_obs']} spots, medians over seeds\n" + columns, flush=True)
+        for key in dict.fromkeys((row["tool"], row["threads"]) for row in of_size):
+            show(key, [row for row in of_size if (row["tool"], row["threads"]) == key])
+        rows += of_size
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+def show(key, group):
+    def median(column):
+        return statistics.median(row[column] for row in group)
+
+    rust = f"{median('rust'):.3f} {median('overhead'):.1f}" if "rust" in group[0] else "- -"
+    print(
+        f"{key[0]} {key[1]} {median('wall'):.3f} {median('cpu'):.3f} {rust} {median('extra_mib'):.0f}"
+        f" {median('peak_mib'):.0f} {statistics.mean(row['quality'] for row in group):.1f}"
+        f" {median('n_clusters'):.0f} {median('ari'):.3f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--prepare"]:
+        prepare(int(sys.argv[2]), sys.argv[3])
+    elif sys.argv[1:2] == ["--once"]:
+        once(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
+    else:
+        main()

@@ -1,0 +1,170 @@
+//! Neighbours in space and in feature space, and what varies over them: [`brodmann::graph`], [`brodmann::stats`].
+
+use brodmann::graph::{
+    Lattice, NeighborsOptions, SpatialGraph, SpatialGraphOptions, SpatialKind, detect_lattice,
+};
+use brodmann::stats::{Autocorrelation, AutocorrelationOptions, NullModel, StatsError, Tail, Variables};
+use brodmann_kernels::{CsrView, Monitor, Seed};
+use numpy::IntoPyArray;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays::{Codes, Csr, CsrArrays, Dense, csr_arrays};
+use crate::monitor::run;
+
+/// k nearest neighbours of an embedding and their UMAP weights, as a dictionary.
+#[pyfunction]
+#[pyo3(signature = (embedding, *, n_neighbors, random_state))]
+fn neighbors<'py>(
+    py: Python<'py>,
+    embedding: Dense<'py, f64>,
+    n_neighbors: usize,
+    random_state: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let embedding = embedding.view();
+    let options = NeighborsOptions { n_neighbors, ..NeighborsOptions::default() };
+    let found =
+        run(py, |monitor| brodmann::graph::neighbors(embedding, &options, Seed(random_state), monitor))?;
+    let result = PyDict::new(py);
+    result.set_item("connectivities", csr_arrays(py, found.connectivities))?;
+    result.set_item("distances", csr_arrays(py, found.distances))?;
+    result.set_item("n_neighbors", found.n_neighbors)?;
+    result.set_item("recall", found.recall)?;
+    result.set_item("notes", found.notes)?;
+    Ok(result)
+}
+
+fn kind(name: &str) -> PyResult<SpatialKind> {
+    Ok(match name {
+        "auto" => SpatialKind::Auto,
+        "knn" => SpatialKind::Knn,
+        "radius" => SpatialKind::Radius,
+        "delaunay" => SpatialKind::Delaunay,
+        "grid" => SpatialKind::Grid,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "the kind of graph is {other:?}, auto, knn, radius, delaunay or grid was expected; choose one"
+            )));
+        }
+    })
+}
+
+/// `(connectivities, distances, notes)` of a spatial graph.
+#[pyfunction]
+#[pyo3(signature = (coordinates, *, slices, kind, n_neighbors, radius, n_rings, symmetrise))]
+#[allow(clippy::type_complexity)]
+fn spatial_neighbors<'py>(
+    py: Python<'py>,
+    coordinates: Dense<'py, f64>,
+    slices: Option<Codes<'py>>,
+    kind: &str,
+    n_neighbors: Option<usize>,
+    radius: Option<f64>,
+    n_rings: usize,
+    symmetrise: bool,
+) -> PyResult<(CsrArrays<'py, f64>, CsrArrays<'py, f64>, Vec<String>)> {
+    let options = SpatialGraphOptions {
+        kind: self::kind(kind)?,
+        n_neighbors,
+        radius,
+        n_rings,
+        max_length: None,
+        symmetrise,
+    };
+    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let coordinates = coordinates.view();
+    let SpatialGraph { connectivities, distances, notes, .. } =
+        run(py, |_| brodmann::graph::spatial_neighbors(coordinates, slices, &options))?;
+    Ok((csr_arrays(py, connectivities), csr_arrays(py, distances), notes))
+}
+
+/// `"hexagonal"`, `"square"` or `None`.
+#[pyfunction]
+fn lattice<'py>(
+    py: Python<'py>,
+    coordinates: Dense<'py, f64>,
+    slices: Option<Codes<'py>>,
+) -> PyResult<Option<&'static str>> {
+    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let coordinates = coordinates.view();
+    let found: Option<Lattice> = run(py, |_| detect_lattice(coordinates, slices))?;
+    Ok(found.map(|lattice| match lattice {
+        Lattice::Hexagonal => "hexagonal",
+        Lattice::Square => "square",
+    }))
+}
+
+/// Refuses a graph that is not `n_obs × n_obs` with finite weights of 0 or more.
+#[pyfunction]
+#[pyo3(signature = (graph, *, n_obs, key))]
+fn validate_graph<'py>(py: Python<'py>, graph: Csr<'py, f64>, n_obs: usize, key: &str) -> PyResult<()> {
+    let graph = graph.view(py)?;
+    run(py, |_| brodmann::graph::validate_graph(graph, n_obs, key))
+}
+
+/// Variables of Moran's I and Geary's C: sparse or dense, single or double precision.
+#[derive(FromPyObject)]
+enum Values<'py> {
+    Sparse(Csr<'py, f32>),
+    DenseF32(numpy::PyReadonlyArray2<'py, f32>),
+    Dense(Dense<'py, f64>),
+}
+
+/// Moran's I (`statistic="moran"`) or Geary's C (`"geary"`) of each column, as a dictionary.
+#[pyfunction]
+#[pyo3(signature = (values, weights, *, statistic, row_normalize, two_tailed, randomization, n_perms, random_state))]
+fn autocorrelation<'py>(
+    py: Python<'py>,
+    values: Values<'py>,
+    weights: Csr<'py, f64>,
+    statistic: &str,
+    row_normalize: bool,
+    two_tailed: bool,
+    randomization: bool,
+    n_perms: usize,
+    random_state: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let weights = weights.view(py)?;
+    let variables = match &values {
+        Values::Sparse(x) => Variables::Sparse(x.view(py)?),
+        Values::DenseF32(x) => Variables::DenseF32(x.as_array()),
+        Values::Dense(x) => Variables::Dense(x.view()),
+    };
+    let options = AutocorrelationOptions {
+        row_normalize,
+        null_model: if randomization { NullModel::Randomization } else { NullModel::Normality },
+        tail: if two_tailed { Tail::TwoSided } else { Tail::Nearer },
+        n_permutations: n_perms,
+    };
+    type Function = fn(
+        Variables<'_>,
+        CsrView<'_, f64>,
+        &AutocorrelationOptions,
+        Seed,
+        &dyn Monitor,
+    ) -> Result<Autocorrelation, StatsError>;
+    let function: Function = match statistic {
+        "moran" => brodmann::stats::morans_i,
+        _ => brodmann::stats::gearys_c,
+    };
+    let found = run(py, |monitor| function(variables, weights, &options, Seed(random_state), monitor))?;
+    let result = PyDict::new(py);
+    result.set_item("statistic", found.statistic.into_pyarray(py))?;
+    result.set_item("expected", found.expected)?;
+    result.set_item("variance", found.variance.into_pyarray(py))?;
+    result.set_item("p_value", found.p_value.into_pyarray(py))?;
+    result.set_item("p_adjusted", found.p_adjusted.into_pyarray(py))?;
+    result.set_item("p_permutation", found.p_permutation.map(|p| p.into_pyarray(py)))?;
+    result.set_item("p_permutation_adjusted", found.p_permutation_adjusted.map(|p| p.into_pyarray(py)))?;
+    Ok(result)
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(neighbors, module)?)?;
+    module.add_function(wrap_pyfunction!(spatial_neighbors, module)?)?;
+    module.add_function(wrap_pyfunction!(lattice, module)?)?;
+    module.add_function(wrap_pyfunction!(validate_graph, module)?)?;
+    module.add_function(wrap_pyfunction!(autocorrelation, module)?)?;
+    Ok(())
+}

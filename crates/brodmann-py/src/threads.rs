@@ -1,0 +1,79 @@
+//! The threads Rust works on: `brodmann.settings.n_threads` of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// A pool and the process that made it.
+struct Owned {
+    process: u32,
+    pool: Arc<ThreadPool>,
+}
+
+struct State {
+    n_threads: usize,
+    pool: Option<Owned>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { n_threads: 0, pool: None });
+
+/// The pool of this process, made on first use.
+///
+/// Not rayon's global pool: its threads do not survive a `fork` (multiprocessing on Linux), and a child waiting for
+/// them would wait forever.
+pub fn pool() -> PyResult<Arc<ThreadPool>> {
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if let Some(owned) = &state.pool
+        && owned.process == process
+    {
+        return Ok(Arc::clone(&owned.pool));
+    }
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(state.n_threads)
+        .thread_name(|i| format!("brodmann-{i}"))
+        .build()
+        .map(Arc::new)
+        .map_err(|e| {
+            PyOSError::new_err(format!("no threads could be started ({e}); lower settings.n_threads"))
+        })?;
+    if let Some(inherited) = state.pool.replace(Owned { process, pool: Arc::clone(&pool) }) {
+        // Its threads are not in this process; dropping it would talk to them.
+        std::mem::forget(inherited);
+    }
+    Ok(pool)
+}
+
+/// Threads Rust works on; 0 stands for one per core (or `RAYON_NUM_THREADS`).
+#[pyfunction]
+fn set_n_threads(n_threads: i64) -> PyResult<()> {
+    let n_threads = usize::try_from(n_threads).ok().filter(|n| *n <= 4096).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "n_threads is {n_threads}, 1 to 4096 (or None for one per core) was expected; choose another number"
+        ))
+    })?;
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if n_threads != state.n_threads {
+        state.n_threads = n_threads;
+        if let Some(owned) = state.pool.take()
+            && owned.process != std::process::id()
+        {
+            std::mem::forget(owned);
+        }
+    }
+    Ok(())
+}
+
+/// Threads in use.
+#[pyfunction]
+fn n_threads() -> PyResult<usize> {
+    Ok(pool()?.current_num_threads())
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(set_n_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(n_threads, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+"""Spatial domains from spatial omics data, on the AnnData and MuData objects you already have.
+
+========================= ====================================================================================
+``bm.read``               Visium folders, tables and 10x files as AnnData
+``bm.pp``                 from raw counts to features worth comparing
+``bm.gr``                 spatial graphs, and what varies over them
+``bm.tl``                 spatial domains
+``bm.metrics``            how good is a partition or an embedding?
+``bm.pl``                 pictures
+``bm.datasets``           tissues whose truth is known
+``bm.spatialleiden``      the public interface of the package ``spatialleiden``
+``bm.settings``           threads and progress
+========================= ====================================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ._brodmann import __version__
+from ._settings import settings
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from . import datasets, gr, metrics, pl, pp, read, spatialleiden, tl
+
+_SUBMODULES = ("datasets", "gr", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
+
+__all__ = ["__version__", "settings", *_SUBMODULES]
+
+
+# Submodules are imported when they are first named: pandas and scipy alone would double the time of `import`.
+def __getattr__(name: str) -> ModuleType:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULES])

@@ -1,0 +1,178 @@
+"""The compiled part: arrays in, arrays out. Not public; the package's modules are."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+# threads
+def set_n_threads(n_threads: int) -> None: ...
+def n_threads() -> int: ...
+
+# preprocess
+_CsrArrays: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], tuple[int, int]]
+_F64: TypeAlias = npt.NDArray[np.float64]
+_F32: TypeAlias = npt.NDArray[np.float32]
+_Codes: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.uint32]
+_Mask: TypeAlias = npt.NDArray[np.bool_] | None
+
+def dense_to_csr(x: npt.NDArray[Any]) -> _CsrArrays: ...
+def row_sums(x: Any, *, mask: _Mask = None) -> _F64: ...
+def size_factors(totals: _F64, *, target_sum: float | None) -> tuple[float, _F64]: ...
+def scale_rows(x: Any, factors: _F64) -> _CsrArrays: ...
+def log1p(x: Any) -> _CsrArrays: ...
+def clr(x: Any) -> _CsrArrays: ...
+def column_mean_sd(x: Any) -> tuple[_F64, _F64]: ...
+def scale_to_dense(x: Any, mean: _F64, sd: _F64, *, max_value: float | None) -> _F32: ...
+def scale_sparse(x: Any, mean: _F64, sd: _F64, *, max_value: float | None) -> _CsrArrays: ...
+def highly_variable_genes(
+    x: Any,
+    *,
+    slices: _Codes | None,
+    flavor: str,
+    n_top_genes: int | None,
+    min_mean: float,
+    max_mean: float,
+    min_disp: float,
+    max_disp: float,
+    n_bins: int,
+    span: float,
+) -> dict[str, Any]: ...
+def pca(
+    x: Any, *, mask: _Mask, n_components: int, scale: bool, max_value: float | None, random_state: int
+) -> dict[str, Any]: ...
+def tfidf_lsi(
+    x: Any, *, n_components: int, min_fraction: float, scale_factor: float, random_state: int
+) -> dict[str, Any]: ...
+
+# graph
+def neighbors(embedding: npt.NDArray[Any], *, n_neighbors: int, random_state: int) -> dict[str, Any]: ...
+def spatial_neighbors(
+    coordinates: npt.NDArray[Any],
+    *,
+    slices: _Codes | None,
+    kind: str,
+    n_neighbors: int | None,
+    radius: float | None,
+    n_rings: int,
+    symmetrise: bool,
+) -> tuple[_CsrArrays, _CsrArrays, list[str]]: ...
+def lattice(coordinates: npt.NDArray[Any], slices: _Codes | None) -> str | None: ...
+def validate_graph(graph: Any, *, n_obs: int, key: str) -> None: ...
+def autocorrelation(
+    values: Any,
+    weights: Any,
+    *,
+    statistic: str,
+    row_normalize: bool,
+    two_tailed: bool,
+    randomization: bool,
+    n_perms: int,
+    random_state: int,
+) -> dict[str, Any]: ...
+
+# metrics
+def compare_labels(truth: _Codes, pred: _Codes, score: str) -> float: ...
+def score_clusters(embedding: npt.NDArray[Any], labels: _Codes, score: str) -> float: ...
+def silhouette(
+    embedding: npt.NDArray[Any], labels: _Codes, *, sample_size: int | None, random_state: int
+) -> tuple[float, _F64, npt.NDArray[np.uint32]]: ...
+def lisi(embedding: npt.NDArray[Any], labels: _Codes, *, perplexity: float) -> _F64: ...
+def batch_kl(embedding: npt.NDArray[Any], batch: _Codes) -> _F64: ...
+def pas(labels: _Codes, graph: Any) -> float: ...
+def chaos(coordinates: npt.NDArray[Any], labels: _Codes) -> float: ...
+def evaluate(
+    pred: _Codes,
+    *,
+    truth: list[int] | None,
+    embedding: npt.NDArray[Any] | None,
+    batch: _Codes | None,
+    graph: Any,
+    max_queries: int | None,
+    perplexity: float,
+    random_state: int,
+) -> dict[str, Any]: ...
+
+# containers
+def read_visium(folder: str, *, library_id: str | None) -> dict[str, Any]: ...
+def read_tenx_h5(path: str, *, genome: str | None) -> dict[str, Any]: ...
+def read_tenx_mtx(folder: str) -> dict[str, Any]: ...
+def read_table(
+    counts: str, *, coordinates: str | None, orientation: str, coordinate_columns: list[str] | None
+) -> dict[str, Any]: ...
+def simulated(
+    *,
+    side: int,
+    random_state: int,
+    noise: float,
+    modalities: list[str],
+    slices: int,
+    batch_effect: float,
+    image: bool,
+    n_genes: int,
+    n_proteins: int,
+    n_peaks: int,
+) -> dict[str, Any]: ...
+
+# leiden
+#: ``(graph, reading, use_weights, quality, resolution, weight)``; a graph is scipy CSR, a reading one of
+#: "directed", "undirected", "auto", "entries".
+_Layer = tuple[Any, str, bool, str, float, float]
+
+class Partition:
+    membership: npt.NDArray[np.uint32]
+    n_clusters: int
+    quality: float
+    layer_quality: list[float]
+    n_iterations: int
+    converged: bool
+    directed: list[bool]
+    seconds: float
+
+class ResolutionSearch:
+    resolution: float
+    partition: Partition
+    exact: bool
+    unreached: str | None
+    trace: list[tuple[float, int]]
+
+def leiden_multiplex(
+    layers: Sequence[_Layer],
+    *,
+    n_iterations: int = -1,
+    initial: npt.NDArray[np.integer] | None = None,
+    random_state: int = 42,
+) -> Partition: ...
+def leiden_search(
+    layers: Sequence[_Layer],
+    n_clusters: int,
+    *,
+    which: Sequence[int] | None = None,
+    spatial: int | None = None,
+    n_iterations: int = -1,
+    max_iterations: int = 40,
+    random_state: int = 42,
+) -> tuple[ResolutionSearch | None, ResolutionSearch]: ...
+def leiden_quality(layers: Sequence[_Layer], membership: npt.NDArray[np.integer]) -> tuple[float, list[float]]: ...
+def distance2connectivity(
+    distances: Any, key: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], npt.NDArray[Any], tuple[int, int]]: ...
+
+# kmeans
+def kmeans(
+    x: npt.NDArray[Any],
+    *,
+    n_clusters: int,
+    n_init: int = 10,
+    max_iterations: int = 300,
+    tolerance: float = 1e-4,
+    random_state: int = 42,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64], float, int, bool]: ...
+
+# spami
+def spami(
+    tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
+) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...

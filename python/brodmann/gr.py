@@ -1,0 +1,412 @@
+"""Which observations are neighbours in space, and what varies over them: squidpy's parameters and keys."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
+
+import numpy as np
+import scipy.sparse as sp
+
+from . import _brodmann
+from . import _elements as el
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from mudata import MuData
+
+    Data = Union[AnnData, MuData]
+
+__all__ = ["SpatialNeighbors", "gearys_c", "morans_i", "spatial_neighbors"]
+
+
+class SpatialNeighbors(NamedTuple):
+    """A spatial graph: what :func:`spatial_neighbors` returns with ``copy=True``."""
+
+    connectivities: sp.csr_matrix
+    distances: sp.csr_matrix
+
+
+def spatial_neighbors(
+    data: Data,
+    *,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    coord_type: Literal["grid", "generic", "auto"] | None = None,
+    n_neighs: int | None = None,
+    radius: float | tuple[float, float] | None = None,
+    delaunay: bool = False,
+    n_rings: int = 1,
+    percentile: float | None = None,
+    transform: Literal["spectral", "cosine"] | None = None,
+    set_diag: bool = False,
+    key_added: str = "spatial",
+    copy: bool = False,
+) -> SpatialNeighbors | None:
+    """Build the spatial graph.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData with coordinates in ``obsm``. In a MuData the graph is written to the MuData itself;
+        coordinates may also stand in a modality that holds all observations.
+    spatial_key
+        Key of the coordinates, ``(n_obs, 2 or 3)``.
+    library_key
+        Column of ``obs`` with the slice of each observation. No edge crosses a slice.
+    coord_type
+        ``"grid"``: lattice neighbours; ``"generic"``: the nearest, or those within a radius, or Delaunay neighbours.
+        By default ``"grid"`` where ``uns[spatial_key]`` exists (Visium) and no option asks for anything else.
+        ``"auto"`` asks the coordinates themselves, which works for any source.
+    n_neighs
+        Neighbours of each observation; on a grid 4, 6 or 8. 6 by default.
+    radius
+        All within this distance. A pair prunes the graph to edges of these lengths.
+    delaunay
+        Delaunay triangulation; of ``radius`` only a pair counts then.
+    n_rings
+        Rings of lattice neighbours; grid only.
+    percentile
+        Remove edges longer than this percentile of distances; not on a grid. As in squidpy, each observation's
+        distance to itself counts.
+    transform
+        Of the connectivities: degree-normalised, or cosine similarity of rows.
+    set_diag
+        Set the diagonal of the connectivities to 1.
+    key_added
+        Names of the results, see below.
+    copy
+        Return the graph instead of writing it.
+
+    Returns
+    -------
+    ``None``, or with ``copy=True`` the two matrices. Written:
+
+    ``obsp[f"{key_added}_connectivities"]``
+        ``(n_obs, n_obs)`` CSR float32, 1 per edge. k nearest neighbours are directed: row i holds i's own.
+    ``obsp[f"{key_added}_distances"]``
+        ``(n_obs, n_obs)`` CSR float64, of the same edges; on a grid float32, the number of the ring.
+    ``uns[f"{key_added}_neighbors"]``
+        ``connectivities_key``, ``distances_key``, ``params``.
+    """
+    el.require_container(data)
+    el.require(coord_type in (None, "grid", "generic", "auto"), f"coord_type is {coord_type!r}", "grid or generic")
+    el.require(transform in (None, "spectral", "cosine"), f"transform is {transform!r}", "spectral, cosine or None")
+    el.require(
+        percentile is None or 0 <= percentile <= 100, f"percentile is {percentile}", "a number from 0 to 100"
+    )
+    if n_neighs is not None:
+        n_neighs = el.whole(n_neighs, "n_neighs")
+    n_rings = el.whole(n_rings, "n_rings")
+    coordinates = el.coordinates(data, spatial_key)
+    if len(coordinates) == 0:
+        raise ValueError("there are no observations, at least one was expected; check what was filtered out")
+    slices, slice_names = el.slices_of(data, library_key)
+    if coord_type is None:
+        visium = spatial_key in data.uns and n_neighs in (None, 4, 6, 8) and radius is None and not delaunay
+        coord_type = "grid" if visium else "generic"
+    elif coord_type == "auto":
+        lattice = _brodmann.lattice(coordinates, slices) if radius is None and not delaunay else None
+        wanted = {"hexagonal": (6,), "square": (4, 8), None: ()}[lattice]
+        coord_type = "grid" if n_neighs in (None, *wanted) and wanted else "generic"
+        n_neighs = n_neighs or (wanted[0] if wanted else None)
+    n_neighs = n_neighs or 6
+    interval = None
+    if radius is not None:
+        ends = (radius,) if np.isscalar(radius) else tuple(radius)
+        if not (len(ends) in (1, 2) and all(np.isfinite(r) and r >= 0 for r in ends) and max(ends) > 0):
+            raise ValueError(f"radius is {radius!r}, a number above 0 or a pair of them was expected; choose another")
+        interval = (float(min(ends)), float(max(ends))) if len(ends) == 2 else None
+        radius = float(max(ends))
+    if coord_type == "grid":
+        if delaunay:
+            raise ValueError("delaunay is True on a grid, False was expected; say coord_type='generic'")
+        kind = "grid"
+    else:
+        kind = "delaunay" if delaunay else "knn" if radius is None else "radius"
+    connectivities, distances, notes = _brodmann.spatial_neighbors(
+        coordinates,
+        slices=slices,
+        kind=kind,
+        n_neighbors=n_neighs,
+        radius=radius if kind == "radius" else None,
+        n_rings=n_rings,
+        symmetrise=False,
+    )
+    # The compiled part knows slices by their codes.
+    el.warn_notes(re.sub(r"^slice (\d+):", lambda m: f"{library_key} {slice_names[int(m[1])]}:", n) for n in notes)
+    grid = kind == "grid"
+    connectivities = el.csr(connectivities, dtype=np.float32)
+    distances = el.csr(distances, dtype=np.float32 if grid else None)
+    if not grid and interval is not None:
+        low, high = interval
+        connectivities, distances = _kept(connectivities, distances, (distances.data >= low) & (distances.data <= high))
+    if not grid and percentile is not None:
+        connectivities, distances = _kept(connectivities, distances, _short(distances, percentile, slices))
+    if set_diag:
+        connectivities = (connectivities + sp.identity(data.n_obs, dtype=np.float32, format="csr")).tocsr()
+    if transform is not None:
+        connectivities = _transformed(connectivities, transform)
+    if copy:
+        return SpatialNeighbors(connectivities, distances)
+    el.writable(data)
+    keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
+    data.obsp[keys["connectivities_key"]] = connectivities
+    data.obsp[keys["distances_key"]] = distances
+    params: dict[str, Any] = {"coord_type": coord_type, "transform": transform}
+    if grid:
+        params |= {"n_neighbors": n_neighs, "n_rings": n_rings, "delaunay": False}
+    elif kind == "knn":
+        params |= {"n_neighbors": n_neighs}
+    else:
+        params |= {"radius": interval if interval is not None else radius, "delaunay": delaunay}
+    params |= el.recorded({"library_key": library_key, "percentile": percentile})
+    params |= {"spatial_key": spatial_key, "set_diag": bool(set_diag)}
+    data.uns[f"{key_added}_neighbors"] = {**keys, "params": params}
+    return None
+
+
+def _kept(connectivities: sp.csr_matrix, distances: sp.csr_matrix, keep: np.ndarray) -> tuple[sp.csr_matrix, ...]:
+    """Both graphs, of one pattern, without the edges where ``keep`` is false; explicit zeros survive."""
+    indptr = np.concatenate([[0], np.cumsum(keep)])[distances.indptr].astype(distances.indptr.dtype)
+    return tuple(
+        sp.csr_matrix((m.data[keep], m.indices[keep], indptr), shape=m.shape) for m in (connectivities, distances)
+    )
+
+
+def _short(distances: sp.csr_matrix, percentile: float, slices: np.ndarray | None) -> np.ndarray:
+    """Which edges are no longer than the percentile of their slice."""
+    rows = np.repeat(np.arange(distances.shape[0]), np.diff(distances.indptr))
+    of = np.zeros(distances.shape[0], dtype=np.int32) if slices is None else slices
+    keep = np.ones(distances.nnz, dtype=bool)
+    for code in np.unique(of):
+        here = of[rows] == code
+        # squidpy's matrix stores a zero for each observation itself when it takes the percentile.
+        lengths = np.concatenate([distances.data[here], np.zeros((of == code).sum())])
+        keep[here] = distances.data[here] <= np.percentile(lengths, percentile)
+    return keep
+
+
+def _transformed(graph: sp.csr_matrix, transform: str) -> sp.csr_matrix:
+    if transform == "spectral":
+        with np.errstate(divide="ignore"):
+            scale = 1.0 / np.sqrt(np.asarray(graph.sum(axis=0)).ravel())
+        # squidpy leaves NaN where no edge points to an observation.
+        scale[~np.isfinite(scale)] = 0.0
+        scale = sp.diags(scale.astype(graph.dtype))
+        return (scale @ graph @ scale).tocsr()
+    lengths = np.sqrt(np.asarray(graph.multiply(graph).sum(axis=1)).ravel())
+    lengths[lengths == 0] = 1.0
+    unit = (sp.diags((1.0 / lengths).astype(graph.dtype)) @ graph).tocsr()
+    return (unit @ unit.T).tocsr()
+
+
+def morans_i(
+    adata: AnnData,
+    *,
+    connectivity_key: str = "spatial_connectivities",
+    genes: str | Sequence[str] | None = None,
+    attr: Literal["X", "obs", "obsm"] = "X",
+    layer: str | None = None,
+    transformation: bool = True,
+    n_perms: int | None = None,
+    two_tailed: bool = False,
+    null_model: Literal["normality", "randomization"] = "normality",
+    corr_method: Literal["fdr_bh"] | None = "fdr_bh",
+    random_state: int = 0,
+    key_added: str = "moranI",
+    copy: bool = False,
+) -> pd.DataFrame | None:
+    """Moran's I of genes, columns of ``obs`` or of ``obsm``: are neighbours alike?
+
+    Parameters
+    ----------
+    adata
+        Usually log-normalised, with a spatial graph.
+    connectivity_key
+        Key of the graph in ``obsp``; made by :func:`spatial_neighbors`.
+    genes
+        Names of variables (``attr="X"``) or columns of ``obs``. By default ``var["highly_variable"]`` where it is
+        there, else all; numeric columns of ``obs``.
+    attr
+        Where the values stand.
+    layer
+        Layer instead of ``X``; with ``attr="obsm"`` the key of ``obsm``.
+    transformation
+        Divide each row of the graph by its sum first.
+    n_perms
+        Random rearrangements for ``pval_sim``.
+    two_tailed
+        Two-sided p-values. Otherwise those of the tail the statistic lies in.
+    null_model
+        Values drawn from a normal distribution, or the observed values placed at random.
+    corr_method
+        Benjamini–Hochberg, or ``None``.
+    random_state
+        Seed of the rearrangements.
+    key_added
+        Key of ``uns``.
+    copy
+        Return the table instead of writing it.
+
+    Returns
+    -------
+    ``None`` or the table. Written:
+
+    ``uns["moranI"]``
+        DataFrame, one row per variable, by falling ``I``. Columns (float64): ``I``, ``pval_norm``, ``var_norm``,
+        with permutations ``pval_sim``, and each p-value adjusted, e.g. ``pval_norm_fdr_bh``. Constant variables are
+        NaN and come last.
+    """
+    return _autocorrelation(
+        adata, "moran", connectivity_key, genes, attr, layer, transformation, n_perms, two_tailed, null_model,
+        corr_method, random_state, key_added, copy,
+    )  # fmt: skip
+
+
+def gearys_c(
+    adata: AnnData,
+    *,
+    connectivity_key: str = "spatial_connectivities",
+    genes: str | Sequence[str] | None = None,
+    attr: Literal["X", "obs", "obsm"] = "X",
+    layer: str | None = None,
+    transformation: bool = True,
+    n_perms: int | None = None,
+    two_tailed: bool = False,
+    null_model: Literal["normality", "randomization"] = "normality",
+    corr_method: Literal["fdr_bh"] | None = "fdr_bh",
+    random_state: int = 0,
+    key_added: str = "gearyC",
+    copy: bool = False,
+) -> pd.DataFrame | None:
+    """Geary's C of genes, columns of ``obs`` or of ``obsm``: how much do neighbours differ?
+
+    1 without autocorrelation, below where neighbours are alike.
+
+    Parameters
+    ----------
+    adata, connectivity_key, genes, attr, layer, transformation, n_perms, two_tailed, null_model, corr_method, \
+random_state, key_added, copy
+        As for :func:`morans_i`.
+
+    Returns
+    -------
+    ``None`` or the table. Written:
+
+    ``uns["gearyC"]``
+        As ``uns["moranI"]``, with ``C`` for ``I``, by rising ``C``.
+    """
+    return _autocorrelation(
+        adata, "geary", connectivity_key, genes, attr, layer, transformation, n_perms, two_tailed, null_model,
+        corr_method, random_state, key_added, copy,
+    )  # fmt: skip
+
+
+def _autocorrelation(
+    adata: AnnData,
+    statistic: str,
+    connectivity_key: str,
+    genes: str | Sequence[str] | None,
+    attr: str,
+    layer: str | None,
+    transformation: bool,
+    n_perms: int | None,
+    two_tailed: bool,
+    null_model: str,
+    corr_method: str | None,
+    random_state: int,
+    key_added: str,
+    copy: bool,
+) -> pd.DataFrame | None:
+    import pandas as pd
+
+    el.require_anndata(adata)
+    el.require(null_model in ("normality", "randomization"), f"null_model is {null_model!r}", "one of the two")
+    el.require(corr_method in (None, "fdr_bh"), f"corr_method is {corr_method!r}", "fdr_bh or None")
+    n_perms = 0 if n_perms is None else el.whole(n_perms, "n_perms", least=0)
+    graph = el.graph(adata, connectivity_key, advice="run bm.gr.spatial_neighbors first")
+    values, names = _variables(adata, genes, attr, layer)
+    found = _brodmann.autocorrelation(
+        values,
+        graph,
+        statistic=statistic,
+        row_normalize=bool(transformation),
+        two_tailed=bool(two_tailed),
+        randomization=null_model == "randomization",
+        n_perms=n_perms,
+        random_state=el.seed_of(random_state),
+    )
+    name = "I" if statistic == "moran" else "C"
+    columns = {name: found["statistic"], "pval_norm": found["p_value"], "var_norm": found["variance"]}
+    if n_perms:
+        columns["pval_sim"] = found["p_permutation"]
+    if corr_method is not None:
+        columns["pval_norm_fdr_bh"] = found["p_adjusted"]
+        if n_perms:
+            columns["pval_sim_fdr_bh"] = found["p_permutation_adjusted"]
+    table = pd.DataFrame(columns, index=names)
+    table = table.sort_values(name, ascending=statistic == "geary", kind="stable")
+    if table[name].isna().any():
+        warnings.warn(
+            f"{int(table[name].isna().sum())} variables are constant or hold NaN: their {name} is NaN",
+            UserWarning,
+            stacklevel=3,
+        )
+    if copy:
+        return table
+    el.writable(adata)
+    adata.uns[key_added] = table
+    return None
+
+
+def _variables(adata: AnnData, genes: Any, attr: str, layer: str | None) -> tuple[Any, Any]:
+    """The values, sparse or dense, and the names of their columns."""
+    import pandas as pd
+
+    names = None if genes is None else [genes] if isinstance(genes, str) else list(genes)
+    if attr == "obs":
+        table = adata.obs
+        names = list(table.select_dtypes("number")) if names is None else names
+        for name in names:
+            if name not in table:
+                raise el.missing("obs", name, table.columns, "name one of these")
+        return _floats(table[names].to_numpy(), "obs"), names
+    if attr == "obsm":
+        if layer is None:
+            raise ValueError("layer is None, a key of obsm was expected with attr='obsm'; say layer='X_pca', e.g.")
+        values = el.obsm(adata, layer, advice="name one of these with layer=")
+        element = adata.obsm[layer]
+        columns = list(getattr(element, "columns", range(values.shape[1])))
+        if names is not None:
+            chosen = [columns.index(n) if n in columns else int(n) for n in names]
+            values, columns = values[:, chosen], [columns[i] for i in chosen]
+        return _floats(values, "obsm"), columns
+    if attr != "X":
+        raise ValueError(f"attr is {attr!r}, 'X', 'obs' or 'obsm' was expected; choose one")
+    x = el.matrix(adata, layer)
+    if names is None:
+        selected = np.ones(adata.n_vars, dtype=bool)
+        if "highly_variable" in adata.var:
+            selected = adata.var["highly_variable"].to_numpy(dtype=bool)
+        chosen = np.flatnonzero(selected)
+    else:
+        chosen = adata.var_names.get_indexer(names)
+        if (chosen < 0).any():
+            absent = [n for n, i in zip(names, chosen) if i < 0]
+            raise KeyError(
+                el._Message(f"{el.listed(absent)} not among the variables, names of var were expected; check genes=")
+            )
+    index = pd.Index(adata.var_names[chosen])
+    if len(chosen) < adata.n_vars:
+        x = x[:, chosen]
+    return (el.to_csr(x) if sp.issparse(x) else _floats(x, "X")), index
+
+
+def _floats(values: np.ndarray, name: str) -> np.ndarray:
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{name} has dtype {values.dtype}, real numbers were expected; name numeric columns")
+    return values if values.dtype == np.float32 else values.astype(np.float64, copy=False)

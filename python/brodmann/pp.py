@@ -1,0 +1,674 @@
+"""From raw counts to features worth comparing: scanpy's steps, keys and results, for RNA, proteins and peaks.
+
+Functions write to the AnnData they are given, or return what they made with ``copy=True``. Matrices stay sparse.
+Values are float32, as scanpy's are for float32 and whole numbers; a float64 matrix stays float64.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from . import _brodmann
+from . import _elements as el
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+__all__ = [
+    "clr",
+    "highly_variable_genes",
+    "log1p",
+    "neighbors",
+    "normalize_total",
+    "pca",
+    "scale",
+    "tfidf_lsi",
+]
+
+_RAW = "start from raw counts, with bm.pp.normalize_total"
+
+
+def normalize_total(
+    adata: AnnData,
+    *,
+    target_sum: float | None = None,
+    exclude_highly_expressed: bool = False,
+    max_fraction: float = 0.05,
+    key_added: str | None = None,
+    layer: str | None = None,
+    inplace: bool = True,
+    copy: bool = False,
+) -> AnnData | dict[str, Any] | None:
+    """Make observations comparable: the same total in each.
+
+    Parameters
+    ----------
+    adata
+        Counts of 0 or more, dense or sparse of any format.
+    target_sum
+        Total of each observation afterwards; by default the median total of those with any counts.
+    exclude_highly_expressed
+        Leave genes that make up more than ``max_fraction`` of some observation out of the totals.
+    max_fraction
+        See ``exclude_highly_expressed``.
+    key_added
+        Column of ``obs`` for what each observation was divided by.
+    layer
+        Layer instead of ``X``.
+    inplace
+        ``False``: return a dictionary with ``X`` and ``norm_factor`` instead of writing.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None``, the copy, or the dictionary. Written:
+
+    ``X`` or ``layers[layer]``
+        ``(n_obs, n_vars)``, float32 (float64 where it was), the format it had.
+    ``obs[key_added]``
+        ``(n_obs,)`` of the same dtype: total over ``target_sum``.
+
+    Examples
+    --------
+    >>> bm.pp.normalize_total(adata, target_sum=1e4)
+    """
+    el.require_anndata(adata)
+    el.require(
+        target_sum is None or (math.isfinite(target_sum) and target_sum > 0),
+        f"target_sum is {target_sum}",
+        "a positive number",
+    )
+    el.require(0 < max_fraction <= 1, f"max_fraction is {max_fraction}", "a share above 0 and at most 1")
+    if copy:
+        el.require(inplace, "copy is True and inplace False", "one of them")
+        adata = adata.copy()
+    x = el.matrix(adata, layer, writes=inplace)
+    wide = x.dtype == np.float64
+    rows = x.tocsr() if sp.issparse(x) else x if wide else el.to_csr(x)
+    totals = _row_sums(rows, None)
+    if exclude_highly_expressed:
+        high = _highly_expressed(el.to_csr(rows), totals, max_fraction)
+        totals = _row_sums(rows, ~high)
+    _, factors = _brodmann.size_factors(totals, target_sum=target_sum)
+    if (totals == 0).any():
+        warnings.warn(f"{int((totals == 0).sum())} observations have no counts and stay zero", UserWarning, stacklevel=2)
+    made: Any
+    if wide and sp.issparse(rows):
+        made = rows.copy()
+        made.data *= np.repeat(factors, np.diff(made.indptr))
+        made = made.asformat(x.format)
+    elif wide:
+        made = x * factors[:, None]
+    else:
+        made = el.csr_like(_brodmann.scale_rows(rows, factors), x)
+    norm_factor = (1.0 / factors).astype(made.dtype, copy=False)
+    if not inplace:
+        return {"X": made, "norm_factor": norm_factor}
+    el.writable(adata)
+    el.set_matrix(adata, layer, made)
+    if key_added is not None:
+        adata.obs[key_added] = norm_factor
+    return adata if copy else None
+
+
+def _row_sums(x: Any, mask: np.ndarray | None) -> np.ndarray:
+    if x.dtype != np.float64:
+        return _brodmann.row_sums(x, mask=mask)
+    values = x.data if sp.issparse(x) else x
+    _require_counts(values)
+    kept = x if mask is None else x[:, mask]
+    return np.asarray(kept.sum(axis=1)).ravel()
+
+
+def _require_counts(values: np.ndarray) -> None:
+    if values.size and not (values.min() >= 0 and math.isfinite(values.max())):
+        raise ValueError(f"X holds values below 0, NaN or infinite, counts of 0 or more were expected; {_RAW}")
+
+
+def _highly_expressed(x: Any, totals: np.ndarray, max_fraction: float) -> np.ndarray:
+    limit = np.repeat(totals * max_fraction, np.diff(x.indptr))
+    high = np.zeros(x.shape[1], dtype=bool)
+    high[x.indices[x.data > limit]] = True
+    return high
+
+
+def log1p(
+    adata: AnnData,
+    *,
+    base: float | None = None,
+    layer: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Logarithmise: ``ln(1 + x)``, or with another base.
+
+    Parameters
+    ----------
+    adata
+        Normalised counts.
+    base
+        Base of the logarithm; natural by default.
+    layer
+        Layer instead of ``X``.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written:
+
+    ``X`` or ``layers[layer]``
+        ``(n_obs, n_vars)``, float32 (float64 where it was), the format it had.
+    ``uns["log1p"]``
+        ``{"base": base}``.
+    """
+    el.require_anndata(adata)
+    el.require(
+        base is None or (math.isfinite(base) and base > 0 and base != 1), f"base is {base}", "a number above 0, not 1"
+    )
+    x = el.matrix(adata, layer, writes=True)
+    if "log1p" in adata.uns:
+        warnings.warn("the data seem to be logarithms already: uns['log1p'] is there", UserWarning, stacklevel=2)
+    adata = el.copied(adata, copy)
+    made: Any
+    if x.dtype != np.float64:
+        made = el.csr_like(_brodmann.log1p(el.to_csr(x)), x)
+    elif sp.issparse(x):
+        made = x.tocsr(copy=True)
+        np.log1p(made.data, out=made.data)
+        made = made.asformat(x.format)
+    else:
+        made = np.log1p(x)
+    if base is not None:
+        values = made.data if sp.issparse(made) else made
+        values /= values.dtype.type(math.log(base))
+    el.set_matrix(adata, layer, made)
+    adata.uns["log1p"] = {"base": base}
+    return adata if copy else None
+
+
+def highly_variable_genes(
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    n_top_genes: int | None = None,
+    min_disp: float = 0.5,
+    max_disp: float = math.inf,
+    min_mean: float = 0.0125,
+    max_mean: float = 3.0,
+    span: float = 0.3,
+    n_bins: int = 20,
+    flavor: Literal["seurat", "cell_ranger", "seurat_v3"] = "seurat",
+    subset: bool = False,
+    inplace: bool = True,
+    batch_key: str | None = None,
+) -> pd.DataFrame | None:
+    """Find the genes that differ more between observations than their mean explains.
+
+    Parameters
+    ----------
+    adata
+        Log-normalised values for the flavours ``seurat`` and ``cell_ranger``, raw counts for ``seurat_v3``.
+    layer
+        Layer instead of ``X``.
+    n_top_genes
+        How many; needed by ``seurat_v3``. The bounds below do not count then.
+    min_disp, max_disp, min_mean, max_mean
+        Bounds of normalised dispersion and mean.
+    span
+        Share of genes in each local fit (``seurat_v3``).
+    n_bins
+        Bins of the mean (``seurat``).
+    flavor
+        How variability is measured.
+    subset
+        Keep the selected genes only.
+    inplace
+        ``False``: return the columns instead of writing them.
+    batch_key
+        Column of ``obs`` with the slice or batch: each is judged on its own and the verdicts are combined.
+
+    Returns
+    -------
+    ``None`` or a DataFrame. Written:
+
+    ``var["highly_variable"]``
+        ``(n_vars,)`` bool.
+    ``var["means"]``
+        ``(n_vars,)`` float64.
+    ``var["dispersions"]``, ``var["dispersions_norm"]``
+        ``(n_vars,)`` float64 and float32; ``seurat`` and ``cell_ranger``.
+    ``var["variances"]``, ``var["variances_norm"]``, ``var["highly_variable_rank"]``
+        ``(n_vars,)`` float64, float64 and float32 (NaN where not selected); ``seurat_v3``.
+    ``var["highly_variable_nbatches"]``, ``var["highly_variable_intersection"]``
+        ``(n_vars,)`` int64 and bool; with ``batch_key``, the latter not by ``seurat_v3``.
+    ``uns["hvg"]``
+        ``{"flavor": flavor}``.
+    """
+    import pandas as pd
+
+    el.require_anndata(adata)
+    v3 = flavor == "seurat_v3"
+    if n_top_genes is None and v3:
+        raise ValueError("n_top_genes is None, a number was expected with flavor='seurat_v3'; say how many, e.g. 2000")
+    if n_top_genes is not None:
+        n_top_genes = el.whole(n_top_genes, "n_top_genes")
+    x = el.to_csr(el.matrix(adata, layer))
+    base = adata.uns.get("log1p", {}).get("base") if not v3 else None
+    if base is not None:
+        x = x * math.log(base)
+    slices, _ = el.slices_of(adata, batch_key)
+    found = _brodmann.highly_variable_genes(
+        x,
+        slices=slices,
+        flavor=flavor,
+        n_top_genes=n_top_genes,
+        min_mean=float(min_mean),
+        max_mean=float(max_mean),
+        min_disp=float(min_disp),
+        max_disp=float(max_disp),
+        n_bins=el.whole(n_bins, "n_bins"),
+        span=float(span),
+    )
+    columns = {"highly_variable": found["highly_variable"], "means": found["means"]}
+    if v3:
+        columns["highly_variable_rank"] = found["rank"].astype(np.float32)
+        columns["variances"] = found["dispersions"]
+        columns["variances_norm"] = found["normalized"]
+    else:
+        columns["dispersions"] = found["dispersions"]
+        columns["dispersions_norm"] = found["normalized"].astype(np.float32)
+    if slices is not None:
+        columns["highly_variable_nbatches"] = found["n_slices"].astype(np.int64)
+        if not v3:
+            columns["highly_variable_intersection"] = found["n_slices"] == len(np.unique(slices))
+    if not inplace:
+        table = pd.DataFrame(columns, index=adata.var_names)
+        return table[table["highly_variable"]] if subset else table
+    el.writable(adata)
+    adata.uns["hvg"] = {"flavor": flavor}
+    for key, values in columns.items():
+        adata.var[key] = values
+    if subset:
+        adata._inplace_subset_var(columns["highly_variable"])
+    return None
+
+
+def scale(
+    adata: AnnData,
+    *,
+    zero_center: bool = True,
+    max_value: float | None = None,
+    layer: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Scale each variable to unit variance.
+
+    Centring a sparse matrix fills it. :func:`pca` with ``scale=True`` gives the components of the scaled matrix
+    without writing it out.
+
+    Parameters
+    ----------
+    adata
+        Usually log-normalised.
+    zero_center
+        Subtract the mean first. ``False`` keeps zeros zero and the matrix sparse.
+    max_value
+        Clip at this many standard deviations: both sides when centred, above only otherwise.
+    layer
+        Layer instead of ``X``.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written:
+
+    ``X`` or ``layers[layer]``
+        ``(n_obs, n_vars)``, float32 (float64 where it was); dense when centred, else the format it had.
+    ``var["mean"]``, ``var["std"]``
+        ``(n_vars,)`` float64; the standard deviation (ddof 1) of constant variables is 1.
+    """
+    el.require_anndata(adata)
+    el.require(max_value is None or max_value > 0, f"max_value is {max_value}", "a positive number")
+    x = el.matrix(adata, layer, writes=True)
+    rows = el.to_csr(x)
+    mean, sd = _brodmann.column_mean_sd(rows)
+    sd[sd == 0] = 1.0
+    adata = el.copied(adata, copy)
+    if zero_center:
+        made = _brodmann.scale_to_dense(rows, mean, sd, max_value=max_value)
+    else:
+        made = el.csr_like(_brodmann.scale_sparse(rows, mean, sd, max_value=max_value), x)
+    if x.dtype == np.float64:
+        made = made.astype(np.float64)
+    el.set_matrix(adata, layer, made)
+    adata.var["mean"] = mean
+    adata.var["std"] = sd
+    return adata if copy else None
+
+
+def pca(
+    adata: AnnData,
+    *,
+    n_comps: int | None = None,
+    layer: str | None = None,
+    mask_var: np.ndarray | str | None | Literal["auto"] = "auto",
+    scale: bool = False,
+    max_value: float | None = 10.0,
+    random_state: int = 0,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Principal components of the centred (and scaled) matrix, which stays sparse.
+
+    Up to 5000 observations or variables the components are exact to rounding, above they are iterated to a residual
+    of 1e-6.
+
+    Parameters
+    ----------
+    adata
+        Usually log-normalised.
+    n_comps
+        Components; 50 by default, or one less than the smaller side of the matrix.
+    layer
+        Layer instead of ``X``.
+    mask_var
+        Variables to use: a boolean array or a column of ``var``. By default ``var["highly_variable"]`` where it is
+        there; ``None``: all.
+    scale
+        Of the matrix scaled to unit variance and clipped at ``max_value``, which is never written out: as
+        :func:`scale` followed by :func:`pca`, without its memory.
+    max_value
+        Clip at this many standard deviations; with ``scale``.
+    random_state
+        Seed of the iteration.
+    key_added
+        Names of the results, see below.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written (with ``key_added``: all under that name):
+
+    ``obsm["X_pca"]``
+        ``(n_obs, n_comps)`` float32.
+    ``varm["PCs"]``
+        ``(n_vars, n_comps)`` float64; 0 for variables not used.
+    ``uns["pca"]``
+        ``variance`` and ``variance_ratio``, ``(n_comps,)`` float64; ``params``.
+    """
+    el.require_anndata(adata)
+    x = el.matrix(adata, layer)
+    seed = el.seed_of(random_state)
+    mask, mask_name = _mask(adata, mask_var)
+    smallest = min(x.shape[0], x.shape[1] if mask is None else int(mask.sum()))
+    el.require(smallest > 0, "no variable is selected", "at least one", "choose another mask_var")
+    if n_comps is None:
+        n_comps = 50 if smallest > 50 else max(smallest - 1, 1)
+    n_comps = el.whole(n_comps, "n_comps")
+    el.require(n_comps <= smallest, f"n_comps is {n_comps}", f"at most {smallest} (the smaller side of the matrix)")
+    found = _brodmann.pca(
+        el.to_csr(x),
+        mask=mask,
+        n_components=n_comps,
+        scale=bool(scale),
+        max_value=max_value,
+        random_state=seed,
+    )
+    if not found["converged"]:
+        warnings.warn("the last principal components are approximate", UserWarning, stacklevel=2)
+    components = found["components"]
+    if mask is not None:
+        padded = np.zeros((x.shape[1], components.shape[1]), dtype=components.dtype)
+        padded[mask] = components
+        components = padded
+    adata = el.copied(adata, copy)
+    obsm_key, varm_key, uns_key = ("X_pca", "PCs", "pca") if key_added is None else (key_added,) * 3
+    adata.obsm[obsm_key] = found["scores"].astype(np.float32)
+    adata.varm[varm_key] = components
+    params = {
+        "zero_center": True,
+        "use_highly_variable": mask_name == "highly_variable",
+        "mask_var": mask_name,
+        "layer": layer,
+        "scale": bool(scale),
+        "max_value": max_value if scale else None,
+        "random_state": seed,
+    }
+    adata.uns[uns_key] = {
+        "params": el.recorded(params),
+        "variance": found["variance"],
+        "variance_ratio": found["variance_ratio"],
+    }
+    return adata if copy else None
+
+
+def _mask(adata: AnnData, mask_var: Any) -> tuple[np.ndarray | None, str | None]:
+    """The variables to use, and the name of the column that says so."""
+    if mask_var is None:
+        return None, None
+    if isinstance(mask_var, str):
+        if mask_var == "auto" and "auto" not in adata.var:
+            if "highly_variable" not in adata.var:
+                return None, None
+            mask_var = "highly_variable"
+        if mask_var not in adata.var:
+            raise el.missing("var", mask_var, adata.var.columns, "run bm.pp.highly_variable_genes first")
+        values, name = np.asarray(adata.var[mask_var]), mask_var
+    else:
+        values, name = np.asarray(mask_var), None
+    if values.dtype != bool or values.shape != (adata.n_vars,):
+        raise ValueError(
+            f"mask_var has shape {values.shape} and dtype {values.dtype}, ({adata.n_vars},) and bool were expected; "
+            "pass one truth value per variable"
+        )
+    return values, name
+
+
+def clr(adata: AnnData, *, layer: str | None = None, copy: bool = False) -> AnnData | None:
+    """Centred log-ratio of protein counts, per observation.
+
+    ``log1p(x / exp(mean(log1p(x))))``, the mean taken over all features of the observation. Zeros stay zero.
+
+    Parameters
+    ----------
+    adata
+        Counts of 0 or more.
+    layer
+        Layer instead of ``X``.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written:
+
+    ``X`` or ``layers[layer]``
+        ``(n_obs, n_vars)``, float32 (float64 where it was), the format it had.
+    """
+    el.require_anndata(adata)
+    x = el.matrix(adata, layer, writes=True)
+    made = el.csr_like(_brodmann.clr(el.to_csr(x)), x)
+    if x.dtype == np.float64:
+        made = made.astype(np.float64)
+    adata = el.copied(adata, copy)
+    el.set_matrix(adata, layer, made)
+    return adata if copy else None
+
+
+def tfidf_lsi(
+    adata: AnnData,
+    *,
+    n_comps: int = 50,
+    min_fraction: float = 0.005,
+    scale_factor: float = 1e4,
+    layer: str | None = None,
+    random_state: int = 0,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """TF-IDF and latent semantic indexing of chromatin peaks.
+
+    The first component, which follows the depth of observations, is left out.
+
+    Parameters
+    ----------
+    adata
+        Peak counts of 0 or more; every value above 0 counts as open.
+    n_comps
+        Dimensions of the result, fewer where the matrix has fewer.
+    min_fraction
+        Share of observations in which a peak must be open to be used.
+    scale_factor
+        What rows are multiplied by before the logarithm.
+    layer
+        Layer instead of ``X``.
+    random_state
+        Seed of the iteration.
+    key_added
+        Names of the results, see below.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written (with ``key_added``: all under that name):
+
+    ``obsm["X_lsi"]``
+        ``(n_obs, n_comps)`` float32: singular vectors times singular values.
+    ``varm["LSI"]``
+        ``(n_vars, n_comps)`` float32; 0 for peaks not used.
+    ``uns["lsi"]``
+        ``stdev``, ``(n_comps,)`` float64, the singular values over ``sqrt(n_obs - 1)``; ``params``.
+    """
+    el.require_anndata(adata)
+    x = el.matrix(adata, layer)
+    seed = el.seed_of(random_state)
+    n_comps = el.whole(n_comps, "n_comps")
+    found = _brodmann.tfidf_lsi(
+        el.to_csr(x),
+        n_components=n_comps,
+        min_fraction=float(min_fraction),
+        scale_factor=float(scale_factor),
+        random_state=seed,
+    )
+    if not found["converged"]:
+        warnings.warn("the last components are approximate", UserWarning, stacklevel=2)
+    loadings = np.zeros((x.shape[1], found["components"].shape[1]), dtype=np.float32)
+    loadings[found["keep"]] = found["components"]
+    adata = el.copied(adata, copy)
+    obsm_key, varm_key, uns_key = ("X_lsi", "LSI", "lsi") if key_added is None else (key_added,) * 3
+    adata.obsm[obsm_key] = found["scores"].astype(np.float32)
+    adata.varm[varm_key] = loadings
+    params = {
+        "n_comps": n_comps,
+        "min_fraction": float(min_fraction),
+        "scale_factor": float(scale_factor),
+        "layer": layer,
+        "random_state": seed,
+    }
+    adata.uns[uns_key] = {
+        "params": el.recorded(params),
+        "stdev": found["singular_values"][1:] / math.sqrt(max(x.shape[0] - 1, 1)),
+    }
+    return adata if copy else None
+
+
+def neighbors(
+    adata: AnnData,
+    *,
+    n_neighbors: int = 15,
+    n_pcs: int | None = None,
+    use_rep: str | None = None,
+    random_state: int = 0,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Nearest neighbours in feature space, weighted as in UMAP.
+
+    Euclidean distances; exact up to 100 000 observations, above approximate with at least 95 % of the true
+    neighbours found (measured).
+
+    Parameters
+    ----------
+    adata
+        With an embedding in ``obsm``.
+    n_neighbors
+        Neighbours per observation, itself counted.
+    n_pcs
+        Use this many columns of the embedding; 0: ``X`` itself.
+    use_rep
+        Key of ``obsm``, or ``"X"``. By default ``X_pca``, or ``X`` with at most 50 variables.
+    random_state
+        Seed of the approximate search.
+    key_added
+        Names of the results, see below.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written (with ``key_added``: ``uns[key_added]``, ``obsp[f"{key_added}_connectivities"]``
+    and ``obsp[f"{key_added}_distances"]``):
+
+    ``obsp["connectivities"]``
+        ``(n_obs, n_obs)`` CSR float32, symmetric weights in (0, 1].
+    ``obsp["distances"]``
+        ``(n_obs, n_obs)`` CSR float64, row i holds the distances to i's neighbours.
+    ``uns["neighbors"]``
+        ``connectivities_key``, ``distances_key``, ``params``.
+    """
+    el.require_anndata(adata)
+    n_neighbors = el.whole(n_neighbors, "n_neighbors", least=2)
+    seed = el.seed_of(random_state)
+    embedding = _embedding(adata, use_rep, n_pcs)
+    found = _brodmann.neighbors(embedding, n_neighbors=n_neighbors, random_state=seed)
+    el.warn_notes(found["notes"])
+    adata = el.copied(adata, copy)
+    prefix = "" if key_added is None else f"{key_added}_"
+    keys = {"connectivities_key": f"{prefix}connectivities", "distances_key": f"{prefix}distances"}
+    adata.obsp[keys["distances_key"]] = el.csr(found["distances"])
+    adata.obsp[keys["connectivities_key"]] = el.csr(found["connectivities"], dtype=np.float32)
+    params = {
+        "n_neighbors": found["n_neighbors"],
+        "method": "umap",
+        "random_state": seed,
+        "metric": "euclidean",
+        "use_rep": use_rep,
+        "n_pcs": n_pcs,
+        "recall": found["recall"],
+    }
+    adata.uns["neighbors" if key_added is None else key_added] = {**keys, "params": el.recorded(params)}
+    return adata if copy else None
+
+
+def _embedding(adata: AnnData, use_rep: str | None, n_pcs: int | None) -> np.ndarray:
+    advice = "run bm.pp.pca first, or name another with use_rep="
+    if n_pcs is not None:
+        n_pcs = el.whole(n_pcs, "n_pcs", least=0)
+    if use_rep is None:
+        small = "X_pca" not in adata.obsm and adata.n_vars <= 50
+        use_rep = "X" if n_pcs == 0 or (small and n_pcs is None) else "X_pca"
+    if use_rep == "X":
+        x = el.matrix(adata)
+        embedding = x.toarray() if sp.issparse(x) else x
+    else:
+        embedding = el.obsm(adata, use_rep, advice=advice)
+    if n_pcs:
+        if embedding.shape[1] < n_pcs:
+            raise ValueError(
+                f"{use_rep} has {embedding.shape[1]} columns, at least n_pcs = {n_pcs} were expected; "
+                "compute more components or lower n_pcs"
+            )
+        embedding = embedding[:, :n_pcs]
+    if embedding.shape[0] == 0:
+        raise ValueError("adata has no observation, at least one was expected; check what was filtered out")
+    return embedding

@@ -1,0 +1,210 @@
+"""Layers in, a partition out: what all functions of this folder have in common."""
+
+from __future__ import annotations
+
+import logging
+import math
+import operator
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import _brodmann
+from ._graphs import check_names
+
+logger = logging.getLogger("brodmann")
+
+LATENT = "latent"
+SPATIAL = "spatial"
+QUALITIES = ("rb", "modularity", "cpm", "rber")
+
+T = TypeVar("T")
+
+
+@dataclass
+class Layers:
+    """The layers of one run; the spatial one, where there is one, is the last."""
+
+    names: list[str]
+    graphs: list[Any]
+    resolution: list[float]
+    weights: list[float]
+    directed: list[bool]
+    use_weights: bool
+    quality: str
+
+    @property
+    def has_space(self) -> bool:
+        return self.names[-1] == SPATIAL
+
+    def arguments(self) -> list[tuple[Any, str, bool, str, float, float]]:
+        """As the compiled part takes them."""
+        return [
+            (graph, "directed" if directed else "auto", self.use_weights, self.quality, resolution, weight)
+            for graph, directed, resolution, weight in zip(
+                self.graphs, self.directed, self.resolution, self.weights, strict=True
+            )
+        ]
+
+    def named(self, values: list[T]) -> dict[str, T]:
+        return dict(zip(self.names, values, strict=True))
+
+
+@dataclass
+class Found:
+    """A partition, and how it was come by."""
+
+    partition: Any
+    resolution: list[float]
+    exact: bool = True
+    reason: str | None = None
+    trace: list[tuple[float, int]] = field(default_factory=list)
+
+
+def per_layer(value: Any, names: list[str], option: str, convert: Callable[[Any], T]) -> list[T]:
+    """One value for all layers, or a mapping with one for each."""
+    if isinstance(value, Mapping):
+        check_names(value, names, option)
+        return [_converted(value[name], f"{option}[{name!r}]", convert) for name in names]
+    return [_converted(value, option, convert)] * len(names)
+
+
+def _converted(value: Any, option: str, convert: Callable[[Any], T]) -> T:
+    try:
+        return convert(value)
+    except (TypeError, ValueError):
+        kind = {number: "a number", flag: "True or False"}.get(convert, "another value")
+        message = f"{option} is {value!r}, {kind} was expected; pass one value, or a mapping with one for each layer"
+        raise ValueError(message) from None
+
+
+def number(value: Any) -> float:
+    if isinstance(value, (str, bytes, bool)):
+        raise TypeError
+    return float(value)
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError
+    return bool(value)
+
+
+def layers(
+    graphs: Mapping[str, Any],
+    *,
+    resolution: float | Mapping[str, float],
+    weights: float | Mapping[str, float],
+    directed: bool | Mapping[str, bool],
+    use_weights: bool,
+    quality: str,
+    weights_option: str = "layer_weights",
+) -> Layers:
+    """Checked: names and numbers before any work, so that a typing error costs no time."""
+    names = list(graphs)
+    found = Layers(
+        names=names,
+        graphs=list(graphs.values()),
+        resolution=per_layer(resolution, names, "resolution", number),
+        weights=per_layer(weights, names, weights_option, number),
+        directed=per_layer(directed, names, "directed", flag),
+        use_weights=_converted(use_weights, "use_weights", flag),
+        quality=quality,
+    )
+    if quality not in QUALITIES:
+        raise ValueError(f"quality is {quality!r}, one of {', '.join(map(repr, QUALITIES))} was expected; choose one")
+    for name, value in zip(names, found.resolution, strict=True):
+        if not 0 < value < math.inf:
+            raise ValueError(f"the resolution of {name!r} is {value}, a number above 0 was expected; 1 is a usual start")
+    for name, value in zip(names, found.weights, strict=True):
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"{weights_option} of {name!r} is {value}, a number of 0 or more was expected; 0 takes the layer out"
+            )
+    if not any(found.weights):
+        raise ValueError(
+            f"{weights_option} is 0 for every layer, one above 0 was expected; give a layer a positive weight"
+        )
+    if found.graphs[0].shape[0] == 0:
+        raise ValueError("there are 0 observations, at least 1 was expected; look at what the data were filtered by")
+    return found
+
+
+def iterations(n_iterations: Any) -> int:
+    value = operator.index(n_iterations)
+    if value == 0:
+        raise ValueError("n_iterations is 0, 1 or more was expected; -1 runs until nothing changes any more")
+    return max(value, -1)
+
+
+def cluster(layers: Layers, *, n_clusters: int | None, n_iterations: int, random_state: int) -> Found:
+    """One run of Leiden; with ``n_clusters`` the resolution is searched first, as the command line does.
+
+    First that of the latent layers without space, then, with these fixed, that of the spatial layer.
+    """
+    options: dict[str, Any] = {"n_iterations": iterations(n_iterations), "random_state": random_state}
+    if n_clusters is None:
+        partition = _call(layers.names, _brodmann.leiden_multiplex, layers.arguments(), **options)
+        found = Found(partition, layers.resolution)
+    else:
+        found = _search(layers, _wanted(layers, n_clusters), options)
+    for name, given, read in zip(layers.names, layers.directed, found.partition.directed, strict=True):
+        if read and not given:
+            logger.info("%s: the graph is not symmetric, read as directed", name)
+    return found
+
+
+def _wanted(layers: Layers, n_clusters: Any) -> int:
+    value = operator.index(n_clusters)
+    n_obs = layers.graphs[0].shape[0]
+    if not 0 < value <= n_obs:
+        raise ValueError(f"n_clusters is {value}, 1 to {n_obs} (the observations) was expected; ask for another number")
+    if layers.quality == "modularity":
+        raise ValueError(
+            "quality is 'modularity', which has no resolution to search for n_clusters; use 'rb', its generalisation"
+        )
+    return value
+
+
+def _search(layers: Layers, n_clusters: int, options: dict[str, Any]) -> Found:
+    n_latent = len(layers.names) - layers.has_space
+    # A layer of weight 0 has no say, so its resolution is not searched for.
+    latent = any(layers.weights[:n_latent])
+    space = layers.has_space and layers.weights[-1] > 0
+    which = {"spatial": n_latent} if latent and space else {"which": [n_latent] if space else list(range(n_latent))}
+    first, last = _call(layers.names, _brodmann.leiden_search, layers.arguments(), n_clusters, **which, **options)
+    resolution = list(layers.resolution)
+    if space:
+        resolution[-1] = last.resolution
+    if latent:
+        resolution[:n_latent] = [(first or last).resolution] * n_latent
+    trace = ([] if first is None else list(first.trace)) + list(last.trace)
+    if not last.exact:
+        why = f" ({last.unreached})" if last.unreached else ""
+        warnings.warn(
+            f"{n_clusters} clusters were not reached at any resolution tried{why}; "
+            f"{last.partition.n_clusters} is the nearest and was taken",
+            stacklevel=4,
+        )
+    return Found(last.partition, resolution, last.exact, last.unreached, trace)
+
+
+def _call(names: list[str], function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """The compiled part counts layers; here they have names."""
+    try:
+        return function(*arguments, **options)
+    except ValueError as error:
+        message = str(error)
+        named = re.sub(r"\blayer (\d+)\b", lambda m: _named(names, m), message)
+        if named == message:
+            raise
+    raise ValueError(named)
+
+
+def _named(names: list[str], match: re.Match[str]) -> str:
+    index = int(match[1])
+    return f"layer {names[index]!r}" if index < len(names) else match[0]

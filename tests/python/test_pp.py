@@ -1,0 +1,263 @@
+"""bm.pp against scanpy: values, keys, dtypes, records."""
+
+import warnings
+
+import anndata as ad
+import brodmann as bm
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from samples import counts, dense, peer, tissue
+
+FORMATS = {
+    "csr": sp.csr_matrix,
+    "csc": sp.csc_matrix,
+    "array": np.asarray,
+    "fortran": np.asfortranarray,
+}
+DTYPES = [np.float32, np.float64, np.int64, np.int32]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"target_sum": 1e4, "key_added": "n"}, {"exclude_highly_expressed": True, "max_fraction": 0.02}],
+)
+def test_normalize_total_and_log1p_are_scanpys(form, dtype, options):
+    sc = peer("scanpy")
+    ours = tissue(FORMATS[form](counts().astype(dtype)))
+    theirs = ours.copy()
+    bm.pp.normalize_total(ours, **options)
+    sc.pp.normalize_total(theirs, **options)
+    assert ours.X.dtype == theirs.X.dtype
+    assert sp.issparse(ours.X) == sp.issparse(theirs.X)
+    np.testing.assert_allclose(dense(ours.X), dense(theirs.X), rtol=2e-6)
+    if "key_added" in options:
+        np.testing.assert_allclose(ours.obs["n"], theirs.obs["n"], rtol=1e-6)
+        assert ours.obs["n"].dtype == theirs.obs["n"].dtype
+    base = 2 if options else None
+    bm.pp.log1p(ours, base=base)
+    sc.pp.log1p(theirs, base=base)
+    assert ours.X.dtype == theirs.X.dtype
+    np.testing.assert_allclose(dense(ours.X), dense(theirs.X), rtol=2e-6, atol=1e-7)
+    assert ours.uns["log1p"] == theirs.uns["log1p"]
+
+
+def test_formats_survive(adata):
+    expected = bm.pp.normalize_total(adata, inplace=False)["X"]
+    for convert in (sp.csr_matrix, sp.csc_matrix, np.asarray, np.asfortranarray):
+        made = bm.pp.normalize_total(_layered(convert(adata.X.toarray())), layer="l", inplace=False)["X"]
+        assert sp.issparse(made) == (convert in (sp.csr_matrix, sp.csc_matrix))
+        assert getattr(made, "format", None) == getattr(convert(adata.X.toarray()), "format", None)
+        np.testing.assert_allclose(dense(made), dense(expected), rtol=1e-6)
+
+
+def test_sparse_arrays_stay_sparse_arrays():
+    x = sp.csr_array(counts())
+    made = bm.pp.normalize_total(_layered(x), layer="l", inplace=False)["X"]
+    assert isinstance(made, sp.csr_array)
+
+
+def _layered(x):
+    adata = tissue()
+    adata.layers["l"] = x
+    return adata
+
+
+def test_the_callers_arrays_are_not_changed(adata):
+    x = adata.X.copy()
+    before = (x.data.copy(), x.indices.copy(), x.indptr.copy())
+    adata.layers["l"] = x
+    for function in (bm.pp.normalize_total, bm.pp.log1p, bm.pp.clr):
+        copy = function(adata, layer="l", copy=True)
+        assert copy is not adata
+        for now, then in zip((x.data, x.indices, x.indptr), before):
+            np.testing.assert_array_equal(now, then)
+
+
+def test_unsorted_and_repeated_entries_are_understood(adata):
+    x = adata.X.tocoo()
+    order = np.random.default_rng(0).permutation(x.nnz)
+    doubled = sp.csr_matrix(adata.shape, dtype=np.float32)
+    rows, columns = np.concatenate([x.row[order]] * 2), np.concatenate([x.col[order]] * 2)
+    half = np.concatenate([x.data[order]] * 2) / 2
+    sort = np.argsort(rows, kind="stable")
+    doubled.data, doubled.indices = half[sort].astype(np.float32), columns[sort].astype(np.int32)
+    doubled.indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(adata.obs)))]).astype(np.int32)
+    expected = bm.pp.pca(adata, n_comps=5, copy=True).obsm["X_pca"]
+    found = bm.pp.pca(tissue(doubled), n_comps=5, copy=True).obsm["X_pca"]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_wide_indices_give_the_same(adata):
+    x = adata.X.copy()
+    x.indices, x.indptr = x.indices.astype(np.int64), x.indptr.astype(np.int64)
+    expected = bm.pp.pca(adata, n_comps=5, copy=True).obsm["X_pca"]
+    np.testing.assert_array_equal(bm.pp.pca(tissue(x), n_comps=5, copy=True).obsm["X_pca"], expected)
+
+
+@pytest.mark.parametrize("flavor", ["seurat", "cell_ranger"])
+@pytest.mark.parametrize("options", [{}, {"n_top_genes": 40}, {"n_top_genes": 40, "batch_key": "slice"}, {"batch_key": "slice"}])
+def test_highly_variable_genes_are_scanpys(adata, flavor, options):
+    sc = peer("scanpy")
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    theirs = adata.copy()
+    bm.pp.highly_variable_genes(adata, flavor=flavor, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sc.pp.highly_variable_genes(theirs, flavor=flavor, **options)
+    assert list(adata.var) == list(theirs.var)
+    assert adata.var.dtypes.tolist() == theirs.var.dtypes.tolist()
+    assert adata.uns["hvg"] == theirs.uns["hvg"]
+    for column in theirs.var:
+        np.testing.assert_allclose(
+            adata.var[column].astype(float), theirs.var[column].astype(float), rtol=1e-4, atol=1e-5, err_msg=column
+        )
+
+
+def test_seurat_v3_is_scanpys(adata):
+    sc = peer("scanpy")
+    peer("skmisc.loess")
+    for options in ({}, {"batch_key": "slice"}):
+        ours, theirs = adata.copy(), adata.copy()
+        bm.pp.highly_variable_genes(ours, flavor="seurat_v3", n_top_genes=40, **options)
+        sc.pp.highly_variable_genes(theirs, flavor="seurat_v3", n_top_genes=40, **options)
+        assert set(ours.var) == set(theirs.var)
+        same = (ours.var["highly_variable"] == theirs.var["highly_variable"]).mean()
+        assert same >= 0.98, "the two local regressions may swap genes at the cut"
+        np.testing.assert_allclose(ours.var["variances_norm"], theirs.var["variances_norm"], rtol=1e-2)
+        for column in theirs.var:
+            assert ours.var[column].dtype == theirs.var[column].dtype, column
+
+
+def test_selecting_a_subset_and_returning_a_table(adata):
+    bm.pp.normalize_total(adata)
+    bm.pp.log1p(adata)
+    table = bm.pp.highly_variable_genes(adata, n_top_genes=30, inplace=False)
+    assert isinstance(table, pd.DataFrame) and "highly_variable" not in adata.var
+    bm.pp.highly_variable_genes(adata, n_top_genes=30, subset=True)
+    assert adata.n_vars == 30 and list(adata.var_names) == list(table.index[table["highly_variable"]])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("options", [{}, {"max_value": 2.0}, {"zero_center": False, "max_value": 3.0}])
+def test_scale_is_scanpys(form, options):
+    sc = peer("scanpy")
+    ours = tissue(FORMATS[form](np.log1p(counts())))
+    theirs = ours.copy()
+    bm.pp.scale(ours, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sc.pp.scale(theirs, **options)
+    np.testing.assert_allclose(dense(ours.X), dense(theirs.X), atol=5e-6)
+    assert list(ours.var) == list(theirs.var)
+    np.testing.assert_allclose(ours.var["std"], theirs.var["std"], rtol=1e-6)
+    # scanpy widens a centred sparse matrix to float64; ours keeps float32.
+    assert ours.X.dtype == np.float32
+
+
+def test_pca_is_scanpys(adata):
+    sc = peer("scanpy")
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    sc.pp.highly_variable_genes(adata, n_top_genes=60)
+    theirs = adata.copy()
+    bm.pp.pca(adata, n_comps=10)
+    sc.pp.pca(theirs, n_comps=10, svd_solver="arpack")
+    np.testing.assert_allclose(adata.obsm["X_pca"], theirs.obsm["X_pca"], atol=2e-3)
+    np.testing.assert_allclose(adata.varm["PCs"], theirs.varm["PCs"], atol=1e-3)
+    for key in ("variance", "variance_ratio"):
+        np.testing.assert_allclose(adata.uns["pca"][key], theirs.uns["pca"][key], rtol=1e-4)
+    assert adata.obsm["X_pca"].dtype == theirs.obsm["X_pca"].dtype == np.float32
+    params = theirs.uns["pca"]["params"]
+    assert {k: adata.uns["pca"]["params"][k] for k in params} == params
+    assert (adata.varm["PCs"][~adata.var["highly_variable"].to_numpy()] == 0).all()
+
+
+def test_pca_with_scale_is_pca_of_the_scaled(adata):
+    bm.pp.normalize_total(adata)
+    bm.pp.log1p(adata)
+    scaled = bm.pp.scale(adata, max_value=4.0, copy=True)
+    bm.pp.pca(scaled, n_comps=8)
+    bm.pp.pca(adata, n_comps=8, scale=True, max_value=4.0)
+    np.testing.assert_allclose(adata.obsm["X_pca"], scaled.obsm["X_pca"], atol=1e-4)
+
+
+def test_neighbors_are_scanpys(adata):
+    sc = peer("scanpy")
+    bm.pp.pca(adata, n_comps=10)
+    for options in ({}, {"n_neighbors": 7, "n_pcs": 5, "key_added": "k"}, {"use_rep": "spatial"}):
+        ours, theirs = adata.copy(), adata.copy()
+        bm.pp.neighbors(ours, **options)
+        sc.pp.neighbors(theirs, **options)
+        assert set(ours.obsp) == set(theirs.obsp)
+        for key, graph in theirs.obsp.items():
+            assert ours.obsp[key].dtype == graph.dtype
+            assert ours.obsp[key].nnz == graph.nnz
+            assert abs(ours.obsp[key] - graph).max() < 1e-4
+        name = options.get("key_added", "neighbors")
+        record = theirs.uns[name]
+        assert ours.uns[name]["connectivities_key"] == record["connectivities_key"]
+        for key, value in record["params"].items():
+            assert ours.uns[name]["params"][key] == value
+
+
+def test_clr_follows_its_definition(adata):
+    x = adata.X.toarray().astype(float)
+    bm.pp.clr(adata)
+    expected = np.log1p(x / np.exp(np.log1p(x).mean(axis=1, keepdims=True)))
+    np.testing.assert_allclose(adata.X.toarray(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_lsi_drops_the_component_of_depth():
+    rng = np.random.default_rng(0)
+    adata = tissue(sp.csr_matrix((rng.random((200, 300)) < rng.uniform(0.05, 0.5, (200, 1))).astype(np.float32)))
+    depth = np.asarray(adata.X.sum(axis=1)).ravel()
+    bm.pp.tfidf_lsi(adata, n_comps=10)
+    assert adata.obsm["X_lsi"].shape == (200, 10) and adata.obsm["X_lsi"].dtype == np.float32
+    assert adata.varm["LSI"].shape == (300, 10)
+    assert adata.uns["lsi"]["stdev"].shape == (10,)
+    correlation = [abs(np.corrcoef(depth, c)[0, 1]) for c in adata.obsm["X_lsi"].T]
+    assert max(correlation) < 0.9
+
+
+def test_results_do_not_depend_on_threads(adata):
+    bm.pp.log1p(adata)
+    found = []
+    try:
+        for n_threads in (1, 2, 4):
+            bm.settings.n_threads = n_threads
+            made = bm.pp.pca(adata, n_comps=10, copy=True)
+            bm.pp.neighbors(made)
+            found.append((made.obsm["X_pca"], made.obsp["connectivities"].data))
+    finally:
+        bm.settings.n_threads = None
+    for other in found[1:]:
+        for a, b in zip(found[0], other):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_results_survive_a_file(adata, tmp_path):
+    bm.pp.normalize_total(adata)
+    bm.pp.log1p(adata, base=2)
+    bm.pp.highly_variable_genes(adata, n_top_genes=50)
+    bm.pp.pca(adata, n_comps=5)
+    bm.pp.neighbors(adata)
+    bm.gr.spatial_neighbors(adata)
+    bm.gr.morans_i(adata)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad")
+    np.testing.assert_array_equal(again.obsm["X_pca"], adata.obsm["X_pca"])
+    pd.testing.assert_frame_equal(again.uns["moranI"], adata.uns["moranI"], check_index_type=False)
+    assert again.uns["neighbors"]["params"]["n_neighbors"] == 15
+
+
+def test_scanpys_neighbour_tools_run_on_our_keys(adata):
+    sc = peer("scanpy")
+    bm.pp.pca(adata, n_comps=10)
+    bm.pp.neighbors(adata)
+    sc.tl.umap(adata)
+    assert adata.obsm["X_umap"].shape == (adata.n_obs, 2)
