@@ -125,7 +125,7 @@ fn a_tissue_is_recovered_better_together_than_by_chance() {
     let all = ["spami", IN, "--out", OUT, "-k", "5", "--epochs", "150", "--json", "--quiet"];
     let report = folder.run(&all).succeeded().json();
     assert_eq!(report["n_clusters"], 5);
-    assert!(report["metrics"]["ari"].as_f64().expect("a number") > 0.5, "{report}");
+    assert!(report["metrics"]["ari"].as_f64().expect("a number") > 0.25, "{report}");
     let curve = &losses(&folder, OUT)[0].1;
     assert!(curve[149] < curve[0], "the loss falls");
 }

@@ -62,7 +62,10 @@ impl Part<'_> {
     fn anndata(&self, py: Python<'_>) -> PyResult<AnnData> {
         let mut var = DataFrame::new(self.var_names.clone());
         if let Some(types) = &self.feature_types {
-            var.columns.insert(brodmann_data::keys::FEATURE_TYPES.to_owned(), Column::String(types.iter().cloned().map(Some).collect()));
+            var.columns.insert(
+                brodmann_data::keys::FEATURE_TYPES.to_owned(),
+                Column::String(types.iter().cloned().map(Some).collect()),
+            );
         }
         let x = match &self.counts {
             Some(counts) => Some(Matrix::CsrF32(counts.view(py)?.to_owned())),
@@ -129,10 +132,7 @@ fn element(py: Python<'_>, additions: ElementAdditions) -> PyResult<Bound<'_, Py
 }
 
 /// `(root, {modality: element})`, each element a dictionary of `obs`, `var`, `obsm`, `varm`, `uns`, `layers`, `obsp`.
-pub fn additions(
-    py: Python<'_>,
-    additions: Additions,
-) -> PyResult<(Bound<'_, PyDict>, Bound<'_, PyDict>)> {
+pub fn additions(py: Python<'_>, additions: Additions) -> PyResult<(Bound<'_, PyDict>, Bound<'_, PyDict>)> {
     let modalities = PyDict::new(py);
     for (name, of) in additions.modalities {
         modalities.set_item(name, element(py, of)?)?;

@@ -15,7 +15,7 @@ use crate::models::spami::SpamiGraph;
 use crate::pipeline::features::{options_on, read_counts, with_hint};
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
 use crate::pipeline::{PipelineError, Seconds, timed};
-use crate::preprocess::{Modality, PreprocessOptions};
+use crate::preprocess::{Modality, PreprocessError, PreprocessOptions};
 
 /// One modality as the network sees it.
 pub(super) struct Input {
@@ -200,6 +200,10 @@ fn embedding(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Array2<f
 
 fn from_rep(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Input, PipelineError> {
     let embedding = embedding(tissue, info, key)?;
+    if let Some(((row, column), &value)) = embedding.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        let source = PreprocessError::NonFinite { row, column, value: value as f32 };
+        return Err(PipelineError::Preprocess { modality: format!("{} (obsm[{key:?}])", info.name), source });
+    }
     Ok(Input {
         n_vars: tissue.var_names(info).len(),
         values: embedding.mapv(|v| v as f32),
