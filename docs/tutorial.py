@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Domains of a tissue measured three ways
 #
-# One section, three measurements of the same spots: transcripts, proteins and open chromatin. Each of them tells some
-# domains apart and is blind to others. Here we look at what each sees alone, and then cluster all three together with
-# the positions of the spots: SpatialLeiden is Leiden clustering of several graphs at once, one for each modality and one
-# for space.
+# One section, three measurements of the same spots: transcripts, proteins and open chromatin. Each of them tells
+# some domains apart and is blind to others. Here we look at what each sees alone, and then cluster all three
+# together with the positions of the spots: SpatialLeiden is Leiden clustering of several graphs at once, one for
+# each modality and one for space.
 #
 # This page is a script, [`docs/tutorial.py`](tutorial.py), with its output; `python docs/render.py` executes it and
 # writes the page. All it needs is `pip install "brodmann[mudata,plot]"`.
@@ -16,8 +16,8 @@ import brodmann as bm
 # ## A tissue whose truth is known
 #
 # A simulated section of 36 × 36 spots: four domains on a background. Counts follow the usual distributions of RNA,
-# protein and chromatin, with cells of several types scattered over the section, so that neighbouring spots of one domain
-# differ. Data of your own come with `anndata.read_h5ad`, `mudata.read_h5mu` or `bm.read`.
+# protein and chromatin, with cells of several types scattered over the section, so that neighbouring spots of one
+# domain differ. Data of your own come with `anndata.read_h5ad`, `mudata.read_h5mu` or `bm.read`.
 
 # %%
 mdata = bm.datasets.simulated(random_state=42)
@@ -36,9 +36,9 @@ for name, modality in mdata.mod.items():
 # %% [markdown]
 # ## From counts to one graph for each modality
 #
-# RNA and protein: every spot scaled to the same total, logarithm, every feature to the same variance, the first principal
-# components. Chromatin: TF-IDF and its singular vectors. The functions have the names, options and results of scanpy's,
-# so the same graphs may as well come from there.
+# RNA and protein: every spot scaled to the same total, logarithm, every feature to the same variance, the first
+# principal components. Chromatin: TF-IDF and its singular vectors. The functions have the names, options and
+# results of scanpy's, so the same graphs may as well come from there.
 
 # %%
 for name in ("rna", "adt"):
@@ -65,9 +65,9 @@ print(f"{graph.shape[0]} spots, {graph.nnz / graph.shape[0]:.2f} neighbours each
 # %% [markdown]
 # ## What each modality sees alone
 #
-# Ordinary Leiden clustering of one modality knows nothing of space. SpatialLeiden of one modality adds the spatial graph.
-# We ask both for five clusters; `n_clusters` searches the resolution that gives them. Agreement with the truth is the
-# adjusted Rand index (ARI): 1 for the same partition, about 0 for a random one.
+# Ordinary Leiden clustering of one modality knows nothing of space. SpatialLeiden of one modality adds the spatial
+# graph. We ask both for five clusters; `n_clusters` searches the resolution that gives them. Agreement with the
+# truth is the adjusted Rand index (ARI): 1 for the same partition, about 0 for a random one.
 
 # %%
 truth = mdata.obs["ground_truth"]
@@ -92,8 +92,9 @@ bm.pl.spatial(mdata, color=alone, ncols=3, legend=False)
 # %% [markdown]
 # ## All of them together
 #
-# One call clusters the four graphs. `resolution` is one number for all layers or a mapping with one for each, and so are
-# `layer_weights`: how much each graph counts. Space is given the most here, protein, which has few features, the least.
+# One call clusters the four graphs. `resolution` is one number for all layers or a mapping with one for each, and
+# so are `layer_weights`: how much each graph counts. Space is given the most here, protein, which has few features,
+# the least.
 
 # %%
 bm.tl.spatialleiden_multimodal(
@@ -114,8 +115,8 @@ bm.pl.spatial(mdata, color=["ground_truth", "spatialleiden"], titles=["the truth
 #
 # ## What was written
 #
-# Labels are in `mdata.obs`, numbered by size. `mdata.uns` holds all that is needed to do it again, so the same call, on
-# any number of threads, gives the same labels.
+# Labels are in `mdata.obs`, numbered by size. `mdata.uns` holds all that is needed to do it again, so the same
+# call, on any number of threads, gives the same labels.
 
 # %%
 record = mdata.uns["spatialleiden"]
@@ -129,8 +130,8 @@ assert (again.obs["spatialleiden"] == labels).all()
 # ## From a script for the package `spatialleiden`
 #
 # `brodmann.spatialleiden` has the names, arguments and results of that package: change the import, or call
-# `bm.spatialleiden.install()` once, and every `import spatialleiden`, that of squidpy too, is answered by brodmann. There
-# clusters are integers, and graphs are directed unless told otherwise.
+# `bm.spatialleiden.install()` once, and every `import spatialleiden`, that of squidpy too, is answered by brodmann.
+# There clusters are integers, and graphs are directed unless told otherwise.
 
 # %%
 from brodmann.spatialleiden import spatialleiden_multimodal

@@ -4,9 +4,10 @@
 
 The tissue is simulated (side² spots, 1000 genes), its latent and spatial graphs are built once and kept in a file.
 Every run is a fresh process that reads that file, clusters 50 spots to warm up, and then all of them by one call of
-`spatialleiden(adata, random_state=seed)`; only that call is timed. Ours is called through `brodmann.spatialleiden` (the drop-in) and through `bm.tl`; `overhead` is what the call
-takes beyond the time inside Rust, in percent of that. Memory is the peak of the process less what it held before the
-call. Quality is computed for all results by the same function, from the labels.
+`spatialleiden(adata, random_state=seed)`; only that call is timed. Ours is called through `brodmann.spatialleiden`
+(the drop-in) and through `bm.tl`; `overhead` is what the call takes beyond the time inside Rust, in percent of that.
+Memory is the peak of the process less what it held before the call. Quality is computed for all results by the same
+function, from the labels.
 """
 
 import argparse
@@ -60,9 +61,8 @@ def once(tool, path, seed, labels_path):
     if tool == "spatialleiden":
         from spatialleiden import spatialleiden as call
     else:
-        from brodmann import _brodmann
+        from brodmann import _brodmann, tl
         from brodmann import spatialleiden as drop_in
-        from brodmann import tl
 
         inner = _brodmann.leiden_multiplex
 

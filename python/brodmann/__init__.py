@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SUBMODULES = ("datasets", "gr", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
 
-__all__ = ["__version__", "settings", *_SUBMODULES]
+__all__ = ["__version__", "datasets", "gr", "metrics", "pl", "pp", "read", "settings", "spatialleiden", "tl"]
 
 
 # Submodules are imported when they are first named: pandas and scipy alone would double the time of `import`.

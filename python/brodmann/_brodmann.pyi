@@ -87,7 +87,7 @@ def chaos(coordinates: npt.NDArray[Any], labels: _Codes) -> float: ...
 def evaluate(
     pred: _Codes,
     *,
-    truth: list[int] | None,
+    truth: npt.NDArray[np.int32] | None,
     embedding: npt.NDArray[Any] | None,
     batch: _Codes | None,
     graph: Any,
@@ -171,3 +171,8 @@ def kmeans(
     tolerance: float = 1e-4,
     random_state: int = 42,
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64], float, int, bool]: ...
+
+# spami
+def spami(
+    tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
+) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...

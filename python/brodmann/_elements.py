@@ -241,8 +241,7 @@ def array_of(value: Any, name: str, n_obs: int) -> np.ndarray:
         value = value[:, None]
     if value.ndim != 2 or value.shape[0] != n_obs:
         raise ValueError(
-            f"{name} has shape {value.shape}, ({n_obs}, d) was expected, one row per observation; "
-            "correct or remove it"
+            f"{name} has shape {value.shape}, ({n_obs}, d) was expected, one row per observation; correct or remove it"
         )
     return value
 
@@ -337,7 +336,11 @@ def seed_of(random_state: Any) -> int:
         return int(random_state.integers(2**32))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
-    if isinstance(random_state, (bool, np.bool_)) or not isinstance(random_state, (int, np.integer)) or random_state < 0:
+    if (
+        isinstance(random_state, (bool, np.bool_))
+        or not isinstance(random_state, (int, np.integer))
+        or random_state < 0
+    ):
         raise ValueError(
             f"random_state is {random_state!r}, a whole number of 0 or more was expected; choose another seed"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -28,7 +29,12 @@ class Bar(Protocol):
 
 
 def note(message: str) -> None:
-    """A choice made on the way, kept in the log ``brodmann`` (``logging.getLogger("brodmann")``)."""
+    """A choice made on the way, kept in the log ``brodmann`` (``logging.getLogger("brodmann")``).
+
+    What a modality measures decides everything after it, so a guess without any sign in the names is a warning.
+    """
+    if "not evident from names" in message:
+        warnings.warn(message, UserWarning, stacklevel=2)
     logger.info(message)
 
 

@@ -68,7 +68,7 @@ def simulated(
     from ._containers import require_mudata_package, to_anndata, to_mudata
 
     single = isinstance(modalities, str)
-    names = [modalities] if single else [str(name) for name in modalities]
+    names = [modalities] if isinstance(modalities, str) else [str(name) for name in modalities]
     if not single:
         require_mudata_package()
     parts = _brodmann.simulated(

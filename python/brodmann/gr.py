@@ -95,9 +95,7 @@ def spatial_neighbors(
     el.require_container(data)
     el.require(coord_type in (None, "grid", "generic", "auto"), f"coord_type is {coord_type!r}", "grid or generic")
     el.require(transform in (None, "spectral", "cosine"), f"transform is {transform!r}", "spectral, cosine or None")
-    el.require(
-        percentile is None or 0 <= percentile <= 100, f"percentile is {percentile}", "a number from 0 to 100"
-    )
+    el.require(percentile is None or 0 <= percentile <= 100, f"percentile is {percentile}", "a number from 0 to 100")
     if n_neighs is not None:
         n_neighs = el.whole(n_neighs, "n_neighs")
     n_rings = el.whole(n_rings, "n_rings")
@@ -114,25 +112,19 @@ def spatial_neighbors(
         coord_type = "grid" if n_neighs in (None, *wanted) and wanted else "generic"
         n_neighs = n_neighs or (wanted[0] if wanted else None)
     n_neighs = n_neighs or 6
-    interval = None
-    if radius is not None:
-        ends = (radius,) if np.isscalar(radius) else tuple(radius)
-        if not (len(ends) in (1, 2) and all(np.isfinite(r) and r >= 0 for r in ends) and max(ends) > 0):
-            raise ValueError(f"radius is {radius!r}, a number above 0 or a pair of them was expected; choose another")
-        interval = (float(min(ends)), float(max(ends))) if len(ends) == 2 else None
-        radius = float(max(ends))
+    interval, within = _lengths(radius)
     if coord_type == "grid":
         if delaunay:
             raise ValueError("delaunay is True on a grid, False was expected; say coord_type='generic'")
         kind = "grid"
     else:
-        kind = "delaunay" if delaunay else "knn" if radius is None else "radius"
+        kind = "delaunay" if delaunay else "knn" if within is None else "radius"
     connectivities, distances, notes = _brodmann.spatial_neighbors(
         coordinates,
         slices=slices,
         kind=kind,
         n_neighbors=n_neighs,
-        radius=radius if kind == "radius" else None,
+        radius=within if kind == "radius" else None,
         n_rings=n_rings,
         symmetrise=False,
     )
@@ -162,11 +154,22 @@ def spatial_neighbors(
     elif kind == "knn":
         params |= {"n_neighbors": n_neighs}
     else:
-        params |= {"radius": interval if interval is not None else radius, "delaunay": delaunay}
+        # A list, because AnnData cannot write a tuple.
+        params |= {"radius": within if interval is None else list(interval), "delaunay": delaunay}
     params |= el.recorded({"library_key": library_key, "percentile": percentile})
     params |= {"spatial_key": spatial_key, "set_diag": bool(set_diag)}
     data.uns[f"{key_added}_neighbors"] = {**keys, "params": params}
     return None
+
+
+def _lengths(radius: float | tuple[float, float] | None) -> tuple[tuple[float, float] | None, float | None]:
+    """The lengths of edges to keep, if a pair was given, and the radius."""
+    if radius is None:
+        return None, None
+    ends = [float(r) for r in np.atleast_1d(np.asarray(radius, dtype=float))]
+    if len(ends) not in (1, 2) or not np.isfinite(ends).all() or min(ends) < 0 or max(ends) == 0:
+        raise ValueError(f"radius is {radius!r}, a number above 0 or a pair of them was expected; choose another")
+    return (min(ends), max(ends)) if len(ends) == 2 else None, max(ends)
 
 
 def _kept(connectivities: sp.csr_matrix, distances: sp.csr_matrix, keep: np.ndarray) -> tuple[sp.csr_matrix, ...]:
@@ -208,7 +211,7 @@ def morans_i(
     adata: AnnData,
     *,
     connectivity_key: str = "spatial_connectivities",
-    genes: str | Sequence[str] | None = None,
+    genes: str | Sequence[str] | Sequence[int] | None = None,
     attr: Literal["X", "obs", "obsm"] = "X",
     layer: str | None = None,
     transformation: bool = True,
@@ -229,7 +232,7 @@ def morans_i(
     connectivity_key
         Key of the graph in ``obsp``; made by :func:`spatial_neighbors`.
     genes
-        Names of variables (``attr="X"``) or columns of ``obs``. By default ``var["highly_variable"]`` where it is
+        Names of variables (``attr="X"``) or columns of ``obs`` or ``obsm``. By default ``var["highly_variable"]`` where it is
         there, else all; numeric columns of ``obs``.
     attr
         Where the values stand.
@@ -271,7 +274,7 @@ def gearys_c(
     adata: AnnData,
     *,
     connectivity_key: str = "spatial_connectivities",
-    genes: str | Sequence[str] | None = None,
+    genes: str | Sequence[str] | Sequence[int] | None = None,
     attr: Literal["X", "obs", "obsm"] = "X",
     layer: str | None = None,
     transformation: bool = True,
@@ -382,8 +385,11 @@ def _variables(adata: AnnData, genes: Any, attr: str, layer: str | None) -> tupl
         element = adata.obsm[layer]
         columns = list(getattr(element, "columns", range(values.shape[1])))
         if names is not None:
-            chosen = [columns.index(n) if n in columns else int(n) for n in names]
-            values, columns = values[:, chosen], [columns[i] for i in chosen]
+            for name in names:
+                if name not in columns:
+                    raise el.missing(f"obsm[{layer!r}]", name, columns, "name one of these columns")
+            places = [columns.index(name) for name in names]
+            values, columns = values[:, places], [columns[i] for i in places]
         return _floats(values, "obsm"), columns
     if attr != "X":
         raise ValueError(f"attr is {attr!r}, 'X', 'obs' or 'obsm' was expected; choose one")

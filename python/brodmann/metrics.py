@@ -136,9 +136,7 @@ def v_measure(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     return _compared(labels_true, labels_pred, "v_measure")
 
 
-def homogeneity_completeness_v_measure(
-    labels_true: ArrayLike, labels_pred: ArrayLike
-) -> tuple[float, float, float]:
+def homogeneity_completeness_v_measure(labels_true: ArrayLike, labels_pred: ArrayLike) -> tuple[float, float, float]:
     """Homogeneity, completeness and V-measure at once.
 
     Parameters
@@ -196,9 +194,7 @@ def silhouette_samples(X: ArrayLike, labels: ArrayLike) -> np.ndarray:
     return widths
 
 
-def silhouette(
-    X: ArrayLike, labels: ArrayLike, *, sample_size: int | None = None, random_state: int = 0
-) -> float:
+def silhouette(X: ArrayLike, labels: ArrayLike, *, sample_size: int | None = None, random_state: int = 0) -> float:
     """Mean silhouette width.
 
     Parameters
@@ -373,7 +369,7 @@ def evaluate(
     codes = _complete(el.column(data, pred, advice=advice), f"obs[{pred!r}]")
     true = None
     if truth is not None:
-        true = el.codes_of(el.column(data, truth, advice="name the column that holds the truth"))[0].tolist()
+        true = el.codes_of(el.column(data, truth, advice="name the column that holds the truth"))[0]
     embedding = None
     if use_rep is not None or "X_pca" in data.obsm:
         key = use_rep or "X_pca"

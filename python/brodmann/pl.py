@@ -84,7 +84,9 @@ def spatial(
     colors = [color] if isinstance(color, str) else list(color)
     coordinates = el.coordinates(data, spatial_key)[:, :2].astype(float)
     if not np.isfinite(coordinates).all():
-        raise ValueError(f"obsm[{spatial_key!r}] holds NaN or infinity, finite numbers were expected; correct or drop them")
+        raise ValueError(
+            f"obsm[{spatial_key!r}] holds NaN or infinity, finite numbers were expected; correct or drop them"
+        )
     parts: list[tuple[str | None, np.ndarray]] = [(None, np.arange(len(coordinates)))]
     if library_key is not None:
         codes, names = el.codes_of(el.column(data, library_key))
@@ -258,7 +260,11 @@ def _spots(ax: Any, coordinates: np.ndarray, size: float | None, **style: Any) -
     extent = np.maximum(high - low, 1e-9)
     if size is None:
         # Touching, if they were spread evenly over the area.
-        size = math.sqrt(float(extent.prod()) / max(len(coordinates), 1)) if extent.min() > 1e-9 else float(extent.max()) / 20
+        size = (
+            math.sqrt(float(extent.prod()) / max(len(coordinates), 1))
+            if extent.min() > 1e-9
+            else float(extent.max()) / 20
+        )
     margin = max(size, 1e-9)
     ax.set_xlim(low[0] - margin, high[0] + margin)
     ax.set_ylim(high[1] + margin, low[1] - margin)
@@ -268,4 +274,6 @@ def _spots(ax: Any, coordinates: np.ndarray, size: float | None, **style: Any) -
     width, height = ax.figure.get_size_inches()
     # Points per data unit, from the panel's share of the figure.
     scale = 72 * min(box.width * width / (extent[0] + 2 * margin), box.height * height / (extent[1] + 2 * margin))
-    return ax.scatter(*coordinates.T, s=max((size * scale) ** 2, 0.2), linewidths=0, rasterized=len(coordinates) > 20_000, **style)
+    return ax.scatter(
+        *coordinates.T, s=max((size * scale) ** 2, 0.2), linewidths=0, rasterized=len(coordinates) > 20_000, **style
+    )

@@ -98,7 +98,9 @@ def normalize_total(
         totals = _row_sums(rows, ~high)
     _, factors = _brodmann.size_factors(totals, target_sum=target_sum)
     if (totals == 0).any():
-        warnings.warn(f"{int((totals == 0).sum())} observations have no counts and stay zero", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"{int((totals == 0).sum())} observations have no counts and stay zero", UserWarning, stacklevel=2
+        )
     made: Any
     if wide and sp.issparse(rows):
         made = rows.copy()

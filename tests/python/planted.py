@@ -52,7 +52,10 @@ def planted_mdata(n_obs=90, n_groups=3, seed=0):
 def adjusted_rand_index(a, b):
     """ARI from the contingency table, independent of the library."""
     table = pd.crosstab(np.asarray(a), np.asarray(b)).to_numpy().astype(float)
-    pairs = lambda x: (x * (x - 1) / 2).sum()
+
+    def pairs(counts):
+        return (counts * (counts - 1) / 2).sum()
+
     together, rows, columns = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
     expected = rows * columns / pairs(np.array([table.sum()]))
     most = (rows + columns) / 2

@@ -3,12 +3,13 @@
 import warnings
 
 import anndata as ad
-import brodmann as bm
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from samples import counts, tissue
+
+import brodmann as bm
 
 ON_X = {
     "normalize_total": lambda a: bm.pp.normalize_total(a),
@@ -46,8 +47,14 @@ def same(before, adata):
         (lambda a: bm.pp.pca(a, mask_var="highly_variable"), r"bm\.pp\.highly_variable_genes"),
         (lambda a: bm.gr.morans_i(a), r"obsp\['spatial_connectivities'\].*bm\.gr\.spatial_neighbors"),
         (lambda a: bm.gr.gearys_c(a, connectivity_key="x"), r"bm\.gr\.spatial_neighbors"),
-        (lambda a: bm.gr.spatial_neighbors(a, spatial_key="xy"), r"obsm\['xy'\] is missing, there are 'spatial'.*spatial_key="),
-        (lambda a: bm.gr.spatial_neighbors(a, library_key="lib"), r"obs\['lib'\] is missing, there are 'slice', 'truth'"),
+        (
+            lambda a: bm.gr.spatial_neighbors(a, spatial_key="xy"),
+            r"obsm\['xy'\] is missing, there are 'spatial'.*spatial_key=",
+        ),
+        (
+            lambda a: bm.gr.spatial_neighbors(a, library_key="lib"),
+            r"obs\['lib'\] is missing, there are 'slice', 'truth'",
+        ),
         (lambda a: bm.pp.log1p(a, layer="counts"), r"layers\['counts'\] is missing, there are none"),
         (lambda a: bm.pp.highly_variable_genes(a, batch_key="b", n_top_genes=5), r"obs\['b'\] is missing"),
         (lambda a: bm.metrics.evaluate(a, pred="leiden"), r"bm\.tl\.spatialleiden"),

@@ -1,16 +1,23 @@
 """bm.datasets: the simulated tissue as scverse objects."""
 
 import anndata as ad
-import brodmann as bm
 import numpy as np
 import pytest
+
+import brodmann as bm
 
 
 def test_a_single_modality_is_anndata(tmp_path):
     adata = bm.datasets.simulated(side=12, modalities="rna", n_slices=2, image=True, n_genes=50)
     assert isinstance(adata, ad.AnnData) and adata.shape == (288, 50)
     assert adata.X.dtype == np.float32 and adata.X.format == "csr"
-    assert adata.obs["ground_truth"].cat.categories.tolist() == ["background", "factor1", "factor2", "factor3", "factor4"]
+    assert adata.obs["ground_truth"].cat.categories.tolist() == [
+        "background",
+        "factor1",
+        "factor2",
+        "factor3",
+        "factor4",
+    ]
     assert adata.obs["library_id"].value_counts().tolist() == [144, 144]
     assert adata.obsm["spatial"].shape == (288, 2) and adata.obsm["spatial"].dtype == np.float64
     assert adata.uns["spatial"]["slice1"]["images"]["hires"].dtype == np.uint8
@@ -42,7 +49,7 @@ def test_a_list_of_one_is_mudata_too():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"modalities": "proteome"}, "modality \"proteome\" is unknown"),
+        ({"modalities": "proteome"}, 'modality "proteome" is unknown'),
         ({"side": 0}, "side is 0"),
         ({"noise": -1.0}, "noise is -1"),
         ({"noise": float("nan")}, "noise is NaN"),

@@ -6,8 +6,9 @@ import sys
 import typing
 from pathlib import Path
 
-import brodmann as bm
 import pytest
+
+import brodmann as bm
 
 MODULES = ["datasets", "gr", "metrics", "pl", "pp", "read", "tl"]
 
@@ -20,7 +21,9 @@ def python(code):
 
 
 def test_import_loads_neither_pandas_nor_scipy_nor_matplotlib():
-    loaded = python("import sys, brodmann; print([m for m in ('pandas', 'scipy', 'matplotlib', 'anndata') if m in sys.modules])")
+    loaded = python(
+        "import sys, brodmann; print([m for m in ('pandas', 'scipy', 'matplotlib', 'anndata') if m in sys.modules])"
+    )
     assert loaded.strip() == "[]"
 
 

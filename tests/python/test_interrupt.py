@@ -9,11 +9,12 @@ import threading
 import time
 
 import anndata as ad
-import brodmann as bm
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from samples import tissue
+
+import brodmann as bm
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """bm.metrics against scikit-learn, and on AnnData."""
 
-import brodmann as bm
 import numpy as np
 import pandas as pd
 import pytest
 from samples import peer, tissue
+
+import brodmann as bm
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 5, 300)
@@ -53,11 +54,15 @@ def test_the_three_at_once_are_scikit_learns():
 
 
 @pytest.mark.parametrize("name", OF_POINTS)
-@pytest.mark.parametrize("convert", [np.asarray, np.asfortranarray, lambda x: x.astype(np.float32), pd.DataFrame, np.ndarray.tolist])
+@pytest.mark.parametrize(
+    "convert", [np.asarray, np.asfortranarray, lambda x: x.astype(np.float32), pd.DataFrame, np.ndarray.tolist]
+)
 def test_scores_of_an_embedding_are_scikit_learns(name, convert):
     sklearn = peer("sklearn.metrics")
     expected = getattr(sklearn, OF_POINTS[name])(POINTS, PRED)
-    found = getattr(bm.metrics, name)(convert(POINTS) if convert is not np.ndarray.tolist else np.array(POINTS.tolist()), PRED)
+    found = getattr(bm.metrics, name)(
+        convert(POINTS) if convert is not np.ndarray.tolist else np.array(POINTS.tolist()), PRED
+    )
     assert found == pytest.approx(expected, rel=1e-5)
 
 

@@ -7,9 +7,10 @@ from samples import tissue
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-import brodmann as bm  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgba  # noqa: E402
+
+import brodmann as bm  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

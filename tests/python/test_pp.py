@@ -3,12 +3,13 @@
 import warnings
 
 import anndata as ad
-import brodmann as bm
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from samples import counts, dense, peer, tissue
+
+import brodmann as bm
 
 FORMATS = {
     "csr": sp.csr_matrix,
@@ -99,7 +100,9 @@ def test_wide_indices_give_the_same(adata):
 
 
 @pytest.mark.parametrize("flavor", ["seurat", "cell_ranger"])
-@pytest.mark.parametrize("options", [{}, {"n_top_genes": 40}, {"n_top_genes": 40, "batch_key": "slice"}, {"batch_key": "slice"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"n_top_genes": 40}, {"n_top_genes": 40, "batch_key": "slice"}, {"batch_key": "slice"}]
+)
 def test_highly_variable_genes_are_scanpys(adata, flavor, options):
     sc = peer("scanpy")
     sc.pp.normalize_total(adata, target_sum=1e4)
@@ -242,17 +245,19 @@ def test_results_do_not_depend_on_threads(adata):
 
 def test_results_survive_a_file(adata, tmp_path):
     bm.pp.normalize_total(adata)
-    bm.pp.log1p(adata, base=2)
+    bm.pp.log1p(adata)
     bm.pp.highly_variable_genes(adata, n_top_genes=50)
     bm.pp.pca(adata, n_comps=5)
     bm.pp.neighbors(adata)
-    bm.gr.spatial_neighbors(adata)
+    bm.gr.spatial_neighbors(adata, radius=(1.0, 20.0))
     bm.gr.morans_i(adata)
+    bm.gr.gearys_c(adata, attr="obsm", layer="spatial")
     adata.write_h5ad(tmp_path / "a.h5ad")
     again = ad.read_h5ad(tmp_path / "a.h5ad")
     np.testing.assert_array_equal(again.obsm["X_pca"], adata.obsm["X_pca"])
     pd.testing.assert_frame_equal(again.uns["moranI"], adata.uns["moranI"], check_index_type=False)
     assert again.uns["neighbors"]["params"]["n_neighbors"] == 15
+    assert list(again.uns["spatial_neighbors"]["params"]["radius"]) == [1.0, 20.0]
 
 
 def test_scanpys_neighbour_tools_run_on_our_keys(adata):

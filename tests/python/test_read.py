@@ -4,13 +4,14 @@ import gzip
 import json
 
 import anndata as ad
-import brodmann as bm
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
 import scipy.sparse as sp
 from samples import counts, peer
+
+import brodmann as bm
 
 N_OBS, N_VARS = 40, 25
 X = counts(N_OBS, N_VARS)
@@ -53,7 +54,12 @@ def visium(folder):
         }
     )
     rows.sample(frac=1, random_state=0).to_csv(spatial / "tissue_positions.csv", index=False)
-    scales = {"tissue_hires_scalef": 0.1, "tissue_lowres_scalef": 0.03, "spot_diameter_fullres": 80.0, "fiducial_diameter_fullres": 120.0}
+    scales = {
+        "tissue_hires_scalef": 0.1,
+        "tissue_lowres_scalef": 0.03,
+        "spot_diameter_fullres": 80.0,
+        "fiducial_diameter_fullres": 120.0,
+    }
     (spatial / "scalefactors_json.json").write_text(json.dumps(scales))
     return folder
 
@@ -95,7 +101,9 @@ def test_tenx_mtx(tmp_path):
 def test_visium(tmp_path):
     folder = visium(tmp_path / "sample")
     adata = bm.read.visium(folder, library_id="mine")
-    np.testing.assert_array_equal(adata.obsm["spatial"], np.column_stack([np.arange(N_OBS) * 50, np.arange(N_OBS) * 100]))
+    np.testing.assert_array_equal(
+        adata.obsm["spatial"], np.column_stack([np.arange(N_OBS) * 50, np.arange(N_OBS) * 100])
+    )
     assert adata.obs["array_col"].tolist() == (np.arange(N_OBS) * 2).tolist()
     assert adata.uns["spatial"]["mine"]["scalefactors"]["spot_diameter_fullres"] == 80.0
     bm.gr.spatial_neighbors(adata)
@@ -116,7 +124,9 @@ def test_tables(tmp_path):
         assert adata.obs_names.tolist() == names and set(adata.obs["layer"]) == {"L1"}
     renamed = places.rename(columns={"x": "east", "y": "north"})
     renamed.to_csv(tmp_path / "odd.csv")
-    adata = bm.read.tables(tmp_path / "counts.csv", coordinates=tmp_path / "odd.csv", coordinate_columns=["east", "north"])
+    adata = bm.read.tables(
+        tmp_path / "counts.csv", coordinates=tmp_path / "odd.csv", coordinate_columns=["east", "north"]
+    )
     np.testing.assert_allclose(adata.obsm["spatial"], places[["x", "y"]])
 
 

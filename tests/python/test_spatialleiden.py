@@ -1,10 +1,13 @@
 """`brodmann.spatialleiden` against the package it stands for; without that package the comparisons are skipped."""
 
 import inspect
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +26,7 @@ import brodmann as bm
 from brodmann import _brodmann
 from brodmann import spatialleiden as ours
 
+SHARED = Path(os.environ.get("BRODMANN_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data"
 NAMES = [
     "multiplex_leiden",
     "leiden",
@@ -215,7 +219,9 @@ def test_undirected_graphs_have_the_quality_of_the_definition():
                 assert total == pytest.approx(quality(graphs, labels, **measure), rel=1e-9)
 
 
-@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_matrix, sp.lil_matrix, "dense", "float32", "int64"])
+@pytest.mark.parametrize(
+    "kind", [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_matrix, sp.lil_matrix, "dense", "float32", "int64"]
+)
 def test_graphs_of_every_kind(kind):
     graph = planted_graph(60, 3, 0.5, 0.02)
     expected = ours.multiplex_leiden(graph)
@@ -288,7 +294,9 @@ def test_edges_of_the_domain():
     assert ours.multiplex_leiden(sp.csr_matrix((1, 1))).tolist() == [0]
     assert sorted(ours.multiplex_leiden(sp.csr_matrix((4, 4)))) == [0, 1, 2, 3]
     assert ours.multiplex_leiden(planted_graph(9, 3, 1, 0), n_iterations=0).tolist() == list(range(9))
-    assert len(set(ours.multiplex_leiden(planted_graph(9, 3, 1, 0.1), partition_kwargs=dict(resolution_parameter=0)))) == 1
+    assert (
+        len(set(ours.multiplex_leiden(planted_graph(9, 3, 1, 0.1), partition_kwargs=dict(resolution_parameter=0)))) == 1
+    )
     with pytest.raises(ValueError, match="no graph was given"):
         ours.multiplex_leiden()
 
@@ -408,7 +416,13 @@ def test_distances_become_connectivities_of_the_same_kind():
 
 def test_distances_as_theirs(theirs):
     distances = planted_graph(20, 2, 0.5, 0.2) * 7
-    for made in (distances, distances.tocsc(), sp.coo_array(distances), distances.astype(np.float32), (distances * 9).astype(int)):
+    for made in (
+        distances,
+        distances.tocsc(),
+        sp.coo_array(distances),
+        distances.astype(np.float32),
+        (distances * 9).astype(int),
+    ):
         expected, found = theirs.distance2connectivity(made), ours.distance2connectivity(made)
         assert type(found) is type(expected) and found.dtype == expected.dtype
         np.testing.assert_allclose(found.toarray(), expected.toarray(), atol=1e-7)
@@ -470,3 +484,68 @@ def test_squidpy_runs_on_us(theirs, squidpy, library_key):
         assert same_partition(found.obs[column], expected.obs[column])
         if library_key is None:
             assert found.obs[column].cat.categories.dtype == np.int64
+
+
+# Published data, where they are at hand
+
+
+def test_the_vignette_finds_five_domains():
+    """Its calls as published, but for the import."""
+    sc, sq = pytest.importorskip("scanpy"), pytest.importorskip("squidpy")
+    from mudata import MuData
+
+    folder = SHARED / "sim_spatialglue_triplet"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not there")
+    seed = 42
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        modalities = {name: ad.read_h5ad(folder / f"adata_{name}.h5ad") for name in ("ADT", "RNA")}
+        truth, coordinates = modalities["RNA"].obs["ground_truth"], modalities["RNA"].obsm["spatial"]
+        mdata = MuData(modalities)
+        mdata.var_names_make_unique()
+        mdata.obsm["spatial"] = coordinates
+        for name, adata in mdata.mod.items():
+            sc.pp.normalize_total(adata)
+            sc.pp.log1p(adata)
+            sc.pp.scale(adata)
+            sc.pp.pca(adata, n_comps=30 if name == "RNA" else 10, random_state=seed)
+            sc.pp.neighbors(adata, use_rep="X_pca", random_state=seed)
+        sq.gr.spatial_neighbors(mdata, coord_type="grid", n_neighs=8)
+    ours.spatialleiden_multimodal(
+        mdata,
+        resolution=0.5,
+        layer_weights={"ADT": 1, "RNA": 1.5, "spatial": 2.5},
+        random_state=seed,
+    )
+    found = mdata.obs["spatialleiden"]
+    ari = adjusted_rand_index(truth, found)
+    print(f"{found.nunique()} domains, ARI {ari:.3f}")
+    assert found.nunique() == 5
+    assert ari > 0.99
+
+
+def test_agreement_on_a_published_tissue(theirs):
+    path = SHARED / "starmap_v1_1k" / "starmap_v1_1k.h5ad"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adata = ad.read_h5ad(path)
+        bm.pp.normalize_total(adata)
+        bm.pp.log1p(adata)
+        bm.pp.pca(adata, n_comps=30)
+        bm.pp.neighbors(adata)
+        bm.gr.spatial_neighbors(adata, coord_type="generic", delaunay=True)
+    graphs = [adata.obsp["connectivities"], adata.obsp["spatial_connectivities"]]
+    runs = {}
+    for module in (theirs, ours):
+        runs[module] = [module.multiplex_leiden(*graphs, layer_weights=[1.0, 1.8], random_state=s) for s in range(6)]
+    among = [adjusted_rand_index(a, b) for i, a in enumerate(runs[theirs]) for b in runs[theirs][:i]]
+    between = [adjusted_rand_index(a, b) for a in runs[theirs] for b in runs[ours]]
+    print(f"ARI between the two {np.mean(between):.3f}, between two seeds of theirs {np.mean(among):.3f}")
+    # Means of 15 and of 36 pairs; two hundredths are their chance.
+    assert np.mean(between) >= np.mean(among) - 0.02
+    layers = [(graph, "directed", True, "rb", 1.0, w) for graph, w in zip(graphs, (1.0, 1.8), strict=True)]
+    best = {m: [_brodmann.leiden_quality(layers, r.astype(np.int32))[0] for r in found] for m, found in runs.items()}
+    assert np.mean(best[ours]) >= np.mean(best[theirs]) * (1 - 1e-3)

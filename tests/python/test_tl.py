@@ -1,11 +1,7 @@
 """`bm.tl`: domains on AnnData and MuData, what is written, and what is refused."""
 
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 
 import anndata as ad
 import numpy as np
@@ -220,17 +216,42 @@ def put(value):
 
 
 BAD = {
-    "no latent graph": (lambda: planted_adata(), dict(neighbors_key="nope"), KeyError, r"obsp\['nope'\] is missing.*bm.pp.neighbors"),
+    "no latent graph": (
+        lambda: planted_adata(),
+        dict(neighbors_key="nope"),
+        KeyError,
+        r"obsp\['nope'\] is missing.*bm.pp.neighbors",
+    ),
     "no spatial graph": (lambda: planted_adata(), dict(spatial_neighbors_key="x"), KeyError, "bm.gr.spatial_neighbors"),
     "NaN weights": (lambda: with_graph(put(np.nan)), {}, ValueError, "layer 'latent' stores NaN"),
     "infinite weights": (lambda: with_graph(put(np.inf)), {}, ValueError, "layer 'latent' stores inf"),
-    "negative weights": (lambda: with_graph(put(-1), "spatial_connectivities"), {}, ValueError, "layer 'spatial' stores -1"),
+    "negative weights": (
+        lambda: with_graph(put(-1), "spatial_connectivities"),
+        {},
+        ValueError,
+        "layer 'spatial' stores -1",
+    ),
     "no observations": (lambda: planted_adata()[:0].copy(), {}, ValueError, "0 observations"),
     "MuData": (lambda: planted_mdata(), {}, TypeError, "spatialleiden_multimodal"),
     "array": (lambda: np.eye(4), {}, TypeError, "AnnData was expected"),
-    "negative layer weight": (lambda: planted_adata(), dict(layer_ratio=-1), ValueError, "layer_ratio of 'spatial' is -1"),
-    "layer weight NaN": (lambda: planted_adata(), dict(layer_ratio=np.nan), ValueError, "layer_ratio of 'spatial' is nan"),
-    "unknown layer": (lambda: planted_adata(), dict(layer_weights={"latent": 1, "space": 1}), ValueError, "names 'space'"),
+    "negative layer weight": (
+        lambda: planted_adata(),
+        dict(layer_ratio=-1),
+        ValueError,
+        "layer_ratio of 'spatial' is -1",
+    ),
+    "layer weight NaN": (
+        lambda: planted_adata(),
+        dict(layer_ratio=np.nan),
+        ValueError,
+        "layer_ratio of 'spatial' is nan",
+    ),
+    "unknown layer": (
+        lambda: planted_adata(),
+        dict(layer_weights={"latent": 1, "space": 1}),
+        ValueError,
+        "names 'space'",
+    ),
     "layer lacking": (lambda: planted_adata(), dict(resolution={"spatial": 1}), KeyError, "resolution lacks 'latent'"),
     "resolution 0": (lambda: planted_adata(), dict(resolution=0), ValueError, "resolution of 'latent' is 0"),
     "resolution text": (lambda: planted_adata(), dict(resolution="1"), ValueError, "a number was expected"),
@@ -333,7 +354,9 @@ adata.obsp["connectivities"] = (graph + graph.T).tocsr()
 
 
 def test_ctrl_c_ends_the_work_within_a_second_and_changes_nothing():
-    code = LONG + """
+    code = (
+        LONG
+        + """
 sent = []
 def interrupt():
     time.sleep(1.0)
@@ -347,6 +370,7 @@ except KeyboardInterrupt:
 else:
     print("finished")
 """
+    )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() != "finished", "the graph is too small for this machine: interrupt was not tested"
@@ -357,7 +381,9 @@ else:
 
 
 def test_other_threads_run_meanwhile():
-    code = LONG + """
+    code = (
+        LONG
+        + """
 ticks = []
 ended = []
 def tick():
@@ -373,6 +399,7 @@ ended.append(True)
 thread.join()
 print(len([t for t in ticks if t > start]), elapsed)
 """
+    )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     ticks, elapsed = map(float, done.stdout.split())

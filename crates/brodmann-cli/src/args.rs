@@ -401,6 +401,10 @@ pub struct SpamiNetworkArgs {
     /// Stop once the loss has not fallen for this many epochs [default: never]
     #[arg(long, value_name = "PATIENCE")]
     pub early_stopping: Option<usize>,
+    /// Bring the features of all modalities to one scale, so that none outweighs the others [default: true; false
+    /// with a preset, whose weights are made for the scales as they are]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub balance: Option<bool>,
     /// Train without the contrastive loss
     #[arg(long)]
     pub no_contrast: bool,

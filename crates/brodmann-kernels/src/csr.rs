@@ -484,6 +484,17 @@ mod tests {
     }
 
     #[test]
+    fn a_view_whose_row_starts_run_beyond_its_entries_is_refused() {
+        let (indices, data) = ([0u32, 1], [1.0, 2.0]);
+        for indptr in [[0usize, 9, 2], [0, 2, 1], [1, 1, 2]] {
+            assert!(matches!(
+                CsrView::try_new(2, 2, &indptr, &indices, &data),
+                Err(CsrError::IndptrOrder { .. })
+            ));
+        }
+    }
+
+    #[test]
     fn transposing_twice_is_the_identity() {
         let dense = ndarray::array![[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]];
         let m = CsrMatrix::from_dense(dense.view());

@@ -21,7 +21,7 @@ use crate::monitor::run;
 type Object<'py> = Bound<'py, PyAny>;
 
 /// Dense: an array. Sparse: `("csr", data, indices, indptr, shape)`.
-fn matrix(py: Python<'_>, matrix: Matrix) -> PyResult<Object<'_>> {
+pub fn matrix(py: Python<'_>, matrix: Matrix) -> PyResult<Object<'_>> {
     Ok(match matrix {
         Matrix::DenseF32(a) => a.into_pyarray(py).into_any(),
         Matrix::DenseF64(a) => a.into_pyarray(py).into_any(),
@@ -54,7 +54,7 @@ fn array(py: Python<'_>, array: Array) -> PyResult<Object<'_>> {
     Ok(moved!(F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, Bool))
 }
 
-fn column(py: Python<'_>, column: Column) -> PyResult<Object<'_>> {
+pub fn column(py: Python<'_>, column: Column) -> PyResult<Object<'_>> {
     let pandas = || py.import("pandas");
     Ok(match column {
         Column::Float64(v) => v.into_pyarray(py).into_any(),
@@ -108,7 +108,7 @@ fn frame(py: Python<'_>, frame: DataFrame) -> PyResult<Object<'_>> {
     Ok((PyList::new(py, frame.index)?, columns).into_pyobject(py)?.into_any())
 }
 
-fn value(py: Python<'_>, v: Value) -> PyResult<Object<'_>> {
+pub fn value(py: Python<'_>, v: Value) -> PyResult<Object<'_>> {
     Ok(match v {
         Value::Null | Value::Opaque { .. } => py.None().into_bound(py),
         Value::Bool(b) => b.into_pyobject(py)?.to_owned().into_any(),

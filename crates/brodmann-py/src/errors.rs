@@ -6,13 +6,15 @@
 use brodmann::cluster::{KMeansError, LeidenError};
 use brodmann::graph::GraphError;
 use brodmann::metrics::MetricsError;
+use brodmann::models::spami::SpamiError;
+use brodmann::pipeline::PipelineError;
 use brodmann::preprocess::PreprocessError;
 use brodmann::simulate::SimulateError;
 use brodmann::stats::StatsError;
 use brodmann_data::DataError;
 use brodmann_kernels::CsrError;
 use pyo3::PyErr;
-use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyOSError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyValueError};
 
 /// An error that Python can raise.
 pub trait Raise {
@@ -27,7 +29,7 @@ impl Raise for PyErr {
 }
 
 /// What the library's messages call things, and what Python users call them.
-const WORDS: [(&str, &str); 15] = [
+const WORDS: &[(&str, &str)] = &[
     ("`brodmann convert --format`", "one of the functions of `brodmann.read`"),
     ("Quality::RbConfiguration", "quality='rb'"),
     ("Quality::Cpm", "quality='cpm'"),
@@ -38,16 +40,50 @@ const WORDS: [(&str, &str); 15] = [
     ("see LeidenOptions and SearchOptions", "choose another value"),
     ("hvg = ", "flavor = "),
     ("n_pcs = ", "n_comps = "),
-    ("--spatial-key", "`spatial_key`"),
-    ("--use-rep", "`use_rep`"),
-    ("--layer", "`layer`"),
     ("--out", "another path"),
+    ("--denoise always", "denoise=True"),
+    ("--denoise never", "denoise=False"),
+    ("--no-contrast", "contrast=False"),
+    ("--no-cosine", "cosine=False"),
     ("NaN, Inf", "NaN, inf"),
 ];
 
-/// `message` with command-line flags and Rust paths replaced.
+/// Flags whose name in Python is not theirs with underscores.
+const NAMES: &[(&str, &str)] = &[
+    ("lr", "learning_rate"),
+    ("hvg", "flavor"),
+    ("n-pcs", "n_comps"),
+    ("contrast-weight", "contrast_weights"),
+    ("reconstruction-weight", "reconstruction_weights"),
+    ("layer-weight", "layer_weights"),
+    ("modality-kind", "modality_kinds"),
+    ("seed", "random_state"),
+];
+
+/// `message` with command-line flags and Rust paths replaced: `--spatial-key` reads `spatial_key`.
 pub fn in_python(message: &str) -> String {
-    WORDS.iter().fold(message.to_owned(), |text, (ours, python)| text.replace(ours, python))
+    let text = WORDS.iter().fold(message.to_owned(), |text, (ours, python)| text.replace(ours, python));
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("--") {
+        let (before, flag) = (&rest[..at], &rest[at + 2..]);
+        out.push_str(before);
+        let end = flag.find(|c: char| !(c.is_ascii_lowercase() || c == '-')).unwrap_or(flag.len());
+        let name = flag[..end].trim_end_matches('-');
+        // A flag follows a space or a bracket; anything else (a path, a dash) stays as it is.
+        if name.is_empty() || before.ends_with(|c: char| c.is_alphanumeric() || c == '-') {
+            out.push_str("--");
+            rest = flag;
+            continue;
+        }
+        match NAMES.iter().find(|(ours, _)| *ours == name) {
+            Some((_, python)) => out.push_str(python),
+            None => out.push_str(&name.replace('-', "_")),
+        }
+        rest = &flag[name.len()..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn value(error: &impl ToString) -> PyErr {
@@ -78,6 +114,7 @@ raise_as_value! {
     PreprocessError => PreprocessError::Interrupted(_),
     SimulateError => SimulateError::Interrupted(_),
     StatsError => StatsError::Interrupted(_),
+    SpamiError => SpamiError::Interrupted,
     MetricsError => MetricsError::Interrupted(_) | MetricsError::Stats(StatsError::Interrupted(_)),
 }
 
@@ -105,6 +142,20 @@ impl Raise for DataError {
             | Self::OutputIsInput { .. }
             | Self::ReadBack { .. } => PyOSError::new_err(message),
             _ => PyValueError::new_err(message),
+        }
+    }
+}
+
+impl Raise for PipelineError {
+    fn raise(self) -> PyErr {
+        if self.is_interruption() {
+            return interrupted(&self);
+        }
+        match self {
+            Self::Data(error) => error.raise(),
+            Self::NoCheckpoint { .. } => PyOSError::new_err(in_python(&self.to_string())),
+            Self::Memory { .. } => PyMemoryError::new_err(in_python(&self.to_string())),
+            _ => value(&self),
         }
     }
 }

@@ -53,7 +53,6 @@ fn kind(name: &str) -> PyResult<SpatialKind> {
 /// `(connectivities, distances, notes)` of a spatial graph.
 #[pyfunction]
 #[pyo3(signature = (coordinates, *, slices, kind, n_neighbors, radius, n_rings, symmetrise))]
-#[allow(clippy::type_complexity)]
 fn spatial_neighbors<'py>(
     py: Python<'py>,
     coordinates: Dense<'py, f64>,

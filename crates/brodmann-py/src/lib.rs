@@ -2,12 +2,13 @@
 //!
 //! The package `brodmann` (AnnData and MuData in, results under their keys) builds on these functions.
 //!
-//! * [`arrays`]: numpy and scipy as views.
-//! * [`monitor`]: GIL released, Ctrl-C heard, progress shown.
-//! * [`threads`]: how many threads.
-//! * [`errors`]: Rust errors as Python exceptions.
-//! * one file for each part of the library: [`preprocess`], [`graph`], [`leiden`], [`kmeans`],
-//!   [`metrics`], [`containers`].
+//! * `arrays`: numpy and scipy as views.
+//! * `monitor`: GIL released, Ctrl-C heard, progress shown.
+//! * `threads`: how many threads.
+//! * `errors`: Rust errors as Python exceptions.
+//! * `tissue`: AnnData and MuData for the pipelines, and results on their way back.
+//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `spami`, `metrics`,
+//!   `containers`.
 
 mod arrays;
 mod containers;
@@ -18,7 +19,9 @@ mod leiden;
 mod metrics;
 mod monitor;
 mod preprocess;
+mod spami;
 mod threads;
+mod tissue;
 
 use pyo3::prelude::*;
 
@@ -31,6 +34,7 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     graph::register(module)?;
     leiden::register(module)?;
     kmeans::register(module)?;
+    spami::register(module)?;
     metrics::register(module)?;
     containers::register(module)?;
     Ok(())

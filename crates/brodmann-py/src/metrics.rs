@@ -5,7 +5,7 @@ use brodmann::metrics::{
     lisi_of_embedding,
 };
 use brodmann_kernels::Seed;
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -49,7 +49,6 @@ fn score_clusters<'py>(
 /// `(mean, widths, rows)`.
 #[pyfunction]
 #[pyo3(signature = (embedding, labels, *, sample_size, random_state))]
-#[allow(clippy::type_complexity)]
 fn silhouette<'py>(
     py: Python<'py>,
     embedding: Dense<'py, f64>,
@@ -112,7 +111,7 @@ fn chaos<'py>(py: Python<'py>, coordinates: Dense<'py, f64>, labels: Codes<'py>)
 fn evaluate<'py>(
     py: Python<'py>,
     pred: Codes<'py>,
-    truth: Option<Vec<i64>>,
+    truth: Option<PyReadonlyArray1<'py, i32>>,
     embedding: Option<Dense<'py, f64>>,
     batch: Option<Codes<'py>>,
     graph: Option<Csr<'py, f64>>,
@@ -121,7 +120,7 @@ fn evaluate<'py>(
     random_state: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let truth: Option<Vec<Option<u32>>> =
-        truth.map(|t| t.into_iter().map(|code| u32::try_from(code).ok()).collect());
+        truth.map(|t| t.as_array().iter().map(|&code| u32::try_from(code).ok()).collect());
     let inputs = EvaluationInputs {
         pred: pred.slice()?,
         truth: truth.as_deref(),

@@ -13,7 +13,7 @@ use brodmann_kernels::{Interrupted, Monitor};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 
-use crate::errors::Raise;
+use crate::errors::{Raise, in_python};
 use crate::threads;
 
 /// How often Python is asked for signals.
@@ -116,7 +116,7 @@ where
     if !notes.is_empty() {
         let log = py.import("brodmann._progress")?.getattr("note")?;
         for note in notes {
-            log.call1((note,))?;
+            log.call1((in_python(&note),))?;
         }
     }
     outcome?.map_err(Raise::raise)
@@ -133,35 +133,38 @@ impl Raise for Interrupted {
     }
 }
 
-/// The bar, made when the work turns out to be long; `None` inside where none is wanted.
+/// The bar: made when the work turns out to be long, if one is wanted.
 struct Bar {
     started: Instant,
-    bar: Option<Option<Py<PyAny>>>,
+    state: BarState,
+}
+
+enum BarState {
+    TooEarly,
+    Unwanted,
+    Shown(Py<PyAny>),
 }
 
 impl Bar {
     fn new() -> Self {
-        Self { started: Instant::now(), bar: None }
+        Self { started: Instant::now(), state: BarState::TooEarly }
     }
 
     /// Errors are those of drawing, and of a `progress` function the user gave.
     fn show(&mut self, py: Python<'_>, report: &Report) -> PyResult<()> {
-        if self.bar.is_none() {
-            if self.started.elapsed() < SHOW_AFTER {
-                return Ok(());
-            }
+        if matches!(self.state, BarState::TooEarly) && self.started.elapsed() >= SHOW_AFTER {
             let bar = py.import("brodmann._progress")?.call_method0("start")?;
-            self.bar = Some((!bar.is_none()).then(|| bar.unbind()));
+            self.state = if bar.is_none() { BarState::Unwanted } else { BarState::Shown(bar.unbind()) };
         }
-        if let Some(Some(bar)) = &self.bar {
+        if let BarState::Shown(bar) = &self.state {
             let stage = report.with_stage(|s| s.clone());
             bar.call_method1(py, "show", (stage.number, stage.name, stage.done, stage.total))?;
         }
         Ok(())
     }
 
-    fn close(&mut self) {
-        if let Some(Some(bar)) = self.bar.take() {
+    fn close(self) {
+        if let BarState::Shown(bar) = self.state {
             Python::attach(|py| {
                 // The work is done; a bar that cannot be closed must not lose its result.
                 if let Err(error) = bar.call_method0(py, "close") {

@@ -98,7 +98,9 @@ fn scale_rows<'py>(
             });
         }
         m.for_each_row_mut(|i, _, values| {
-            values.iter_mut().for_each(|v| *v = (f64::from(*v) * factors[i]) as f32);
+            for v in values {
+                *v = (f64::from(*v) * factors[i]) as f32;
+            }
         });
         Ok(())
     })

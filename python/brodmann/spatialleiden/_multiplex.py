@@ -361,7 +361,9 @@ def _for_each(value: Any, n_layers: int, option: str, scalar: tuple[type, ...]) 
     if isinstance(value, scalar):
         return [value] * n_layers
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
-        raise TypeError(f"{option} is {value!r}, one value or one for each of {n_layers} graphs was expected; pass these")
+        raise TypeError(
+            f"{option} is {value!r}, one value or one for each of {n_layers} graphs was expected; pass these"
+        )
     if len(value) != n_layers:
         raise ValueError(
             f"{option} has {len(value)} values, {n_layers} (one for each graph) were expected; "
@@ -434,7 +436,7 @@ def _partition_options(own: Mapping[str, Any] | None) -> tuple[float, Any]:
             continue
         else:
             raise TypeError(
-                f"the partition argument {name!r} was given, 'resolution_parameter' or 'initial_membership' was expected; "
-                "leave it out, or run leidenalg itself"
+                f"the partition argument {name!r} was given, 'resolution_parameter' or 'initial_membership' was "
+                "expected; leave it out, or run leidenalg itself"
             )
     return (_NO_RESOLUTION if resolution == 0 else resolution), initial

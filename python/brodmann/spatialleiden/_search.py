@@ -80,7 +80,9 @@ def search_resolution_latent(
         The resolution.
     """
     key_added = kwargs.pop("key_added", "leiden")
-    return _search(adata, key_added, lambda r: leiden_labels(adata, resolution=r, **kwargs), n_clusters, start, step, n_iter)
+    return _search(
+        adata, key_added, lambda r: leiden_labels(adata, resolution=r, **kwargs), n_clusters, start, step, n_iter
+    )
 
 
 def search_resolution_spatial(

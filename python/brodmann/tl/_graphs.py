@@ -36,7 +36,8 @@ def as_csr(graph: Any, n_obs: int | None, name: str) -> Any:
     if graph.ndim != 2 or graph.shape[0] != graph.shape[1]:
         shape = " × ".join(map(str, graph.shape))
         raise ValueError(
-            f"{name} has the shape {shape}, a square one was expected; pass the observation × observation connectivities"
+            f"{name} has the shape {shape}, a square one was expected; "
+            "pass the observation × observation connectivities"
         )
     if n_obs is not None and graph.shape[0] != n_obs:
         raise ValueError(

@@ -110,7 +110,9 @@ def leiden(
         use_weights=use_weights,
         quality=quality,
     )
-    return _run(adata, "leiden", layers, n_clusters, n_iterations, random_state, key_added, copy, neighbors_key=neighbors_key)
+    return _run(
+        adata, "leiden", layers, n_clusters, n_iterations, random_state, key_added, copy, neighbors_key=neighbors_key
+    )
 
 
 def spatialleiden(
@@ -187,7 +189,15 @@ def spatialleiden(
     """
     check_target(adata, key_added, copy)
     layers = _two_layers(
-        adata, resolution, layer_ratio, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key
+        adata,
+        resolution,
+        layer_ratio,
+        layer_weights,
+        directed,
+        use_weights,
+        quality,
+        neighbors_key,
+        spatial_neighbors_key,
     )
     return _run(
         adata,
@@ -350,13 +360,30 @@ def search_resolution(
     """
     if is_mudata(data):
         layers = _modality_layers(
-            data, resolution, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key, spatial
+            data,
+            resolution,
+            layer_weights,
+            directed,
+            use_weights,
+            quality,
+            neighbors_key,
+            spatial_neighbors_key,
+            spatial,
         )
     else:
         if not isinstance(neighbors_key, str):
             raise ValueError(f"neighbors_key is {neighbors_key!r}, one key was expected for an AnnData; pass its name")
         layers = _two_layers(
-            data, resolution, None, layer_weights, directed, use_weights, quality, neighbors_key, spatial_neighbors_key, spatial
+            data,
+            resolution,
+            None,
+            layer_weights,
+            directed,
+            use_weights,
+            quality,
+            neighbors_key,
+            spatial_neighbors_key,
+            spatial,
         )
     found = multiplex.cluster(
         layers, n_clusters=n_clusters, n_iterations=n_iterations, random_state=seed_of(random_state)

@@ -77,7 +77,7 @@ def _converted(value: Any, option: str, convert: Callable[[Any], T]) -> T:
     try:
         return convert(value)
     except (TypeError, ValueError):
-        kind = {number: "a number", flag: "True or False"}.get(convert, "another value")
+        kind = "True or False" if convert is flag else "a number"
         message = f"{option} is {value!r}, {kind} was expected; pass one value, or a mapping with one for each layer"
         raise ValueError(message) from None
 
@@ -119,7 +119,9 @@ def layers(
         raise ValueError(f"quality is {quality!r}, one of {', '.join(map(repr, QUALITIES))} was expected; choose one")
     for name, value in zip(names, found.resolution, strict=True):
         if not 0 < value < math.inf:
-            raise ValueError(f"the resolution of {name!r} is {value}, a number above 0 was expected; 1 is a usual start")
+            raise ValueError(
+                f"the resolution of {name!r} is {value}, a number above 0 was expected; 1 is a usual start"
+            )
     for name, value in zip(names, found.weights, strict=True):
         if not 0 <= value < math.inf:
             raise ValueError(

@@ -32,7 +32,14 @@ def categorical(membership: np.ndarray, n_clusters: int) -> pd.Categorical:
 
 
 def run_record(
-    method: str, layers: Layers, found: Found, *, n_clusters: int | None, n_iterations: int, random_state: int, **keys: Any
+    method: str,
+    layers: Layers,
+    found: Found,
+    *,
+    n_clusters: int | None,
+    n_iterations: int,
+    random_state: int,
+    **keys: Any,
 ) -> dict[str, Any]:
     """All that is needed to repeat a run, under the names that the command line writes too."""
     partition = found.partition

@@ -248,7 +248,7 @@ pub enum StaigPresetArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NegativesArg {
-    /// Exact up to about 5000 spots a slice or a temperature below 5, else by moments
+    /// Exact up to about 5000 spots a slice or a temperature below 1, else by moments
     Auto,
     /// Every pair, O(N²) time
     Exact,

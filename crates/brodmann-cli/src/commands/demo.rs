@@ -19,8 +19,8 @@ use crate::failure::Failure;
 
 /// Domains of the simulated tissue: the background and four factors.
 const N_DOMAINS: usize = 5;
-/// Epochs of SpaMI: a fifth of the default, enough for this tissue and a matter of seconds.
-const EPOCHS: usize = 200;
+/// Epochs of SpaMI: few beside the default, enough for this tissue and a matter of seconds.
+const EPOCHS: usize = 60;
 /// Dots per inch of the pictures.
 const DPI: f64 = 200.0;
 
@@ -92,6 +92,8 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         let picture = PictureRequest {
             colors,
             image,
+            // The three modalities beside each other.
+            columns: (file == "attention.png").then_some(modalities.len()),
             alpha: if image { 0.55 } else { 1.0 },
             dpi: DPI,
             ..PictureRequest::default()

@@ -145,6 +145,7 @@ fn request(args: &SpamiCommand) -> Result<SpamiRequest, Failure> {
         options: options(network),
         contrast_weight: weights("--contrast-weight", &network.contrast_weight)?,
         reconstruction_weight: weights("--reconstruction-weight", &network.reconstruction_weight)?,
+        balance: network.balance,
         cluster: cluster(&args.cluster)?,
         denoise: match args.outputs.denoise {
             DenoiseArg::Auto => Denoise::Auto,

@@ -203,17 +203,17 @@ fn align(run: &Named, reference: &Named) -> Vec<u32> {
     let name: Vec<u32> = matched
         .iter()
         .zip(&overlap)
-        .map(|(matched, row)| match matched {
-            Some(name) => *name as u32,
-            None => {
-                let mut most = 0;
-                for (name, count) in row.iter().enumerate() {
-                    if *count > row[most] {
-                        most = name;
-                    }
-                }
-                most as u32
+        .map(|(matched, row)| {
+            if let Some(name) = matched {
+                return *name as u32;
             }
+            let mut most = 0;
+            for (name, count) in row.iter().enumerate() {
+                if *count > row[most] {
+                    most = name;
+                }
+            }
+            most as u32
         })
         .collect();
     run.labels.iter().map(|&l| name[l as usize]).collect()

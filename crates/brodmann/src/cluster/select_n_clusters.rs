@@ -222,7 +222,7 @@ pub fn select_n_clusters(
         let (labels, bic) = fitted.labels(n_clusters, monitor)?;
         let n_found = labels.iter().max().map_or(0, |m| *m as usize + 1);
         let silhouette = if n_found > 1 {
-            let sampled = SilhouetteOptions { sample_size: Some(options.sample_size), ..Default::default() };
+            let sampled = SilhouetteOptions { sample_size: Some(options.sample_size) };
             Some(silhouette(x, &labels, &sampled, silhouette_seed, monitor)?.mean)
         } else {
             None
@@ -245,7 +245,9 @@ pub fn select_n_clusters(
     if silhouette_obs < n_obs {
         notes.push(format!("silhouettes were measured on {silhouette_obs} of {n_obs} observations"));
     }
-    notes.iter().for_each(|note| monitor.note(note));
+    for note in &notes {
+        monitor.note(note);
+    }
     Ok(Selection { n_clusters, criterion: options.criterion, table, labels, silhouette_obs, run_obs, notes })
 }
 

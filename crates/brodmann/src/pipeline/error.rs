@@ -241,6 +241,7 @@ impl PipelineError {
                 | Self::KMeans(KMeansError::Interrupted(_))
                 | Self::Gmm(GmmError::Interrupted(_))
                 | Self::Select(SelectError::Interrupted(_))
+                | Self::Metrics(MetricsError::Interrupted(_))
                 | Self::Spami(SpamiError::Interrupted)
                 | Self::Staig(StaigError::Interrupted(_))
                 | Self::Consensus(ConsensusError::Interrupted(_))

@@ -131,7 +131,9 @@ pub fn draw_losses(
     let mut options = ReadOptions::names_only();
     options.uns = Select::only([run]);
     let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
-    let losses = tissue.uns(run).and_then(|r| r.get("loss")).map(loss_panels).unwrap_or_default();
+    let record = tissue.uns(run);
+    let modalities = record.and_then(|r| r.get("modalities")?.as_array()?.to_strings()).unwrap_or_default();
+    let losses = record.and_then(|r| r.get("loss")).map(|l| loss_panels(l, &modalities)).unwrap_or_default();
     if losses.is_empty() {
         return Err(DataError::MissingKey {
             container: "uns".to_owned(),
@@ -154,8 +156,9 @@ pub fn draw_losses(
     Ok(())
 }
 
-/// `contrast_rna` and `contrast_adt` share a plot; what has no modality has its own.
-fn loss_panels(losses: &Value) -> Vec<ChartPanel> {
+/// `contrast_rna` and `contrast_adt` share a plot; what has no modality has its own. Files list keys by the
+/// alphabet: here the sum comes first, and modalities are in their own order.
+fn loss_panels(losses: &Value, modalities: &[String]) -> Vec<ChartPanel> {
     let numbers = |value: &Value| Some(value.as_array()?.to_f64()?.iter().copied().collect::<Vec<f64>>());
     let panel =
         |title: &str| ChartPanel { title: title.to_owned(), x_name: "epoch".to_owned(), series: Vec::new() };
@@ -177,6 +180,12 @@ fn loss_panels(losses: &Value) -> Vec<ChartPanel> {
             ..panel("loss")
         })),
     }
+    let rank = |list: &[&str], name: &str| list.iter().position(|n| *n == name).unwrap_or(list.len());
+    let order: Vec<&str> = modalities.iter().map(String::as_str).collect();
+    for panel in &mut panels {
+        panel.series.sort_by_key(|s| rank(&order, &s.name));
+    }
+    panels.sort_by_key(|p| rank(&["loss", "contrast", "reconstruction", "cosine"], &p.title));
     panels
 }
 

@@ -334,7 +334,9 @@ fn choose(
         notes.push("the mixture stopped at max_iterations before it settled".to_owned());
     }
     let mixture = finish(best, options, mean, start_logliks, best_start, notes);
-    mixture.notes.iter().for_each(|note| monitor.note(note));
+    for note in &mixture.notes {
+        monitor.note(note);
+    }
     mixture
 }
 

@@ -136,8 +136,7 @@ impl Parameters {
         let d = means.ncols() as f64;
         let mut ridged = false;
         let mut raise = |v: &mut f64| {
-            // Written so that NaN is replaced, too.
-            if !(*v > floor.singular) {
+            if v.is_nan() || *v <= floor.singular {
                 *v = floor.ridge;
                 ridged = true;
             }
@@ -180,10 +179,10 @@ pub(super) struct Floor {
 /// The factor of a covariance, its diagonal raised as often as needed.
 fn with_ridge(matrix: &mut Array2<f64>, floor: Floor) -> (Factor, bool) {
     let smallest = matrix.diag().iter().copied().fold(f64::INFINITY, f64::min);
-    if smallest > floor.singular {
-        if let Some(factor) = Factor::new(matrix.view()) {
-            return (factor, false);
-        }
+    if smallest > floor.singular
+        && let Some(factor) = Factor::new(matrix.view())
+    {
+        return (factor, false);
     }
     let mut ridge = floor.ridge;
     for _ in 0..8 {

@@ -58,7 +58,7 @@ fn stray_spots_join_the_domain_around_them() {
     let noisy: Vec<u32> = truth
         .iter()
         .enumerate()
-        .map(|(i, &t)| if Seed(2).word(i as u64) % 10 == 0 { 1 - t } else { t })
+        .map(|(i, &t)| if Seed(2).word(i as u64).is_multiple_of(10) { 1 - t } else { t })
         .collect();
     let wrong = |labels: &[u32]| labels.iter().zip(&truth).filter(|(a, b)| a != b).count();
     let refined = refine_labels(&noisy, x.view(), None, 15).expect("valid");

@@ -4,7 +4,7 @@ use brodmann_kernels::{Monitor, Seed};
 use ndarray::Array2;
 
 use super::denoised::layer_bytes;
-use super::features::{self, FeatureMap, MAX_CLR_FEATURES, SpotState, default_options};
+use super::features::{self, Balance, FeatureMap, MAX_CLR_FEATURES, SpotState, default_options};
 use super::model_file::{SavedModality, SavedSource};
 use super::request::SpamiRequest;
 use crate::graph::spatial_knn;
@@ -14,7 +14,7 @@ use crate::pipeline::features::{options_on, read_counts, with_hint};
 use crate::pipeline::fingerprint::Fingerprint;
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
 use crate::pipeline::{PipelineError, Seconds, timed};
-use crate::preprocess::{Modality, PreprocessOptions};
+use crate::preprocess::{Modality, PreprocessError, PreprocessOptions};
 
 /// One modality as the network sees it.
 pub(super) struct Input {
@@ -24,6 +24,8 @@ pub(super) struct Input {
     /// `(n_obs, d)`.
     pub values: Array2<f32>,
     pub source: Source,
+    /// How `values` were brought to the scale of the other modalities.
+    pub balance: Option<Balance>,
     /// Of the counts or the embedding.
     pub data_hash: String,
 }
@@ -56,6 +58,14 @@ impl Input {
             Source::Counts { map, .. } => map.method(),
             Source::Rep { key } => key,
         }
+    }
+
+    /// Brings the features to the common scale, the one given or their own.
+    pub fn balanced(mut self, given: Option<Balance>) -> Self {
+        let balance = given.unwrap_or_else(|| Balance::fit(self.values.view()));
+        balance.apply(&mut self.values);
+        self.balance = Some(balance);
+        self
     }
 
     pub fn layer_bytes(&self) -> u64 {
@@ -189,11 +199,16 @@ fn embedding(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Array2<f
 
 fn from_rep(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Input, PipelineError> {
     let embedding = embedding(tissue, info, key)?;
+    if let Some(((row, column), &value)) = embedding.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        let source = PreprocessError::NonFinite { row, column, value: value as f32 };
+        return Err(PipelineError::Preprocess { modality: format!("{} (obsm[{key:?}])", info.name), source });
+    }
     Ok(Input {
         n_vars: tissue.var_names(info).len(),
         values: embedding.mapv(|v| v as f32),
         data_hash: Fingerprint::default().table(embedding.view()).hex(),
         source: Source::Rep { key: key.to_owned() },
+        balance: None,
         info: info.clone(),
     })
 }
@@ -232,6 +247,7 @@ pub(super) fn prepare(
         values: made.values,
         data_hash: Fingerprint::default().counts(counts.view()).hex(),
         source: Source::Counts { map: Box::new(made.map), spots: made.spots, columns },
+        balance: None,
         info: info.clone(),
     })
 }
@@ -282,6 +298,7 @@ pub(super) fn project(
         values,
         data_hash: Fingerprint::default().counts(counts.view()).hex(),
         source: Source::Counts { map: map.clone(), spots, columns },
+        balance: None,
         info: info.clone(),
     })
 }

@@ -31,6 +31,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::{Value as Json, json};
 
 pub use denoised::AUTO_BYTES;
+pub use super::checkpoint::CheckpointRequest;
 pub use request::{Denoise, SpamiRequest};
 
 use self::inputs::{Input, Source};
@@ -207,14 +208,33 @@ fn integrate_with(
 
     let mut inputs: Vec<Input> = Vec::with_capacity(modalities.len());
     for (m, info) in modalities.iter().enumerate() {
+        let slices = slices.as_deref();
         let made = match &saved {
-            Some(s) => inputs::project(tissue, info, &s.modalities[m], request, &mut seconds, monitor)?,
-            None => inputs::prepare(tissue, info, request, slices.as_deref(), seed, &mut seconds, monitor)?,
+            Some(s) => {
+                let saved = &s.modalities[m];
+                let made = inputs::project(tissue, info, saved, request, &mut seconds, monitor)?;
+                // Of an embedding in another slice not even the width is known; the network refuses it by that.
+                match saved.balance.clone().filter(|b| b.center.len() == made.values.ncols()) {
+                    Some(balance) => made.balanced(Some(balance)),
+                    None => made,
+                }
+            }
+            None => {
+                let made = inputs::prepare(tissue, info, request, slices, seed, &mut seconds, monitor)?;
+                if request.balances() { made.balanced(None) } else { made }
+            }
         };
         fingerprint = fingerprint.text(&made.info.name).text(&made.data_hash);
         inputs.push(made);
     }
     let data_hash = fingerprint.hex();
+    if saved.is_none() && inputs.len() > 1 {
+        monitor.note(if request.balances() {
+            "features of all modalities brought to one scale (--balance false leaves them as they are)"
+        } else {
+            "features of the modalities left on their own scales (--balance true brings them to one)"
+        });
+    }
 
     let (model, history) = if let Some(saved) = saved {
         (saved.model, History::default())
@@ -409,9 +429,10 @@ fn check_memory(
     let outputs =
         (n_obs * 4) as u64 * (widths.iter().sum::<usize>() + options.latent * (widths.len() + 1)) as u64;
     let denoising = if denoised::decide(request.denoise, layers).0 { 2 * layers + outputs } else { outputs };
-    let training = memory_bytes(n_obs, &widths, options);
+    let available = available_bytes();
+    let training = training_bytes(n_obs, &widths, options, available);
     let needed = training.max(denoising);
-    let Some(available) = available_bytes() else {
+    let Some(available) = available else {
         monitor.note(&format!("forecast: {} of memory", in_words(needed)));
         return Ok(needed);
     };
@@ -425,7 +446,7 @@ fn check_memory(
     }
     let fits = |hidden: usize, latent: usize| {
         let smaller = SpamiOptions { hidden, latent, ..options.clone() };
-        memory_bytes(n_obs, &widths, &smaller) <= available
+        training_bytes(n_obs, &widths, &smaller, Some(available)) <= available
     };
     let advice = if training <= available {
         "leave the denoised layers out with --denoise never".to_owned()
@@ -446,6 +467,17 @@ fn check_memory(
         available: in_words(available),
         advice,
     })
+}
+
+/// The network's own forecast; it draws up the parameters to know, so where these alone do not fit it is not asked.
+fn training_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions, available: Option<u64>) -> u64 {
+    let (hidden, latent) = (options.hidden as u64, options.latent as u64);
+    // Encoder and decoder of each modality, discriminator and attention; values, gradients, two moments.
+    let parameters: u64 =
+        widths.iter().map(|w| 2 * hidden * (*w as u64 + latent) + latent * latent).sum::<u64>()
+            + latent * latent;
+    let weights = 16 * parameters;
+    if available.is_some_and(|a| weights > a) { weights } else { memory_bytes(n_obs, widths, options) }
 }
 
 /// What training rests on.
@@ -470,6 +502,7 @@ impl Run<'_> {
             "n_obs": inputs.first().map_or(0, |i| i.values.nrows()),
             "modalities": inputs.iter().map(|i| i.info.name.clone()).collect::<Vec<_>>(),
             "features": inputs.iter().map(|i| format!("{} {}", i.values.ncols(), i.method())).collect::<Vec<_>>(),
+            "balance": self.request.balances(),
             "options": options,
         })
     }
@@ -524,7 +557,8 @@ fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {
             }
         }
     };
-    SavedModality { name: input.info.name.clone(), kind: input.info.kind, source }
+    let (name, kind, balance) = (input.info.name.clone(), input.info.kind, input.balance.clone());
+    SavedModality { name, kind, source, balance }
 }
 
 /// The first principal components of the embedding: what is clustered and laid out.

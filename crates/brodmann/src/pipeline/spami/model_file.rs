@@ -9,7 +9,7 @@ use brodmann_kernels::Seed;
 use ndarray::Array2;
 use serde_json::{Value as Json, json};
 
-use super::features::{FeatureMap, Projection};
+use super::features::{Balance, FeatureMap, Projection};
 use crate::models::spami::{EarlyStopping, SpamiModel, SpamiOptions};
 use crate::pipeline::PipelineError;
 use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
@@ -41,6 +41,8 @@ pub struct SavedModality {
     pub kind: Modality,
     /// Where its features come from.
     pub source: SavedSource,
+    /// How they are brought to the scale of the other modalities.
+    pub balance: Option<Balance>,
 }
 
 /// Where the features of a saved modality come from.
@@ -101,7 +103,12 @@ pub(super) fn save(
 }
 
 fn describe(modality: &SavedModality, width: usize) -> Json {
-    let mut entry = json!({ "name": modality.name, "modality": modality.kind.name(), "n_features": width });
+    let mut entry = json!({
+        "name": modality.name,
+        "modality": modality.kind.name(),
+        "n_features": width,
+        "balanced": modality.balance.is_some(),
+    });
     match &modality.source {
         SavedSource::Rep(key) => {
             entry["features"] = json!({ "method": "obsm", "key": key });
@@ -132,8 +139,12 @@ fn normalization_name(normalization: Normalization) -> &'static str {
 }
 
 fn insert_map(file: &mut TensorFile, modality: &SavedModality) {
-    let SavedSource::Counts { map, .. } = &modality.source else { return };
     let at = |what: &str| format!("features.{}.{what}", modality.name);
+    if let Some(balance) = &modality.balance {
+        file.insert_vector(at("balance_center"), &balance.center);
+        file.insert_vector(at("balance_scale"), &[balance.scale]);
+    }
+    let SavedSource::Counts { map, .. } = &modality.source else { return };
     match &map.projection {
         Projection::Clr | Projection::Identity => {}
         Projection::Pca { target_sum, scaling, mean, components, .. } => {
@@ -203,12 +214,13 @@ fn modality_from(file: &TensorFile, entry: &Json) -> Result<(SavedModality, usiz
         .as_u64()
         .and_then(|w| usize::try_from(w).ok())
         .ok_or_else(|| file.invalid(format!("{name}: no number of features")))?;
+    let balance = balance_from(file, &name, entry, width)?;
     let features = &entry["features"];
     let method = features["method"].as_str().unwrap_or_default();
     if method == "obsm" {
         let key = features["key"].as_str().ok_or_else(|| file.invalid(format!("{name}: no obsm key")))?;
         let source = SavedSource::Rep(key.to_owned());
-        return Ok((SavedModality { name, kind, source }, width));
+        return Ok((SavedModality { name, kind, source, balance }, width));
     }
     let names: Vec<String> = entry["names"]
         .as_array()
@@ -230,7 +242,24 @@ fn modality_from(file: &TensorFile, entry: &Json) -> Result<(SavedModality, usiz
         return Err(file.invalid(format!("{name}: {} features where {width} were named", map.n_features())));
     }
     let source = SavedSource::Counts { map: Box::new(map), names };
-    Ok((SavedModality { name, kind, source }, width))
+    Ok((SavedModality { name, kind, source, balance }, width))
+}
+
+fn balance_from(
+    file: &TensorFile,
+    name: &str,
+    entry: &Json,
+    width: usize,
+) -> Result<Option<Balance>, TensorFileError> {
+    if entry["balanced"].as_bool() != Some(true) {
+        return Ok(None);
+    }
+    let center = file.vector(&format!("features.{name}.balance_center"), Some(width))?;
+    let scale = file.vector(&format!("features.{name}.balance_scale"), Some(1))?[0];
+    if scale <= 0.0 {
+        return Err(file.invalid(format!("{name}: a scale that is not above 0")));
+    }
+    Ok(Some(Balance { center, scale }))
 }
 
 fn projection_from(

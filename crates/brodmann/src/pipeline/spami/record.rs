@@ -1,5 +1,7 @@
 //! Results and parameters of a run into the file.
 
+use std::borrow::Cow;
+
 use brodmann_data::{Additions, Categorical, Column, DataFrame, Value};
 use brodmann_kernels::{Monitor, Seed};
 use indexmap::IndexMap;
@@ -42,6 +44,14 @@ pub(super) fn denoised(
         return Ok(false);
     };
     monitor.stage(&format!("{name}: denoising"), 0);
+    let reconstruction = match &input.balance {
+        None => Cow::Borrowed(reconstruction),
+        Some(balance) => {
+            let mut own = reconstruction.clone();
+            balance.undo(&mut own);
+            Cow::Owned(own)
+        }
+    };
     let values = map
         .denoise(reconstruction.view(), spots, monitor)
         .map_err(|source| PipelineError::Preprocess { modality: name.clone(), source })?;
@@ -164,6 +174,9 @@ impl Record<'_> {
         params["preset"] = json!(request.preset.name());
         params["random_state"] = json!(self.seed.0);
         params["spatial_key"] = json!(request.spatial_key);
+        if request.load_model.is_none() {
+            params["balance"] = json!(request.balances());
+        }
         params["library_key"] = json!(request.library_key);
         let reps = request.use_rep.iter().map(|(m, key)| (m.clone(), json!(key)));
         params["use_rep"] =

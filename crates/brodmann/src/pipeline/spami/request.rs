@@ -54,6 +54,9 @@ pub struct SpamiRequest {
     pub contrast_weight: PerLayer<f64>,
     /// `λ_rec` by modality; the preset's where nothing is said.
     pub reconstruction_weight: PerLayer<f64>,
+    /// Bring the features of all modalities to one scale; by default with [`SpamiPreset::Default`] alone, since the
+    /// weights of the other presets are made for features as they are.
+    pub balance: Option<bool>,
     /// How the embedding is clustered.
     pub cluster: EmbeddingMethod,
     /// Write denoised expression.
@@ -87,6 +90,7 @@ impl Default for SpamiRequest {
             options: SpamiOptions::default(),
             contrast_weight: PerLayer::default(),
             reconstruction_weight: PerLayer::default(),
+            balance: None,
             cluster: EmbeddingMethod::Leiden {
                 n_clusters: None,
                 resolution: 1.0,
@@ -142,6 +146,11 @@ impl SpamiRequest {
             weights("--reconstruction-weight", &self.reconstruction_weight, &preset.reconstruction_weights)?;
         options.validate(names.len()).map_err(in_flags)?;
         Ok(options)
+    }
+
+    /// Whether features are brought to one scale.
+    pub fn balances(&self) -> bool {
+        self.balance.unwrap_or(self.preset == SpamiPreset::Default)
     }
 
     /// Checks what needs no file but the number of spots.

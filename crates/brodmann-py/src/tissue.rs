@@ -1,0 +1,141 @@
+//! A tissue that Python holds, as the pipeline takes it, and the pipeline's results on their way back.
+//!
+//! The pipeline owns what it works on, so counts are copied here, once; everything else is small. What comes back
+//! are the elements that the command line would add to the file.
+
+use brodmann_data::{
+    Additions, AnnData, Array, Categorical, Column, Container, DataFrame, ElementAdditions, Matrix, MuData,
+    Value,
+};
+use indexmap::IndexMap;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays::{Codes, Csr, Dense};
+use crate::containers::{column, matrix, value};
+
+/// `obs` columns of labels: name, codes, categories.
+type Labels<'py> = Vec<(String, Codes<'py>, Vec<String>)>;
+/// `obsm` entries.
+type Embeddings<'py> = Vec<(String, Dense<'py, f64>)>;
+
+/// One modality as `brodmann.tl` hands it over.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Part<'py> {
+    name: String,
+    counts: Option<Csr<'py, f32>>,
+    var_names: Vec<String>,
+    feature_types: Option<Vec<String>>,
+    obs_names: Vec<String>,
+    obsm: Embeddings<'py>,
+}
+
+/// All that a run needs of an AnnData or MuData.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Parts<'py> {
+    /// A MuData (several modalities, perhaps one) or an AnnData (exactly one).
+    pub is_mudata: bool,
+    modalities: Vec<Part<'py>>,
+    obs_names: Vec<String>,
+    obs: Labels<'py>,
+    obsm: Embeddings<'py>,
+}
+
+fn embeddings(entries: &Embeddings<'_>) -> IndexMap<String, Value> {
+    let of = |m: &Dense<'_, f64>| Value::Array(Array::F64(m.view().to_owned().into_dyn()));
+    entries.iter().map(|(key, m)| (key.clone(), of(m))).collect()
+}
+
+fn labels(entries: &Labels<'_>, index: Vec<String>) -> PyResult<DataFrame> {
+    let mut frame = DataFrame::new(index);
+    for (key, codes, categories) in entries {
+        let values: Vec<Option<&String>> =
+            codes.slice()?.iter().map(|&c| categories.get(c as usize)).collect();
+        frame.columns.insert(key.clone(), Column::Categorical(Categorical::from_strings(&values)));
+    }
+    Ok(frame)
+}
+
+impl Part<'_> {
+    fn anndata(&self, py: Python<'_>) -> PyResult<AnnData> {
+        let mut var = DataFrame::new(self.var_names.clone());
+        if let Some(types) = &self.feature_types {
+            var.columns.insert(
+                brodmann_data::keys::FEATURE_TYPES.to_owned(),
+                Column::String(types.iter().cloned().map(Some).collect()),
+            );
+        }
+        let x = match &self.counts {
+            Some(counts) => Some(Matrix::CsrF32(counts.view(py)?.to_owned())),
+            None => None,
+        };
+        Ok(AnnData {
+            x,
+            obs: DataFrame::new(self.obs_names.clone()),
+            var,
+            obsm: embeddings(&self.obsm),
+            ..AnnData::default()
+        })
+    }
+}
+
+impl Parts<'_> {
+    /// The container, copied out of Python's arrays.
+    pub fn container(&self, py: Python<'_>) -> PyResult<Container> {
+        let obs = labels(&self.obs, self.obs_names.clone())?;
+        let mut modalities: IndexMap<String, AnnData> = IndexMap::new();
+        for part in &self.modalities {
+            modalities.insert(part.name.clone(), part.anndata(py)?);
+        }
+        if !self.is_mudata {
+            let (_, mut adata) = modalities.pop().unwrap_or_default();
+            adata.obs = obs;
+            adata.obsm.extend(embeddings(&self.obsm));
+            return Ok(Container::AnnData(adata));
+        }
+        let mut mdata = MuData { modalities, ..MuData::default() };
+        mdata.update();
+        mdata.obs = obs;
+        mdata.obsm = embeddings(&self.obsm);
+        Ok(Container::MuData(mdata))
+    }
+}
+
+fn element(py: Python<'_>, additions: ElementAdditions) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    let group = |name: &str, entries: Vec<(String, Bound<'_, PyAny>)>| -> PyResult<()> {
+        let of = PyDict::new(py);
+        for (key, entry) in entries {
+            of.set_item(key, entry)?;
+        }
+        dict.set_item(name, of)
+    };
+    let columns = |entries: IndexMap<String, Column>| {
+        entries.into_iter().map(|(k, c)| Ok((k, column(py, c)?))).collect::<PyResult<Vec<_>>>()
+    };
+    let values = |entries: IndexMap<String, Value>| {
+        entries.into_iter().map(|(k, v)| Ok((k, value(py, v)?))).collect::<PyResult<Vec<_>>>()
+    };
+    let matrices = |entries: IndexMap<String, Matrix>| {
+        entries.into_iter().map(|(k, m)| Ok((k, matrix(py, m)?))).collect::<PyResult<Vec<_>>>()
+    };
+    group("obs", columns(additions.obs)?)?;
+    group("var", columns(additions.var)?)?;
+    group("obsm", values(additions.obsm)?)?;
+    group("varm", values(additions.varm)?)?;
+    group("uns", values(additions.uns)?)?;
+    group("layers", matrices(additions.layers)?)?;
+    group("obsp", matrices(additions.obsp)?)?;
+    Ok(dict)
+}
+
+/// `(root, {modality: element})`, each element a dictionary of `obs`, `var`, `obsm`, `varm`, `uns`, `layers`, `obsp`.
+pub fn additions(py: Python<'_>, additions: Additions) -> PyResult<(Bound<'_, PyDict>, Bound<'_, PyDict>)> {
+    let modalities = PyDict::new(py);
+    for (name, of) in additions.modalities {
+        modalities.set_item(name, element(py, of)?)?;
+    }
+    Ok((element(py, additions.root)?, modalities))
+}

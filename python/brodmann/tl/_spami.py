@@ -1,0 +1,261 @@
+"""SpaMI: one embedding of several omics of one tissue, with attention and denoising."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from .. import _brodmann
+from .. import _elements as el
+from . import _tissue as tissue
+from ._record import check_target
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+Preset = Literal["default", "misar", "atac_rna_brain", "stereo_cite"]
+ModalityKind = Literal["rna", "adt", "atac"]
+
+
+def spami(
+    data: MuData | AnnData,
+    *,
+    n_clusters: int | None = None,
+    resolution: float = 1.0,
+    cluster: Literal["leiden", "kmeans"] = "leiden",
+    preset: Preset = "default",
+    modalities: Sequence[str] | None = None,
+    modality_kinds: Mapping[str, ModalityKind] | ModalityKind | None = None,
+    layer: Mapping[str, str] | str | None = None,
+    use_rep: Mapping[str, str] | str | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    n_neighbors: int | None = None,
+    hidden: int | None = None,
+    latent: int | None = None,
+    dropout: float | None = None,
+    contrast_weights: float | Mapping[str, float] | None = None,
+    reconstruction_weights: float | Mapping[str, float] | None = None,
+    cosine_weight: float | None = None,
+    weight_decay: float | None = None,
+    contrast: bool = True,
+    cosine: bool = True,
+    fusion: Literal["attention", "concat", "mean"] = "attention",
+    early_stopping: int | None = None,
+    n_top_genes: int | None = None,
+    flavor: Literal["seurat_v3", "seurat", "cell_ranger"] | None = None,
+    n_comps: int | None = None,
+    target_sum: float | None = None,
+    min_cells: int | None = None,
+    normalized: bool = False,
+    n_init: int = 10,
+    denoise: bool | None = None,
+    umap: bool = False,
+    modality_embeddings: bool = False,
+    save_model: str | os.PathLike[str] | None = None,
+    load_model: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 50,
+    resume: bool = False,
+    random_state: int = 42,
+    key_added: str = "spami",
+    copy: bool = False,
+) -> MuData | AnnData | None:
+    """Integrates the modalities of a tissue and finds its domains (SpaMI).
+
+    Raw counts in, everything out: each modality is preprocessed as its kind wants it, a graph autoencoder with
+    contrastive learning is trained on all of them and the spatial graph, and its embedding is clustered. One modality
+    (an AnnData) works too. The same seed gives the same bits as ``brodmann spami`` and on any number of threads.
+
+    Parameters
+    ----------
+    data
+        MuData with raw counts in ``X`` of each modality, or AnnData of one; coordinates in ``obsm[spatial_key]``.
+    n_clusters
+        Domains wanted. With Leiden the resolution is searched for, with k-means it is required.
+    resolution
+        Of Leiden, where ``n_clusters`` is not given.
+    cluster
+        How the embedding is clustered: ``"leiden"`` (20 principal components, 50 neighbours) or ``"kmeans"``.
+    preset
+        The paper's settings for a kind of data; every option below replaces one of them.
+    modalities
+        Those to integrate, all by default.
+    modality_kinds
+        What each modality measures: ``"rna"``, ``"adt"`` (proteins) or ``"atac"`` (peaks); guessed from the names of
+        modalities and features by default. What was taken stands in ``uns[key_added]["features"]``.
+    layer
+        Layer of the counts instead of ``X``, by modality.
+    use_rep
+        Key of an embedding in ``obsm`` to use instead of the counts, by modality.
+    spatial_key
+        Key of the coordinates.
+    library_key
+        Column of ``obs`` with the slice: no edge and no corruption crosses slices.
+    epochs, learning_rate, weight_decay, dropout, early_stopping
+        Of the training; ``early_stopping`` is the number of epochs without a lower loss after which it ends.
+    n_neighbors
+        Nearest spots of a spot in space.
+    hidden, latent
+        Widths of the encoders.
+    contrast_weights, reconstruction_weights, cosine_weight
+        Weights of the terms of the loss: one number, or a mapping from modality to number.
+    contrast, cosine, fusion
+        Leave a part of the model out, or fuse the modalities by their mean or side by side.
+    n_top_genes, flavor, n_comps, target_sum, min_cells, normalized
+        Of the preprocessing; ``normalized`` says that the values are log-normalised already.
+    n_init
+        Starts of k-means.
+    denoise
+        Write denoised expression; by default where all layers together take at most 1 GB.
+    umap
+        Lay the embedding out in the plane.
+    modality_embeddings
+        Write the embedding of each modality too.
+    save_model, load_model
+        File (``.safetensors``) to write the trained network to; to read one from and apply it, without training.
+    checkpoint, checkpoint_every, resume
+        Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
+        bits as without interruption.
+    random_state
+        Seed.
+    key_added
+        Name of the result.
+    copy
+        Return a copy with the result instead of adding it to ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written are, with ``key = key_added``,
+
+    ``obsm["X_{key}"]`` : float32, shape ``(n_obs, latent)``
+        The embedding.
+    ``obsm["{key}_attention"]`` : DataFrame, shape ``(n_obs, n_modalities)``
+        How much each modality counts in each spot; rows sum to 1.
+    ``obs[key]`` : categorical, shape ``(n_obs,)``
+        Domains, ``"0"`` the largest.
+    ``uns[key]`` : dict
+        ``params`` (all that repeats the run), ``loss`` (each term, by epoch), ``features``, ``seconds``, ``version``.
+    ``mod[name].layers["{key}_denoised"]`` : float32, shape ``(n_obs, n_vars)``
+        RNA on the scale of ``log1p``, proteins of CLR, peaks of log TF-IDF. ``var["{key}_denoised"]`` says which
+        features the network saw; the others have no entry.
+    ``obsm["X_{key}_umap"]``, ``obsm["X_{key}_{modality}"]``
+        Where asked for.
+
+    Raises
+    ------
+    KeyError
+        Without coordinates, counts or an embedding that was named.
+    ValueError
+        For counts that are none, modalities of other observations, and options out of range. ``data`` is left as it
+        was, also by Ctrl-C.
+
+    References
+    ----------
+    Gao et al. (2025), SpaMI.
+
+    Examples
+    --------
+    >>> mdata = bm.datasets.simulated(modalities=("rna", "adt"))
+    >>> bm.tl.spami(mdata, n_clusters=5)
+    >>> bm.pl.attention(mdata)
+    """
+    el.require_container(data)
+    check_target(data, key_added, copy)
+    if modalities is not None:
+        modalities = [str(name) for name in modalities]
+        if not el.is_mudata(data):
+            raise ValueError("modalities were named, but an AnnData has one only; pass a MuData or drop modalities")
+    reps = tissue.by_modality(use_rep, "use_rep", data)
+    given = tissue.parts(
+        data,
+        layers=tissue.by_modality(layer, "layer", data),
+        use_rep=reps,
+        spatial_key=spatial_key,
+        library_key=library_key,
+        modalities=modalities,
+    )
+    if isinstance(modality_kinds, str) and el.is_mudata(data):
+        modality_kinds = {name: modality_kinds for name in data.mod}
+    elif isinstance(modality_kinds, str):
+        modality_kinds = {"": modality_kinds}
+    options = {
+        "preset": preset,
+        "modalities": modalities,
+        "modality_kinds": list(dict(modality_kinds or {}).items()),
+        "use_rep": list(reps.items()),
+        "spatial_key": spatial_key,
+        "library_key": library_key,
+        "epochs": _whole(epochs, "epochs"),
+        "learning_rate": learning_rate,
+        "n_neighbors": _whole(n_neighbors, "n_neighbors"),
+        "hidden": _whole(hidden, "hidden"),
+        "latent": _whole(latent, "latent"),
+        "dropout": dropout,
+        "contrast_weights": _weights(contrast_weights, "contrast_weights"),
+        "reconstruction_weights": _weights(reconstruction_weights, "reconstruction_weights"),
+        "cosine_weight": cosine_weight,
+        "weight_decay": weight_decay,
+        "contrast": bool(contrast),
+        "cosine": bool(cosine),
+        "fusion": fusion,
+        "early_stopping": None if early_stopping is None else (el.whole(early_stopping, "early_stopping"), 1e-4),
+        "n_top_genes": _whole(n_top_genes, "n_top_genes", least=0),
+        "flavor": flavor,
+        "n_comps": _whole(n_comps, "n_comps"),
+        "target_sum": target_sum,
+        "min_cells": _whole(min_cells, "min_cells", least=0),
+        "normalized": bool(normalized),
+        "cluster": cluster,
+        "n_clusters": _whole(n_clusters, "n_clusters"),
+        "resolution": float(resolution),
+        "n_init": el.whole(n_init, "n_init"),
+        "denoise": None if denoise is None else bool(denoise),
+        "umap": bool(umap),
+        "modality_embeddings": bool(modality_embeddings),
+        "save_model": _path(save_model),
+        "load_model": _path(load_model),
+        "checkpoint": _path(checkpoint),
+        "checkpoint_every": el.whole(checkpoint_every, "checkpoint_every"),
+        "resume": bool(resume),
+        "key_added": key_added,
+    }
+    if resume and checkpoint is None:
+        raise ValueError("resume=True was given without a checkpoint to go on from; pass checkpoint")
+    seed = el.seed_of(random_state)
+    root, modal, found, reached = _brodmann.spami(given, options, random_state=seed)
+    if n_clusters is not None and not reached:
+        warnings.warn(
+            f"{n_clusters} domains were asked for and no resolution gave them: {found} is the nearest",
+            UserWarning,
+            stacklevel=2,
+        )
+    if layer is not None:
+        root["uns"][key_added]["params"].setdefault("preprocess", {})["layer"] = layer
+    return tissue.add(data, root, modal, copy=copy)
+
+
+def _whole(value: Any, name: str, *, least: int = 1) -> int | None:
+    return None if value is None else el.whole(value, name, least=least)
+
+
+def _path(value: Any) -> str | None:
+    return None if value is None else os.fspath(value)
+
+
+def _weights(value: Any, name: str) -> dict[str, Any]:
+    if value is None:
+        return {"default": None, "named": []}
+    if isinstance(value, Mapping):
+        return {"default": None, "named": [(str(k), float(v)) for k, v in value.items()]}
+    try:
+        return {"default": float(value), "named": []}
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} is {value!r}, a number or a mapping from modality to number was expected; pass one"
+        ) from None

@@ -1,0 +1,126 @@
+"""AnnData and MuData as the compiled pipelines take them, and their results back into the object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _elements as el
+from .._containers import _frame, _matrix
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+#: The name of the only modality of an AnnData in messages and options.
+ALONE = "rna"
+
+
+def names_of(data: AnnData | MuData) -> list[str]:
+    """Names of the modalities; one without a name for an AnnData."""
+    return list(data.mod) if el.is_mudata(data) else [""]
+
+
+def by_modality(value: Any, option: str, data: AnnData | MuData) -> dict[str, str]:
+    """An option that is one text for an AnnData, a mapping from modality to text for a MuData."""
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        if el.is_mudata(data) and len(data.mod) > 1:
+            raise ValueError(
+                f"{option} is {value!r}, a mapping from modality to value was expected for a MuData; "
+                f"pass e.g. {{{next(iter(data.mod))!r}: {value!r}}}"
+            )
+        return {name: value for name in names_of(data)}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{option} is {value!r}, a text or a mapping from modality to text was expected; pass one")
+    if not el.is_mudata(data):
+        raise ValueError(f"{option} is a mapping, one text was expected for an AnnData; pass the value alone")
+    for name in value:
+        if name not in data.mod:
+            raise ValueError(
+                f"{option} names {name!r}, one of {el.listed(data.mod)} was expected; correct the name"
+            )
+    return {str(k): str(v) for k, v in value.items()}
+
+
+def parts(
+    data: AnnData | MuData,
+    *,
+    layers: Mapping[str, str],
+    use_rep: Mapping[str, str],
+    spatial_key: str,
+    library_key: str | None,
+    modalities: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """What a pipeline needs of ``data``; counts only of modalities that no embedding stands for."""
+    several = el.is_mudata(data)
+    names = names_of(data)
+    if modalities is not None:
+        for name in modalities:
+            if name not in names:
+                raise ValueError(f"modalities names {name!r}, one of {el.listed(names)} was expected; correct the name")
+        names = [name for name in names if name in set(modalities)]
+    obs = []
+    if library_key is not None:
+        codes, categories = el.slices_of(data, library_key)
+        obs.append((library_key, codes, categories))
+    coordinates = np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)
+    return {
+        "is_mudata": several,
+        "modalities": [
+            _part(data.mod[name] if several else data, name, layers.get(name), use_rep.get(name)) for name in names
+        ],
+        "obs_names": [str(name) for name in data.obs_names],
+        "obs": obs,
+        "obsm": [(spatial_key, coordinates)],
+    }
+
+
+def _part(adata: AnnData, name: str, layer: str | None, rep: str | None) -> dict[str, Any]:
+    counts, obsm = None, []
+    if rep is None:
+        counts = el.to_csr(el.matrix(adata, layer))
+    else:
+        where = f"mod[{name!r}]." if name else ""
+        advice = f"make it first, or name another key of {where}obsm with use_rep"
+        obsm.append((rep, np.asarray(el.obsm(adata, rep, advice=advice), dtype=np.float64)))
+    types = adata.var["feature_types"] if "feature_types" in adata.var else None
+    return {
+        "name": name or ALONE,
+        "counts": counts,
+        "var_names": [str(v) for v in adata.var_names],
+        "feature_types": None if types is None else [str(t) for t in types],
+        "obs_names": [str(o) for o in adata.obs_names],
+        "obsm": obsm,
+    }
+
+
+def add(data: AnnData | MuData, root: Mapping[str, Any], modalities: Mapping[str, Any], *, copy: bool) -> Any:
+    """Puts results into ``data`` (or a copy), all of them after the work: an error leaves it as it was."""
+    target = el.copied(data, copy)
+    _add(target, root)
+    for name, element in modalities.items():
+        _add(target.mod[name], element)
+    return target if copy else None
+
+
+def _add(target: Any, element: Mapping[str, Any]) -> None:
+    for key, values in element["obs"].items():
+        target.obs[key] = values
+    for key, values in element["var"].items():
+        target.var[key] = values
+    for key, value in element["obsm"].items():
+        if isinstance(value, tuple):
+            value = _frame(value)
+            value.index = target.obs_names
+        target.obsm[key] = value
+    for key, value in element["varm"].items():
+        target.varm[key] = value
+    for key, value in element["layers"].items():
+        target.layers[key] = _matrix(value)
+    for key, value in element["obsp"].items():
+        target.obsp[key] = _matrix(value)
+    target.uns.update(element["uns"])
