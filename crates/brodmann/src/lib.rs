@@ -5,6 +5,7 @@
 //!
 //! * [`preprocess`]: from raw counts to features worth comparing.
 //! * [`graph`]: which spots are neighbours, in space and in feature space.
+//! * [`nn`]: the engine the networks of `models` run on.
 //! * [`models`]: networks that give each spot one embedding from all its measurements.
 //! * [`cluster`]: which spots belong together: multiplex Leiden, k-means.
 //! * [`stats`]: what varies over space.
@@ -17,6 +18,7 @@ pub mod cluster;
 pub mod graph;
 pub mod metrics;
 pub mod models;
+pub mod nn;
 pub mod pipeline;
 pub mod plot;
 pub mod preprocess;

@@ -36,7 +36,11 @@ impl<'a, T> Mat<'a, T> {
     /// `count` rows from `first`.
     #[must_use]
     pub fn block(&self, first: usize, count: usize) -> Self {
-        Self { data: &self.data[first * self.cols..(first + count) * self.cols], rows: count, cols: self.cols }
+        Self {
+            data: &self.data[first * self.cols..(first + count) * self.cols],
+            rows: count,
+            cols: self.cols,
+        }
     }
 
     /// As an ndarray view.

@@ -6,14 +6,21 @@
 //! * [`options`](SpamiOptions): weights, rates, ablations, and the paper's presets.
 //! * [`graph`](SpamiGraph): the two graph operators, from nearest-neighbour rows.
 //! * [`model`](SpamiModel): named parameters, and the trained network applied to a tissue.
-//! * [`train()`]: epochs, corruption, checkpoints, early stopping.
+//! * `network`: the network written down as in the paper; `contrast`: its contrastive term.
+//! * [`train()`]: epochs, corruption, checkpoints, early stopping. [`memory_bytes`]: what it will take.
 
+mod contrast;
 mod error;
+mod features;
 mod graph;
 mod memory;
 mod model;
+mod network;
 mod options;
 mod train;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::SpamiError;
 pub use graph::SpamiGraph;

@@ -4,8 +4,11 @@ use brodmann_kernels::{Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 
 use super::error::SpamiError;
+use super::features::{check_features, matrices, standard};
 use super::graph::SpamiGraph;
+use super::network;
 use super::options::SpamiOptions;
+use crate::nn::{Mat, Parameters, Step};
 
 /// A network: its options and its named parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +16,7 @@ pub struct SpamiModel {
     options: SpamiOptions,
     seed: Seed,
     widths: Vec<usize>,
+    /// In the order of the network.
     parameters: Vec<(String, Array2<f32>)>,
 }
 
@@ -41,7 +45,21 @@ impl SpamiModel {
         parameters: Vec<(String, Array2<f32>)>,
     ) -> Result<Self, SpamiError> {
         options.validate(widths.len())?;
-        Ok(Self { options, seed, widths, parameters })
+        if let Some(modality) = widths.iter().position(|&w| w == 0) {
+            return Err(SpamiError::NoFeatures { modality });
+        }
+        let (mut expected, _) = network::parameters::<f32>(&options, &widths, seed);
+        fill(&mut expected, &parameters)?;
+        Ok(Self::new(options, seed, widths, &expected))
+    }
+
+    pub(super) fn new(
+        options: SpamiOptions,
+        seed: Seed,
+        widths: Vec<usize>,
+        parameters: &Parameters<f32>,
+    ) -> Self {
+        Self { options, seed, widths, parameters: named(parameters, |k| &parameters.get(k).value) }
     }
 
     /// How it was built and trained.
@@ -60,6 +78,9 @@ impl SpamiModel {
     }
 
     /// Every parameter under its name; biases are `(1, n)`.
+    ///
+    /// `encoder.M.{weight1,bias1,weight2,bias2}`, `decoder.M.…` alike, `discriminator.M.{weight,bias}`,
+    /// `attention.{weight,context}`; weights are `(n_in, n_out)`.
     pub fn parameters(&self) -> Vec<(String, ArrayView2<'_, f32>)> {
         self.parameters.iter().map(|(n, p)| (n.clone(), p.view())).collect()
     }
@@ -74,8 +95,79 @@ impl SpamiModel {
         graph: &SpamiGraph,
         monitor: &dyn Monitor,
     ) -> Result<SpamiOutput, SpamiError> {
+        if modalities.len() != self.widths.len() {
+            return Err(SpamiError::ModalityCount { found: modalities.len(), expected: self.widths.len() });
+        }
+        check_features(modalities, graph)?;
+        for (modality, (x, &expected)) in modalities.iter().zip(&self.widths).enumerate() {
+            if x.ncols() != expected {
+                return Err(SpamiError::WidthMismatch { modality, found: x.ncols(), expected });
+            }
+        }
         monitor.check()?;
-        let _ = (modalities, graph);
-        Err(SpamiError::Interrupted)
+        let (mut parameters, layout) = network::parameters::<f32>(&self.options, &self.widths, self.seed);
+        fill(&mut parameters, &self.parameters)?;
+        let n_obs = graph.n_obs();
+        let (mut tape, nodes) = network::inference(&self.options, &layout, &graph.operators, n_obs);
+        let features = standard(modalities);
+        tape.run(&Step::inference(&matrices(&features)), &mut parameters);
+        monitor.check()?;
+        let copy = |node| {
+            let value: Mat<'_, f32> = tape.value(node).expect("the inference tape keeps its results");
+            value.view().to_owned()
+        };
+        let n = self.widths.len();
+        let attention = match tape.saved(nodes.fused).filter(|_| nodes.attends) {
+            Some(weights) => Mat::new(weights, n_obs, n).view().to_owned(),
+            None => Array2::from_elem((n_obs, n), 1.0 / n as f32),
+        };
+        Ok(SpamiOutput {
+            embedding: copy(nodes.fused),
+            attention,
+            modality_embeddings: nodes.embeddings.iter().map(|&z| copy(z)).collect(),
+            reconstructions: nodes.reconstructions.iter().map(|&x| copy(x)).collect(),
+        })
     }
+}
+
+/// Values of the shape of the parameters, under their names.
+pub(super) fn named<'a>(
+    parameters: &Parameters<f32>,
+    values: impl Fn(usize) -> &'a Vec<f32>,
+) -> Vec<(String, Array2<f32>)> {
+    let each = parameters.iter().enumerate();
+    each.map(|(k, p)| {
+        let array = Mat::new(values(k), p.shape.0, p.shape.1).view().to_owned();
+        (p.name.clone(), array)
+    })
+    .collect()
+}
+
+/// Puts named values into the parameters: each exactly once, in its shape.
+pub(super) fn fill(
+    parameters: &mut Parameters<f32>,
+    named: &[(String, Array2<f32>)],
+) -> Result<(), SpamiError> {
+    for (k, (name, _)) in named.iter().enumerate() {
+        let known = parameters.find(name).is_some();
+        if !known || named[..k].iter().any(|(other, _)| other == name) {
+            return Err(SpamiError::UnknownParameter { name: name.clone() });
+        }
+    }
+    for parameter in parameters.iter_mut() {
+        let given = named.iter().find(|(name, _)| *name == parameter.name).map(|(_, array)| array);
+        match given {
+            Some(array) if array.dim() == parameter.shape => {
+                parameter.value.iter_mut().zip(array).for_each(|(v, &a)| *v = a);
+            }
+            _ => {
+                return Err(SpamiError::ParameterShape {
+                    name: parameter.name.clone(),
+                    found: given.map_or((0, 0), Array2::dim),
+                    expected: parameter.shape,
+                });
+            }
+        }
+    }
+    Ok(())
 }

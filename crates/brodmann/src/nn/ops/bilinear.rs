@@ -50,8 +50,10 @@ impl<T: Real> Op<T> for Bilinear {
         let (stride, chunk) = (self.left * self.right, chunk_rows(x.rows));
         let [x_grad, c_grad] = pass.input_grads else { return };
         let adds = [&*x_grad, &*c_grad].map(|g| g.as_ref().is_some_and(|g| g.accumulate));
-        let mut xs = optional_chunks(x_grad.as_mut().map(|g| &mut *g.data), chunk * self.left, n_chunks(x.rows));
-        let mut cs = optional_chunks(c_grad.as_mut().map(|g| &mut *g.data), chunk * self.right, n_chunks(x.rows));
+        let mut xs =
+            optional_chunks(x_grad.as_mut().map(|g| &mut *g.data), chunk * self.left, n_chunks(x.rows));
+        let mut cs =
+            optional_chunks(c_grad.as_mut().map(|g| &mut *g.data), chunk * self.right, n_chunks(x.rows));
         let chunks = pass.partials.par_chunks_mut(stride).zip(xs.par_iter_mut().zip(&mut cs)).enumerate();
         chunks.for_each(|(k, (partial, (dx, dc)))| {
             let count = chunk.min(x.rows - k * chunk);

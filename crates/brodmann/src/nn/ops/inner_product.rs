@@ -5,7 +5,7 @@ use crate::nn::{Evaluation, Loss, Real};
 
 use super::sum_blocks;
 
-/// `Σ x ∘ c` for inputs `x` and `c`; `dx = c`. `c` is data.
+/// `Σ x ∘ c` for inputs `x` and `c`; `dx = c`, `dc = x`.
 pub struct InnerProduct;
 
 impl<T: Real> Loss<T> for InnerProduct {
@@ -16,9 +16,11 @@ impl<T: Real> Loss<T> for InnerProduct {
     fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64 {
         let (x, c) = (pass.inputs[0], pass.inputs[1]);
         let weight = T::of(pass.weight);
-        if let Some(grad) = &mut pass.input_grads[0] {
-            let add = grad.accumulate;
-            for_rows(grad.data, x.cols, |i, row| T::scaled(row, weight, c.row(i), add));
+        for (own, other) in [(0, c), (1, x)] {
+            if let Some(grad) = &mut pass.input_grads[own] {
+                let add = grad.accumulate;
+                for_rows(grad.data, x.cols, |i, row| T::scaled(row, weight, other.row(i), add));
+            }
         }
         sum_blocks(x.rows, |first, count| {
             let pairs = x.block(first, count).data.iter().zip(c.block(first, count).data);

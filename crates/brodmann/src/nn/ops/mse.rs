@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::ordered_sum;
-use crate::nn::mat::BLOCK_ROWS;
+use crate::nn::mat::{BLOCK_ROWS, for_rows};
 use crate::nn::{Evaluation, Loss, Real};
 
-/// `mean (x − t)²` over all entries, for inputs `x` and `t`; `dx = 2 (x − t) / (n · cols)`. `t` is data.
+/// `mean (x − t)²` over all entries, for inputs `x` and `t`; `dx = 2 (x − t) / (n · cols)`, `dt = −dx`.
 pub struct Mse;
 
 impl<T: Real> Loss<T> for Mse {
@@ -19,6 +19,12 @@ impl<T: Real> Loss<T> for Mse {
         let count = x.data.len().max(1) as f64;
         let scale = T::of(2.0 * pass.weight / count);
         let block = BLOCK_ROWS * x.cols.max(1);
+        if let Some(grad) = &mut pass.input_grads[1] {
+            let add = grad.accumulate;
+            for_rows(grad.data, x.cols, |i, row| {
+                T::squared_error(row, target.row(i), x.row(i), scale, add);
+            });
+        }
         let pairs = x.data.par_chunks(block).zip(target.data.par_chunks(block));
         let parts: Vec<f64> = match &mut pass.input_grads[0] {
             Some(grad) => {
