@@ -40,9 +40,9 @@ pub trait RowKernels: Sized {
     /// `grad (+)= scale · (x − target)`; returns `Σ (x − target)²`, in 16 partial sums.
     fn squared_error(grad: &mut [Self], x: &[Self], target: &[Self], scale: Self, add: bool) -> Self;
     /// `x = tanh(x)`.
-    fn tanh(x: &mut [Self]);
+    fn tanh_all(x: &mut [Self]);
     /// `x = 1 / (1 + e^-x)`.
-    fn sigmoid(x: &mut [Self]);
+    fn sigmoid_all(x: &mut [Self]);
 }
 
 /// What the bodies need of a number.
@@ -59,28 +59,21 @@ trait Number:
 impl Number for f32 {}
 impl Number for f64 {}
 
-/// Two slices of equal length as pieces of [`LANES`] and the rest.
-macro_rules! in_lanes {
-    ($out:expr, $x:expr, |$o:ident, $v:ident| $body:expr) => {{
-        let (out_chunks, out_rest) = $out.as_chunks_mut::<LANES>();
-        let (x_chunks, x_rest) = $x.as_chunks::<LANES>();
-        for (os, vs) in out_chunks.iter_mut().zip(x_chunks) {
-            for ($o, $v) in os.iter_mut().zip(vs) {
-                $body;
-            }
-        }
-        for ($o, $v) in out_rest.iter_mut().zip(x_rest) {
-            $body;
-        }
-    }};
+/// Applies `f` to two slices of equal length. A plain loop: pieces of a fixed length would be taken for columns by
+/// the compiler and gathered across.
+#[inline(always)]
+fn each<T: Number>(out: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
+    for (o, &v) in out.iter_mut().zip(x) {
+        *o = f(*o, v);
+    }
 }
 
 #[inline(always)]
 fn scaled_body<T: Number>(out: &mut [T], a: T, x: &[T], add: bool) {
     if add {
-        in_lanes!(out, x, |o, v| *o += a * *v);
+        each(out, x, |o, v| o + a * v);
     } else {
-        in_lanes!(out, x, |o, v| *o = a * *v);
+        each(out, x, |_, v| a * v);
     }
 }
 
@@ -101,7 +94,7 @@ fn sparse_rows_body<T: Number>(
             if fresh {
                 row.copy_from_slice(bias);
             } else {
-                in_lanes!(row, bias, |o, b| *o += *b);
+                each(row, bias, |o, b| o + b);
             }
             fresh = false;
         }
@@ -123,10 +116,10 @@ fn bias_relu_body<T: Number>(rows: &mut [T], bias: &[T]) {
     }
     let zero = T::default();
     for row in rows.chunks_exact_mut(bias.len()) {
-        in_lanes!(row, bias, |o, b| {
-            let v = *o + *b;
+        each(row, bias, |o, b| {
+            let v = o + b;
             // Written so that NaN passes: a broken weight must not look like a quiet unit.
-            *o = if v < zero { zero } else { v };
+            if v < zero { zero } else { v }
         });
     }
 }
@@ -134,7 +127,7 @@ fn bias_relu_body<T: Number>(rows: &mut [T], bias: &[T]) {
 #[inline(always)]
 fn relu_backward_body<T: Number>(grad: &mut [T], value: &[T]) {
     let zero = T::default();
-    in_lanes!(grad, value, |g, v| *g = if *v > zero { *g } else { zero });
+    each(grad, value, |g, v| if v > zero { g } else { zero });
 }
 
 #[inline(always)]
@@ -143,7 +136,7 @@ fn column_sums_body<T: Number>(sums: &mut [T], rows: &[T]) {
         return;
     }
     for row in rows.chunks_exact(sums.len()) {
-        in_lanes!(sums, row, |s, v| *s += *v);
+        each(sums, row, |s, v| s + v);
     }
 }
 
@@ -153,8 +146,9 @@ fn dot_body<T: Number>(a: &[T], b: &[T]) -> T {
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<LANES>();
     for (xs, ys) in a_chunks.iter().zip(b_chunks) {
-        for ((s, &x), &y) in sums.iter_mut().zip(xs).zip(ys) {
-            *s += x * y;
+        let (xs, ys) = (*xs, *ys);
+        for lane in 0..LANES {
+            sums[lane] += xs[lane] * ys[lane];
         }
     }
     for ((s, &x), &y) in sums.iter_mut().zip(a_rest).zip(b_rest) {
@@ -166,37 +160,39 @@ fn dot_body<T: Number>(a: &[T], b: &[T]) -> T {
 #[inline(always)]
 fn squared_error_body<T: Number>(grad: &mut [T], x: &[T], target: &[T], scale: T, add: bool) -> T {
     let mut sums = [T::default(); LANES];
-    let one = |g: &mut T, s: &mut T, x: T, t: T| {
-        let difference = x - t;
-        *s += difference * difference;
-        *g = if add { *g + scale * difference } else { scale * difference };
-    };
     let (g_chunks, g_rest) = grad.as_chunks_mut::<LANES>();
     let (x_chunks, x_rest) = x.as_chunks::<LANES>();
     let (t_chunks, t_rest) = target.as_chunks::<LANES>();
     for ((gs, xs), ts) in g_chunks.iter_mut().zip(x_chunks).zip(t_chunks) {
-        for (((g, s), &x), &t) in gs.iter_mut().zip(&mut sums).zip(xs).zip(ts) {
-            one(g, s, x, t);
+        let (before, xs, ts) = (if add { *gs } else { [T::default(); LANES] }, *xs, *ts);
+        let mut result = before;
+        for lane in 0..LANES {
+            let difference = xs[lane] - ts[lane];
+            sums[lane] += difference * difference;
+            result[lane] = before[lane] + scale * difference;
         }
+        *gs = result;
     }
     for (((g, s), &x), &t) in g_rest.iter_mut().zip(&mut sums).zip(x_rest).zip(t_rest) {
-        one(g, s, x, t);
+        let difference = x - t;
+        *s += difference * difference;
+        *g = if add { *g } else { T::default() } + scale * difference;
     }
     lane_sum(sums)
 }
 
 /// Halved again and again: the order of the vector instructions, written out.
 #[inline(always)]
-fn lane_sum<T: Number>(mut sums: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for k in 0..half {
-            let other = sums[k + half];
-            sums[k] += other;
-        }
-        half /= 2;
+fn lane_sum<T: Number>(sums: [T; LANES]) -> T {
+    let mut eight = [T::default(); 8];
+    for k in 0..8 {
+        eight[k] = sums[k] + sums[k + 8];
     }
-    sums[0]
+    let mut four = [T::default(); 4];
+    for k in 0..4 {
+        four[k] = eight[k] + eight[k + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// A 32-bit hash of a column under a row's key; two rounds of multiply and shift, cheap in vectors.
@@ -214,22 +210,8 @@ fn column_hash(key: u64, column: u32) -> u32 {
 #[inline(always)]
 fn dropout_body<T: Number>(out: &mut [T], x: &[T], key: u64, threshold: u32, scale: T, add: bool) {
     let zero = T::default();
-    let pick = |v: T, column: u32| if column_hash(key, column) >= threshold { v * scale } else { zero };
-    let (out_chunks, out_rest) = out.as_chunks_mut::<LANES>();
-    let (x_chunks, x_rest) = x.as_chunks::<LANES>();
-    let whole = x_chunks.len() * LANES;
-    for (chunk, (os, vs)) in out_chunks.iter_mut().zip(x_chunks).enumerate() {
-        let base = (chunk * LANES) as u32;
-        let mut kept = [zero; LANES];
-        for (lane, (k, &v)) in kept.iter_mut().zip(vs).enumerate() {
-            *k = pick(v, base + lane as u32);
-        }
-        for (o, k) in os.iter_mut().zip(kept) {
-            *o = if add { *o + k } else { k };
-        }
-    }
-    for (c, (o, &v)) in out_rest.iter_mut().zip(x_rest).enumerate() {
-        let kept = pick(v, (whole + c) as u32);
+    for (column, (o, &v)) in out.iter_mut().zip(x).enumerate() {
+        let kept = if column_hash(key, column as u32) >= threshold { v * scale } else { zero };
         *o = if add { *o + kept } else { kept };
     }
 }
@@ -272,20 +254,12 @@ fn tanh_f32(x: f32) -> f32 {
 
 #[inline(always)]
 fn tanh_f32_body(x: &mut [f32]) {
-    let (chunks, rest) = x.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        *chunk = chunk.map(tanh_f32);
-    }
-    rest.iter_mut().for_each(|v| *v = tanh_f32(*v));
+    x.iter_mut().for_each(|v| *v = tanh_f32(*v));
 }
 
 #[inline(always)]
 fn sigmoid_f32_body(x: &mut [f32]) {
-    let (chunks, rest) = x.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        *chunk = chunk.map(|v| 1.0 / (1.0 + exp_f32(-v)));
-    }
-    rest.iter_mut().for_each(|v| *v = 1.0 / (1.0 + exp_f32(-*v)));
+    x.iter_mut().for_each(|v| *v = 1.0 / (1.0 + exp_f32(-*v)));
 }
 
 #[inline(always)]
@@ -342,8 +316,8 @@ macro_rules! row_kernels {
             dispatched!(dot = dot_body::<$t>; (a: &[$t], b: &[$t]) -> $t);
             dispatched!(dropout = dropout_body::<$t>; (out: &mut [$t], x: &[$t], key: u64, threshold: u32, scale: $t, add: bool));
             dispatched!(squared_error = squared_error_body::<$t>; (grad: &mut [$t], x: &[$t], target: &[$t], scale: $t, add: bool) -> $t);
-            dispatched!(tanh = $tanh; (x: &mut [$t]));
-            dispatched!(sigmoid = $sigmoid; (x: &mut [$t]));
+            dispatched!(tanh_all = $tanh; (x: &mut [$t]));
+            dispatched!(sigmoid_all = $sigmoid; (x: &mut [$t]));
         }
     };
 }
@@ -377,8 +351,8 @@ mod tests {
             compare(&|o| f32::bias_relu(o, &x), &|o| bias_relu_body(o, &x));
             compare(&|o| f32::relu_backward(o, &x), &|o| relu_backward_body(o, &x));
             compare(&|o| f32::column_sums(o, &x), &|o| column_sums_body(o, &x));
-            compare(&|o| f32::tanh(o), &|o| tanh_f32_body(o));
-            compare(&|o| f32::sigmoid(o), &|o| sigmoid_f32_body(o));
+            compare(&|o| f32::tanh_all(o), &|o| tanh_f32_body(o));
+            compare(&|o| f32::sigmoid_all(o), &|o| sigmoid_f32_body(o));
             assert_eq!(f32::dot(&x, &y).to_bits(), dot_body(&x, &y).to_bits());
             let exact: f64 = x.iter().zip(&y).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((f64::from(f32::dot(&x, &y)) - exact).abs() < 1e-3);
@@ -414,11 +388,11 @@ mod tests {
         for i in -40_000..=40_000 {
             let x = i as f32 / 400.0;
             let mut values = [x];
-            f32::tanh(&mut values);
+            f32::tanh_all(&mut values);
             let exact = f64::from(x).tanh();
             assert!((f64::from(values[0]) - exact).abs() <= 4e-7 * exact.abs(), "tanh({x}) = {}", values[0]);
             let mut values = [x];
-            f32::sigmoid(&mut values);
+            f32::sigmoid_all(&mut values);
             let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
             // Below −87 the exponential is held at e⁸⁷: both are nothing beside any weight.
             assert!(

@@ -200,7 +200,7 @@ impl<T: Real> Work<'_, T> {
             *inverse = if held { -one_over } else { one_over };
         }
         view.context.copy_from_slice(view.unit);
-        T::sigmoid(view.context);
+        T::sigmoid_all(view.context);
         let context = Mat::new(view.context, inverses.len(), d);
         gemm_nt(view.projected, context, self.weight, false);
     }

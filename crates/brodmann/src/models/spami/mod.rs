@@ -27,4 +27,4 @@ pub use graph::SpamiGraph;
 pub use memory::memory_bytes;
 pub use model::{SpamiModel, SpamiOutput};
 pub use options::{EarlyStopping, Fusion, SpamiOptions, SpamiPreset};
-pub use train::{SpamiCheckpoint, SpamiEpoch, SpamiFit, SpamiProgress, train};
+pub use train::{SpamiCheckpoint, SpamiEpoch, SpamiFit, SpamiProgress, SpamiStep, profile, train};

@@ -113,6 +113,47 @@ pub fn train<E: From<SpamiError>>(
     Ok(SpamiFit { model, epochs: training.epochs, stopped_early })
 }
 
+/// The time of one step of the schedule of an epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpamiStep {
+    /// Layer or loss.
+    pub op: &'static str,
+    /// `forward`, `loss` or `backward`.
+    pub pass: &'static str,
+    /// Seconds per epoch on the clock.
+    pub seconds: f64,
+}
+
+/// Where the time of an epoch goes: trains for `options.epochs` epochs after one to warm up, and returns the mean of
+/// every step of the schedule, in its order; the last is `adam`, which stands for all that is not the network.
+///
+/// # Errors
+/// As [`train`].
+pub fn profile(
+    modalities: &[ArrayView2<'_, f32>],
+    graph: &SpamiGraph,
+    options: &SpamiOptions,
+    seed: Seed,
+) -> Result<Vec<SpamiStep>, SpamiError> {
+    let features = standard(modalities);
+    let features = matrices(&features);
+    let mut training = Training::new(modalities, graph, None, options, seed, None)?;
+    training.epoch(&features)?;
+    training.tape.profile();
+    let start = std::time::Instant::now();
+    for _ in 0..options.epochs {
+        training.epoch(&features)?;
+    }
+    let each = 1.0 / options.epochs as f64;
+    let total = start.elapsed().as_secs_f64() * each;
+    let timings = training.tape.timings().into_iter();
+    let mut steps: Vec<SpamiStep> =
+        timings.map(|(op, pass, seconds)| SpamiStep { op, pass, seconds: seconds * each }).collect();
+    let rest = total - steps.iter().map(|s| s.seconds).sum::<f64>();
+    steps.push(SpamiStep { op: "adam", pass: "rest", seconds: rest });
+    Ok(steps)
+}
+
 struct Training {
     parameters: Parameters<f32>,
     adam: Adam<f32>,

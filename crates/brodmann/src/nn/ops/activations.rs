@@ -59,13 +59,13 @@ activation!(
     /// `tanh x`; slope `1 − y²`.
     Tanh,
     "tanh",
-    |row| T::tanh(row),
+    |row| T::tanh_all(row),
     |y| T::ONE - y * y
 );
 activation!(
     /// `1 / (1 + e⁻ˣ)`; slope `y (1 − y)`.
     Sigmoid,
     "sigmoid",
-    |row| T::sigmoid(row),
+    |row| T::sigmoid_all(row),
     |y| y * (T::ONE - y)
 );

@@ -47,7 +47,7 @@ impl<T: Real> Op<T> for Attention {
                 pass.pool.with(count * d, |v| {
                     for (m, z) in pass.inputs.iter().enumerate() {
                         gemm(v, z.block(first, count), w, false);
-                        T::tanh(v);
+                        T::tanh_all(v);
                         for (row, a) in v.chunks_exact(d).zip(weights.chunks_exact_mut(n_inputs)) {
                             a[m] = T::dot(row, u);
                         }
@@ -112,7 +112,7 @@ impl<T: Real> Op<T> for Attention {
                     for (m, z) in inputs.iter().enumerate() {
                         let zs = z.block(first, count);
                         gemm(v, zs, w, false);
-                        T::tanh(v);
+                        T::tanh_all(v);
                         for (i, (v, dp)) in v.chunks_exact(d).zip(dp.chunks_exact_mut(d)).enumerate() {
                             let s = ds[i * n_inputs + m];
                             T::scaled(du, s, v, true);
