@@ -237,7 +237,7 @@ fn n_meetings(n: usize) -> usize {
 /// Who meets whom in one round of a tournament of `n`, by the circle method: the last player stays, the others turn.
 fn meetings(n: usize, round: usize) -> impl Iterator<Item = (usize, usize)> {
     let rounds = n_meetings(n);
-    let playing = if round < rounds { (rounds + 1) / 2 } else { 0 };
+    let playing = if round < rounds { rounds.div_ceil(2) } else { 0 };
     (0..playing).filter_map(move |k| {
         let pair =
             if k == 0 { (rounds, round) } else { ((round + k) % rounds, (round + rounds - k) % rounds) };

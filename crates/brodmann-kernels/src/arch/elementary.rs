@@ -66,7 +66,7 @@ pub(crate) mod f32 {
     /// 1.5 · 2²³: adding it rounds to the nearest integer, which then stands in the low mantissa bits.
     const ROUNDING: f32 = 12_582_912.0;
     /// ln 2 in two parts; the first has trailing zeros, so that `n · LN2_HIGH` is exact for |n| ≤ 128.
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     /// The largest argument whose scaling by 2ⁿ stays below 2¹²⁸; between it and ln(f32::MAX) the exact halves follow.
     const LARGEST: f32 = 88.722_83;

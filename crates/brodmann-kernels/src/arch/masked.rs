@@ -13,9 +13,6 @@ pub const SECOND: u8 = 2;
 /// The feature is in both views.
 pub const BOTH: u8 = FIRST | SECOND;
 
-/// Elements handled together.
-const LANES: usize = 16;
-
 /// The loops, per element type.
 pub trait MaskedKernels: Copy + Send + Sync + Sized {
     /// For the rows of `a` from `first_row` that the outputs have room for: `outᵥ = Σⱼ a_ij · [j in view v] · wⱼ`.
@@ -56,14 +53,7 @@ macro_rules! masked_kernels {
             /// `out += a · x`.
             #[inline(always)]
             fn add<const FUSED: bool>(out: &mut [$t], a: $t, x: &[$t]) {
-                let (out_chunks, out_rest) = out.as_chunks_mut::<LANES>();
-                let (x_chunks, x_rest) = x.as_chunks::<LANES>();
-                for (os, xs) in out_chunks.iter_mut().zip(x_chunks) {
-                    for (o, &x) in os.iter_mut().zip(xs) {
-                        *o = if FUSED { a.mul_add(x, *o) } else { *o + a * x };
-                    }
-                }
-                for (o, &x) in out_rest.iter_mut().zip(x_rest) {
+                for (o, &x) in out.iter_mut().zip(x) {
                     *o = if FUSED { a.mul_add(x, *o) } else { *o + a * x };
                 }
             }

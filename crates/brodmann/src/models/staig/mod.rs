@@ -28,3 +28,6 @@ pub use loss::Negatives;
 pub use model::{StaigModel, StaigTissue};
 pub use options::{EdgeRule, StaigOptions, StaigPreset};
 pub use train::{StaigCheckpoint, StaigEpoch, StaigFit, StaigProgress, memory_bytes, train};
+
+#[cfg(test)]
+mod tests;

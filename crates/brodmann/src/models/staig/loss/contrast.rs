@@ -99,11 +99,19 @@ impl<T: Real> ContrastLoss<T> {
         stack(&self.pairs, [first, second], &mut self.rows, &mut self.norms);
 
         let beta = 1.0 / self.options.tau;
-        let polynomial = (self.negatives == Negatives::Moments).then(|| Polynomial::new(beta));
-        let sums = match &polynomial {
-            Some(p) => moments::row_sums(self.rows.view(), &self.pairs, p, &mut self.gradient, monitor)?,
-            None => exp_row_sums(self.rows.view(), self.pairs.stacked(), beta, monitor)?,
+        let polynomial =
+            (self.negatives == Negatives::Moments).then(|| Polynomial::at_temperature(self.options.tau));
+        let mut approximation = polynomial
+            .map(|p| moments::row_sums(self.rows.view(), &self.pairs, &p, &mut self.gradient, monitor))
+            .transpose()?;
+        let exact;
+        let sums = if let Some(approximation) = &approximation {
+            &approximation.sums
+        } else {
+            exact = exp_row_sums(self.rows.view(), self.pairs.stacked(), beta, monitor)?;
+            &exact
         };
+        let projection_errors = approximation.as_ref().map_or(&[][..], |a| &a.projection_errors);
         let context = Context {
             rows: self.rows.view(),
             pairs: &self.pairs,
@@ -116,7 +124,10 @@ impl<T: Real> ContrastLoss<T> {
             .with_min_len(64)
             .map_init(Scratch::default, |scratch, place| {
                 let rows = self.pairs.rows(place);
-                [0, 1].map(|view| context.anchor(place, view, sums[rows[view]], scratch))
+                [0, 1].map(|view| {
+                    let projection = projection_errors.get(rows[view]).copied().unwrap_or(0.0);
+                    context.anchor(place, view, sums[rows[view]], projection, scratch)
+                })
             })
             .collect_into_vec(&mut self.anchors);
         let value = self.total();
@@ -133,22 +144,21 @@ impl<T: Real> ContrastLoss<T> {
                 pull[row] = share / anchor.positive;
             }
         }
-        match &polynomial {
-            Some(p) => {
-                moments::gradient(self.rows.view(), &self.pairs, p, &push, &mut self.gradient, monitor)?;
-            }
-            None => {
-                self.gradient.fill(T::ZERO);
-                let weights: Vec<T> = push.iter().map(|g| T::from_f64(g * beta)).collect();
-                exp_gradient(
-                    self.rows.view(),
-                    self.pairs.stacked(),
-                    beta,
-                    &weights,
-                    self.gradient.view_mut(),
-                    monitor,
-                )?;
-            }
+        if let (Some(p), Some(approximation)) = (&polynomial, &mut approximation) {
+            let rows = self.rows.view();
+            let slopes = &mut self.gradient;
+            moments::gradient(rows, &self.pairs, p, approximation, &push, slopes, monitor)?;
+        } else {
+            self.gradient.fill(T::ZERO);
+            let weights: Vec<T> = push.iter().map(|g| T::from_f64(g * beta)).collect();
+            exp_gradient(
+                self.rows.view(),
+                self.pairs.stacked(),
+                beta,
+                &weights,
+                self.gradient.view_mut(),
+                monitor,
+            )?;
         }
         let context = Context { rows: self.rows.view(), ..context };
         let values = self.gradient.as_slice_mut().expect("the gradient is row-major");

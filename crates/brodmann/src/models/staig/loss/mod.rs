@@ -36,15 +36,16 @@ use super::error::StaigError;
 pub enum Negatives {
     /// Every pair: O(N²·d) time, O(N·d) memory.
     Exact,
-    /// A polynomial of degree 2 in place of the exponential: O(N·d²) time. Good for τ ≥ 5.
+    /// A polynomial in place of the exponential: O(N·d²) time. Good for τ ≥ 1.
     Moments,
-    /// `Exact` for τ below 5 or while the pairs are few (about one slice of 5,000 spots), `Moments` otherwise.
+    /// `Exact` for τ below 1 or while the pairs are few (about one slice of 5,000 spots), `Moments` otherwise.
     #[default]
     Auto,
 }
 
-/// Below this temperature the polynomial is too coarse: its gradient is 5e-3 off at 5, 3e-2 at 2.
-const MOMENTS_MIN_TAU: f64 = 5.0;
+/// Below this temperature the polynomial is too coarse: on clustered embeddings of real tissue its part of the gradient
+/// is 2e-2 off at 1, 5e-2 at 0.5.
+const MOMENTS_MIN_TAU: f64 = 1.0;
 /// Pairs of spots (Σ n² over slices) up to which `auto` computes each: a fraction of a second of one core.
 const EXACT_MAX_PAIRS: f64 = 25e6;
 

@@ -66,8 +66,15 @@ impl<T: Real> Context<'_, T> {
         T::exp_on(simd::active(), &mut scratch.exponentials);
     }
 
-    /// The loss of an anchor, given the dense sum of its row.
-    pub(super) fn anchor(&self, place: usize, view: usize, sum: f64, scratch: &mut Scratch<T>) -> Anchor {
+    /// The loss of an anchor, given the dense sum of its row and how far projection can have moved it.
+    pub(super) fn anchor(
+        &self,
+        place: usize,
+        view: usize,
+        sum: f64,
+        projection_error: f64,
+        scratch: &mut Scratch<T>,
+    ) -> Anchor {
         self.similarities(place, view, scratch);
         let mut positive = 0.0;
         // Positives of the anchor's class belong into the denominator, but not into the dense sum; for the others
@@ -92,7 +99,7 @@ impl<T: Real> Context<'_, T> {
         let denominator = sum + correction;
         let n_positives = 2 * self.pairs.neighbors(place).len() + 1;
         let loss = -(positive / denominator / n_positives as f64).ln();
-        let error = self.polynomial.map_or(0.0, |p| p.error * n_approximate as f64);
+        let error = self.polynomial.map_or(0.0, |p| p.error * n_approximate as f64) + projection_error;
         let bound = if error == 0.0 {
             0.0
         } else if denominator > error {

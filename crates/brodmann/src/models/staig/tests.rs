@@ -1,0 +1,396 @@
+use std::sync::{Arc, Mutex, RwLock};
+
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Silent};
+use ndarray::{Array2, Axis};
+
+use super::augment::{GraphAugmenter, normalized_adjacency};
+use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs};
+use super::network::{ObjectiveState, contrast, parameters, write};
+use super::views::Views;
+use super::*;
+use crate::nn::{Step, TapeBuilder};
+
+fn uniform(seed: u64, i: usize) -> f64 {
+    (Seed(seed).word(i as u64) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A square of `side × side` spots, each the neighbour of those beside it; `gap` cuts it into two slices.
+fn lattice(side: usize, gap: bool) -> CsrMatrix<f64> {
+    let n = side * side;
+    let slice = |i: usize| usize::from(gap && i % side >= side / 2);
+    let rows: Vec<Vec<(u32, f64)>> = (0..n)
+        .map(|i| {
+            let (x, y) = (i % side, i / side);
+            let mut row = Vec::new();
+            if y > 0 {
+                row.push(i - side);
+            }
+            if x > 0 {
+                row.push(i - 1);
+            }
+            if x + 1 < side {
+                row.push(i + 1);
+            }
+            if y + 1 < side {
+                row.push(i + side);
+            }
+            row.retain(|&j| slice(i) == slice(j));
+            row.into_iter().map(|j| (j as u32, 1.0)).collect()
+        })
+        .collect();
+    CsrMatrix::from_rows(n, &rows)
+}
+
+/// Two domains, left and right: each gene is high in one of them; about half of the entries are zero.
+fn expression(side: usize, n_genes: usize) -> CsrMatrix<f32> {
+    let dense = Array2::from_shape_fn((side * side, n_genes), |(i, j)| {
+        let inside = (i % side < side / 2) == (j % 2 == 0);
+        let rate = if inside { 0.8 } else { 0.3 };
+        let draw = uniform(77, i * n_genes + j);
+        if draw < rate { (1.0 + 3.0 * uniform(78, i * n_genes + j)) as f32 } else { 0.0 }
+    });
+    CsrMatrix::from_dense(dense.view())
+}
+
+fn small() -> StaigOptions {
+    StaigOptions { epochs: 12, width: 16, learning_rate: 5e-3, ..StaigOptions::default() }
+}
+
+fn fit(tissue: &StaigTissue<'_>, options: &StaigOptions) -> StaigFit {
+    train::<StaigError>(tissue, options, Seed(3), None, &mut |_| Ok(()), &Silent).unwrap()
+}
+
+struct Example {
+    features: CsrMatrix<f32>,
+    graph: CsrMatrix<f64>,
+    drop: EdgeDrop,
+}
+
+impl Example {
+    fn new(side: usize) -> Self {
+        Self { features: expression(side, 20), graph: lattice(side, false), drop: EdgeDrop::Fixed(0.2) }
+    }
+
+    fn tissue(&self) -> StaigTissue<'_> {
+        StaigTissue {
+            features: self.features.view(),
+            graph: self.graph.view(),
+            slices: None,
+            classes: None,
+            edge_drop: &self.drop,
+        }
+    }
+}
+
+#[test]
+fn the_gradient_by_every_parameter_is_a_finite_difference() {
+    let example = Example::new(4);
+    let features = example.features.view().map(f64::from);
+    let classes: Vec<u32> = (0..16).map(|i| i % 3).collect();
+    for (layers, negatives) in [(1, Negatives::Exact), (2, Negatives::Moments)] {
+        let options = StaigOptions { layers, width: 5, tau: 1.5, ..StaigOptions::default() };
+        let (mut weights, layout) = parameters::<f64>(&options, 20, Seed(1));
+        let augmenter = GraphAugmenter::new(example.graph.view(), &EdgeDrop::Fixed(0.3), 1).unwrap();
+        let mut views = Views::full(&augmenter, 20, 2);
+        views.draw(&augmenter, [0.2, 0.4], Seed(2), 0);
+        let views = Arc::new(RwLock::new(views));
+        let pairs = ContrastPairs::try_new(example.graph.view(), None, Some(&classes)).unwrap();
+        let contrast_options = ContrastOptions { tau: 1.5, negatives, ..Default::default() };
+        let loss = ContrastLoss::new(pairs, contrast_options).unwrap();
+        let last = Err(StaigError::Empty { what: "features" });
+        let state = Arc::new(Mutex::new(ObjectiveState { loss, last }));
+        let mut tape = TapeBuilder::new();
+        let output = write(&mut tape, &options, &layout, features.view(), &views, 2);
+        contrast(&mut tape, output, &state, &Silent);
+        let mut tape = tape.build(true);
+        let step = Step { seed: Seed(0), training: true, inputs: &[], indices: &[] };
+        // Twice: the buffers then hold old numbers.
+        tape.run(&step, &mut weights);
+        tape.run(&step, &mut weights);
+        let found: Vec<(String, Vec<f64>)> =
+            weights.iter().map(|p| (p.name.clone(), p.grad.clone())).collect();
+        for (name, gradient) in found {
+            for k in (0..gradient.len()).step_by(gradient.len().div_ceil(7)) {
+                let h = 1e-6;
+                let mut at = |by: f64| {
+                    weights.find_mut(&name).unwrap().value[k] += by;
+                    tape.run(&step, &mut weights)
+                };
+                let (above, below) = (at(h), at(-2.0 * h));
+                at(h);
+                let expected = (above - below) / (2.0 * h);
+                assert!(
+                    (gradient[k] - expected).abs() < 1e-7,
+                    "{layers} layers, {name}[{k}]: {} {expected}",
+                    gradient[k]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn applying_the_network_is_its_definition_written_densely() {
+    let example = Example::new(5);
+    let options = StaigOptions { layers: 2, ..small() };
+    let model = fit(&example.tissue(), &options).model;
+    let weight = |name: &str| {
+        let all = model.parameters();
+        all.iter().find(|(n, _)| n == name).unwrap().1.mapv(f64::from)
+    };
+    let a = normalized_adjacency::<f64>(example.graph.view()).unwrap().view().to_dense();
+    let slope = weight("encoder.slope")[[0, 0]];
+    let mut x = example.features.view().to_dense().mapv(f64::from);
+    for k in 0..2 {
+        x = a.dot(&x.dot(&weight(&format!("encoder.{k}.weight")))) + weight(&format!("encoder.{k}.bias"));
+        x.mapv_inplace(|v| if v < 0.0 { slope * v } else { v });
+    }
+    let hidden = x.dot(&weight("projection.0.weight")) + weight("projection.0.bias");
+    let hidden = hidden.mapv(|v| if v < 0.0 { v.exp() - 1.0 } else { v });
+    let expected = hidden.dot(&weight("projection.1.weight")) + weight("projection.1.bias");
+    let found = model.apply(&example.tissue(), &Silent).unwrap();
+    let scale = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for (f, e) in found.iter().zip(&expected) {
+        assert!((f64::from(*f) - e).abs() < 1e-5 * scale, "{f} {e}");
+    }
+}
+
+#[test]
+fn training_lowers_the_loss_and_separates_the_domains() {
+    let example = Example::new(10);
+    let options = StaigOptions { epochs: 60, tau: 1.0, ..small() };
+    let fit = fit(&example.tissue(), &options);
+    assert_eq!(fit.epochs.len(), 60);
+    assert_eq!(fit.negatives, Negatives::Exact);
+    assert!(fit.epochs[59].loss < fit.epochs[0].loss - 0.05, "{:?}", fit.epochs);
+    // Spots well inside a domain are nearer to their own than to the other.
+    let side = |left: bool| -> Vec<usize> {
+        (0..100).filter(|i| if left { i % 10 < 3 } else { i % 10 > 6 }).collect()
+    };
+    let mean = |left| fit.embedding.select(Axis(0), &side(left)).mean_axis(Axis(0)).unwrap();
+    let (left, right) = (mean(true), mean(false));
+    let right_way = [true, false]
+        .into_iter()
+        .flat_map(|l| side(l).into_iter().map(move |i| (i, l)))
+        .filter(|&(i, l)| {
+            let row = fit.embedding.row(i);
+            let to = |m: &ndarray::Array1<f32>| (&row - m).mapv(|x| x * x).sum();
+            (to(&left) < to(&right)) == l
+        })
+        .count();
+    assert!(right_way >= 57, "{right_way} of 60");
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_thread_count() {
+    let example = Example::new(20);
+    for negatives in [Negatives::Exact, Negatives::Moments] {
+        let options = StaigOptions { layers: 2, epochs: 4, negatives, ..small() };
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            pool.install(|| fit(&example.tissue(), &options))
+        };
+        assert_eq!(run(1), run(3));
+    }
+}
+
+#[test]
+fn resumed_training_ends_in_the_same_bits() {
+    let example = Example::new(8);
+    let options = small();
+    let mut saved = None;
+    let whole = train::<StaigError>(
+        &example.tissue(),
+        &options,
+        Seed(3),
+        None,
+        &mut |progress| {
+            if progress.epoch == 5 {
+                saved = Some(progress.checkpoint());
+            }
+            Ok(())
+        },
+        &Silent,
+    )
+    .unwrap();
+    let mut first = None;
+    let resumed = train::<StaigError>(
+        &example.tissue(),
+        &options,
+        Seed(3),
+        saved,
+        &mut |progress| {
+            first.get_or_insert(progress.epoch);
+            Ok(())
+        },
+        &Silent,
+    )
+    .unwrap();
+    assert_eq!(first, Some(6));
+    assert_eq!(whole, resumed);
+    assert_ne!(
+        whole,
+        train::<StaigError>(&example.tissue(), &options, Seed(4), None, &mut |_| Ok(()), &Silent).unwrap()
+    );
+}
+
+#[test]
+fn a_model_from_its_parameters_gives_the_same_embedding() {
+    let example = Example::new(6);
+    for average_views in [false, true] {
+        let options = StaigOptions { average_views, ..small() };
+        let fit = fit(&example.tissue(), &options);
+        let mut saved: Vec<(String, Array2<f32>)> =
+            fit.model.parameters().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        saved.reverse();
+        let model = StaigModel::from_parameters(options.clone(), Seed(3), 20, saved.clone()).unwrap();
+        assert_eq!(model, fit.model);
+        assert_eq!(model.apply(&example.tissue(), &Silent).unwrap(), fit.embedding);
+
+        let from = |saved| StaigModel::from_parameters(options.clone(), Seed(3), 20, saved);
+        let mut missing = saved.clone();
+        missing.pop();
+        assert!(matches!(from(missing), Err(StaigError::ParameterShape { found: (0, 0), .. })));
+        saved.push(("other".to_owned(), Array2::zeros((1, 1))));
+        assert_eq!(from(saved), Err(StaigError::UnknownParameter { name: "other".to_owned() }));
+    }
+}
+
+#[test]
+fn slices_and_classes_take_part() {
+    let side = 8;
+    let (features, graph) = (expression(side, 20), lattice(side, true));
+    let slices: Vec<u32> = (0..side * side).map(|i| u32::from(i % side >= side / 2)).collect();
+    let classes: Vec<u32> = (0..side * side).map(|i| (i / side / 2) as u32).collect();
+    let drop = EdgeDrop::Fixed(0.2);
+    let tissue = |slices, classes| StaigTissue {
+        features: features.view(),
+        graph: graph.view(),
+        slices,
+        classes,
+        edge_drop: &drop,
+    };
+    let options = small();
+    let plain = fit(&tissue(None, None), &options).epochs;
+    let sliced = fit(&tissue(Some(&slices), None), &options).epochs;
+    let classed = fit(&tissue(Some(&slices), Some(&classes)), &options).epochs;
+    // The fewer negatives, the smaller the loss.
+    assert!(sliced[0].loss < plain[0].loss && classed[0].loss < sliced[0].loss);
+    let whole = lattice(side, false);
+    let crossing = StaigTissue { graph: whole.view(), ..tissue(Some(&slices), None) };
+    let refused = train::<StaigError>(&crossing, &options, Seed(3), None, &mut |_| Ok(()), &Silent);
+    assert!(matches!(refused, Err(StaigError::EdgeAcrossSlices { .. })));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let example = Example::new(4);
+    let refuse = |tissue: StaigTissue<'_>, options: StaigOptions, resume| {
+        train::<StaigError>(&tissue, &options, Seed(3), resume, &mut |_| Ok(()), &Silent).unwrap_err()
+    };
+    let none = CsrMatrix::<f32>::from_rows(20, &[]);
+    let nothing = StaigTissue { features: none.view(), ..example.tissue() };
+    assert_eq!(refuse(nothing, small(), None), StaigError::Empty { what: "observations" });
+    let empty = CsrMatrix::<f32>::from_rows(0, &vec![Vec::new(); 16]);
+    let no_genes = StaigTissue { features: empty.view(), ..example.tissue() };
+    assert_eq!(refuse(no_genes, small(), None), StaigError::Empty { what: "features" });
+    let other = lattice(3, false);
+    let mismatch = StaigTissue { graph: other.view(), ..example.tissue() };
+    assert!(matches!(refuse(mismatch, small(), None), StaigError::RowCount { found: 9, expected: 16, .. }));
+    let mut broken = example.features.clone();
+    broken.data_mut()[5] = f32::NAN;
+    let broken = StaigTissue { features: broken.view(), ..example.tissue() };
+    assert!(matches!(refuse(broken, small(), None), StaigError::NonFinite { .. }));
+    let done = StaigCheckpoint {
+        parameters: Vec::new(),
+        first_moments: Vec::new(),
+        second_moments: Vec::new(),
+        epochs: vec![StaigEpoch::default(); 13],
+    };
+    assert_eq!(
+        refuse(example.tissue(), small(), Some(done)),
+        StaigError::CheckpointBeyondEnd { found: 13, expected: 12 }
+    );
+    let model = fit(&example.tissue(), &small()).model;
+    let fewer = expression(4, 19);
+    let fewer = StaigTissue { features: fewer.view(), ..example.tissue() };
+    assert_eq!(
+        model.apply(&fewer, &Silent).unwrap_err(),
+        StaigError::FeatureCount { found: 19, expected: 20 }
+    );
+}
+
+#[test]
+fn the_callers_error_and_interruption_end_training() {
+    #[derive(Debug, PartialEq)]
+    enum Outer {
+        Inner(StaigError),
+        Disk,
+    }
+    impl From<StaigError> for Outer {
+        fn from(error: StaigError) -> Self {
+            Self::Inner(error)
+        }
+    }
+    struct Stop;
+    impl Monitor for Stop {
+        fn is_interrupted(&self) -> bool {
+            true
+        }
+    }
+    let example = Example::new(4);
+    let mut full_disk = |_: &StaigProgress<'_>| Err(Outer::Disk);
+    let run = train(&example.tissue(), &small(), Seed(3), None, &mut full_disk, &Silent);
+    assert_eq!(run.unwrap_err(), Outer::Disk);
+    let run = train::<Outer>(&example.tissue(), &small(), Seed(3), None, &mut |_| Ok(()), &Stop);
+    assert!(matches!(run, Err(Outer::Inner(StaigError::Interrupted(_)))));
+}
+
+#[test]
+fn options_are_checked_and_presets_have_names() {
+    for preset in StaigPreset::ALL {
+        assert_eq!(preset.name().parse::<StaigPreset>().unwrap(), preset);
+        StaigOptions::preset(preset).validate().unwrap();
+    }
+    assert!(matches!("visum".parse::<StaigPreset>(), Err(StaigError::UnknownName { .. })));
+    let good = StaigOptions::default();
+    for bad in [
+        StaigOptions { learning_rate: 0.0, ..good.clone() },
+        StaigOptions { weight_decay: f64::NAN, ..good.clone() },
+        StaigOptions { epochs: 0, ..good.clone() },
+        StaigOptions { n_neighbors: 0, ..good.clone() },
+        StaigOptions { layers: 3, ..good.clone() },
+        StaigOptions { width: 0, ..good.clone() },
+        StaigOptions { tau: 0.0, ..good.clone() },
+        StaigOptions { feature_mask: [0.1, 1.0], ..good.clone() },
+        StaigOptions { edge_rule: EdgeRule::Fixed(1.5), ..good.clone() },
+        StaigOptions { resamples: 0, ..good.clone() },
+    ] {
+        assert!(matches!(bad.validate(), Err(StaigError::InvalidOption { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn the_forecast_of_memory_grows_with_the_tissue() {
+    let options = StaigOptions::default();
+    let small = memory_bytes(10_000, 3000, 60_000, &options);
+    let large = memory_bytes(1_000_000, 3000, 6_000_000, &options);
+    assert!(small > 10_000 * 64 * 4 * 8);
+    assert!(large > 50 * small && large < 24 << 30, "{small} {large}");
+    assert_eq!(memory_bytes(10, 10, 10, &StaigOptions { layers: 7, ..options }), 0);
+}
+
+#[test]
+fn genes_without_a_count_and_isolated_spots_do_no_harm() {
+    let features = CsrMatrix::from_dense(Array2::from_shape_fn((6, 4), |(i, j)| ((i * j) % 3) as f32).view());
+    let graph = CsrMatrix::<f64>::from_rows(6, &vec![Vec::new(); 6]);
+    let drop = EdgeDrop::Fixed(0.2);
+    let tissue = StaigTissue {
+        features: CsrView::clone(&features.view()),
+        graph: graph.view(),
+        slices: None,
+        classes: None,
+        edge_drop: &drop,
+    };
+    assert!(fit(&tissue, &small()).embedding.iter().all(|v| v.is_finite()));
+}
