@@ -72,8 +72,11 @@ fn loss_curve(adata: &AnnData, key: &str) -> Vec<f64> {
 
 /// A `.npy` of 64-bit floats in C order.
 fn npy(rows: &Array2<f64>) -> Vec<u8> {
-    let mut header =
-        format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, {}), }}", rows.nrows(), rows.ncols());
+    let mut header = format!(
+        "{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, {}), }}",
+        rows.nrows(),
+        rows.ncols()
+    );
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
     }
@@ -88,14 +91,19 @@ fn npy(rows: &Array2<f64>) -> Vec<u8> {
 /// Image features that follow the place.
 fn image_of(adata: &AnnData, width: usize) -> Array2<f64> {
     let places = adata.obsm_f64("spatial").expect("places");
-    Array2::from_shape_fn((places.nrows(), width), |(i, j)| (places[[i, j % 2]] * (j + 1) as f64 * 0.05).sin())
+    Array2::from_shape_fn((places.nrows(), width), |(i, j)| {
+        (places[[i, j % 2]] * (j + 1) as f64 * 0.05).sin()
+    })
 }
 
 #[test]
 fn everything_from_counts_in_one_call() {
     let folder = tissue();
     let report = run(&folder, OUT, &["-k", "5", "--refine", "6", "--umap"]);
-    assert_eq!((&report["n_obs"], &report["n_slices"], &report["n_epochs"]), (&144.into(), &1.into(), &12.into()));
+    assert_eq!(
+        (&report["n_obs"], &report["n_slices"], &report["n_epochs"]),
+        (&144.into(), &1.into(), &12.into())
+    );
     for key in ["read", "preprocess", "graph", "train", "cluster", "write"] {
         assert!(report["seconds"][key].is_number(), "{key}");
     }
@@ -113,7 +121,8 @@ fn everything_from_counts_in_one_call() {
     let adata = folder.adata(OUT);
     assert_eq!(obsm(&adata, "X_staig").dim(), (144, 8));
     assert_eq!(obsm(&adata, "X_staig_umap").dim(), (144, 2));
-    let sizes: Vec<u64> = report["sizes"].as_array().expect("a list").iter().filter_map(Json::as_u64).collect();
+    let sizes: Vec<u64> =
+        report["sizes"].as_array().expect("a list").iter().filter_map(Json::as_u64).collect();
     assert!(sizes.windows(2).all(|w| w[0] >= w[1]), "{sizes:?}");
     let labels = adata.obs_categorical("staig").expect("labels");
     assert_eq!(labels.codes.iter().filter(|c| **c == 0).count() as u64, sizes[0], "0 is the largest");
@@ -121,7 +130,17 @@ fn everything_from_counts_in_one_call() {
     let seen = adata.var.columns["staig_features"].to_f64().expect("flags");
     assert_eq!(seen.iter().sum::<f64>(), report["features"]["n_features"].as_f64().expect("a number"));
     let record = &adata.uns["staig"];
-    for key in ["learning_rate", "tau", "layers", "width", "edge_rule", "random_state", "preset", "cluster", "refine"] {
+    for key in [
+        "learning_rate",
+        "tau",
+        "layers",
+        "width",
+        "edge_rule",
+        "random_state",
+        "preset",
+        "cluster",
+        "refine",
+    ] {
         assert!(record.get("params").and_then(|p| p.get(key)).is_some(), "{key}");
     }
     assert_eq!(record.get("version").and_then(Value::as_str), Some(env!("CARGO_PKG_VERSION")));
@@ -149,7 +168,8 @@ fn the_number_of_domains_is_found_and_the_trials_are_kept() {
     assert_eq!(report["tried"].as_array().expect("a table").len(), 5);
     let adata = folder.adata(OUT);
     let tried = adata.uns["staig"].get("tried").expect("a table");
-    let numbers = tried.get("n_clusters").and_then(Value::as_array).and_then(|a| a.to_f64()).expect("numbers");
+    let numbers =
+        tried.get("n_clusters").and_then(Value::as_array).and_then(|a| a.to_f64()).expect("numbers");
     assert_eq!(numbers.iter().copied().collect::<Vec<_>>(), [2.0, 3.0, 4.0, 5.0, 6.0]);
     for (cluster, more) in [("leiden", &["--resolution", "0.5"][..]), ("kmeans", &["-k", "4"])] {
         let report = run(&folder, OUT, &[&["--cluster", cluster], more].concat());
@@ -163,7 +183,8 @@ fn the_thread_count_changes_nothing() {
     let folder = slices();
     for threads in ["1", "2", "3"] {
         let out = format!("{threads}.h5ad");
-        let more = ["--library-key", "library_id", "-k", "4", "--restarts", "2", "--threads", threads, "--umap"];
+        let more =
+            ["--library-key", "library_id", "-k", "4", "--restarts", "2", "--threads", threads, "--umap"];
         run(&folder, &out, &more);
     }
     let first = folder.adata("1.h5ad");
@@ -228,10 +249,13 @@ fn several_files_are_one_tissue_or_keep_to_themselves() {
 #[test]
 fn files_of_other_genes_are_refused_by_name() {
     let folder = files();
-    folder.change("b.h5ad", |adata| adata.var.index.iter_mut().for_each(|n| *n = format!("ENSG{n}")));
-    folder.refuses(&args(&["a.h5ad", "b.h5ad"], OUT, &[]), &["0 genes in common", "a.h5ad has 200", "name genes alike"]);
-    folder.refuses(&args(&["a.h5ad", "a.h5ad"], "none/x.h5ad", &[]), &["none"]);
     folder.refuses(&args(&["a.h5ad", "b.h5ad"], "out.h5mu", &[]), &["out.h5mu", ".h5ad"]);
+    folder.change("b.h5ad", |adata| adata.var.index.iter_mut().for_each(|n| *n = format!("ENSG{n}")));
+    folder.refuses(
+        &args(&["a.h5ad", "b.h5ad"], OUT, &[]),
+        &["0 genes in common", "a.h5ad has 200", "name genes alike"],
+    );
+    folder.refuses(&args(&["a.h5ad", "a.h5ad"], "none/x.h5ad", &[]), &["none"]);
     folder.refuses(&args(&["a.h5ad", "missing.h5ad"], OUT, &[]), &["missing.h5ad does not exist"]);
 }
 
@@ -328,7 +352,18 @@ fn a_saved_network_sees_its_own_slice_as_in_training_and_others_by_name() {
         run(&folder, OUT, &all);
         assert!(folder.path("m.safetensors.json").exists());
         let trained = obsm(&folder.adata(OUT), "X_staig");
-        let load = ["staig", IN, "--out", "again.h5ad", "--load-model", "m.safetensors", "-k", "4", "--json", "--quiet"];
+        let load = [
+            "staig",
+            IN,
+            "--out",
+            "again.h5ad",
+            "--load-model",
+            "m.safetensors",
+            "-k",
+            "4",
+            "--json",
+            "--quiet",
+        ];
         let report = folder.run(&load).succeeded().json();
         assert_eq!((&report["n_epochs"], &report["loss"]), (&0.into(), &Json::Null));
         assert_eq!(obsm(&folder.adata("again.h5ad"), "X_staig"), trained, "{more:?}");
@@ -382,7 +417,11 @@ fn training_goes_on_from_a_checkpoint_to_the_same_bits() {
     assert_eq!(log.matches("going on after epoch 12").count(), 2, "{log}");
     assert_eq!(folder.adata(OUT).obsm, whole.obsm);
 
-    refuses(&folder, &[&resumed[..], &["--tau", "3"]].concat(), &["another run", "options.tau 10.0 there, 3.0 here"]);
+    refuses(
+        &folder,
+        &[&resumed[..], &["--tau", "3"]].concat(),
+        &["another run", "options.tau 10.0 there, 3.0 here"],
+    );
     refuses(&folder, &["--checkpoint", "empty", "--resume"], &["no checkpoint", "--resume"]);
 }
 

@@ -30,8 +30,8 @@ use brodmann_kernels::{Monitor, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::{Value as Json, json};
 
-pub use denoised::AUTO_BYTES;
 pub use super::checkpoint::CheckpointRequest;
+pub use denoised::AUTO_BYTES;
 pub use request::{Denoise, SpamiRequest};
 
 use self::inputs::{Input, Source};
