@@ -67,7 +67,7 @@ fn obsm(adata: &AnnData, key: &str) -> Array2<f64> {
 
 fn loss_curve(adata: &AnnData, key: &str) -> Vec<f64> {
     let loss = adata.uns[key].get("loss").and_then(|l| l.get("loss")).and_then(Value::as_array);
-    loss.and_then(|a| a.to_f64()).expect("numbers").iter().copied().collect()
+    loss.and_then(brodmann_data::Array::to_f64).expect("numbers").iter().copied().collect()
 }
 
 /// A `.npy` of 64-bit floats in C order.
@@ -168,8 +168,11 @@ fn the_number_of_domains_is_found_and_the_trials_are_kept() {
     assert_eq!(report["tried"].as_array().expect("a table").len(), 5);
     let adata = folder.adata(OUT);
     let tried = adata.uns["staig"].get("tried").expect("a table");
-    let numbers =
-        tried.get("n_clusters").and_then(Value::as_array).and_then(|a| a.to_f64()).expect("numbers");
+    let numbers = tried
+        .get("n_clusters")
+        .and_then(Value::as_array)
+        .and_then(brodmann_data::Array::to_f64)
+        .expect("numbers");
     assert_eq!(numbers.iter().copied().collect::<Vec<_>>(), [2.0, 3.0, 4.0, 5.0, 6.0]);
     for (cluster, more) in [("leiden", &["--resolution", "0.5"][..]), ("kmeans", &["-k", "4"])] {
         let report = run(&folder, OUT, &[&["--cluster", cluster], more].concat());
@@ -275,7 +278,7 @@ fn restarts_agree_on_a_consensus_with_a_stability() {
     // One network is the first of several.
     let one = run(&folder, "one.h5ad", &["-k", "4"]);
     let losses = adata.uns["staig"].get("restarts").and_then(|r| r.get("loss")).and_then(Value::as_array);
-    let losses = losses.and_then(|a| a.to_f64()).expect("numbers");
+    let losses = losses.and_then(brodmann_data::Array::to_f64).expect("numbers");
     assert_eq!(losses.iter().next().copied(), one["loss"].as_f64());
     assert!(!folder.adata("one.h5ad").obs.columns.contains_key("staig_stability"));
 }

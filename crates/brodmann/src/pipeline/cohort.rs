@@ -102,7 +102,8 @@ impl Cohort {
     /// Rows of the whole in each file.
     pub fn rows(&self) -> Vec<Range<usize>> {
         if self.files.is_empty() {
-            return vec![0..self.tissue.n_obs()];
+            let all = 0..self.tissue.n_obs();
+            return vec![all];
         }
         self.files.iter().map(|f| f.rows.clone()).collect()
     }

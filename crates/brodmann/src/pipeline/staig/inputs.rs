@@ -237,16 +237,11 @@ pub(super) fn image_features(
                 parts.push(part);
             }
             let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
-            match concatenate(Axis(0), &views) {
-                Ok(joined) => joined,
-                Err(_) => {
-                    let widths: Vec<String> = parts.iter().map(|p| p.ncols().to_string()).collect();
-                    return refuse(
-                        format!("files of {} columns", widths.join(", ")),
-                        "as many columns in each",
-                    );
-                }
-            }
+            let Ok(joined) = concatenate(Axis(0), &views) else {
+                let widths: Vec<String> = parts.iter().map(|p| p.ncols().to_string()).collect();
+                return refuse(format!("files of {} columns", widths.join(", ")), "as many columns in each");
+            };
+            joined
         }
         _ => return refuse(request.image.join(","), "a single obsm key, or .npy files"),
     };

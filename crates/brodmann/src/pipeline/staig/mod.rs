@@ -268,7 +268,8 @@ fn elements(request: &StaigRequest) -> ReadOptions {
     obs.extend(request.library_key.clone());
     options.obs = Select::Only(obs);
     options.var = Select::only([keys::FEATURE_TYPES]);
-    options.obsm = Select::Only([&[request.spatial_key.clone()], request.image.as_slice()].concat());
+    options.obsm =
+        Select::Only([std::slice::from_ref(&request.spatial_key), request.image.as_slice()].concat());
     options
 }
 
@@ -304,7 +305,7 @@ fn check_memory(
         return Ok(needed);
     }
     let fits = |width: usize, layers: usize| {
-        let smaller = StaigOptions { width, layers, ..options.clone() };
+        let smaller = StaigOptions { layers, width, ..options.clone() };
         memory_bytes(n_obs, n_features, graph.nnz(), &smaller) <= available
     };
     let smaller = [(64, 1), (32, 1), (16, 1), (8, 1)]
