@@ -53,6 +53,7 @@ struct Options {
     reconstruction_weights: Weights,
     cosine_weight: Option<f64>,
     weight_decay: Option<f64>,
+    balance: Option<bool>,
     contrast: bool,
     cosine: bool,
     fusion: String,
@@ -135,6 +136,7 @@ impl Options {
         let request = SpamiRequest {
             options: self.network()?,
             cluster: self.clustering()?,
+            balance: self.balance,
             preset: named::<SpamiPreset>(&self.preset)?,
             modalities: self.modalities,
             kinds,

@@ -43,6 +43,7 @@ def spami(
     reconstruction_weights: float | Mapping[str, float] | None = None,
     cosine_weight: float | None = None,
     weight_decay: float | None = None,
+    balance: bool | None = None,
     contrast: bool = True,
     cosine: bool = True,
     fusion: Literal["attention", "concat", "mean"] = "attention",
@@ -105,6 +106,9 @@ def spami(
         Widths of the encoders.
     contrast_weights, reconstruction_weights, cosine_weight
         Weights of the terms of the loss: one number, or a mapping from modality to number.
+    balance
+        Bring the features of all modalities to one scale, so that none outweighs the others; by default with the
+        preset ``default`` alone, since the weights of the others are made for the scales as they are.
     contrast, cosine, fusion
         Leave a part of the model out, or fuse the modalities by their mean or side by side.
     n_top_genes, flavor, n_comps, target_sum, min_cells, normalized
@@ -201,6 +205,7 @@ def spami(
         "reconstruction_weights": _weights(reconstruction_weights, "reconstruction_weights"),
         "cosine_weight": cosine_weight,
         "weight_decay": weight_decay,
+        "balance": balance,
         "contrast": bool(contrast),
         "cosine": bool(cosine),
         "fusion": fusion,
