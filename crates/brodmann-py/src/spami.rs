@@ -150,6 +150,7 @@ impl Options {
         let request = SpamiRequest {
             options: self.network()?,
             cluster: self.clustering()?,
+            balance: self.balance,
             preset: named::<SpamiPreset>(&self.preset)?,
             modalities: self.modalities,
             kinds,
