@@ -3,6 +3,9 @@
 //! The bodies are safe Rust; `unsafe` is only the call of a copy compiled for AVX2 or AVX-512 after the processor was
 //! asked. Products and sums are never fused or reordered, so every copy gives the same bits.
 
+// A body that is not inlined into its copy keeps the features of the copy it was compiled for: none.
+#![allow(clippy::inline_always)]
+
 /// Elements handled together; also the number of partial sums of a dot product.
 const LANES: usize = 16;
 
