@@ -257,22 +257,30 @@ fn tanh_f32(x: f32) -> f32 {
 
 #[inline(always)]
 fn tanh_f32_body(x: &mut [f32]) {
-    x.iter_mut().for_each(|v| *v = tanh_f32(*v));
+    for v in x {
+        *v = tanh_f32(*v);
+    }
 }
 
 #[inline(always)]
 fn sigmoid_f32_body(x: &mut [f32]) {
-    x.iter_mut().for_each(|v| *v = 1.0 / (1.0 + exp_f32(-*v)));
+    for v in x {
+        *v = 1.0 / (1.0 + exp_f32(-*v));
+    }
 }
 
 #[inline(always)]
 fn tanh_f64_body(x: &mut [f64]) {
-    x.iter_mut().for_each(|v| *v = v.tanh());
+    for v in x {
+        *v = v.tanh();
+    }
 }
 
 #[inline(always)]
 fn sigmoid_f64_body(x: &mut [f64]) {
-    x.iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp()));
+    for v in x {
+        *v = 1.0 / (1.0 + (-*v).exp());
+    }
 }
 
 /// A method that runs `$body` as compiled for the widest vectors this processor has.
