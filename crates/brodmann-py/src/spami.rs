@@ -170,7 +170,6 @@ impl Options {
             library_key: self.library_key,
             contrast_weight: self.contrast_weights.into(),
             reconstruction_weight: self.reconstruction_weights.into(),
-            balance: self.balance,
             denoise: match self.denoise {
                 None => Denoise::Auto,
                 Some(true) => Denoise::Always,
