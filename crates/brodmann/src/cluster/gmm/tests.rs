@@ -100,7 +100,8 @@ fn the_mixtures_are_those_of_mclust() {
         let sigmas: Array3<f64> = read(&mut npz, &format!("{m}_sigma"));
         let shares: Array2<f64> = read(&mut npz, &format!("{m}_z"));
         for (theirs, &own) in ours.iter().enumerate() {
-            assert!((weights[theirs] - found.weights[own]).abs() < 1e-7);
+            // Weights, like responsibilities, are as exact as EM's stopping rule leaves them.
+            assert!((weights[theirs] - found.weights[own]).abs() < 1e-5, "{m}");
             for j in 0..8 {
                 assert!((means[[theirs, j]] - found.means[[own, j]]).abs() < 1e-6, "{m}");
                 for l in 0..8 {

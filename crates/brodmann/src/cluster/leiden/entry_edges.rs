@@ -160,9 +160,15 @@ mod tests {
     fn one_sided_entries_are_edges_of_both_ends() {
         let graph = one_sided();
         let weighted = sum(&Layer::new(&graph));
-        assert_eq!(weighted.view().to_dense(), ndarray::arr2(&[[0.0, 3.0, 0.0], [3.0, 0.0, 4.0], [0.0, 4.0, 2.0]]));
+        assert_eq!(
+            weighted.view().to_dense(),
+            ndarray::arr2(&[[0.0, 3.0, 0.0], [3.0, 0.0, 4.0], [0.0, 4.0, 2.0]])
+        );
         let counted = sum(&Layer { use_weights: false, ..Layer::new(&graph) });
-        assert_eq!(counted.view().to_dense(), ndarray::arr2(&[[0.0, 2.0, 0.0], [2.0, 0.0, 1.0], [0.0, 1.0, 2.0]]));
+        assert_eq!(
+            counted.view().to_dense(),
+            ndarray::arr2(&[[0.0, 2.0, 0.0], [2.0, 0.0, 1.0], [0.0, 1.0, 2.0]])
+        );
     }
 
     #[test]
