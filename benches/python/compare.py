@@ -5,9 +5,9 @@
 The tissue is simulated (side² spots, 1000 genes), its latent and spatial graphs are built once and kept in a file.
 Every run is a fresh process that reads that file, clusters 50 spots to warm up, and then all of them by one call of
 `spatialleiden(adata, random_state=seed)`; only that call is timed. Ours is called through `brodmann.spatialleiden`
-(the drop-in) and through `bm.tl`; `overhead` is what the call takes beyond the time inside Rust, in percent of that.
-Memory is the peak of the process less what it held before the call. Quality is computed for all results by the same
-function, from the labels.
+(the drop-in) and through `bm.tl`; `overhead` is what a call takes beyond its time inside Rust, in percent of that, in
+the quickest of five more calls. Memory is the peak of the process less what it held before the call. Quality is
+computed for all results by the same function, from the labels.
 """
 
 import argparse
@@ -84,7 +84,14 @@ def once(tool, path, seed, labels_path):
     row.update(extra_mib=max(peak_bytes() - held, 0) / 2**20, peak_mib=peak_bytes() / 2**20)
     row["n_clusters"] = int(adata.obs["spatialleiden"].nunique())
     if rust:
-        row.update(rust=rust[0], overhead=100 * (row["wall"] - rust[0]) / rust[0])
+        # Of further calls the quickest: other work on the machine lengthens a call, it never shortens one.
+        walls = []
+        for _ in range(5):
+            start = time.perf_counter()
+            call(adata, key_added="again", random_state=seed)
+            walls.append(time.perf_counter() - start)
+        wall, inside = min(zip(walls, rust[1:], strict=True))
+        row.update(rust=rust[0], overhead=100 * (wall - inside) / inside)
     np.save(labels_path, adata.obs["spatialleiden"].cat.codes.to_numpy())
     print(json.dumps(row))
 
@@ -123,6 +130,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peer-seeds", type=int, default=None)
     parser.add_argument("--graphs", type=Path, default=REPOSITORY / "target" / "bench-python")
+    parser.add_argument("--tools", nargs="+", default=["drop-in", "tl", "spatialleiden"])
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     arguments.graphs.mkdir(parents=True, exist_ok=True)
@@ -134,6 +142,8 @@ def main():
             child(["--prepare", side, path])
         of_size = []
         for tool, threads in (("drop-in", 1), ("drop-in", 2), ("tl", 1), ("spatialleiden", None)):
+            if tool not in arguments.tools:
+                continue
             seeds = arguments.seeds
             if tool == "spatialleiden" and arguments.peer_seeds is not None:
                 seeds = arguments.peer_seeds

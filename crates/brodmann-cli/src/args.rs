@@ -323,7 +323,7 @@ pub struct SpamiCommand {
     /// obs column of the known domains, for the metrics [default: ground_truth where present]
     #[arg(long, value_name = "KEY")]
     pub truth: Option<String>,
-    /// Name of the results: obs[NAME], uns[NAME], obsm["X_NAME"], obsm["NAME_attention"], layers["NAME_denoised"]
+    /// Name of the results: `obs[NAME]`, `uns[NAME]`, `obsm["X_NAME"]`, `obsm["NAME_attention"]`, `layers["NAME_denoised"]`
     #[arg(long, value_name = "NAME", default_value = "spami")]
     pub key_added: String,
     #[command(flatten)]

@@ -115,7 +115,7 @@ fn a_mixture_of_a_known_or_chosen_number_of_components_refined_in_space() {
     let folder = Folder::with_tissue("tissue.h5ad", 14);
     folder.run(&["preprocess", "tissue.h5ad", "--out", "features.h5ad", "--n-pcs", "8"]).succeeded();
     let cluster = |more: &[&str]| {
-        let base = ["cluster", "features.h5ad", "--out", "out.h5ad", "--method", "gmm", "--force", "--json"];
+        let base = ["cluster", "features.h5ad", "--out", "out.h5ad", "--method", "gmm", "--json"];
         folder.run(&[&base[..], more].concat()).succeeded().json()
     };
     let plain = cluster(&["-k", "5"]);

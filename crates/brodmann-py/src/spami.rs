@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use brodmann::cluster::{GmmOptions, KMeansOptions, SelectOptions};
 use brodmann::models::spami::{EarlyStopping, SpamiOptions, SpamiPreset};
 use brodmann::pipeline::Tissue;
 use brodmann::pipeline::embedding_clusters::EmbeddingMethod;
@@ -53,6 +54,7 @@ struct Options {
     reconstruction_weights: Weights,
     cosine_weight: Option<f64>,
     weight_decay: Option<f64>,
+    balance: Option<bool>,
     contrast: bool,
     cosine: bool,
     fusion: String,
@@ -66,7 +68,7 @@ struct Options {
     cluster: String,
     n_clusters: Option<usize>,
     resolution: f64,
-    n_init: usize,
+    n_init: Option<usize>,
     denoise: Option<bool>,
     umap: bool,
     modality_embeddings: bool,
@@ -114,12 +116,25 @@ impl Options {
                 resolution: self.resolution,
                 n_neighbors: CLUSTER_NEIGHBORS,
             }),
-            ("kmeans", Some(n_clusters)) => Ok(EmbeddingMethod::KMeans { n_clusters, n_init: self.n_init }),
+            ("kmeans", Some(n_clusters)) => Ok(EmbeddingMethod::KMeans {
+                n_clusters,
+                n_init: self.n_init.unwrap_or(KMeansOptions::default().n_init),
+            }),
+            ("gmm", n_clusters) => {
+                let (mixture, choice) = (GmmOptions::default(), SelectOptions::default());
+                Ok(EmbeddingMethod::Gmm {
+                    n_clusters,
+                    model: mixture.model,
+                    n_init: self.n_init.unwrap_or(mixture.n_init),
+                    criterion: choice.criterion,
+                    max_clusters: choice.max_clusters,
+                })
+            }
             ("kmeans", None) => Err(PyValueError::new_err(
                 "cluster='kmeans' was given without a number of clusters, one was expected; pass n_clusters",
             )),
             (other, _) => Err(PyValueError::new_err(format!(
-                "cluster is {other:?}, 'leiden' or 'kmeans' was expected; choose one of these"
+                "cluster is {other:?}, 'leiden', 'kmeans' or 'gmm' was expected; choose one of these"
             ))),
         }
     }
@@ -135,6 +150,7 @@ impl Options {
         let request = SpamiRequest {
             options: self.network()?,
             cluster: self.clustering()?,
+            balance: self.balance,
             preset: named::<SpamiPreset>(&self.preset)?,
             modalities: self.modalities,
             kinds,

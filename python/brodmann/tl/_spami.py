@@ -25,7 +25,7 @@ def spami(
     *,
     n_clusters: int | None = None,
     resolution: float = 1.0,
-    cluster: Literal["leiden", "kmeans"] = "leiden",
+    cluster: Literal["leiden", "kmeans", "gmm"] = "leiden",
     preset: Preset = "default",
     modalities: Sequence[str] | None = None,
     modality_kinds: Mapping[str, ModalityKind] | ModalityKind | None = None,
@@ -43,6 +43,7 @@ def spami(
     reconstruction_weights: float | Mapping[str, float] | None = None,
     cosine_weight: float | None = None,
     weight_decay: float | None = None,
+    balance: bool | None = None,
     contrast: bool = True,
     cosine: bool = True,
     fusion: Literal["attention", "concat", "mean"] = "attention",
@@ -53,7 +54,7 @@ def spami(
     target_sum: float | None = None,
     min_cells: int | None = None,
     normalized: bool = False,
-    n_init: int = 10,
+    n_init: int | None = None,
     denoise: bool | None = None,
     umap: bool = False,
     modality_embeddings: bool = False,
@@ -81,7 +82,8 @@ def spami(
     resolution
         Of Leiden, where ``n_clusters`` is not given.
     cluster
-        How the embedding is clustered: ``"leiden"`` (20 principal components, 50 neighbours) or ``"kmeans"``.
+        How the embedding is clustered, always on its first 20 principal components: ``"leiden"`` (50 neighbours),
+        ``"kmeans"`` or ``"gmm"`` (Gaussian mixture; chooses the number of domains where none is given).
     preset
         The paper's settings for a kind of data; every option below replaces one of them.
     modalities
@@ -105,12 +107,15 @@ def spami(
         Widths of the encoders.
     contrast_weights, reconstruction_weights, cosine_weight
         Weights of the terms of the loss: one number, or a mapping from modality to number.
+    balance
+        Bring the features of all modalities to one scale; by default with the default preset alone, since the weights
+        of the others are made for the scales as they are.
     contrast, cosine, fusion
         Leave a part of the model out, or fuse the modalities by their mean or side by side.
     n_top_genes, flavor, n_comps, target_sum, min_cells, normalized
         Of the preprocessing; ``normalized`` says that the values are log-normalised already.
     n_init
-        Starts of k-means.
+        Starts of k-means (10) or of the mixture (5), the best kept.
     denoise
         Write denoised expression; by default where all layers together take at most 1 GB.
     umap
@@ -201,6 +206,7 @@ def spami(
         "reconstruction_weights": _weights(reconstruction_weights, "reconstruction_weights"),
         "cosine_weight": cosine_weight,
         "weight_decay": weight_decay,
+        "balance": None if balance is None else bool(balance),
         "contrast": bool(contrast),
         "cosine": bool(cosine),
         "fusion": fusion,
@@ -214,7 +220,7 @@ def spami(
         "cluster": cluster,
         "n_clusters": _whole(n_clusters, "n_clusters"),
         "resolution": float(resolution),
-        "n_init": el.whole(n_init, "n_init"),
+        "n_init": _whole(n_init, "n_init"),
         "denoise": None if denoise is None else bool(denoise),
         "umap": bool(umap),
         "modality_embeddings": bool(modality_embeddings),

@@ -175,7 +175,7 @@ pub struct Umap {
 /// # Inputs    `connectivities`: `(n_obs, n_obs)`, symmetric, weights ≥ 0, as [`neighbors`](crate::graph::neighbors()) makes. `embedding`: `(n_obs, d)`, for the PCA start, and to place the pieces of a disconnected graph.
 /// # Returns   [`Umap`]; finite, whatever the graph. Spots without a link keep their starting place.
 /// # Errors    [`UmapError`].
-/// # Cost      O(epochs · nnz) time (10,000 spots in about 1 s on 2 cores), 16 bytes a spot beyond the graph; the spectral start up to 0.5 GB of scratch.
+/// # Cost      O(epochs · nnz) time, 16 bytes a spot beyond the graph; the spectral start up to 0.5 GB of scratch.
 /// # Source    McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 4 and 5.
 ///
 /// # Differences

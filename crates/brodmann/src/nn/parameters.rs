@@ -102,3 +102,21 @@ impl<T: Real> Parameters<T> {
         self.list[id.0].grad = grad;
     }
 }
+
+impl<'a, T: Real> IntoIterator for &'a Parameters<T> {
+    type Item = &'a Parameter<T>;
+    type IntoIter = std::slice::Iter<'a, Parameter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a, T: Real> IntoIterator for &'a mut Parameters<T> {
+    type Item = &'a mut Parameter<T>;
+    type IntoIter = std::slice::IterMut<'a, Parameter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}

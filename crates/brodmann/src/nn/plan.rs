@@ -214,7 +214,9 @@ fn schedule(
             Written::Loss(l) => &losses[l].inputs,
             Written::Op(_) => continue,
         };
-        inputs.iter().for_each(|&n| waiting[n] += 1);
+        for &n in inputs {
+            waiting[n] += 1;
+        }
     }
     let mut pending: Vec<usize> = Vec::new();
     for work in written {

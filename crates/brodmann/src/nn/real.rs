@@ -30,14 +30,19 @@ pub trait Real:
     /// The same value, wider.
     fn to_f64(self) -> f64;
     /// Square root.
+    #[must_use]
     fn sqrt(self) -> Self;
     /// `e` to this power.
+    #[must_use]
     fn exp(self) -> Self;
     /// Absolute value.
+    #[must_use]
     fn abs(self) -> Self;
     /// `ln(1 + self)`.
+    #[must_use]
     fn ln_1p(self) -> Self;
     /// The larger of two.
+    #[must_use]
     fn max(self, other: Self) -> Self;
 }
 

@@ -314,7 +314,9 @@ impl<T: Real> Tape<'_, T> {
             pool: &self.pool,
         });
         scratch.put(&mut self.slots);
-        grads.into_iter().for_each(|g| g.put(&mut self.slots));
+        for grad in grads {
+            grad.put(&mut self.slots);
+        }
         for (&p, grad) in info.parameters.iter().zip(weight_grads) {
             parameters.put_grad(p, grad);
         }
@@ -350,7 +352,9 @@ impl<T: Real> Tape<'_, T> {
             pool: &self.pool,
         });
         partials.put(&mut self.slots);
-        grads.into_iter().for_each(|g| g.put(&mut self.slots));
+        for grad in grads {
+            grad.put(&mut self.slots);
+        }
         for (&p, grad) in info.parameters.iter().zip(weight_grads) {
             parameters.put_grad(p, grad);
         }

@@ -58,7 +58,7 @@ impl Hierarchy {
 /// # Inputs    `x`: `(n_obs, d)`, finite.
 /// # Returns   `n_obs − 1` merges.
 /// # Errors    [`Interrupted`].
-/// # Cost      O(n² d) time in practice (0.3 s for 2000 × 64), 4 n² bytes: for subsets of a few thousand.
+/// # Cost      O(n² d) time in practice (about 1 s for 2000 × 64), 4 n² bytes: for subsets of a few thousand.
 /// # Source    Banfield & Raftery 1993, Biometrics 49:803; Fraley 1998, SIAM J. Sci. Comput. 20:270;
 ///   Scrucca & Raftery 2015, Adv. Data Anal. Classif. 9:447.
 ///

@@ -196,7 +196,9 @@ impl<T: Real> Work<'_, T> {
             let length = T::dot(row, row).sqrt();
             let held = length < T::of(SHORTEST);
             let one_over = T::ONE / if held { T::of(SHORTEST) } else { length };
-            row.iter_mut().for_each(|v| *v *= one_over);
+            for v in row {
+                *v *= one_over;
+            }
             *inverse = if held { -one_over } else { one_over };
         }
         view.context.copy_from_slice(view.unit);
@@ -220,7 +222,9 @@ impl<T: Real> Work<'_, T> {
                 T::scaled(row, -along, unit, true);
             }
             let scale = inverse.abs();
-            row.iter_mut().for_each(|v| *v *= scale);
+            for v in row {
+                *v *= scale;
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub fn memory_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions) -> u
     let k = options.n_neighbors.min(n_obs) as u64;
     // Rows: 12 bytes an entry as given, 8 each for the context, its transpose, and the union with loops.
     let graph = n * (12 * k + 8 * (2 * (k + 1) + 3 * k / 2 + 1) + 4 * 8);
+    // The lists of rows it is made from: freed, but rarely given back to the system.
+    let building = n * (2 * 24 + 16 * (3 * k + 4));
     let permutations = 4 * n * (widths.len() as u64 + 1);
     // Values, gradients, two moments.
     let weights = 16 * parameters.iter().map(|p| p.value.len() as u64).sum::<u64>();
@@ -31,5 +33,5 @@ pub fn memory_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions) -> u
         4 * n * (options.embedding_width(widths.len()) + widths.len() * (options.latent + 1)) as u64
             + features;
     let peak = (buffers(true) + permutations).max(buffers(false) + outputs);
-    features + graph + weights + peak
+    features + graph + building + weights + peak
 }

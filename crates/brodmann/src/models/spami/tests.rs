@@ -74,7 +74,7 @@ fn matches_the_reference<T: Real>(operators: &Operators<T>, tolerance: f64) {
         .to_vec();
     let options = SpamiOptions { latent: 8, dropout: 0.0, ..SpamiOptions::default() };
     let (mut parameters, layout) = network::parameters::<T>(&options, &[20, 12], Seed(1));
-    for p in parameters.iter_mut() {
+    for p in &mut parameters {
         let values = reference_values(&mut npz, "param", &p.name);
         assert_eq!(values.len(), p.value.len(), "{}", p.name);
         p.value = values.into_iter().map(T::of).collect();
@@ -120,7 +120,7 @@ fn matches_the_reference<T: Real>(operators: &Operators<T>, tolerance: f64) {
     }
     let total: ndarray::Array0<f64> = npz.by_name("loss").expect("loss");
     assert!((loss - total.into_scalar()).abs() <= tolerance * loss.abs());
-    for p in parameters.iter() {
+    for p in &parameters {
         close(&p.grad, &reference_values(&mut npz, "grad", &p.name), &p.name);
     }
 

@@ -45,14 +45,22 @@ activation!(
     /// `max(x, 0)`; slope 1 above 0, else 0.
     Relu,
     "relu",
-    |row| row.iter_mut().for_each(|v| if *v < T::ZERO { *v = T::ZERO }),
+    |row| for v in row {
+        if *v < T::ZERO {
+            *v = T::ZERO;
+        }
+    },
     |y| if y > T::ZERO { T::ONE } else { T::ZERO }
 );
 activation!(
     /// `x` above 0, `eˣ − 1` below; slope 1 above, `y + 1` below.
     Elu,
     "elu",
-    |row| row.iter_mut().for_each(|v| if *v < T::ZERO { *v = v.exp() - T::ONE }),
+    |row| for v in row {
+        if *v < T::ZERO {
+            *v = v.exp() - T::ONE;
+        }
+    },
     |y| if y > T::ZERO { T::ONE } else { y + T::ONE }
 );
 activation!(

@@ -14,6 +14,9 @@ pub struct Cosine;
 
 const SHORTEST: f64 = 1e-8;
 
+/// The rows of a block of one gradient, and whether to add; `None` where nobody asks.
+type BlockGrad<'a, T> = Option<(&'a mut [T], bool)>;
+
 impl<T: Real> Loss<T> for Cosine {
     fn name(&self) -> &'static str {
         "cosine"
@@ -29,7 +32,7 @@ impl<T: Real> Loss<T> for Cosine {
         let count = (n_pairs * rows) as f64;
         let scale = -pass.weight / count;
         let n_blocks = rows.div_ceil(BLOCK_ROWS);
-        let mut blocks: Vec<Vec<Option<(&mut [T], bool)>>> = (0..n_blocks).map(|_| Vec::new()).collect();
+        let mut blocks: Vec<Vec<BlockGrad<'_, T>>> = (0..n_blocks).map(|_| Vec::new()).collect();
         for grad in pass.input_grads.iter_mut() {
             match grad {
                 Some(grad) => {

@@ -17,7 +17,9 @@ pub(super) fn softmax_row<T: Real>(row: &mut [T]) {
         *v = (*v - largest).exp();
         total += *v;
     }
-    row.iter_mut().for_each(|v| *v = *v / total);
+    for v in row {
+        *v = *v / total;
+    }
 }
 
 impl<T: Real> Op<T> for Softmax {

@@ -67,7 +67,9 @@ impl Balance {
         for row in values.rows() {
             center.iter_mut().zip(row).for_each(|(c, v)| *c += f64::from(*v));
         }
-        center.iter_mut().for_each(|c| *c /= n.max(1) as f64);
+        for c in &mut center {
+            *c /= n.max(1) as f64;
+        }
         let squares: f64 = values
             .rows()
             .into_iter()

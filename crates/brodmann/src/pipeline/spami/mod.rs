@@ -209,20 +209,17 @@ fn integrate_with(
     let mut inputs: Vec<Input> = Vec::with_capacity(modalities.len());
     for (m, info) in modalities.iter().enumerate() {
         let slices = slices.as_deref();
-        let made = match &saved {
-            Some(s) => {
-                let saved = &s.modalities[m];
-                let made = inputs::project(tissue, info, saved, request, &mut seconds, monitor)?;
-                // Of an embedding in another slice not even the width is known; the network refuses it by that.
-                match saved.balance.clone().filter(|b| b.center.len() == made.values.ncols()) {
-                    Some(balance) => made.balanced(Some(balance)),
-                    None => made,
-                }
+        let made = if let Some(s) = &saved {
+            let saved = &s.modalities[m];
+            let made = inputs::project(tissue, info, saved, request, &mut seconds, monitor)?;
+            // Of an embedding in another slice not even the width is known; the network refuses it by that.
+            match saved.balance.clone().filter(|b| b.center.len() == made.values.ncols()) {
+                Some(balance) => made.balanced(Some(balance)),
+                None => made,
             }
-            None => {
-                let made = inputs::prepare(tissue, info, request, slices, seed, &mut seconds, monitor)?;
-                if request.balances() { made.balanced(None) } else { made }
-            }
+        } else {
+            let made = inputs::prepare(tissue, info, request, slices, seed, &mut seconds, monitor)?;
+            if request.balances() { made.balanced(None) } else { made }
         };
         fingerprint = fingerprint.text(&made.info.name).text(&made.data_hash);
         inputs.push(made);
