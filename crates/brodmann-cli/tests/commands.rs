@@ -356,12 +356,19 @@ fn the_demo_writes_all_it_names() {
         "histology.png",
         "attention.png",
         "loss.png",
+        "slices.h5ad",
+        "slices-domains.h5ad",
+        "slices.png",
+        "slices-umap.png",
     ];
     assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
     let mdata = folder.mdata("demo/domains.h5mu");
     for key in ["leiden_rna", "leiden_adt", "leiden_atac", "spatialleiden", "spami", "ground_truth"] {
         assert!(mdata.obs.columns.contains_key(key), "{key}");
     }
+    let slices = folder.adata("demo/slices-domains.h5ad");
+    assert!(slices.obs.columns.contains_key("staig") && slices.obsm.contains_key("X_staig_umap"));
+    assert_eq!(report["staig"]["n_slices"], 2);
 }
 
 #[test]

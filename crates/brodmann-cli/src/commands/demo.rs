@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use brodmann::models::spami::SpamiOptions;
+use brodmann::models::staig::{StaigOptions, StaigPreset};
 use brodmann::pipeline::domains::{DomainReport, find_domains};
 use brodmann::pipeline::embedding_clusters::EmbeddingMethod;
 use brodmann::pipeline::picture::{PictureRequest, draw_file, draw_losses};
 use brodmann::pipeline::request::{DomainRequest, FeatureRequest, GraphRequest, PerLayer};
-use brodmann::pipeline::simulated::write_simulation;
+use brodmann::pipeline::simulated::{LIBRARY_KEY, write_simulation};
 use brodmann::pipeline::spami::request::CLUSTER_NEIGHBORS;
 use brodmann::pipeline::spami::{SpamiReport, SpamiRequest, integrate};
+use brodmann::pipeline::staig::features::Values;
+use brodmann::pipeline::staig::{StaigReport, StaigRequest, find_staig_domains};
 use brodmann::pipeline::{Destination, PipelineError};
-use brodmann::simulate::{SimulationOptions, simulate};
+use brodmann::simulate::{SimModality, SimulationOptions, simulate};
 
 use super::{Context, summary};
 use crate::args::DemoArgs;
@@ -19,8 +22,13 @@ use crate::failure::Failure;
 
 /// Domains of the simulated tissue: the background and four factors.
 const N_DOMAINS: usize = 5;
-/// Epochs of SpaMI: few beside the default, enough for this tissue and a matter of seconds.
+/// Epochs of SpaMI and of STAIG: few beside the defaults, enough for these tissues and a matter of seconds.
 const EPOCHS: usize = 60;
+const STAIG_EPOCHS: usize = 40;
+/// Nearest spots that vote on a spot's domain.
+const STAIG_REFINE: usize = 15;
+/// Shift of the second slice: every gene's rate by a factor of e^±1 or so, far more than domains differ by.
+const BATCH_EFFECT: f64 = 1.0;
 /// Dots per inch of the pictures.
 const DPI: f64 = 200.0;
 
@@ -31,6 +39,8 @@ struct Report {
     runs: Vec<DomainReport>,
     /// All modalities in one embedding, by a network.
     spami: SpamiReport,
+    /// Two slices of another tissue in one embedding, by a network.
+    staig: StaigReport,
     #[serde(flatten)]
     joint: DomainReport,
 }
@@ -101,7 +111,8 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         draw_file(&domains, &args.out.join(file), &picture, context.terminal)?;
     }
     draw_losses(&domains, &args.out.join("loss.png"), &spami.key_added, DPI, context.terminal)?;
-    let report = Report { out: args.out.display().to_string(), runs, spami, joint };
+    let staig = integrate_slices(context, args)?;
+    let report = Report { out: args.out.display().to_string(), runs, spami, staig, joint };
     context.print(&report, || {
         let mut lines = vec![format!("{:<16} {:>7} {:>6} {:>6}", "labels", "domains", "ARI", "NMI")];
         let leiden = report.runs.iter().chain([&report.joint]);
@@ -114,13 +125,77 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         }
         lines.push(format!("spatialleiden, {}", summary::seconds(&report.joint.seconds)));
         lines.push(format!("spami, {}", summary::seconds(&report.spami.seconds)));
+        lines.extend(of_slices(&report.staig));
+        lines.push(format!("staig, {}", summary::seconds(&report.staig.seconds)));
         lines.push(format!(
             "written to {}: tissue.h5mu, domains.h5mu, domains.png, domains.svg, histology.png, attention.png, \
-             loss.png",
+             loss.png, slices.h5ad, slices-domains.h5ad, slices.png, slices-umap.png",
             report.out
         ));
         lines
     })
+}
+
+/// Two slices whose expression was measured differently, integrated by STAIG.
+fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<StaigReport, Failure> {
+    let (slices, domains) = (args.out.join("slices.h5ad"), args.out.join("slices-domains.h5ad"));
+    let options = SimulationOptions {
+        side: args.side,
+        seed: context.seed,
+        modalities: vec![SimModality::Rna],
+        slices: 2,
+        batch_effect: BATCH_EFFECT,
+        ..SimulationOptions::default()
+    };
+    context.terminal.say(&format!("two slices, and STAIG with {STAIG_EPOCHS} epochs instead of 300"));
+    write_simulation(simulate(&options, context.terminal).map_err(PipelineError::from)?, &slices)?;
+    let request = StaigRequest {
+        library_key: Some(LIBRARY_KEY.to_owned()),
+        preset: StaigPreset::Integration,
+        options: StaigOptions { epochs: STAIG_EPOCHS, ..StaigOptions::preset(StaigPreset::Integration) },
+        values: Some(Values::Log),
+        refine: Some(STAIG_REFINE),
+        umap: true,
+        ..StaigRequest::default()
+    };
+    let request = StaigRequest { cluster: request.cluster.with_n_clusters(N_DOMAINS), ..request };
+    let destination = Destination::File(domains.clone());
+    let inputs = std::slice::from_ref(&slices);
+    let report = find_staig_domains(inputs, &destination, &request, context.seed, context.terminal)?;
+    let of = |colors: &[&str]| PictureRequest {
+        colors: colors.iter().map(|c| (*c).to_owned()).collect(),
+        image: false,
+        dpi: DPI,
+        ..PictureRequest::default()
+    };
+    let places = PictureRequest {
+        library_key: Some(LIBRARY_KEY.to_owned()),
+        ..of(&["ground_truth", &report.key_added])
+    };
+    draw_file(&domains, &args.out.join("slices.png"), &places, context.terminal)?;
+    let plane = PictureRequest {
+        spatial_key: format!("{}_umap", report.use_rep),
+        columns: Some(3),
+        ..of(&[LIBRARY_KEY, "ground_truth", &report.key_added])
+    };
+    draw_file(&domains, &args.out.join("slices-umap.png"), &plane, context.terminal)?;
+    Ok(report)
+}
+
+/// What STAIG made of the slices, in words.
+fn of_slices(report: &StaigReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(m) = &report.metrics {
+        let (name, n) = ("staig, 2 slices", report.n_clusters);
+        lines.push(format!("{name:<16} {n:>7} {:>6.3} {:>6.3}", m.ari, m.nmi));
+    }
+    if let Some((before, after)) = report.integration.as_ref().and_then(|i| Some((i.ilisi_before?, i.ilisi?)))
+    {
+        lines.push(format!(
+            "slices mixed in a neighbourhood (iLISI, 1 to 2): {before:.2} before, {after:.2} after"
+        ));
+    }
+    lines
 }
 
 fn request(key_added: &str, spatial: bool) -> DomainRequest {
