@@ -9,6 +9,7 @@ use brodmann::metrics::MetricsError;
 use brodmann::models::spami::SpamiError;
 use brodmann::models::staig::StaigError;
 use brodmann::pipeline::PipelineError;
+use brodmann::pipeline::tensor_file::TensorFileError;
 use brodmann::preprocess::PreprocessError;
 use brodmann::simulate::SimulateError;
 use brodmann::stats::StatsError;
@@ -161,8 +162,10 @@ impl Raise for PipelineError {
             return interrupted(&self);
         }
         match self {
-            Self::Data(error) => error.raise(),
-            Self::NoCheckpoint { .. } => PyOSError::new_err(in_python(&self.to_string())),
+            Self::Data(error) | Self::TensorFile(TensorFileError::Data(error)) => error.raise(),
+            Self::NoCheckpoint { .. } | Self::TensorFile(_) => {
+                PyOSError::new_err(in_python(&self.to_string()))
+            }
             Self::Memory { .. } => PyMemoryError::new_err(in_python(&self.to_string())),
             _ => value(&self),
         }
