@@ -154,7 +154,8 @@ def test_image_features_come_by_key_and_as_an_array(tissue, tmp_path):
 def test_slices_of_one_object(slices, tmp_path):
     both = slices.copy()
     # The order of the categories is the order of the sums.
-    both.obs["library_id"] = both.obs["library_id"].cat.reorder_categories(list(both.obs["library_id"].cat.categories)[::-1])
+    names = both.obs["library_id"].cat
+    both.obs["library_id"] = names.reorder_categories(list(names.categories)[::-1])
     ours = bm.tl.staig(both, **SMALL, preset="integration", library_key="library_id", copy=True)
     record = ours.uns["staig"]
     assert 1 <= record["integration"]["ilisi"] <= 2 and 1 <= record["integration"]["ilisi_before"] <= 2
@@ -236,6 +237,17 @@ def test_the_number_of_domains_is_chosen_and_said(tissue):
     assert chosen.obs["staig"].nunique() == chosen.uns["staig"]["n_clusters"] == best
     unsaid = bm.tl.staig(tissue, **{**options, "n_clusters": None}, copy=True)
     assert list(unsaid.obs["staig"]) == list(chosen.obs["staig"])
+
+
+def test_a_number_that_is_not_reached_is_warned_of(tissue):
+    # Spots of two kinds, in halves: smoothed, there are fewer than thirty different ones.
+    halves = tissue.copy()
+    right = tissue.obsm["spatial"][:, 0] > tissue.obsm["spatial"][:, 0].mean()
+    halves.X = tissue.X[np.where(right, 5, 0)]
+    with pytest.warns(UserWarning, match="domains were found, 30 were asked for; ") as warned:
+        bm.tl.smoothed_pca(halves, n_clusters=30, n_comps=5, normalized=True, n_top_genes=0)
+    assert warned[0].filename == __file__
+    assert not halves.uns["smoothed_pca"]["n_clusters_reached"]
 
 
 def test_refinement_is_that_of_refine_labels(tissue, found):

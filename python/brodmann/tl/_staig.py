@@ -87,10 +87,10 @@ def staig(
 ) -> AnnData | MuData | None:
     """Finds spatial domains, of one slice or of several that need no alignment (STAIG).
 
-    Raw counts in, everything out: counts become features as the platform wants it, a graph network learns to tell a spot
-    and its neighbours from all others, and its embedding is clustered. Features of the tissue's image may guide which
-    edges of the spatial graph are trusted. The same seed gives the same bits as ``brodmann staig`` and on any number of
-    threads.
+    Raw counts in, everything out: counts become features as the platform wants it, a graph network learns to tell a
+    spot and its neighbours from all others, and its embedding is clustered. Features of the tissue's image may guide
+    which edges of the spatial graph are trusted. The same seed gives the same bits as ``brodmann staig`` and on any
+    number of threads.
 
     Parameters
     ----------
@@ -135,8 +135,8 @@ def staig(
         Classes of image features whose spots are not contrasted with each other; 0: none. By default 80 with the preset
         ``"visium_image"`` on one slice, else 0.
     edge_rule
-        Which edges a view of the graph drops: between spots of unlike ``"expression"`` (the default) or ``"image"`` (the
-        default with ``image_key``), or all with one probability (a number).
+        Which edges a view of the graph drops: between spots of unlike ``"expression"`` (the default) or ``"image"``
+        (the default with ``image_key``), or all with one probability (a number).
     tau
         Temperature of the contrast.
     epochs, learning_rate, weight_decay
@@ -201,8 +201,9 @@ def staig(
         ``quality`` (of a mixture the log-likelihood), ``data_hash``, ``n_epochs``, ``seconds``, ``version``; of a
         training ``loss`` (``{"loss": float64, shape (n_epochs,)}``) and ``negatives``, with moments ``moments_bound``
         (float64, shape ``(n_epochs,)``); of a mixture ``bic``; where the number of domains was chosen ``tried``, the
-        scores of each number as arrays; with restarts ``restarts`` (``agreement``, ``run_agreement``, ``seeds``, …); of
-        several slices ``integration`` (``ilisi``, ``batch_kl``, each also ``_before`` in the principal components, …).
+        scores of each number as arrays; with restarts ``restarts`` (``agreement``, ``run_agreement``, ``seeds``, …);
+        of several slices ``integration`` (``ilisi``, ``batch_kl``, each also ``_before`` in the principal components,
+        …).
 
     Raises
     ------
