@@ -239,13 +239,14 @@ def test_the_number_of_domains_is_chosen_and_said(tissue):
     assert list(unsaid.obs["staig"]) == list(chosen.obs["staig"])
 
 
-def test_a_number_that_is_not_reached_is_warned_of(tissue):
+@pytest.mark.parametrize("cluster", ["gmm", "kmeans"])
+def test_a_number_that_is_not_reached_is_warned_of(tissue, cluster):
     # Spots of two kinds, in halves: smoothed, there are fewer than thirty different ones.
     halves = tissue.copy()
     right = tissue.obsm["spatial"][:, 0] > tissue.obsm["spatial"][:, 0].mean()
     halves.X = tissue.X[np.where(right, 5, 0)]
     with pytest.warns(UserWarning, match="domains were found, 30 were asked for; ") as warned:
-        bm.tl.smoothed_pca(halves, n_clusters=30, n_comps=5, normalized=True, n_top_genes=0)
+        bm.tl.smoothed_pca(halves, n_clusters=30, cluster=cluster, n_comps=5, normalized=True, n_top_genes=0)
     assert warned[0].filename == __file__
     assert not halves.uns["smoothed_pca"]["n_clusters_reached"]
 
