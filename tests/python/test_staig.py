@@ -339,7 +339,7 @@ def test_bad_input_is_named_and_changes_nothing(tissue, options, error, words):
 def test_values_that_are_no_counts_are_refused(tissue):
     logged = tissue.copy()
     logged.X = logged.X.log1p()
-    with pytest.raises(ValueError, match="normalized"):
+    with pytest.raises(ValueError, match="give raw counts, or pass normalized=True"):
         bm.tl.staig(logged, **SMALL, values="log")
     assert bm.tl.staig(logged, **SMALL, normalized=True) is None
     assert logged.uns["staig"]["features"]["values"] == "logged"

@@ -47,6 +47,8 @@ const WORDS: &[(&str, &str)] = &[
     ("hvg = ", "flavor = "),
     ("n_pcs = ", "n_comps = "),
     ("--out", "another path"),
+    ("give a file with raw counts", "give raw counts"),
+    ("--normalized", "normalized=True"),
     ("--denoise always", "denoise=True"),
     ("--denoise never", "denoise=False"),
     ("--no-contrast", "contrast=False"),
