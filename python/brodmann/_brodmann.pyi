@@ -176,3 +176,31 @@ def kmeans(
 def spami(
     tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
 ) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...
+
+# gmm
+#: ``model, n_init, init, subset, max_iterations, tolerance, regularization``.
+_Mixture: TypeAlias = dict[str, Any]
+
+def gmm(x: npt.NDArray[Any], mixture: _Mixture, *, n_components: int, random_state: int) -> dict[str, Any]: ...
+def select_n_clusters(
+    x: npt.NDArray[Any],
+    mixture: _Mixture,
+    *,
+    method: str,
+    min_clusters: int,
+    max_clusters: int,
+    criterion: str,
+    n_runs: int,
+    sample_size: int,
+    random_state: int,
+) -> tuple[int, npt.NDArray[np.uint32], dict[str, npt.NDArray[Any]], list[str]]: ...
+
+# refine
+def refine_labels(
+    labels: _Codes, coordinates: npt.NDArray[Any], slices: _Codes | None, *, n_neighbors: int
+) -> npt.NDArray[np.uint32]: ...
+
+# staig
+def staig(
+    tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
+) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...

@@ -253,9 +253,8 @@ def obsm(data: Data, key: str, *, advice: str) -> np.ndarray:
     return array_of(data.obsm[key], f"obsm[{key!r}]", data.n_obs)
 
 
-def coordinates(data: Data, key: str) -> np.ndarray:
-    """Coordinates, ``(n_obs, 2 or 3)``; those of a modality where a MuData has none and the modality has all rows."""
-    advice = "add the coordinates of the observations, or name their key with spatial_key="
+def whole_obsm(data: Data, key: str, *, advice: str) -> np.ndarray:
+    """``obsm[key]``; that of a modality where a MuData has none and the modality has all rows in the same order."""
     if is_mudata(data) and key not in data.obsm:
         for adata in data.mod.values():
             if key in adata.obsm and list(adata.obs_names) == list(data.obs_names):
@@ -263,6 +262,12 @@ def coordinates(data: Data, key: str) -> np.ndarray:
         existing = [*data.obsm, *(f"{name}:{k}" for name, adata in data.mod.items() for k in adata.obsm)]
         raise missing("obsm", key, existing, advice)
     return obsm(data, key, advice=advice)
+
+
+def coordinates(data: Data, key: str) -> np.ndarray:
+    """Coordinates, ``(n_obs, 2 or 3)``; those of a modality where a MuData has none and the modality has all rows."""
+    advice = "add the coordinates of the observations, or name their key with spatial_key="
+    return whole_obsm(data, key, advice=advice)
 
 
 def graph(data: Data, key: str, *, advice: str) -> Any:
@@ -305,6 +310,13 @@ def codes_of(values: Any) -> tuple[np.ndarray, pd.Index]:
         raise ValueError(f"labels have {np.ndim(values)} dimensions, 1 was expected; pass one label per observation")
     codes, categories = pd.factorize(pd.Series(values), sort=False, use_na_sentinel=True)
     return codes.astype(np.int32), pd.Index(categories)
+
+
+def is_categorical(values: Any) -> bool:
+    """Whether a column's categories have an order of their own."""
+    import pandas as pd
+
+    return isinstance(getattr(values, "dtype", None), pd.CategoricalDtype)
 
 
 def slices_of(data: Data, library_key: str | None) -> tuple[np.ndarray | None, list[str]]:

@@ -56,7 +56,7 @@ def spatial(
     color
         Columns of ``obs`` or names of variables, one panel each.
     spatial_key
-        Key of the coordinates in ``obsm``.
+        Key of the coordinates in ``obsm``; ``"X_staig_umap"`` draws the embedding in the plane.
     library_key
         Column of ``obs`` with the slice: one panel for each slice.
     layer

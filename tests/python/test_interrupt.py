@@ -49,6 +49,8 @@ def signalled(after):
     "work",
     [
         lambda a: bm.pp.neighbors(a),
+        lambda a: bm.tl.gmm(a, 20, model="VVV", n_init=20),
+        lambda a: bm.tl.select_n_clusters(a),
         lambda a: bm.metrics.silhouette(a.obsm["X_pca"], np.arange(a.n_obs) % 7),
         lambda a: bm.metrics.lisi(a.obsm["X_pca"], np.arange(a.n_obs) % 2),
     ],
@@ -73,6 +75,15 @@ def test_permutations_can_be_interrupted(large):
     with signalled(0.7), pytest.raises(KeyboardInterrupt):
         bm.gr.morans_i(large, attr="obs", n_perms=100_000)
     assert list(large.uns) == before
+
+
+def test_training_can_be_interrupted():
+    adata = bm.datasets.simulated(side=20, modalities="rna", n_genes=200)
+    before = (list(adata.obs), list(adata.obsm), list(adata.uns), list(adata.var))
+    with signalled(1.5) as sent, pytest.raises(KeyboardInterrupt):
+        bm.tl.staig(adata, n_clusters=5, epochs=1_000_000)
+    assert time.monotonic() - sent[0] < 3
+    assert (list(adata.obs), list(adata.obsm), list(adata.uns), list(adata.var)) == before
 
 
 def test_the_exception_of_a_signal_handler_is_raised(large):

@@ -58,6 +58,24 @@ def test_attention_and_loss(adata):
     assert len(bm.pl.loss(adata, key="other").lines) == 1
 
 
+def test_what_staig_writes_can_be_drawn():
+    adata = bm.datasets.simulated(side=8, modalities="rna", n_slices=2, n_genes=120, random_state=3)
+    bm.tl.staig(
+        adata, n_clusters=3, epochs=3, width=4, n_init=2, restarts=2, refine=4, umap=True, library_key="library_id"
+    )
+    axes = bm.pl.spatial(adata, color=["staig", "staig_stability"], library_key="library_id")
+    assert len(axes) == 4 and all(len(ax.collections[0].get_offsets()) == 64 for ax in axes)
+    # Numbers are drawn as numbers, with one scale for all slices.
+    assert axes[2].collections[0].get_array() is not None
+    assert axes[2].collections[0].get_clim() == axes[3].collections[0].get_clim()
+    assert axes[1].get_legend() is not None
+    # The embedding in the plane, by domain and by slice.
+    for ax in bm.pl.spatial(adata, color=["staig", "library_id"], spatial_key="X_staig_umap"):
+        assert len(ax.collections[0].get_offsets()) == 128
+    assert len(bm.pl.loss(adata, key="staig").lines) == 1
+    axes[0].figure.canvas.draw()
+
+
 def test_what_is_missing_is_named():
     adata = tissue()
     with pytest.raises(KeyError, match=r"obs\['nothing'\] is missing, there are 'slice', 'truth'"):

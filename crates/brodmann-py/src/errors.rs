@@ -3,11 +3,13 @@
 //! A missing key is a `KeyError`, a file that cannot be read an `OSError`, a request to stop a
 //! `KeyboardInterrupt`, everything else a `ValueError`.
 
-use brodmann::cluster::{KMeansError, LeidenError};
+use brodmann::cluster::{GmmError, KMeansError, LeidenError, RefineError, SelectError};
 use brodmann::graph::GraphError;
 use brodmann::metrics::MetricsError;
 use brodmann::models::spami::SpamiError;
+use brodmann::models::staig::StaigError;
 use brodmann::pipeline::PipelineError;
+use brodmann::pipeline::tensor_file::TensorFileError;
 use brodmann::preprocess::PreprocessError;
 use brodmann::simulate::SimulateError;
 use brodmann::stats::StatsError;
@@ -30,6 +32,10 @@ impl Raise for PyErr {
 
 /// What the library's messages call things, and what Python users call them.
 const WORDS: &[(&str, &str)] = &[
+    ("FILE is a tissue", "data is a tissue"),
+    ("`brodmann spami`", "bm.tl.spami"),
+    (" (--image-key KEY or FILE.npy)", " (image_key)"),
+    ("--values log or counts", "values='log' or 'counts'"),
     ("`brodmann convert --format`", "one of the functions of `brodmann.read`"),
     ("Quality::RbConfiguration", "quality='rb'"),
     ("Quality::Cpm", "quality='cpm'"),
@@ -41,6 +47,8 @@ const WORDS: &[(&str, &str)] = &[
     ("hvg = ", "flavor = "),
     ("n_pcs = ", "n_comps = "),
     ("--out", "another path"),
+    ("give a file with raw counts", "give raw counts"),
+    ("--normalized", "normalized=True"),
     ("--denoise always", "denoise=True"),
     ("--denoise never", "denoise=False"),
     ("--no-contrast", "contrast=False"),
@@ -110,11 +118,15 @@ macro_rules! raise_as_value {
 raise_as_value! {
     LeidenError => LeidenError::Interrupted,
     KMeansError => KMeansError::Interrupted(_),
+    GmmError => GmmError::Interrupted(_),
+    SelectError => SelectError::Interrupted(_) | SelectError::Metrics(MetricsError::Interrupted(_)),
+    RefineError => RefineError::Graph(GraphError::Interrupted(_)),
     GraphError => GraphError::Interrupted(_),
     PreprocessError => PreprocessError::Interrupted(_),
     SimulateError => SimulateError::Interrupted(_),
     StatsError => StatsError::Interrupted(_),
     SpamiError => SpamiError::Interrupted,
+    StaigError => StaigError::Interrupted(_),
     MetricsError => MetricsError::Interrupted(_) | MetricsError::Stats(StatsError::Interrupted(_)),
 }
 
@@ -152,8 +164,10 @@ impl Raise for PipelineError {
             return interrupted(&self);
         }
         match self {
-            Self::Data(error) => error.raise(),
-            Self::NoCheckpoint { .. } => PyOSError::new_err(in_python(&self.to_string())),
+            Self::Data(error) | Self::TensorFile(TensorFileError::Data(error)) => error.raise(),
+            Self::NoCheckpoint { .. } | Self::TensorFile(_) => {
+                PyOSError::new_err(in_python(&self.to_string()))
+            }
             Self::Memory { .. } => PyMemoryError::new_err(in_python(&self.to_string())),
             _ => value(&self),
         }

@@ -7,19 +7,24 @@
 //! * `threads`: how many threads.
 //! * `errors`: Rust errors as Python exceptions.
 //! * `tissue`: AnnData and MuData for the pipelines, and results on their way back.
-//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `spami`, `metrics`,
-//!   `containers`.
+//! * `clustering`: options by name, and those of a pipeline's last step.
+//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `gmm`, `refine`, `spami`, `staig`,
+//!   `metrics`, `containers`.
 
 mod arrays;
+mod clustering;
 mod containers;
 mod errors;
+mod gmm;
 mod graph;
 mod kmeans;
 mod leiden;
 mod metrics;
 mod monitor;
 mod preprocess;
+mod refine;
 mod spami;
+mod staig;
 mod threads;
 mod tissue;
 
@@ -34,7 +39,10 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     graph::register(module)?;
     leiden::register(module)?;
     kmeans::register(module)?;
+    gmm::register(module)?;
+    refine::register(module)?;
     spami::register(module)?;
+    staig::register(module)?;
     metrics::register(module)?;
     containers::register(module)?;
     Ok(())

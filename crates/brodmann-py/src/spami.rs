@@ -16,7 +16,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::errors::Raise;
+use crate::clustering::named;
 use crate::monitor::run;
 use crate::tissue::{Parts, additions};
 
@@ -78,13 +78,6 @@ struct Options {
     checkpoint_every: usize,
     resume: bool,
     key_added: String,
-}
-
-fn named<T: std::str::FromStr>(text: &str) -> PyResult<T>
-where
-    T::Err: Raise,
-{
-    text.parse::<T>().map_err(Raise::raise)
 }
 
 impl Options {

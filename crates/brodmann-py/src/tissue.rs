@@ -3,9 +3,10 @@
 //! The pipeline owns what it works on, so counts are copied here, once; everything else is small. What comes back
 //! are the elements that the command line would add to the file.
 
+use brodmann::preprocess::{Modality, guess_modality};
 use brodmann_data::{
-    Additions, AnnData, Array, Categorical, Column, Container, DataFrame, ElementAdditions, Matrix, MuData,
-    Value,
+    Additions, AnnData, Array, Categorical, CategoryKind, Column, Container, DataFrame, ElementAdditions,
+    Matrix, MuData, Value,
 };
 use indexmap::IndexMap;
 use pyo3::prelude::*;
@@ -14,8 +15,8 @@ use pyo3::types::PyDict;
 use crate::arrays::{Codes, Csr, Dense};
 use crate::containers::{column, matrix, value};
 
-/// `obs` columns of labels: name, codes, categories.
-type Labels<'py> = Vec<(String, Codes<'py>, Vec<String>)>;
+/// `obs` columns of labels: name, codes, categories, and whether these are a categorical's and keep their order.
+type Labels<'py> = Vec<(String, Codes<'py>, Vec<String>, bool)>;
 /// `obsm` entries.
 type Embeddings<'py> = Vec<(String, Dense<'py, f64>)>;
 
@@ -50,15 +51,28 @@ fn embeddings(entries: &Embeddings<'_>) -> IndexMap<String, Value> {
 
 fn labels(entries: &Labels<'_>, index: Vec<String>) -> PyResult<DataFrame> {
     let mut frame = DataFrame::new(index);
-    for (key, codes, categories) in entries {
-        let values: Vec<Option<&String>> =
-            codes.slice()?.iter().map(|&c| categories.get(c as usize)).collect();
-        frame.columns.insert(key.clone(), Column::Categorical(Categorical::from_strings(&values)));
+    for (key, codes, categories, in_order) in entries {
+        let codes = codes.slice()?;
+        let labels = if *in_order {
+            // As a file would hold them: the order of slices is the order of sums.
+            let codes = codes.iter().map(|&c| i32::try_from(c).unwrap_or(-1)).collect();
+            let (categories, kind) = (categories.clone(), CategoryKind::String);
+            Categorical { codes, categories, ordered: false, kind }
+        } else {
+            let values: Vec<Option<&String>> = codes.iter().map(|&c| categories.get(c as usize)).collect();
+            Categorical::from_strings(&values)
+        };
+        frame.columns.insert(key.clone(), Column::Categorical(labels));
     }
     Ok(frame)
 }
 
 impl Part<'_> {
+    /// What is measured, by the names of the modality (of a MuData) and its features.
+    fn kind(&self, name: Option<&str>) -> Option<Modality> {
+        guess_modality(name, &self.var_names, self.feature_types.as_deref().unwrap_or_default())
+    }
+
     fn anndata(&self, py: Python<'_>) -> PyResult<AnnData> {
         let mut var = DataFrame::new(self.var_names.clone());
         if let Some(types) = &self.feature_types {
@@ -82,6 +96,23 @@ impl Part<'_> {
 }
 
 impl Parts<'_> {
+    /// What an AnnData measures, where names tell.
+    pub fn kind(&self) -> Option<Modality> {
+        self.modalities.first().and_then(|part| part.kind(None))
+    }
+
+    /// Leaves the modality whose expression is read, if there is one, so that the counts of no other are copied.
+    pub fn keep_expression(&mut self) {
+        // What names do not tell is taken for RNA, as in a file.
+        let is_rna = |p: &Part<'_>| p.kind(Some(&p.name)).is_none_or(|kind| kind == Modality::Rna);
+        if self.is_mudata
+            && let Some(at) = self.modalities.iter().position(is_rna)
+        {
+            let kept = self.modalities.swap_remove(at);
+            self.modalities = vec![kept];
+        }
+    }
+
     /// The container, copied out of Python's arrays.
     pub fn container(&self, py: Python<'_>) -> PyResult<Container> {
         let obs = labels(&self.obs, self.obs_names.clone())?;

@@ -8,19 +8,33 @@ methods that train a network; one label for each spot out.
 * :func:`spatialleiden_multimodal`: domains in any number of modalities and space.
 * :func:`search_resolution`: the resolution that gives a number of clusters.
 * :func:`spami`: one embedding of several omics, with attention, denoised expression and domains.
+* :func:`staig`: an embedding of one omics, guided by the image if there is one, and domains; of many slices too.
+* :func:`smoothed_pca`: the simple baseline beside it.
 * :func:`kmeans`: compact clusters of an embedding.
+* :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
+* :func:`select_n_clusters`: how many clusters?
+* :func:`refine_labels`: labels smoothed by a vote of the nearest spots.
 """
 
+from ._gmm import NumberOfClusters, gmm, select_n_clusters
 from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
+from ._refine import refine_labels
 from ._spami import spami
+from ._staig import smoothed_pca, staig
 
 __all__ = [
+    "NumberOfClusters",
     "ResolutionSearch",
+    "gmm",
     "kmeans",
     "leiden",
+    "refine_labels",
     "search_resolution",
+    "select_n_clusters",
+    "smoothed_pca",
     "spami",
     "spatialleiden",
     "spatialleiden_multimodal",
+    "staig",
 ]

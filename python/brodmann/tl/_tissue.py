@@ -66,7 +66,7 @@ def parts(
     obs = []
     if library_key is not None:
         codes, categories = el.slices_of(data, library_key)
-        obs.append((library_key, codes, categories))
+        obs.append((library_key, codes, categories, el.is_categorical(data.obs[library_key])))
     coordinates = np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)
     return {
         "is_mudata": several,

@@ -5,7 +5,7 @@ use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::gmm::start::{Quiet, sample};
-use super::gmm::{GmmError, GmmOptions, Starts};
+use super::gmm::{GmmError, GmmOptions, Starts, require_finite};
 use super::kmeans::{KMeansError, KMeansOptions, kmeans};
 use crate::metrics::{MetricsError, SilhouetteOptions, adjusted_rand_index, silhouette};
 
@@ -199,6 +199,8 @@ pub fn select_n_clusters(
 ) -> Result<Selection, SelectError> {
     let n_obs = x.nrows();
     options.validate(n_obs)?;
+    // Here, where a row is one of the caller's and not of a subset.
+    require_finite(x)?;
     let numbers: Vec<usize> = (options.min_clusters..=options.max_clusters).collect();
     let pool = sample(n_obs, pool_size(options.sample_size, n_obs), seed.derive("cluster/select/pool", 0));
     let run_obs = run_size(pool.len());

@@ -292,7 +292,10 @@ pub(super) fn cluster_rows(
             let options = KMeansOptions { n_clusters, n_init, ..KMeansOptions::default() };
             monitor.stage("k-means", 0);
             let found = timed(&mut seconds.cluster, || kmeans(embedding, &options, seed, monitor))?;
-            Ok(Clustered { labels: found.labels, quality: found.inertia, reached: true, mixture: None })
+            // Fewer where fewer rows differ.
+            let n_found = found.labels.iter().max().map_or(0, |m| *m as usize + 1);
+            let (quality, reached) = (found.inertia, n_found == n_clusters);
+            Ok(Clustered { labels: found.labels, quality, reached, mixture: None })
         }
         EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
             if let Some(k) = n_clusters {

@@ -240,7 +240,10 @@ impl PipelineError {
                 | Self::Leiden(LeidenError::Interrupted)
                 | Self::KMeans(KMeansError::Interrupted(_))
                 | Self::Gmm(GmmError::Interrupted(_))
-                | Self::Select(SelectError::Interrupted(_))
+                | Self::Select(
+                    SelectError::Interrupted(_) | SelectError::Metrics(MetricsError::Interrupted(_))
+                )
+                | Self::Refine(RefineError::Graph(GraphError::Interrupted(_)))
                 | Self::Metrics(MetricsError::Interrupted(_))
                 | Self::Spami(SpamiError::Interrupted)
                 | Self::Staig(StaigError::Interrupted(_))

@@ -166,6 +166,18 @@ impl GmmOptions {
     }
 }
 
+/// Refuses data that hold a value without a finite square, by its place.
+pub(in crate::cluster) fn require_finite(x: ArrayView2<'_, f64>) -> Result<(), GmmError> {
+    let bad = |v: &f64| v.is_nan() || v.abs() > LARGEST;
+    match (0..x.nrows()).into_par_iter().position_first(|i| x.row(i).iter().any(bad)) {
+        None => Ok(()),
+        Some(row) => {
+            let column = x.row(row).iter().position(bad).unwrap_or(0);
+            Err(GmmError::NonFinite { row, column })
+        }
+    }
+}
+
 /// A fitted mixture. Components are numbered by the observations they hold, the largest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaussianMixture {
@@ -255,11 +267,7 @@ impl Starts {
         if d == 0 {
             return Err(GmmError::NoColumns);
         }
-        let bad = |v: &f64| v.is_nan() || v.abs() > LARGEST;
-        if let Some(row) = (0..n_obs).into_par_iter().position_first(|i| x.row(i).iter().any(bad)) {
-            let column = x.row(row).iter().position(bad).unwrap_or(0);
-            return Err(GmmError::NonFinite { row, column });
-        }
+        require_finite(x)?;
         // Centring moves nothing relative to anything, and keeps digits.
         let mean = column_means(x);
         let centred = (&x - &mean).as_standard_layout().into_owned();

@@ -134,9 +134,10 @@ fn equal_rows_and_bad_options_are_answered() {
         assert_eq!(error.to_string().matches("; ").count(), 1, "{error}");
     }
     let mut nan = x.clone();
-    nan[[0, 0]] = f64::NAN;
-    let error = select_n_clusters(nan.view(), &plain, Seed(0), &Silent);
-    assert!(
-        matches!(error, Err(SelectError::Gmm(GmmError::NonFinite { row: 0, column: 0 }))) || error.is_err()
-    );
+    nan[[7, 1]] = f64::NAN;
+    for clusterer in [mixtures(CovarianceModel::Eee), Clusterer::KMeans(KMeansOptions::default())] {
+        // The row is one of the data's, not of a subset's.
+        let error = select_n_clusters(nan.view(), &SelectOptions { clusterer, ..plain }, Seed(0), &Silent);
+        assert_eq!(error, Err(SelectError::Gmm(GmmError::NonFinite { row: 7, column: 1 })));
+    }
 }

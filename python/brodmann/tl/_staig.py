@@ -1,0 +1,558 @@
+"""STAIG: image-aided domains of one slice, or of many without alignment; and the baseline without a network."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .. import _brodmann
+from .. import _elements as el
+from . import _tissue as tissue
+from ._gmm import Criterion, Family, _is_auto
+from ._record import check_target
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from anndata import AnnData
+    from mudata import MuData
+
+Preset = Literal[
+    "default",
+    "visium",
+    "visium_image",
+    "starmap",
+    "merfish",
+    "slide_seq",
+    "stereo_seq",
+    "integration",
+    "breast_cancer",
+]
+Cluster = Literal["gmm", "leiden", "kmeans"]
+Flavor = Literal["seurat_v3", "seurat", "cell_ranger"]
+
+#: The name image features go by on their way where they come as an array.
+_IMAGE = "image_key"
+
+
+def staig(
+    data: AnnData | MuData,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    cluster: Cluster = "gmm",
+    gmm_model: Family = "EEE",
+    n_init: int = 10,
+    select_by: Criterion = "stability",
+    max_clusters: int = 15,
+    resolution: float = 1.0,
+    refine: int | None = None,
+    restarts: int = 1,
+    preset: Preset = "default",
+    layer: Mapping[str, str] | str | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    image_key: str | npt.NDArray[Any] | None = None,
+    image_classes: int | None = None,
+    edge_rule: Literal["expression", "image"] | float | None = None,
+    tau: float | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    layers: int | None = None,
+    width: int | None = None,
+    n_neighbors: int | None = None,
+    negatives: Literal["auto", "exact", "moments"] | None = None,
+    feature_mask: float | Sequence[float] | None = None,
+    resamples: int | None = None,
+    average_views: bool = False,
+    released_denominator: bool = False,
+    values: Literal["log", "counts"] | None = None,
+    normalized: bool = False,
+    n_top_genes: int | None = None,
+    flavor: Flavor | None = None,
+    target_sum: float | None = None,
+    min_cells: int | None = None,
+    umap: bool = False,
+    save_model: str | os.PathLike[str] | None = None,
+    load_model: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 50,
+    resume: bool = False,
+    random_state: int = 42,
+    key_added: str = "staig",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Finds spatial domains, of one slice or of several that need no alignment (STAIG).
+
+    Raw counts in, everything out: counts become features as the platform wants it, a graph network learns to tell a
+    spot and its neighbours from all others, and its embedding is clustered. Features of the tissue's image may guide
+    which edges of the spatial graph are trusted. The same seed gives the same bits as ``brodmann staig`` and on any
+    number of threads.
+
+    Parameters
+    ----------
+    data
+        AnnData with raw counts in ``X`` and coordinates in ``obsm[spatial_key]``; of a MuData, the modality of gene
+        expression is taken. Several slices are one object with a column that names them (``library_key``); separate
+        objects are joined with ``anndata.concat``, see the example.
+    n_clusters
+        Domains wanted. ``"auto"`` or ``None`` chooses the number with ``cluster="gmm"`` (see ``select_by``); with
+        Leiden, ``None`` leaves it to ``resolution`` and a number has the resolution searched for.
+    cluster
+        How the embedding is clustered: ``"gmm"`` (Gaussian mixture), ``"leiden"`` (15 neighbours) or ``"kmeans"``.
+    gmm_model
+        How the covariances of the mixture are tied, as for :func:`gmm`.
+    n_init
+        Starts of the mixture or of k-means, the best kept.
+    select_by
+        What chooses the number of domains: ``"stability"``, ``"silhouette"`` (the paper's way) or ``"bic"``.
+    max_clusters
+        The most domains considered then.
+    resolution
+        Of Leiden, where ``n_clusters`` is not given.
+    refine
+        Each spot follows the majority of so many nearest spots; 0: none. By default 15 with the presets ``"visium"``
+        and ``"visium_image"``, else 0. See :func:`refine_labels`.
+    restarts
+        Train so many networks, each from a seed of its own, and keep what they agree on, with each spot's stability:
+        single runs vary by chance.
+    preset
+        The released settings for a kind of data; every option below replaces one of them.
+    layer
+        Layer of the counts instead of ``X`` (a mapping from modality to layer for a MuData of several).
+    spatial_key
+        Key of the coordinates.
+    library_key
+        Column of ``obs`` with the slice: no edge and no contrast crosses slices, and genes are selected and scaled in
+        each.
+    image_key
+        Image features of the spots: a key of ``obsm``, or an array of shape ``(n_obs, n_features)``. More than 64 are
+        standardised and reduced to 64 principal components.
+    image_classes
+        Classes of image features whose spots are not contrasted with each other; 0: none. By default 80 with the preset
+        ``"visium_image"`` on one slice, else 0.
+    edge_rule
+        Which edges a view of the graph drops: between spots of unlike ``"expression"`` (the default) or ``"image"``
+        (the default with ``image_key``), or all with one probability (a number).
+    tau
+        Temperature of the contrast.
+    epochs, learning_rate, weight_decay
+        Of the training.
+    layers, width
+        Graph convolutions (1 or 2) and width of the embedding.
+    n_neighbors
+        Nearest spots in space that are a spot's neighbours.
+    negatives
+        How the contrast with all other spots is summed: every pair (``"exact"``), by a polynomial in linear time
+        (``"moments"``; the bound of its error is recorded), or ``"auto"``: exact up to about 5000 spots a slice or a
+        temperature below 1.
+    feature_mask
+        Share of genes missing in each of the two views; one number is for both.
+    resamples
+        Graphs drawn for each view, of which half must hold an edge.
+    average_views
+        Average the embeddings of two views, as in the paper's text, instead of one of the whole graph.
+    released_denominator
+        With image classes, the denominator of the authors' code, for comparison.
+    values
+        What the network sees: ``"log"`` (total, log1p, scaled) or ``"counts"`` as they are. By default counts with the
+        presets ``"starmap"`` and ``"merfish"`` and for up to 1200 genes.
+    normalized
+        The values are normalised and log-transformed already: they are only scaled.
+    n_top_genes, flavor, target_sum, min_cells
+        Of the preprocessing. ``n_top_genes``: highly variable genes, 3000 by default, 0 keeps all; of several slices
+        5000 of each, those of all.
+    umap
+        Lay the embedding out in the plane.
+    save_model, load_model
+        File (``.safetensors``) to write the trained network to; to read one from and apply it to the genes of the same
+        names, without training.
+    checkpoint, checkpoint_every, resume
+        Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
+        bits as without interruption.
+    random_state
+        Seed.
+    key_added
+        Name of the result.
+    copy
+        Return a copy with the result instead of adding it to ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written are, with ``key = key_added``,
+
+    ``obsm["X_{key}"]`` : float32, shape ``(n_obs, width)``
+        The embedding; with ``restarts`` that of the network which agrees best with all.
+    ``obs[key]`` : categorical, shape ``(n_obs,)``
+        Domains, ``"0"`` the largest.
+    ``obs["{key}_unrefined"]`` : categorical, shape ``(n_obs,)``
+        With ``refine``: domains before the vote, by the same names.
+    ``obs["{key}_stability"]`` : float64, shape ``(n_obs,)``
+        With ``restarts``: share of the networks that put the spot where their consensus does.
+    ``var["{key}_features"]`` : bool, shape ``(n_vars,)``
+        Genes the network saw (of a MuData, in its modality).
+    ``obsm["X_{key}_umap"]`` : float32, shape ``(n_obs, 2)``
+        Where asked for.
+    ``uns[key]`` : dict
+        ``method``, ``params`` (all that repeats the run), ``features``, ``n_clusters``, ``n_clusters_reached``,
+        ``quality`` (of a mixture the log-likelihood), ``data_hash``, ``n_epochs``, ``seconds``, ``version``; of a
+        training ``loss`` (``{"loss": float64, shape (n_epochs,)}``) and ``negatives``, with moments ``moments_bound``
+        (float64, shape ``(n_epochs,)``); of a mixture ``bic``; where the number of domains was chosen ``tried``, the
+        scores of each number as arrays; with restarts ``restarts`` (``agreement``, ``run_agreement``, ``seeds``, …);
+        of several slices ``integration`` (``ilisi``, ``batch_kl``, each also ``_before`` in the principal components,
+        …).
+
+    Raises
+    ------
+    KeyError
+        Without coordinates, counts, slices or image features that were named.
+    ValueError
+        For counts that are none, slices that share too few variable genes, and options out of range. ``data`` is left
+        as it was, also by Ctrl-C.
+    MemoryError
+        Before training, where the forecast exceeds what is free.
+
+    References
+    ----------
+    Yang et al. (2025), STAIG.
+
+    Examples
+    --------
+    >>> bm.tl.staig(adata, n_clusters=7, preset="visium")
+    >>> bm.pl.spatial(adata, color="staig")
+
+    Image features, several networks and where they agree:
+
+    >>> bm.tl.staig(adata, n_clusters=7, preset="visium_image", image_key="X_image", restarts=5)
+    >>> bm.pl.spatial(adata, color=["staig", "staig_stability"])
+
+    Several slices, without alignment (the same bits as ``brodmann staig slice1.h5ad slice2.h5ad``):
+
+    >>> both = anndata.concat({"slice1": slice1, "slice2": slice2}, label="library_id", index_unique="-")
+    >>> bm.tl.staig(both, n_clusters=7, preset="integration", library_key="library_id")
+    >>> both.uns["staig"]["integration"]["ilisi"]
+    """
+    _load_alone(
+        load_model,
+        preset=preset if preset != "default" else None,
+        tau=tau,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        layers=layers,
+        width=width,
+        n_neighbors=n_neighbors,
+        negatives=negatives,
+        feature_mask=feature_mask,
+        edge_rule=edge_rule,
+        image_classes=image_classes,
+        resamples=resamples,
+        average_views=average_views or None,
+        released_denominator=released_denominator or None,
+        restarts=restarts if restarts != 1 else None,
+        checkpoint=checkpoint,
+        save_model=save_model,
+        values=values,
+        normalized=normalized or None,
+        n_top_genes=n_top_genes,
+        flavor=flavor,
+        target_sum=target_sum,
+        min_cells=min_cells,
+    )
+    if resume and checkpoint is None:
+        raise ValueError("resume=True was given without a checkpoint to go on from; pass checkpoint")
+    network = {
+        "preset": str(preset).replace("_", "-"),
+        "epochs": _whole(epochs, "epochs"),
+        "learning_rate": _number(learning_rate, "learning_rate"),
+        "weight_decay": _number(weight_decay, "weight_decay"),
+        "layers": _whole(layers, "layers"),
+        "width": _whole(width, "width"),
+        "tau": _number(tau, "tau"),
+        "n_neighbors": _whole(n_neighbors, "n_neighbors"),
+        "negatives": negatives,
+        "feature_mask": _mask(feature_mask),
+        "edge_rule": edge_rule if edge_rule is None or isinstance(edge_rule, str) else _number(edge_rule, "edge_rule"),
+        "image_classes": _whole(image_classes, "image_classes", least=0),
+        "resamples": _whole(resamples, "resamples"),
+        "average_views": bool(average_views),
+        "released_denominator": bool(released_denominator),
+        "restarts": el.whole(restarts, "restarts"),
+        "save_model": _path(save_model),
+        "load_model": _path(load_model),
+        "checkpoint": _path(checkpoint),
+        "checkpoint_every": el.whole(checkpoint_every, "checkpoint_every"),
+        "resume": bool(resume),
+        "values": values,
+        "n_comps": None,
+    }
+    domains = _clustering(n_clusters, cluster, gmm_model, n_init, select_by, max_clusters, resolution)
+    features = _features(normalized, n_top_genes, flavor, target_sum, min_cells, values)
+    return _run(
+        data,
+        {"method": "staig", **network, **features, "cluster": domains, "refine": refine, "umap": umap},
+        layer=layer,
+        spatial_key=spatial_key,
+        library_key=library_key,
+        image_key=image_key,
+        random_state=random_state,
+        key_added=key_added,
+        copy=copy,
+    )
+
+
+def smoothed_pca(
+    data: AnnData | MuData,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    cluster: Cluster = "gmm",
+    gmm_model: Family = "EEE",
+    n_init: int = 10,
+    select_by: Criterion = "stability",
+    max_clusters: int = 15,
+    resolution: float = 1.0,
+    refine: int = 0,
+    layer: Mapping[str, str] | str | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    n_neighbors: int = 10,
+    n_comps: int = 30,
+    values: Literal["log", "counts"] | None = None,
+    normalized: bool = False,
+    n_top_genes: int | None = None,
+    flavor: Flavor | None = None,
+    target_sum: float | None = None,
+    min_cells: int | None = None,
+    umap: bool = False,
+    random_state: int = 42,
+    key_added: str = "smoothed_pca",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Finds spatial domains without a network: principal components of expression averaged over neighbours.
+
+    The simple baseline beside :func:`staig`, on the same road from counts to domains; what a method of domains should
+    beat. The same bits as ``brodmann staig --method smoothed-pca``.
+
+    Parameters
+    ----------
+    data, layer, spatial_key, library_key
+        Counts, coordinates and slices, as for :func:`staig`.
+    n_clusters, cluster, gmm_model, n_init, select_by, max_clusters, resolution, refine
+        From the embedding to domains, as for :func:`staig`.
+    n_neighbors
+        Nearest spots in space that expression is averaged over.
+    n_comps
+        Principal components.
+    values
+        ``"log"`` (total, log1p, scaled; the default) or ``"counts"`` as they are.
+    normalized, n_top_genes, flavor, target_sum, min_cells
+        Of the preprocessing, as for :func:`staig`.
+    umap
+        Lay the embedding out in the plane.
+    random_state
+        Seed.
+    key_added
+        Name of the result.
+    copy
+        Return a copy with the result instead of adding it to ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written are, with ``key = key_added``,
+
+    ``obsm["X_{key}"]`` : float32, shape ``(n_obs, n_comps)``
+        The embedding.
+    ``obs[key]`` : categorical, shape ``(n_obs,)``
+        Domains, ``"0"`` the largest.
+    ``obs["{key}_unrefined"]`` : categorical, shape ``(n_obs,)``
+        With ``refine``: domains before the vote, by the same names.
+    ``var["{key}_features"]`` : bool, shape ``(n_vars,)``
+        Genes that were used.
+    ``obsm["X_{key}_umap"]`` : float32, shape ``(n_obs, 2)``
+        Where asked for.
+    ``uns[key]`` : dict
+        As of :func:`staig`, without what belongs to a network.
+
+    Raises
+    ------
+    KeyError
+        Without coordinates, counts or slices that were named.
+    ValueError
+        For counts that are none, and options out of range.
+
+    Examples
+    --------
+    >>> bm.tl.smoothed_pca(adata, n_clusters=7)
+    >>> bm.pl.spatial(adata, color=["staig", "smoothed_pca"])
+    """
+    network = {
+        **dict.fromkeys(
+            (
+                "epochs", "learning_rate", "weight_decay", "layers", "width", "tau", "negatives", "feature_mask",
+                "edge_rule", "image_classes", "resamples", "save_model", "load_model", "checkpoint",
+            )
+        ),
+        "preset": "default",
+        "average_views": False,
+        "released_denominator": False,
+        "restarts": 1,
+        "checkpoint_every": 1,
+        "resume": False,
+        "n_neighbors": el.whole(n_neighbors, "n_neighbors"),
+        "n_comps": el.whole(n_comps, "n_comps"),
+        "values": values,
+    }  # fmt: skip
+    domains = _clustering(n_clusters, cluster, gmm_model, n_init, select_by, max_clusters, resolution)
+    features = _features(normalized, n_top_genes, flavor, target_sum, min_cells, values)
+    return _run(
+        data,
+        {"method": "smoothed_pca", **network, **features, "cluster": domains, "refine": refine, "umap": umap},
+        layer=layer,
+        spatial_key=spatial_key,
+        library_key=library_key,
+        image_key=None,
+        random_state=random_state,
+        key_added=key_added,
+        copy=copy,
+    )
+
+
+def _run(
+    data: AnnData | MuData,
+    options: dict[str, Any],
+    *,
+    layer: Any,
+    spatial_key: str,
+    library_key: str | None,
+    image_key: Any,
+    random_state: Any,
+    key_added: str,
+    copy: bool,
+) -> Any:
+    el.require_container(data)
+    check_target(data, key_added, copy)
+    given = tissue.parts(
+        data,
+        layers=tissue.by_modality(layer, "layer", data),
+        use_rep={},
+        spatial_key=spatial_key,
+        library_key=library_key,
+    )
+    name = None
+    if image_key is not None:
+        name, features = _image(data, image_key)
+        given["obsm"].append((name, features))
+    options |= {
+        "refine": _whole(options["refine"], "refine", least=0),
+        "umap": bool(options["umap"]),
+        "spatial_key": spatial_key,
+        "library_key": library_key,
+        "image": name,
+        "key_added": key_added,
+    }
+    root, modal, found, reached = _brodmann.staig(given, options, random_state=el.seed_of(random_state))
+    if not reached:
+        wanted = options["cluster"]["n_clusters"]
+        warnings.warn(
+            f"{found} domains were found, {wanted or 'another number'} were asked for; "
+            "choose another number, or another method with cluster=",
+            UserWarning,
+            stacklevel=3,
+        )
+    params = root["uns"][key_added]["params"]
+    if layer is not None:
+        params.setdefault("preprocess", {})["layer"] = layer
+    if name == _IMAGE:
+        params["image"] = "an array"
+    return tissue.add(data, root, modal, copy=copy)
+
+
+def _image(data: AnnData | MuData, image_key: Any) -> tuple[str, np.ndarray]:
+    """The name and the values of the image features."""
+    if not isinstance(image_key, str):
+        return _IMAGE, el.array_of(image_key, _IMAGE, data.n_obs).astype(np.float64)
+    advice = "name another key with image_key, or pass an array with one row per observation"
+    features = el.whole_obsm(data, image_key, advice=advice).astype(np.float64)
+    # The compiled part would read a file of such a name.
+    return (_IMAGE if image_key.lower().endswith(".npy") else image_key), features
+
+
+def _clustering(
+    n_clusters: Any, cluster: str, model: str, n_init: Any, select_by: str, max_clusters: Any, resolution: Any
+) -> dict[str, Any]:
+    """The last step, as the compiled part takes it."""
+    number = None
+    if n_clusters is not None and _is_auto(n_clusters):
+        if cluster != "gmm":
+            raise ValueError(
+                f"n_clusters is 'auto', which chooses the number of domains of a Gaussian mixture, and cluster is "
+                f"{cluster!r}; pass a number, or cluster='gmm'"
+            )
+    else:
+        number = _whole(n_clusters, "n_clusters")
+    return {
+        "method": cluster,
+        "n_clusters": number,
+        "resolution": float(resolution),
+        "n_init": el.whole(n_init, "n_init"),
+        "gmm_model": model,
+        "select_by": select_by,
+        "max_clusters": el.whole(max_clusters, "max_clusters"),
+    }
+
+
+def _features(
+    normalized: Any, n_top_genes: Any, flavor: Any, target_sum: Any, min_cells: Any, values: Any
+) -> dict[str, Any]:
+    """The preprocessing, as the compiled part takes it."""
+    if normalized and values is not None:
+        raise ValueError(
+            f"normalized=True was given together with values={values!r}, one of them was expected: "
+            "values that are normalised already are logarithms; drop one"
+        )
+    return {
+        "normalized": bool(normalized),
+        "n_top_genes": _whole(n_top_genes, "n_top_genes", least=0),
+        "flavor": flavor,
+        "target_sum": _number(target_sum, "target_sum"),
+        "min_cells": _whole(min_cells, "min_cells", least=0),
+    }
+
+
+def _load_alone(load_model: Any, **options: Any) -> None:
+    """Refuses what a loaded model has decided already."""
+    given = [name for name, value in options.items() if value is not None]
+    if load_model is not None and given:
+        raise ValueError(
+            f"{', '.join(given)} {'was' if len(given) == 1 else 'were'} given together with load_model, none was "
+            "expected: the model has decided; drop them, or train anew without load_model"
+        )
+
+
+def _whole(value: Any, name: str, *, least: int = 1) -> int | None:
+    return None if value is None else el.whole(value, name, least=least)
+
+
+def _number(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}, a number was expected; choose another value") from None
+
+
+def _mask(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    shares = np.atleast_1d(np.asarray(value))
+    if shares.shape not in ((1,), (2,)) or shares.dtype.kind not in "fiu":
+        raise ValueError(f"feature_mask is {value!r}, one or two numbers were expected; pass e.g. (0.1, 0.2)")
+    return float(shares[0]), float(shares[-1])
+
+
+def _path(value: Any) -> str | None:
+    return None if value is None else os.fspath(value)
