@@ -321,7 +321,9 @@ impl StaigFeatureMap {
     }
 
     /// The selected columns, normalised but not scaled.
-    fn normalised(&self, counts: CsrView<'_, f32>) -> Result<CsrMatrix<f32>, PreprocessError> {
+    ///
+    /// # Errors    `ShapeMismatch`, `Empty`.
+    pub(super) fn normalised(&self, counts: CsrView<'_, f32>) -> Result<CsrMatrix<f32>, PreprocessError> {
         let mut few = counts.select_columns(&self.selected);
         if self.values == Values::Log {
             let totals = row_totals(counts, Some(&self.kept));

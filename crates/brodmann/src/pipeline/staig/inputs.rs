@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use brodmann_data::{DataError, read_npy};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
 use super::features::{self, StaigFeatureMap};
 use super::model_file::SavedModel;
-use super::request::{IMAGE_COMPONENTS, StaigRequest};
+use super::request::{BASELINE_COMPONENTS, IMAGE_COMPONENTS, StaigRequest};
 use crate::cluster::{KMeansOptions, kmeans};
 use crate::graph::spatial_knn;
 use crate::models::staig::{
@@ -20,7 +20,7 @@ use crate::pipeline::features::{read_counts, with_hint};
 use crate::pipeline::fingerprint::Fingerprint;
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
 use crate::pipeline::{PipelineError, Seconds, timed};
-use crate::preprocess::{Modality, PcaOptions, pca, pca_dense};
+use crate::preprocess::{Modality, PcaOptions, PreprocessError, ScaleOptions, pca, pca_dense, scale};
 
 /// Principal components of the expression that edges are judged by.
 pub(super) const EXPRESSION_COMPONENTS: usize = 64;
@@ -58,6 +58,26 @@ pub(super) struct Features {
     pub names: Vec<String>,
     /// Of the counts.
     pub data_hash: String,
+    /// Of several slices: principal components as one would take them of a single slice, `(n_obs, ≤ 30)`.
+    pub before: Option<Array2<f64>>,
+}
+
+/// What the mixing of slices is compared with. Not the features of the network: scaled slice by slice without
+/// centring, every gene's mean moves by its slice's deviation, and that alone parts slices that plain components mix.
+fn unaligned(
+    map: &StaigFeatureMap,
+    counts: CsrView<'_, f32>,
+    n_slices: usize,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Option<Array2<f64>>, PreprocessError> {
+    if n_slices < 2 {
+        return Ok(None);
+    }
+    let values = map.normalised(counts)?;
+    let scaling = scale(values.view(), &ScaleOptions::default())?;
+    let options = PcaOptions { n_components: BASELINE_COMPONENTS };
+    Ok(Some(pca(values.view(), Some(&scaling), &options, seed, monitor)?.scores))
 }
 
 /// Features made from the counts.
@@ -67,6 +87,7 @@ pub(super) fn prepare(
     request: &StaigRequest,
     slices: Option<&[u32]>,
     n_slices: usize,
+    seed: Seed,
     seconds: &mut Seconds,
     monitor: &dyn Monitor,
 ) -> Result<Features, PipelineError> {
@@ -86,8 +107,12 @@ pub(super) fn prepare(
         let expected = FEW_FEATURES.min(panel.max(1));
         return Err(PipelineError::SharedVariable { n_selected, n_slices, expected });
     }
+    let before =
+        timed(&mut seconds.preprocess, || unaligned(&made.map, counts.view(), n_slices, seed, monitor))
+            .map_err(|source| with_hint(source, tissue, info))?;
     Ok(Features {
         values: made.values,
+        before,
         selected: made.map.selected.clone(),
         names: tissue.var_names(info).to_vec(),
         map: made.map,
@@ -102,6 +127,8 @@ pub(super) fn project(
     saved: &SavedModel,
     request: &StaigRequest,
     slices: Option<&[u32]>,
+    n_slices: usize,
+    seed: Seed,
     seconds: &mut Seconds,
     monitor: &dyn Monitor,
 ) -> Result<Features, PipelineError> {
@@ -125,8 +152,12 @@ pub(super) fn project(
     }
     let counts = read_counts(tissue, info, &request.features, seconds, monitor)?;
     monitor.stage("features as in the model", 0);
-    let values = timed(&mut seconds.preprocess, || map.encode(align(counts.view(), &found).view(), slices))
-        .map_err(|source| with_hint(source, tissue, info))?;
+    let (values, before) = timed(&mut seconds.preprocess, || {
+        let aligned = align(counts.view(), &found);
+        let values = map.encode(aligned.view(), slices)?;
+        Ok((values, unaligned(map, aligned.view(), n_slices, seed, monitor)?))
+    })
+    .map_err(|source| with_hint(source, tissue, info))?;
     let mut selected = vec![false; counts.n_cols()];
     for (k, place) in found.iter().enumerate().filter(|(k, _)| map.selected[*k]) {
         if let Some(j) = place {
@@ -136,6 +167,7 @@ pub(super) fn project(
     }
     Ok(Features {
         values,
+        before,
         map: map.clone(),
         selected,
         names: names.clone(),

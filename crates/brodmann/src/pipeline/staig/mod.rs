@@ -152,8 +152,20 @@ fn domains_with(
     }
     let image = if is_network { inputs::image_features(tissue, files, request, monitor)? } else { None };
     let made = match &saved {
-        Some(s) => inputs::project(tissue, &info, s, request, slices.as_deref(), &mut seconds, monitor)?,
-        None => inputs::prepare(tissue, &info, request, slices.as_deref(), n_slices, &mut seconds, monitor)?,
+        Some(saved) => inputs::project(
+            tissue,
+            &info,
+            saved,
+            request,
+            slices.as_deref(),
+            n_slices,
+            seed,
+            &mut seconds,
+            monitor,
+        )?,
+        None => {
+            inputs::prepare(tissue, &info, request, slices.as_deref(), n_slices, seed, &mut seconds, monitor)?
+        }
     };
     let forecast =
         if is_network { check_memory(&made, &graph, &options, saved.is_some(), monitor)? } else { 0 };
@@ -164,10 +176,9 @@ fn domains_with(
     }
     let data_hash = fingerprint.hex();
 
-    // What edges are judged by, and what mixing of slices is compared with.
+    // What edges are judged by.
     let needs_components = (is_network && saved.is_none() && options.edge_rule == EdgeRule::Expression)
-        || (options.average_views && options.edge_rule == EdgeRule::Expression)
-        || n_slices > 1;
+        || (options.average_views && options.edge_rule == EdgeRule::Expression);
     let expression = if needs_components {
         let found = inputs::components(&made.values, EXPRESSION_COMPONENTS, seed, &mut seconds, monitor)?;
         Some(found)
@@ -233,7 +244,7 @@ fn domains_with(
         slice_reports = per_slice(tissue, truth_key.as_deref(), &domains.labels, codes, names)?;
         monitor.stage("mixing of slices", 0);
         integration = Some(timed(&mut seconds.cluster, || {
-            mixing(embedding, expression.as_ref(), &domains.labels, codes, seed, monitor)
+            mixing(embedding, made.before.as_ref(), &domains.labels, codes, seed, monitor)
         })?);
     }
     let mut report = summary(request, &options, &made, &graph, &domains, &trained, n_obs, n_slices);

@@ -39,9 +39,9 @@ pub struct IntegrationReport {
     pub ilisi: Option<f64>,
     /// Divergence of the slices around a spot from the slices overall; 0 when mixed.
     pub batch_kl: Option<f64>,
-    /// The same in the principal components of the features.
+    /// The same in principal components of the genes, scaled over all slices, as one would take them of one slice.
     pub ilisi_before: Option<f64>,
-    /// The same in the principal components of the features.
+    /// The same in those components.
     pub batch_kl_before: Option<f64>,
     /// Median effective number of domains around a spot of the embedding; 1 when pure.
     pub clisi: Option<f64>,
