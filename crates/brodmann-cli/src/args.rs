@@ -3,6 +3,7 @@
 // Comments here are help texts: obsm["X_pca"] is meant as it stands.
 #![allow(clippy::doc_link_with_quotes)]
 
+pub mod bench;
 pub mod staig;
 
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Draw the tissue coloured by obs columns or features
     Plot(PlotArgs),
+    /// Measure speed, memory and quality on this machine, on simulated tissue
+    Bench(bench::BenchArgs),
     /// Print the completion script for a shell
     Completions(CompletionsArgs),
 }
