@@ -70,6 +70,7 @@ struct Row {
     ours: Side,
     peer: Option<Side>,
     ratio: Option<Spread>,
+    memory_ratio: Option<f64>,
 }
 
 /// What one process says of one step.
@@ -136,8 +137,9 @@ pub fn run(context: &Context<'_>, args: &BenchArgs) -> Result<(), Failure> {
 }
 
 fn list(context: &Context<'_>) -> Result<(), Failure> {
-    let names: IndexMap<String, String> = BenchName::value_variants().iter().map(|n| n.words()).collect();
-    context.print(&names, || names.iter().map(|(name, what)| format!("{name:<14} {what}")).collect())
+    let names: Vec<(String, String)> = BenchName::value_variants().iter().map(|n| n.words()).collect();
+    let report: Vec<Value> = names.iter().map(|(name, what)| json!({ "name": name, "what": what })).collect();
+    context.print(&report, || names.iter().map(|(name, what)| format!("{name:<14} {what}")).collect())
 }
 
 /// Makes the files that the parts read: counts, and where needed components and graphs.
@@ -181,8 +183,9 @@ fn measure(
         let made_of = ["--genes", &genes, "--density", &density];
         let report = child(context, &[words.as_slice(), made_of.as_slice()].concat())?;
         peaks.extend(report["peak_rss_bytes"].as_f64().map(|bytes| bytes / f64::from(1 << 20)));
-        for (step, values) in report["steps"].as_object().into_iter().flatten() {
-            let into = steps.entry(step.clone()).or_default();
+        for values in report["steps"].as_array().into_iter().flatten() {
+            let step = values["name"].as_str().unwrap_or_default();
+            let into = steps.entry(step.to_owned()).or_default();
             into.seconds.extend(values["seconds"].as_f64());
             into.cpu_seconds.extend(values["cpu_seconds"].as_f64());
             for (what, value) in values["quality"].as_object().into_iter().flatten() {
@@ -215,6 +218,7 @@ fn measure(
             },
             peer: None,
             ratio: None,
+            memory_ratio: None,
         })
         .collect())
 }

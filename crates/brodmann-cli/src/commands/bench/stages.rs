@@ -16,11 +16,12 @@ use brodmann::pipeline::domains::find_domains;
 use brodmann::pipeline::request::{DomainRequest, FeatureRequest, GraphRequest, PerLayer};
 use brodmann::pipeline::simulated::{default_rows_per_block, stream_simulation};
 use brodmann::pipeline::{Destination, PipelineError};
-use brodmann::preprocess::{NormalizeTotalOptions, PreprocessOptions, log1p, normalize_total, preprocess};
+use brodmann::preprocess::{
+    NormalizeTotalOptions, PreprocessError, PreprocessOptions, log1p, normalize_total, preprocess,
+};
 use brodmann::simulate::{SimModality, SimulationOptions};
 use brodmann_data::{AnnData, ReadOptions, Select, WriteOptions, keys, read_h5ad, write_h5ad};
 use brodmann_kernels::{CsrMatrix, Silent};
-use indexmap::IndexMap;
 use ndarray::Array2;
 
 use super::Context;
@@ -36,11 +37,13 @@ const SILHOUETTE_SAMPLE: usize = 5000;
 
 #[derive(Default, serde::Serialize)]
 struct Report {
-    steps: IndexMap<&'static str, Step>,
+    /// In the order they were taken.
+    steps: Vec<Step>,
 }
 
 #[derive(serde::Serialize)]
 struct Step {
+    name: &'static str,
     seconds: f64,
     cpu_seconds: Option<f64>,
     quality: BTreeMap<&'static str, f64>,
@@ -56,11 +59,11 @@ impl Report {
     }
 
     fn add(&mut self, step: &'static str, seconds: f64, cpu_seconds: Option<f64>) {
-        self.steps.insert(step, Step { seconds, cpu_seconds, quality: BTreeMap::new() });
+        self.steps.push(Step { name: step, seconds, cpu_seconds, quality: BTreeMap::new() });
     }
 
     fn quality(&mut self, step: &str, what: &'static str, value: f64) {
-        if let Some(step) = self.steps.get_mut(step) {
+        if let Some(step) = self.steps.iter_mut().find(|s| s.name == step) {
             step.quality.insert(what, value);
         }
     }
@@ -100,7 +103,9 @@ fn measured(context: &Context<'_>, args: &BenchArgs, folder: &Folder) -> Result<
         BenchName::Preprocess => {
             let x = counts(&folder.counts())?;
             let options = PreprocessOptions::default();
-            report.timed("preprocess", || preprocess(x.view(), None, &options, seed, &Silent))?;
+            report
+                .timed("preprocess", || preprocess(x.view(), None, &options, seed, &Silent))
+                .map_err(unfit)?;
         }
         BenchName::Knn => {
             let x = components(&folder.components())?;
@@ -222,7 +227,7 @@ fn staig_epoch(context: &Context<'_>, folder: &Folder, report: &mut Report) -> R
     let mut adata = read_h5ad(folder.counts(), &options)?;
     let space = matrix(&adata, keys::SPATIAL)?;
     let mut x = adata.x.take().ok_or_else(|| missing("X"))?.into_csr_f32();
-    normalize_total(&mut x, &NormalizeTotalOptions::default())?;
+    normalize_total(&mut x, &NormalizeTotalOptions::default()).map_err(unfit)?;
     log1p(&mut x);
     let options = StaigOptions { epochs: EPOCHS + 1, ..StaigOptions::default() };
     let graph = neighbor_graph(&space, options.n_neighbors)?;
@@ -270,6 +275,10 @@ impl Epochs {
 
 fn names() -> ReadOptions {
     ReadOptions::names_only()
+}
+
+fn unfit(source: PreprocessError) -> PipelineError {
+    PipelineError::Preprocess { modality: keys::RNA.to_owned(), source }
 }
 
 fn missing(key: &str) -> PipelineError {
