@@ -199,8 +199,10 @@ class Bench:
         self.notes.append(text)
         print(f"note: {text}", flush=True)
 
-    def compare(self, case, n, ours, peers=None, threads=None, repeats=None, finish=None, ours_name="brodmann", gone_on=False):
-        """Runs ours and the peers in turn.
+    def compare(
+        self, case, n, ours, peers=None, threads=None, repeats=None, peer_repeats=None, finish=None, ours_name="brodmann"
+    ):
+        """Runs ours and the peers in turn; the peers at most `peer_repeats` times, where they take minutes.
 
         `ours`: a command; `peers`: `{tool: command}`. `finish(report, tool)` may change a report (quality that is judged
         afterwards, steps under other names). A peer that fails is noted and left out; ours may not fail. Returns the
@@ -213,6 +215,8 @@ class Bench:
         commands = {ours_name: ours, **peers}
         for turn in range(repeats):
             for tool in list(commands):
+                if tool != ours_name and peer_repeats is not None and turn >= peer_repeats:
+                    continue
                 try:
                     report = run(commands[tool], threads)
                 except RuntimeError as failed:
@@ -223,24 +227,19 @@ class Bench:
                     reports.pop(tool)
                     continue
                 self.versions.update(report.get("versions", {}))
-                reports[tool].append(finish(report, tool) or report if finish else report)
+                reports[tool].append((finish and finish(report, tool)) or report)
         self.add(case, n, commands, reports, ours_name)
         return reports
 
     def add(self, case, n, commands, reports, ours_name="brodmann"):
         """Rows from reports that were gathered already."""
         mine = reports[ours_name]
-        steps = [None] if "steps" not in mine[0] else list(mine[0]["steps"])
-        for tool in reports:
-            for step in (mine[0].get("steps") and reports[tool][0].get("steps", {})) or []:
-                if step not in steps:
-                    steps.append(step)
+        # Steps of peers that ours does not have would stand without a number beside them: they are left out.
+        steps = list(mine[0]["steps"]) if "steps" in mine[0] else [None]
         for step in steps:
             label = case if step is None else f"{case}: {step}"
             first = side(ours_name, commands[ours_name], mine, step)
             others = [t for t in reports if t != ours_name and reports[t] and has(reports[t], step)]
-            if first["seconds"] is None and not others:
-                continue
             for tool in others or [None]:
                 row = {"case": label, "n": n, "ours": first, "peer": None, "ratio": None, "memory_ratio": None}
                 if tool:
@@ -248,7 +247,7 @@ class Bench:
                     row["peer"] = other
                     both = zip(numbers(mine, step, "seconds"), numbers(reports[tool], step, "seconds"))
                     row["ratio"] = spread([b / a for a, b in both if a])
-                    if step is None and first["peak_mib"] and other["peak_mib"]:
+                    if first["peak_mib"] and other["peak_mib"]:
                         row["memory_ratio"] = other["peak_mib"]["median"] / first["peak_mib"]["median"]
                 self.rows.append(row)
                 print(line(row), flush=True)
