@@ -71,8 +71,10 @@ def ours(report, tool):
     quality = {"clusters": report["n_clusters"]}
     if report.get("metrics"):
         quality = {"ARI": report["metrics"]["ari"], **quality}
+    if report.get("forecast_bytes"):
+        quality["forecast MiB"] = report["forecast_bytes"] / 2**20
     report["steps"] = {"all": {"seconds": sum(seconds.values()), "quality": quality}}
-    report["steps"].update({step: {"seconds": seconds[step]} for step in STEPS})
+    report["steps"].update({step: {"seconds": seconds[step]} for step in STEPS if step in seconds})
 
 
 def slopes(bench, per_size):

@@ -277,8 +277,12 @@ fn table(rows: &[Row]) -> Vec<String> {
     let mut lines = vec![head.map(str::to_owned)];
     for row in rows {
         let shown = |s: Option<Spread>, digits| s.map_or_else(|| "–".to_owned(), |s| s.shown(digits));
-        let quality: Vec<String> =
-            row.ours.quality.iter().map(|(what, s)| format!("{what} {}", s.shown(3))).collect();
+        let quality: Vec<String> = row
+            .ours
+            .quality
+            .iter()
+            .map(|(what, s)| format!("{what} {}", s.shown(if what == "clusters" { 0 } else { 3 })))
+            .collect();
         lines.push([
             row.bench.clone(),
             row.case.clone(),
