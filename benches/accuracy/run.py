@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Accuracy of `brodmann spatialleiden` over seeds on tissues whose domains are known.
 
-    cargo build --release
-    python3 benches/accuracy/run.py ../shared/data [--seeds 10] [--json out.json]
+    bash benches/run accuracy DATA [--seeds 10] [-- --layer-ratio 1.8]
 
 The same settings for every tissue (the defaults of the command, or the options given after --), the number of domains given.
 Needs only Python's standard library and the data folder.
@@ -10,10 +9,12 @@ Needs only Python's standard library and the data folder.
 import argparse
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import common
 
 TISSUES = [
     ("STARmap V1, 1207 cells", "starmap_v1_1k/starmap_v1_1k.h5ad", 7),
@@ -35,32 +36,38 @@ def run(binary, path, k, seed, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--binary", default="target/release/brodmann")
+    parser.add_argument("--binary", default=common.program())
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "accuracy.json")
     # What stands after -- is for brodmann.
     words = sys.argv[1:]
     split = words.index("--") if "--" in words else len(words)
     own, options = words[:split], words[split + 1 :]
     arguments = parser.parse_args(own)
-    results = []
-    print("| tissue | domains | ARI median [range] | NMI median [range] | seconds |")
-    print("|---|---|---|---|---|")
+    arguments.threads = common.cores()
+    bench = common.Bench(
+        "accuracy",
+        "Accuracy of `brodmann spatialleiden`",
+        "ARI and NMI with the domains an expert drew, over seeds; the same settings for every tissue, the number of domains given.",
+        arguments,
+    )
     for name, file, k in TISSUES:
         path = arguments.data / file
         if not path.exists():
-            print(f"| {name} | {k} | SKIPPED: {path} is absent | | |")
+            bench.note(f"{name}: skipped, {path.name} is absent.")
             continue
         reports = [run(arguments.binary, path, k, seed, options) for seed in range(arguments.seeds)]
         reached = sum(r["n_clusters_reached"] for r in reports)
-        ari, nmi = ([r["metrics"][m] for r in reports] for m in ("ari", "nmi"))
-        seconds = statistics.median(sum(r["seconds"].values()) for r in reports)
-        text = [f"{statistics.median(v):.3f} [{min(v):.3f}–{max(v):.3f}]" for v in (ari, nmi)]
-        missed = "" if reached == len(reports) else f" ({len(reports) - reached} runs missed it)"
-        print(f"| {name} | {k}{missed} | {text[0]} | {text[1]} | {seconds:.2f} |", flush=True)
-        results.append({"tissue": name, "n_domains": k, "ari": ari, "nmi": nmi, "seconds": seconds})
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        missed = len(reports) - reached
+        if missed:
+            bench.note(f"{name}: {missed} of {len(reports)} runs did not reach {k} domains.")
+        for report in reports:
+            report["quality"] = {"ARI": report["metrics"]["ari"], "NMI": report["metrics"]["nmi"]}
+            report["seconds"] = sum(report["seconds"].values())
+            report["peak_mib"] = (report["peak_rss_bytes"] or 0) / 2**20
+        command = ["brodmann", "spatialleiden", path.name, "--out", "out" + path.suffix, "-k", k, "--seed", f"0..{len(reports) - 1}", *options]
+        bench.add(f"{name}, {k} domains", reports[0]["n_obs"], {"brodmann": command}, {"brodmann": reports})
+    bench.write()
 
 
 if __name__ == "__main__":

@@ -1,92 +1,89 @@
 #!/usr/bin/env python3
 """Reading and writing a `.h5ad` of 100,000 × 2000 spots (5 % non-zero), ours beside Python's anndata.
 
-    cargo build --release -p brodmann-data --example edit_roundtrip
-    python benches/files/compare.py [--runs 3] [--json out.json]
+    bash benches/run files [--sizes 100000] [--runs 3]
 
-Needs anndata, numpy and scipy. Each run is a process of its own; the runs alternate. Seconds are those of the read
-and of the write alone, measured inside the process; the peak is that of the whole process, imports included.
+Seconds are those of the read and of the write alone, measured inside the process; the peak is that of the whole process,
+imports included. The same file, plain and compressed with gzip at anndata's level 4; both write it as they read it.
 """
-import argparse
-import json
-import os
-import pathlib
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-PEER = """
-import sys, time, anndata
-start = time.perf_counter(); adata = anndata.read_h5ad(sys.argv[1]); read = time.perf_counter() - start
-options = {} if sys.argv[3] == "0" else {"compression": "gzip", "compression_opts": int(sys.argv[3])}
-start = time.perf_counter(); adata.write_h5ad(sys.argv[2], **options); write = time.perf_counter() - start
-print(f"read {read:.4f} write {write:.4f}")
-"""
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import common
+
 IMPORTS = "import anndata"
 
 
-def measured(command):
-    """Standard output and peak resident megabytes of a process."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    out = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{command} failed")
-    return out, usage.ru_maxrss / 1024
+def peer(source, out, level):
+    import anndata
+
+    with common.Clock() as read:
+        adata = anndata.read_h5ad(source)
+    options = {} if level == 0 else {"compression": "gzip", "compression_opts": level}
+    with common.Clock() as write:
+        adata.write_h5ad(out, **options)
+    steps = {"read": read.report(), "write": write.report()}
+    common.say({"steps": steps, "peak_mib": common.peak_mib(), "versions": common.versions("anndata", "h5py")})
 
 
-def make(path, compression):
+def make(path, compression, n_obs):
     import anndata
     import numpy as np
     import scipy.sparse as sp
 
-    n_obs, n_vars, per_row = 100_000, 2000, 100
+    n_vars, per_row = 2000, 100
     rng = np.random.default_rng(0)
-    columns = np.argsort(rng.random((n_obs // 50, n_vars), dtype=np.float32), axis=1)[:, :per_row]
-    indices = np.sort(np.tile(columns, (50, 1)), axis=1).astype(np.int32).ravel()
+    pattern = max(n_obs // 50, 1)
+    columns = np.argsort(rng.random((pattern, n_vars), dtype=np.float32), axis=1)[:, :per_row]
+    rows = np.sort(np.tile(columns, (-(-n_obs // pattern), 1))[:n_obs], axis=1)
     data = (1 + rng.poisson(1.0, n_obs * per_row)).astype(np.float32)
-    x = sp.csr_matrix((data, indices, np.arange(0, n_obs * per_row + 1, per_row)), shape=(n_obs, n_vars))
+    starts = np.arange(0, n_obs * per_row + 1, per_row)
+    x = sp.csr_matrix((data, rows.astype(np.int32).ravel(), starts), shape=(n_obs, n_vars))
     anndata.AnnData(x).write_h5ad(path, compression=compression)
 
 
+def ours(report, tool):
+    if tool == "brodmann":
+        seconds = dict(re.findall(r"(read|write) ([0-9.]+)", report["stdout"]))
+        report["steps"] = {step: {"seconds": float(seconds[step])} for step in ("read", "write")}
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--program", default="target/release/examples/edit_roundtrip")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
+    parser = common.parser(__doc__, "files")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--program", type=Path, default=common.program("edit_roundtrip"))
     arguments = parser.parse_args()
-    if arguments.make:
-        return make(arguments.make[0], arguments.make[1] or None)
-    results = []
-    print("| file | program | read s | write s | peak MB |")
-    print("|---|---|---|---|---|")
+    bench = common.Bench(
+        "files",
+        "Files: reading and writing `.h5ad`",
+        "The same sparse counts, plain and compressed. Seconds of reading and writing alone; the peer's peak includes what "
+        "importing it takes.",
+        arguments,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        for name, compression, level in [("plain", None, 0), ("gzip", "gzip", 4)]:
-            source, out = folder / f"{name}.h5ad", folder / "out.h5ad"
-            # In a process of its own: a child's peak begins at the size of its parent.
-            subprocess.run([sys.executable, __file__, "--make", source, compression or ""], check=True)
-            programs = {
-                "brodmann": [arguments.program, "bench", source, out, str(level)],
-                "anndata": [sys.executable, "-c", PEER, source, out, str(level)],
-            }
-            runs = {program: [] for program in programs}
-            for _ in range(arguments.runs):
-                for program, command in programs.items():
-                    text, peak = measured([str(c) for c in command])
-                    seconds = [float(v) for v in re.findall(r"(?:read|write) ([0-9.]+)", text)]
-                    runs[program].append((*seconds[:2], peak))
-            for program, values in runs.items():
-                read, write, peak = (statistics.median(column) for column in zip(*values))
-                print(f"| {name} | {program} | {read:.2f} | {write:.2f} | {peak:.0f} |", flush=True)
-                results.append({"file": name, "program": program, "read": read, "write": write, "peak_mb": peak})
-    print(f"importing anndata alone peaks at {measured([sys.executable, '-c', IMPORTS])[1]:.0f} MB")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        folder = Path(folder)
+        for n in arguments.sizes:
+            for name, compression, level in [("plain", "", 0), ("gzip", "gzip", 4)]:
+                source, mine, theirs = folder / f"{n}-{name}.h5ad", folder / "ours.h5ad", folder / "theirs.h5ad"
+                # In a process of its own: a child's peak begins at the size of its parent.
+                subprocess.run([sys.executable, __file__, "--make", source, compression, str(n)], check=True)
+                command = [arguments.program, "bench", source, mine, level]
+                peers = {"anndata": [sys.executable, __file__, "--peer", source, theirs, level]}
+                bench.compare(f"{n:,} × 2000, {name}", n, command, peers, finish=ours)
+    if not arguments.no_peers:
+        alone = common.run([sys.executable, "-c", IMPORTS], arguments.threads)
+        bench.note(f"Importing anndata alone peaks at {alone['peak_mib']:.0f} MiB.")
+    bench.write()
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--peer"]:
+        peer(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    elif sys.argv[1:2] == ["--make"]:
+        make(sys.argv[2], sys.argv[3] or None, int(sys.argv[4]))
+    else:
+        main()

@@ -1,60 +1,31 @@
-"""Graph builders beside their Python peers: same points, same machine, same number of threads.
+#!/usr/bin/env python3
+"""Graph builders beside their Python peers: the same points, the same number of threads.
 
-    cargo build --release -p brodmann --example bench_graphs
-    python benches/graphs/compare.py --bench target/release/examples/bench_graphs --threads 1
+    bash benches/run graphs [--spatial 100000 1000000]        bash benches/run knn [--latent 10000 50000 100000]
 
-Needs numpy, scipy, scikit-learn, pynndescent, umap-learn, squidpy, anndata. Prints a Markdown table: seconds, and
-for nearest neighbours the share of true ones on 500 points (brodmann states its own; the peers are measured here).
+`graphs`: neighbours in the plane, beside squidpy, scikit-learn and scipy. `knn`: 14 nearest neighbours in 30 dimensions, beside
+pynndescent and scikit-learn's brute force, with the share of true neighbours found (recall, on 500 points), on clustered
+points as components are and on one isotropic Gaussian, the worst case of every index; and the UMAP weights on top. Seconds
+are those of the call; both peers that compile at their first call are warmed up.
 """
-
-import argparse
-import json
-import os
-import subprocess
+import sys
 import tempfile
-import time
-import warnings
 from pathlib import Path
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--bench", required=True, help="path of the built example bench_graphs")
-parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--spatial", type=int, nargs="*", default=[1_000_000])
-parser.add_argument("--latent", type=int, nargs="*", default=[10_000, 50_000, 100_000])
-parser.add_argument("--brute-up-to", type=int, default=50_000, help="largest table for the brute-force peer")
-options = parser.parse_args()
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
-    os.environ[name] = str(options.threads)
-warnings.filterwarnings("ignore")
-
-import numpy as np  # noqa: E402  (after the thread counts are set)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import common
 
 K, DIMENSIONS, SAMPLE = 15, 30, 500
-rows = []
+# Our builder, and who builds the same.
+SPATIAL = {"Knn": ["squidpy knn", "scikit-learn k-d tree", "scipy cKDTree"], "Delaunay": ["squidpy delaunay"], "Grid": ["squidpy grid"], "Radius": ["squidpy radius"]}
 
 
-def timed(run):
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
+def points_of(kind, n):
+    import numpy as np
 
-
-def report(task, n, tool, seconds, recall=None):
-    rows.append((task, n, tool, seconds, recall))
-    share = "" if recall is None else f"  recall {recall:.4f}"
-    print(f"{task:<24} {n:>8}  {tool:<36} {seconds:8.2f} s{share}", flush=True)
-
-
-def ours(points, *words):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "points.npy"
-        np.save(path, points)
-        output = subprocess.run([options.bench, "file", path, *words], check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in output.stdout.splitlines()]
-
-
-def embedding(kind, n):
     rng = np.random.default_rng(0)
+    if kind == "spatial":
+        return rng.uniform(0, 1000, size=(n, 2))
     if kind == "unstructured":
         return rng.normal(size=(n, DIMENSIONS))
     spread = 3.0 / np.sqrt(1.0 + np.arange(DIMENSIONS))
@@ -62,72 +33,169 @@ def embedding(kind, n):
     return spread * (centres[rng.integers(20, size=n)] + rng.normal(size=(n, DIMENSIONS)))
 
 
-def compare_spatial(n):
-    import anndata
-    import squidpy
-    from scipy.spatial import cKDTree
-    from sklearn.neighbors import NearestNeighbors
+def peer(tool, path, threads):
+    import numpy as np
 
-    points = np.random.default_rng(0).uniform(0, 1000, size=(n, 2))
-    for line in ours(points, "spatial"):
-        report("spatial", n, f"brodmann {line['graph']}", line["seconds"])
-    seconds, _ = timed(lambda: NearestNeighbors(n_neighbors=6, n_jobs=options.threads).fit(points).kneighbors())
-    report("spatial", n, "scikit-learn k-d tree, k = 6", seconds)
-    seconds, _ = timed(lambda: cKDTree(points).query(points, k=7, workers=options.threads))
-    report("spatial", n, "scipy cKDTree, k = 6", seconds)
-    table = anndata.AnnData(np.zeros((n, 1), dtype=np.float32), obsm={"spatial": points})
-    for name, words in (
-        ("knn", {"coord_type": "generic", "n_neighs": 6}),
-        ("delaunay", {"coord_type": "generic", "delaunay": True}),
-        ("grid", {"coord_type": "grid", "n_neighs": 6}),
-    ):
-        seconds, _ = timed(lambda words=words: squidpy.gr.spatial_neighbors(table, copy=True, **words))
-        report("spatial", n, f"squidpy {name}", seconds)
+    points = np.load(path)
+    n = len(points)
+    quality, versions = {}, {}
+    if tool.startswith("squidpy"):
+        import anndata
+        import squidpy
+
+        table = anndata.AnnData(np.zeros((n, 1), dtype=np.float32), obsm={"spatial": points})
+        # About six neighbours: pi r^2 = 6 spacings^2.
+        radius = float(np.sqrt(np.prod(np.ptp(points, axis=0)) / n * 6 / np.pi))
+        words = {
+            "squidpy knn": {"coord_type": "generic", "n_neighs": 6},
+            "squidpy delaunay": {"coord_type": "generic", "delaunay": True},
+            "squidpy grid": {"coord_type": "grid", "n_neighs": 6},
+            "squidpy radius": {"coord_type": "generic", "radius": radius},
+        }[tool]
+        run = lambda: squidpy.gr.spatial_neighbors(table, copy=True, **words)
+        versions = common.versions("squidpy")
+    elif tool == "scikit-learn k-d tree":
+        from sklearn.neighbors import NearestNeighbors
+
+        run = lambda: NearestNeighbors(n_neighbors=6, n_jobs=threads).fit(points).kneighbors()
+        versions = common.versions("scikit-learn")
+    elif tool == "scipy cKDTree":
+        from scipy.spatial import cKDTree
+
+        run = lambda: cKDTree(points).query(points, k=7, workers=threads)
+        versions = common.versions("scipy")
+    elif tool == "scikit-learn brute force":
+        from sklearn.neighbors import NearestNeighbors
+
+        run = lambda: NearestNeighbors(n_neighbors=K, algorithm="brute", n_jobs=threads).fit(points).kneighbors(points)
+        versions = common.versions("scikit-learn")
+    elif tool == "pynndescent":
+        from pynndescent import NNDescent
+
+        search = lambda x: NNDescent(x, n_neighbors=K, random_state=0, n_jobs=threads).neighbor_graph
+        single = points.astype(np.float32)
+        search(single[:5000])
+        run = lambda: search(single)[::-1]
+        versions = common.versions("pynndescent")
+    else:
+        import scipy.sparse
+        from sklearn.neighbors import NearestNeighbors
+        from umap.umap_ import fuzzy_simplicial_set
+
+        distances, indices = NearestNeighbors(n_neighbors=K, n_jobs=threads).fit(points).kneighbors(points)
+        weigh = lambda i, d: fuzzy_simplicial_set(scipy.sparse.coo_matrix((len(i), 1)), K, None, None, knn_indices=i, knn_dists=d)
+        few = min(n, 2000)
+        weigh(indices[:few] % few, distances[:few])
+        run = lambda: weigh(indices, distances)
+        versions = common.versions("umap-learn")
+    with common.Clock() as clock:
+        result = run()
+    peak = common.peak_mib()
+    if tool in ("scikit-learn brute force", "pynndescent"):
+        from sklearn.neighbors import NearestNeighbors
+
+        sample = np.random.default_rng(1).choice(n, min(SAMPLE, n), replace=False)
+        truth = NearestNeighbors(n_neighbors=K, algorithm="brute").fit(points).kneighbors(points[sample])[0]
+        quality["recall"] = float((result[0][sample, 1:K] <= truth[:, -1:] * (1 + 1e-5)).mean())
+    common.say({**clock.report(quality=quality), "peak_mib": peak, "versions": versions})
 
 
-def compare_latent(kind, n):
-    import scipy.sparse
-    from pynndescent import NNDescent
-    from sklearn.neighbors import NearestNeighbors
-    from umap.umap_ import fuzzy_simplicial_set
+def save(path, kind, n):
+    import numpy as np
 
-    points = embedding(kind, n)
-    sample = np.random.default_rng(1).choice(n, SAMPLE, replace=False)
-    truth = NearestNeighbors(n_neighbors=K, algorithm="brute").fit(points).kneighbors(points[sample])[0]
+    np.save(path, points_of(kind, n))
 
-    def recall(distances):
-        return float((distances[sample, 1:K] <= truth[:, -1:] * (1 + 1e-5)).mean())
 
-    for line in ours(points, "latent"):
-        how = line["graph"] if line["recall"] is not None or line["graph"] == "exact" else "approximate → exact"
-        report(kind, n, f"brodmann {how}", line["seconds"], 1.0 if line["recall"] is None else line["recall"])
-        if line["graph"] == "exact":
-            report(kind, n, "brodmann UMAP weights", line["fuzzy_seconds"])
-    if n <= options.brute_up_to:
-        brute = NearestNeighbors(n_neighbors=K, algorithm="brute", n_jobs=options.threads)
-        seconds, (distances, _) = timed(lambda: brute.fit(points).kneighbors(points))
-        report(kind, n, "scikit-learn brute force", seconds, recall(distances))
-    single = points.astype(np.float32)
-    # Both peers compile at their first call: that is not timed.
-    first = NNDescent(single[:5000], n_neighbors=K, random_state=0, n_jobs=options.threads).neighbor_graph
-    fuzzy_simplicial_set(scipy.sparse.coo_matrix((5000, 1)), K, None, None, knn_indices=first[0], knn_dists=first[1])
-    seconds, (indices, distances) = timed(
-        lambda: NNDescent(single, n_neighbors=K, random_state=0, n_jobs=options.threads).neighbor_graph
-    )
-    report(kind, n, "pynndescent", seconds, recall(distances))
-    seconds, _ = timed(
-        lambda: fuzzy_simplicial_set(
-            scipy.sparse.coo_matrix((n, 1)), K, None, None, knn_indices=indices, knn_dists=distances
+def lines(report):
+    import json
+
+    return [json.loads(line) for line in report["stdout"].splitlines() if line.startswith("{")]
+
+
+def spatial(bench, arguments, program):
+    for n in arguments.spatial:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "points.npy"
+            save(path, "spatial", n)
+            command = [program, "file", path, "spatial"]
+            gathered = {"brodmann": []}
+            commands = {"brodmann": command}
+            tools = [] if arguments.no_peers else [tool for tools in SPATIAL.values() for tool in tools]
+            for turn in range(arguments.repeats):
+                gathered["brodmann"].append(common.run(command, arguments.threads))
+                for tool in tools:
+                    commands[tool] = [sys.executable, __file__, "--peer", tool, path, arguments.threads]
+                    report = common.run(commands[tool], arguments.threads)
+                    bench.versions.update(report.get("versions", {}))
+                    gathered.setdefault(tool, []).append(report)
+            for graph, peers in SPATIAL.items():
+                mine = []
+                for report in gathered["brodmann"]:
+                    of = next(line for line in lines(report) if line["graph"] == graph)
+                    # All graphs of ours are built in one process: no peak of its own.
+                    mine.append({"seconds": of["seconds"]})
+                reports = {"brodmann": mine, **{tool: gathered[tool] for tool in peers if tool in gathered}}
+                bench.add(f"{graph}, {n:,} points", n, commands, reports)
+
+
+def latent(bench, arguments, program):
+    for kind in arguments.kinds:
+        for n in arguments.latent:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "points.npy"
+                save(path, kind, n)
+                peers = lambda *tools: {
+                    tool: [sys.executable, __file__, "--peer", tool, path, arguments.threads] for tool in tools
+                }
+
+                def one(report, tool):
+                    if tool == "brodmann":
+                        of = lines(report)[-1]
+                        report["quality"] = {"recall": 1.0 if of["recall"] is None else of["recall"]}
+
+                def weights(report, tool):
+                    if tool == "brodmann":
+                        report["seconds"] = lines(report)[-1]["fuzzy_seconds"]
+
+                brute = ["scikit-learn brute force"] if n <= arguments.brute_up_to else []
+                for how in ("exact", "approximate"):
+                    tools = peers("pynndescent", *(brute if how == "exact" else []))
+                    command = [program, "file", path, "latent", how]
+                    case = f"{how}, {kind}, {n:,}"
+                    reports = bench.compare(case, n, command, tools, finish=one)
+                    if how == "approximate" and lines(reports["brodmann"][0])[-1]["recall"] is None:
+                        bench.note(f"{case}: the search found itself slower than the exact one and gave way to it.")
+                if kind == "clustered":
+                    command = [program, "file", path, "latent", "exact"]
+                    bench.compare(f"UMAP weights, {n:,}", n, command, peers("umap-learn"), finish=weights)
+
+
+def main():
+    name = "knn" if "--knn" in sys.argv else "graphs"
+    parser = common.parser(__doc__, name)
+    parser.add_argument("--knn", action="store_true", help="nearest neighbours in latent space (bash benches/run knn)")
+    parser.add_argument("--bench", type=Path, default=common.program("bench_graphs"), help="path of the built example")
+    parser.add_argument("--spatial", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--latent", type=int, nargs="*", default=[10_000, 50_000, 100_000])
+    parser.add_argument("--kinds", nargs="+", default=["clustered", "unstructured"])
+    parser.add_argument("--brute-up-to", type=int, default=50_000, help="largest table for the brute-force peer")
+    arguments = parser.parse_args()
+    if arguments.knn:
+        reading = (
+            "14 neighbours in 30 dimensions. Recall is the share of true neighbours found: a quicker search with less of it is "
+            "no win. The exact search of ours stands beside both peers, the approximate one beside pynndescent."
         )
-    )
-    report(kind, n, "umap-learn weights", seconds)
+        bench = common.Bench(name, "Nearest neighbours in latent space", reading, arguments)
+        latent(bench, arguments, arguments.bench.resolve())
+    else:
+        reading = "About six neighbours of each point of the plane. squidpy's graphs hold the same edges."
+        bench = common.Bench(name, "Spatial graphs", reading, arguments)
+        spatial(bench, arguments, arguments.bench.resolve())
+    bench.write()
 
 
-for n in options.spatial:
-    compare_spatial(n)
-for kind in ("clustered", "unstructured"):
-    for n in options.latent:
-        compare_latent(kind, n)
-print(f"\n{options.threads} thread(s)\n\n| task | n | tool | seconds | recall |\n|---|---|---|---|---|")
-for task, n, tool, seconds, recall in rows:
-    print(f"| {task} | {n} | {tool} | {seconds:.2f} | {'' if recall is None else f'{recall:.4f}'} |")
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peer"]:
+        peer(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    else:
+        main()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """SpaMI on tissues of two and three omics whose domains are known: its parts left out, and the methods beside it.
 
-    bash benches/run integration DATA [--seeds 10] [--ablation-seeds 3] [--json out.json] [--epochs 1000]
+    bash benches/run integration DATA [--seeds 10] [--ablation-seeds 3] [--epochs 1000]
 
 Every row is one method with one setting for all tissues, the number of domains given (5). DATA holds
 `sim_spatialglue_triplet`; the tissues of RNA and protein with growing noise are simulated here. The parts of SpaMI are
@@ -10,12 +10,15 @@ left out one at a time on two of the tissues. Two runs at a time, each on one th
 import argparse
 import json
 import pathlib
-import statistics
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import mudata
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import common
 
 METRICS = ("ari", "nmi", "ami", "homogeneity")
 TRIPLET = "sim_spatialglue_triplet/sim_spatialglue_triplet.h5mu"
@@ -70,17 +73,22 @@ def tissues(binary, data, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--binary", default="target/release/brodmann")
+    parser.add_argument("--binary", default=common.program())
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--ablation-seeds", type=int, default=3, help="0 leaves the ablations out")
     parser.add_argument("--only", default="", help="tissues whose name holds this")
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "integration.json")
     arguments = parser.parse_args()
     training = ["--epochs", arguments.epochs] if arguments.epochs else []
-    results = []
-    print("| tissue | method | seeds | ARI median [range] | NMI | AMI | homogeneity | seconds |")
-    print("|---|---|---|---|---|---|---|---|")
+    arguments.threads = 1
+    bench = common.Bench(
+        "integration",
+        "Several omics: SpaMI, its parts, and SpatialLeiden",
+        "Agreement with the known domains over seeds, the number of domains given (5). Two runs at a time, each on one thread: "
+        "seconds say how methods compare, not how quick they are alone.",
+        arguments,
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         for tissue, path in tissues(arguments.binary, arguments.data, folder):
@@ -107,15 +115,14 @@ def main():
 
                 with ThreadPoolExecutor(2) as pool:
                     reports = list(pool.map(one, range(seeds)))
-                values = {m: [r["metrics"][m] for r in reports] for m in METRICS}
-                seconds = statistics.median(sum(r["seconds"].values()) for r in reports)
-                ari = values["ari"]
-                cells = [f"{statistics.median(ari):.3f} [{min(ari):.3f}–{max(ari):.3f}]"]
-                cells += [f"{statistics.median(values[m]):.3f}" for m in METRICS[1:]]
-                print(f"| {tissue} | {method} | {seeds} | {' | '.join(cells)} | {seconds:.1f} |", flush=True)
-                results.append({"tissue": tissue, "method": method, "seconds": seconds, **values})
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+                for report in reports:
+                    report["quality"] = {m.upper() if len(m) == 3 else m: report["metrics"][m] for m in METRICS}
+                    report["seconds"] = sum(report["seconds"].values())
+                    report["peak_mib"] = (report["peak_rss_bytes"] or 0) / 2**20
+                written = ["brodmann", command, pathlib.Path(input_path).name, "--out", "out.h5mu", "-k", 5]
+                written += ["--seed", f"0..{seeds - 1}", "--threads", 1, *words]
+                bench.add(f"{tissue}: {method}", reports[0]["n_obs"], {"brodmann": written}, {"brodmann": reports})
+    bench.write()
 
 
 if __name__ == "__main__":

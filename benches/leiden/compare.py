@@ -1,23 +1,21 @@
 """Multiplex Leiden side by side: brodmann, leidenalg and igraph's C Leiden on the very same planted graphs.
 
-    cargo build --release -p brodmann --example bench_leiden
-    python benches/leiden/compare.py --sizes 10000 100000 --seeds 3 --json leiden.json
+    bash benches/run leiden [--sizes 10000 100000 --seeds 3 --peer-seeds 1]
 
-Every run is a fresh process, so that its peak memory is its own; graph reading is not timed. One thread unless a
-row says otherwise. The peers come from the package index: pip install leidenalg igraph scipy numpy
+Every run is a fresh process, so that its peak memory is its own; graph reading is not timed. Ours is
+measured on one thread and on all; the peers have one.
 """
 
-import argparse
 import json
-import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "benches"))
+import common
 
 
 def read_graph(directory, name):
@@ -67,72 +65,63 @@ def peer(tool, directory, layers, iterations, seed):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     row = dict(tool=tool, n=graphs[0].vcount(), layers=layers, iterations=iterations, seed=seed, threads=1)
     row.update(wall=seconds[0], cpu=seconds[1], quality=quality, n_clusters=n_clusters, peak_mib=peak)
+    row["versions"] = common.versions("leidenalg" if tool == "leidenalg" else "igraph")
     print(json.dumps(row))
 
 
-def measure(command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{command} failed:\n{done.stderr}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+def judged(report, tool):
+    report["seconds"], report["cpu_seconds"] = report["wall"], report["cpu"]
+    report["quality"] = {"quality": report["quality"], "clusters": report["n_clusters"]}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, "leiden")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=None, help="repeats, each with a seed of its own")
     parser.add_argument("--peer-limit", type=int, default=100_000, help="largest graph given to the peers")
     parser.add_argument("--peer-seeds", type=int, default=None)
     parser.add_argument("--graphs", type=Path, default=REPOSITORY / "target" / "bench-leiden")
-    parser.add_argument("--binary", type=Path, default=None)
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--binary", type=Path, default=common.program("bench_leiden"))
+    parser.add_argument("--layers", type=int, nargs="+", default=[2, 1])
+    parser.add_argument("--iterations", type=int, nargs="+", default=[2, -1])
     arguments = parser.parse_args()
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    binary = (arguments.binary or target / "release" / "examples" / "bench_leiden").resolve()
-    rows = []
+    binary = arguments.binary.resolve()
+    seeds = arguments.seeds or arguments.repeats
+    bench = common.Bench(
+        "leiden",
+        "Leiden and multiplex Leiden",
+        "The very same planted graphs and quality function; `quality` is what is maximised, un-normalised, so the higher one "
+        "is the better partition, and time for a worse one is no win. Peers run on one thread, the only number they have.",
+        arguments,
+    )
     for n in arguments.sizes:
         directory = arguments.graphs / str(n)
         if not (directory / "truth.u32").exists():
             subprocess.run([str(binary), "generate", str(n), str(directory)], check=True)
-        for layers in (2, 1):
-            for iterations in (2, -1):
-                runs = [("brodmann", threads) for threads in (1, 2)]
-                if n <= arguments.peer_limit:
-                    runs += [("leidenalg", 1)] + ([("igraph", 1)] if layers == 1 else [])
-                for tool, threads in runs:
-                    seeds = arguments.seeds
-                    if tool != "brodmann" and arguments.peer_seeds is not None:
-                        seeds = arguments.peer_seeds
+        for layers in arguments.layers:
+            for iterations in arguments.iterations:
+                tools = ["leidenalg", *(["igraph"] if layers == 1 else [])] if n <= arguments.peer_limit else []
+                if arguments.no_peers:
+                    tools = []
+                ends = "to the end" if iterations < 0 else f"{iterations} iterations"
+                for threads in sorted({1, arguments.threads}):
+                    gathered, commands = {"brodmann": [], **{tool: [] for tool in tools}}, {}
                     for seed in range(seeds):
-                        if tool == "brodmann":
-                            command = [binary, "run", directory, "--layers", layers, "--iterations", iterations]
-                            command += ["--seed", seed, "--threads", threads]
-                        else:
-                            command = [sys.executable, __file__, "--peer", tool, directory, layers, iterations, seed]
-                        rows.append(measure(command))
-                    show(rows[-seeds:], rows)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
-
-
-def show(group, rows):
-    """One table line: medians over seeds; the speed-up is of CPU time, against one thread of brodmann."""
-    median = lambda key: statistics.median(r[key] for r in group)
-    first = group[0]
-    if len(rows) == len(group):
-        print(f"{'n':>8} layers iter {'tool':>10} thr    wall     cpu  cpu/ours   quality(mean)  quality(best) k  peak MiB")
-    same = [
-        r["cpu"] for r in rows
-        if r["tool"] == "brodmann" and r["threads"] == 1
-        and all(r[k] == first[k] for k in ("n", "layers", "iterations"))
-    ]
-    ratio = median("cpu") / statistics.median(same)
-    print(
-        f"{first['n']:>8} {first['layers']:>6} {first['iterations']:>4} {first['tool']:>10} {first['threads']:>3}"
-        f" {median('wall'):>7.3f} {median('cpu'):>7.3f} {ratio:>8.1f}x {statistics.mean(r['quality'] for r in group):>15.2f}"
-        f" {max(r['quality'] for r in group):>14.2f} {median('n_clusters'):>3.0f} {max(r['peak_mib'] for r in group):>7}",
-        flush=True,
-    )
+                        ours = [binary, "run", directory, "--layers", layers, "--iterations", iterations]
+                        commands["brodmann"] = [*ours, "--seed", seed, "--threads", threads]
+                        few = arguments.peer_seeds
+                        for tool in tools if few is None or seed < few else []:
+                            commands[tool] = [sys.executable, __file__, "--peer", tool, directory, layers, iterations, seed]
+                        for tool in list(commands):
+                            if tool != "brodmann" and few is not None and seed >= few:
+                                continue
+                            report = common.run(commands[tool], threads)
+                            judged(report, tool)
+                            bench.versions.update(report.get("versions", {}))
+                            gathered[tool].append(report)
+                    case = f"{n:,} nodes, {layers} layer{'s' if layers > 1 else ''}, {ends}, {threads} thread{'s' if threads > 1 else ''}"
+                    bench.add(case, n, commands, gathered)
+    bench.write()
 
 
 if __name__ == "__main__":

@@ -1,52 +1,105 @@
-"""Time scanpy on the counts that `bench_preprocess --dump DIR` wrote.
+#!/usr/bin/env python3
+"""Preprocessing step by step, ours beside scanpy, on the same simulated counts (5 % non-zero).
 
-    cargo run --release -p brodmann --example bench_preprocess -- 100000 2000 0.05 --dump /tmp/counts
-    python benches/preprocess/compare.py /tmp/counts
+    bash benches/run preprocess [FILE.h5ad] [--sizes 10000 100000] [--genes 2000]
 
-Needs scanpy; `highly_variable_genes(flavor="seurat_v3")` needs scikit-misc too and is skipped without it.
-scanpy's route to the same PCA is `scale` (dense) and then `pca`; both are timed.
+Steps that only one of both has are left out of the other. `highly_variable_genes(flavor="seurat_v3")` needs scikit-misc,
+which the peers' environment has. scanpy's route to our PCA is `scale` (dense) and then `pca`; ours scales inside the
+products. `variance` is the sum of the variances of the 30 components: both routes agree on it.
 """
-
-import resource
 import sys
-import time
-import warnings
+from pathlib import Path
 
-import anndata
-import numpy as np
-import scanpy as sc
-from scipy import sparse
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import common
 
-warnings.filterwarnings("ignore")
-folder = sys.argv[1]
-load = lambda name: np.load(f"{folder}/{name}.npy")
-shape = tuple(int(v) for v in load("shape"))
-x = sparse.csr_matrix((load("data"), load("indices"), load("indptr")), shape=shape)
-a = anndata.AnnData(x)
-total = 0.0
+# Our step, and what it is called in scanpy.
+STEPS = {
+    "filter_genes": "filter_genes",
+    "highly_variable_genes seurat_v3": "highly_variable_genes seurat_v3",
+    "normalize_total": "normalize_total",
+    "log1p": "log1p",
+    "scale (measured, not written)": "scale + pca",
+    "pca 30": "scale + pca",
+}
 
 
-def timed(what, f):
-    global total
-    start = time.perf_counter()
-    try:
-        f()
-    except ImportError as missing:
-        print(f"{what:<34}  skipped: {missing}")
+def peer(source):
+    import scanpy as sc
+
+    adata = sc.read_h5ad(source)
+    steps = {}
+
+    def timed(what, work):
+        with common.Clock() as clock:
+            try:
+                work()
+            except ImportError:
+                return
+        before = steps.get(what, {"seconds": 0.0, "cpu_seconds": 0.0})
+        steps[what] = {k: before[k] + v for k, v in clock.report().items()}
+
+    timed("filter_genes", lambda: sc.pp.filter_genes(adata, min_cells=3, inplace=False))
+    few = min(2000, adata.n_vars)
+    timed(
+        "highly_variable_genes seurat_v3",
+        lambda: sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=few, inplace=False),
+    )
+    timed("normalize_total", lambda: sc.pp.normalize_total(adata, target_sum=1e4))
+    timed("log1p", lambda: sc.pp.log1p(adata))
+    timed("scale + pca", lambda: sc.pp.scale(adata, max_value=10))
+    timed("scale + pca", lambda: sc.pp.pca(adata, n_comps=30, mask_var=None))
+    steps["scale + pca"]["quality"] = {"variance": float(adata.uns["pca"]["variance"].sum())}
+    steps["all"] = {"seconds": sum(step["seconds"] for step in steps.values())}
+    common.say({
+        "steps": steps,
+        "peak_mib": common.peak_mib(),
+        "versions": common.versions("scanpy", "scikit-learn", "scikit-misc"),
+    })
+
+
+def ours(report, tool):
+    if tool != "brodmann":
         return
-    seconds = time.perf_counter() - start
-    total += seconds
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{what:<34} {seconds:8.3f} s   peak {peak:6} MB", flush=True)
+    steps = {}
+    for mine, name in STEPS.items():
+        if mine in report["steps"]:
+            into = steps.setdefault(name, {"seconds": 0.0})
+            into["seconds"] += report["steps"][mine]["seconds"]
+    steps["scale + pca"]["quality"] = {"variance": report["variance"]}
+    steps["all"] = {"seconds": sum(step["seconds"] for step in steps.values())}
+    report["steps"] = steps
 
 
-print(f"scanpy {sc.__version__}, {shape[0]} spots x {shape[1]} genes, {x.nnz} stored")
-timed("filter_genes", lambda: sc.pp.filter_genes(a, min_cells=3, inplace=False))
-timed("highly_variable_genes seurat_v3", lambda: sc.pp.highly_variable_genes(a, flavor="seurat_v3", n_top_genes=2000))
-timed("normalize_total", lambda: sc.pp.normalize_total(a, target_sum=1e4))
-timed("log1p", lambda: sc.pp.log1p(a))
-timed("highly_variable_genes seurat", lambda: sc.pp.highly_variable_genes(a, n_top_genes=shape[1] // 2, inplace=False))
-timed("scale", lambda: sc.pp.scale(a, max_value=10))
-timed("pca 30", lambda: sc.pp.pca(a, n_comps=30, mask_var=None))
-print("  variances", np.round(a.uns["pca"]["variance"][:3], 4))
-print(f"steps together {total:.3f} s")
+def main():
+    parser = common.parser(__doc__, "preprocess")
+    parser.add_argument("counts", nargs="?", type=Path, help="a .h5ad of counts instead of simulated ones")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--genes", type=int, default=2000)
+    parser.add_argument("--density", type=float, default=0.05)
+    arguments = parser.parse_args()
+    bench = common.Bench(
+        "preprocess",
+        "Preprocessing and PCA",
+        "Raw counts to 30 principal components, step by step; `all` is their sum. `variance` says that both find the same "
+        "components. Memory is the peak of the whole process, the matrix read included.",
+        arguments,
+    )
+    sources = [(None, arguments.counts)] if arguments.counts else []
+    for size in [] if arguments.counts else arguments.sizes:
+        side = round(size**0.5)
+        path = common.tissues() / f"{side * side}-{arguments.genes}-{arguments.density}.h5ad"
+        common.simulate(path, side, arguments.genes, arguments.density, threads=arguments.threads)
+        sources.append((side * side, path))
+    for n, source in sources:
+        command = [common.program("bench_preprocess"), source, "--json"]
+        peers = {"scanpy": [sys.executable, __file__, "--peer", source]}
+        bench.compare(f"{n:,} × {arguments.genes}" if n else source.name, n, command, peers, finish=ours)
+    bench.write()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peer"]:
+        peer(sys.argv[2])
+    else:
+        main()

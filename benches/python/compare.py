@@ -1,6 +1,6 @@
 """`spatialleiden` from Python, side by side: the package and ours on the very same AnnData.
 
-    bash benches/run python --sides 100 316 --seeds 3 --json python.json
+    bash benches/run python --sides 100 316 --seeds 3
 
 The tissue is simulated (side² spots, 1000 genes), its latent and spatial graphs are built once and kept in a file.
 Every run is a fresh process that reads that file, clusters 50 spots to warm up, and then all of them by one call of
@@ -10,17 +10,17 @@ the quickest of five more calls. Memory is the peak of the process less what it 
 computed for all results by the same function, from the labels.
 """
 
-import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "benches"))
+import common
 
 
 def prepare(side, path):
@@ -125,51 +125,56 @@ def child(arguments, threads=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, "python")
     parser.add_argument("--sides", type=int, nargs="+", default=[100, 316])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=None, help="repeats, each with a seed of its own")
     parser.add_argument("--peer-seeds", type=int, default=None)
     parser.add_argument("--graphs", type=Path, default=REPOSITORY / "target" / "bench-python")
     parser.add_argument("--tools", nargs="+", default=["drop-in", "tl", "spatialleiden"])
-    parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     arguments.graphs.mkdir(parents=True, exist_ok=True)
-    columns = "tool threads wall[s] CPU[s] Rust[s] overhead[%] extra[MiB] peak[MiB] quality clusters ARI"
-    rows = []
+    seeds = arguments.seeds or arguments.repeats
+    bench = common.Bench(
+        "python",
+        "`spatialleiden` from Python",
+        "One call on an AnnData whose graphs are there already, by the package and by its drop-in of ours; only the call is "
+        "timed. `quality` is what is maximised; `overhead %` is what a call takes beyond its time inside Rust.",
+        arguments,
+    )
     for side in arguments.sides:
         path = arguments.graphs / f"{side}.h5ad"
         if not path.exists():
             child(["--prepare", side, path])
-        of_size = []
-        for tool, threads in (("drop-in", 1), ("drop-in", 2), ("tl", 1), ("spatialleiden", None)):
-            if tool not in arguments.tools:
-                continue
-            seeds = arguments.seeds
-            if tool == "spatialleiden" and arguments.peer_seeds is not None:
-                seeds = arguments.peer_seeds
-            for seed in range(seeds):
+        ways = [("drop-in", 1), ("drop-in", 2), ("tl", 1), ("spatialleiden", None)]
+        ways = [way for way in ways if way[0] in arguments.tools and not (way[0] == "spatialleiden" and arguments.no_peers)]
+        gathered = {way: [] for way in ways}
+        # In turn, so that what else the machine does hits all alike.
+        for seed in range(seeds):
+            for tool, threads in ways:
+                if tool == "spatialleiden" and arguments.peer_seeds is not None and seed >= arguments.peer_seeds:
+                    continue
                 labels = arguments.graphs / f"{side}-{tool}-{threads}-{seed}.npy"
-                of_size.append({**json.loads(child(["--once", tool, path, seed, labels], threads)), "labels": labels})
-        judge(path, of_size)
-        print(f"\n{of_size[0]['n_obs']} spots, medians over seeds\n" + columns, flush=True)
-        for key in dict.fromkeys((row["tool"], row["threads"]) for row in of_size):
-            show(key, [row for row in of_size if (row["tool"], row["threads"]) == key])
-        rows += of_size
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
-
-
-def show(key, group):
-    def median(column):
-        return statistics.median(row[column] for row in group)
-
-    rust = f"{median('rust'):.3f} {median('overhead'):.1f}" if "rust" in group[0] else "- -"
-    print(
-        f"{key[0]} {key[1]} {median('wall'):.3f} {median('cpu'):.3f} {rust} {median('extra_mib'):.0f}"
-        f" {median('peak_mib'):.0f} {statistics.mean(row['quality'] for row in group):.1f}"
-        f" {median('n_clusters'):.0f} {median('ari'):.3f}",
-        flush=True,
-    )
+                row = json.loads(child(["--once", tool, path, seed, labels], threads))
+                gathered[tool, threads].append({**row, "labels": labels})
+        judge(path, [row for rows in gathered.values() for row in rows])
+        for (tool, threads), rows in gathered.items():
+            for row in rows:
+                row["seconds"], row["cpu_seconds"] = row["wall"], row["cpu"]
+                quality = {"quality": row["quality"], "ARI": row["ari"], "clusters": row["n_clusters"]}
+                row["quality"] = {**quality, "overhead %": row["overhead"]} if "overhead" in row else quality
+        peer = ("spatialleiden", None)
+        for (tool, threads), rows in gathered.items():
+            if tool == "spatialleiden":
+                continue
+            commands = {"brodmann": [f"{tool}: spatialleiden(adata, random_state=seed)"]}
+            reports = {"brodmann": rows}
+            if gathered.get(peer):
+                reports["spatialleiden"] = gathered[peer]
+                commands["spatialleiden"] = ["spatialleiden(adata, random_state=seed)"]
+            case = f"{rows[0]['n_obs']:,} spots, {tool}, {threads} thread{'s' if threads > 1 else ''}"
+            bench.add(case, rows[0]["n_obs"], commands, reports)
+    bench.versions.update(common.versions("spatialleiden", "leidenalg"))
+    bench.write()
 
 
 if __name__ == "__main__":

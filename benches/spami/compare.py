@@ -1,7 +1,6 @@
 """SpaMI side by side: one epoch of brodmann against the same network in PyTorch, on the same grid.
 
-    cargo build --release -p brodmann --example bench_spami
-    python benches/spami/compare.py --sizes 1296 9216 --json spami.json
+    bash benches/run spami [--sizes 1296 9216 100000 1000000]
 
 The network is that of the paper (widths F -> 256 -> 64, dropout 0.15, corruption, local context, bilinear
 discriminator, attention, cosine, reconstruction; Adam 1e-3), two modalities of 50 features, k = 3. PyTorch runs it in
@@ -11,20 +10,18 @@ two forms:
 * `sparse`: both as CSR, with the product on whichever side of a weight is narrower: as well as a user could write it.
 
 Every run is a fresh process, so that its peak memory is its own; reading and setting up are not timed, nor is the
-first epoch. Processor time is that of all threads. PyTorch comes from the package index: pip install torch numpy
+first epoch. Processor time is that of all threads.
 """
 
-import argparse
 import json
-import os
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import common
 
 
 def grid(n):
@@ -161,44 +158,38 @@ def peer(form, n, epochs, threads):
     print(json.dumps(row))
 
 
-def measure(command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{command} failed:\n{done.stderr}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+def per_epoch(report, tool):
+    report["seconds"], report["cpu_seconds"] = report["wall"], report["cpu"]
+    report["versions"] = {"torch": report["version"]} if "version" in report else {}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, "spami")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1296, 9216])
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dense-limit", type=int, default=10_000, help="largest tissue for the dense form")
     parser.add_argument("--sparse-limit", type=int, default=100_000, help="largest tissue for the sparse form")
-    parser.add_argument("--binary", type=Path, default=None)
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--binary", type=Path, default=common.program("bench_spami"))
     arguments = parser.parse_args()
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    binary = (arguments.binary or target / "release" / "examples" / "bench_spami").resolve()
-    print("tool           spots  threads  s/epoch  CPU-s/epoch  peak MiB   CPU against brodmann")
-    rows = []
+    binary = arguments.binary.resolve()
+    bench = common.Bench(
+        "spami",
+        "SpaMI: one epoch",
+        "Seconds of one epoch (forward, backward, Adam) of the same network on the same grid; `dense` is how the paper's code "
+        "holds its graphs, `sparse` the best a user could write. Memory is the peak of the process, PyTorch's own included.",
+        arguments,
+    )
     for n in arguments.sizes:
-        # A million spots take seconds an epoch: two epochs say enough.
+        # A million spots take seconds an epoch: a few epochs say enough.
         epochs = arguments.epochs if n <= 100_000 else 3
-        runs = [measure([binary, n, "--epochs", epochs + 1, "--threads", arguments.threads])]
+        peers = {}
         for form, limit in (("sparse", arguments.sparse_limit), ("dense", arguments.dense_limit)):
             if n <= limit:
                 few = max(3, epochs // 4) if form == "dense" else epochs
-                runs.append(measure([sys.executable, __file__, "--peer", form, n, few, arguments.threads]))
-        for row in runs:
-            ratio = row["cpu"] / runs[0]["cpu"]
-            print(
-                f"{row['tool']:<13}{row['n']:>7}{row['threads']:>9}{row['wall']:>9.4f}{row['cpu']:>13.4f}"
-                f"{row['peak_mib']:>10}{ratio:>14.1f}x"
-            )
-        rows += runs
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+                peers[f"PyTorch {form}"] = [sys.executable, __file__, "--peer", form, n, few, arguments.threads]
+        command = [binary, n, "--epochs", epochs + 1, "--threads", arguments.threads]
+        bench.compare(f"{n:,} spots", n, command, peers, finish=per_epoch)
+    bench.write()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Accuracy of `brodmann staig` over seeds, beside SpatialLeiden and the baseline without a network.
 
-    cargo build --release
-    python3 benches/staig_accuracy/run.py ../shared/data [--seeds 10] [--only starmap dlpfc …] [--json out.json]
+    bash benches/run staig_accuracy DATA [--seeds 10] [--only starmap dlpfc …]
 
 Settings are those of the platform's preset, never of the slice; the number of domains is given to every method.
 "refined" is the same run after the vote of the 15 nearest spots. What stands after -- is for `brodmann staig`.
@@ -11,10 +10,12 @@ Needs only Python's standard library, the program and the data folder.
 import argparse
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import common
 
 # Name, files, domains, options of STAIG. The order of the table in the README.
 SINGLE = [
@@ -47,14 +48,6 @@ BATCH_EFFECTS = [0, 0.5, 1, 2, 4]
 REFINE = ["--refine", "15"]
 
 
-def median(values, digits=3):
-    values = [v for v in values if v is not None]
-    if not values:
-        return "–"
-    middle = f"{statistics.median(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} [{min(values):.{digits}f}–{max(values):.{digits}f}]"
-
-
 class Bench:
     def __init__(self, binary, folder):
         self.binary, self.folder = str(binary), pathlib.Path(folder)
@@ -63,7 +56,9 @@ class Bench:
         done = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"brodmann {' '.join(map(str, words))}\n{done.stderr}")
-        return json.loads(done.stdout) if "--json" in words else None
+        if "--json" not in words:
+            return None
+        return {**json.loads(done.stdout), "command": [self.binary, *words]}
 
     def method(self, name, inputs, k, seed, options, library_key=None):
         """One run: the report, with `metrics` and, where labels were refined, `metrics_unrefined`."""
@@ -77,37 +72,51 @@ class Bench:
         return self.run("staig", *inputs, *common, *REFINE, *options)
 
 
-def scores(reports, key, metric):
-    return [r[key][metric] for r in reports if r.get(key)]
-
-
-def line(out, tissue, method, reports):
+def line(bench, tissue, method, reports):
     """A row before and one after the vote."""
-    seconds = statistics.median(sum(r["seconds"].values()) for r in reports)
     kinds = [("metrics_unrefined", ""), ("metrics", ", refined")] if reports[0].get("metrics_unrefined") else [("metrics", "")]
     for key, what in kinds:
-        ari, nmi = scores(reports, key, "ari"), scores(reports, key, "nmi")
-        mixing = [r["integration"] for r in reports if r.get("integration")]
-        mixed = [median([m[v] for m in mixing]) for v in ("ilisi_before", "ilisi", "batch_kl_before", "batch_kl")]
-        print(f"| {tissue} | {method}{what} | {median(ari)} | {median(nmi)} | {mixed[0]} → {mixed[1]} | {mixed[2]} → {mixed[3]} | {seconds:.1f} |", flush=True)
-        out.append({"tissue": tissue, "method": method + what, "ari": ari, "nmi": nmi, "mixing": mixing, "seconds": seconds})
+        rows = []
+        for report in reports:
+            found = report.get(key) or {}
+            quality = {name.upper(): found[name] for name in ("ari", "nmi") if name in found}
+            mixing = report.get("integration") or {}
+            for name, shown in (
+                ("ilisi_before", "iLISI before"),
+                ("ilisi", "iLISI"),
+                ("batch_kl_before", "BatchKL before"),
+                ("batch_kl", "BatchKL"),
+            ):
+                if mixing.get(name) is not None:
+                    quality[shown] = mixing[name]
+            rows.append({
+                "seconds": sum(report["seconds"].values()),
+                "quality": quality,
+                "peak_mib": (report.get("peak_rss_bytes") or 0) / 2**20,
+            })
+        bench.add(f"{tissue}: {method}{what}", reports[0]["n_obs"], {"brodmann": reports[0]["command"]}, {"brodmann": rows})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--binary", default="target/release/brodmann", type=pathlib.Path)
+    parser.add_argument("--binary", default=common.program(), type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--methods", nargs="*", default=["staig", "smoothed-pca", "spatialleiden"])
     parser.add_argument("--only", nargs="*", help="starmap dlpfc osmfish merfish integration paste platforms simulated")
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "staig_accuracy.json")
     words = sys.argv[1:]
     split = words.index("--") if "--" in words else len(words)
     arguments, more = parser.parse_args(words[:split]), words[split + 1 :]
     wants = lambda name: not arguments.only or name in arguments.only
-    results = []
-    print("| tissue | method | ARI median [range] | NMI median [range] | iLISI before → after | BatchKL before → after | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    arguments.threads = common.cores()
+    results = common.Bench(
+        "staig_accuracy",
+        "Accuracy of `brodmann staig`",
+        "ARI and NMI with the known domains over seeds, beside SpatialLeiden and the baseline without a network; `refined` is after "
+        "the vote of the 15 nearest spots. Over several slices, iLISI (higher is better mixed) and BatchKL (lower is) before and after.",
+        arguments,
+    )
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments.binary.resolve(), folder)
 
@@ -134,19 +143,18 @@ def main():
                 for method in arguments.methods:
                     line(results, tissue, method, [bench.method(method, [path], k, s, [*options, *more]) for s in range(arguments.seeds)])
             elif wants(name):
-                print(f"| {tissue} | SKIPPED: {path} is absent | | | | | |")
+                results.note(f"{tissue}: skipped, {path.name} is absent.")
         for name, tissue, files, k, options in SEVERAL:
             paths = [arguments.data / f for f in files]
             if wants(name) and all(p.exists() for p in paths):
                 compare(tissue, paths, k, options)
             elif wants(name):
-                print(f"| {tissue} | SKIPPED: {paths[0].parent} is absent | | | | | |")
+                results.note(f"{tissue}: skipped, {paths[0].parent.name} is absent.")
         for effect in BATCH_EFFECTS if wants("simulated") else []:
             path = bench.folder / f"simulated-{effect}.h5ad"
             bench.run("simulate", "--out", path, "--slices", 2, "--batch-effect", effect, "--noise", 1, "--quiet")
             compare(f"simulated, batch effect {effect}", [path], 5, ["--preset", "integration", "--values", "log"], "library_id")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+    results.write()
 
 
 if __name__ == "__main__":

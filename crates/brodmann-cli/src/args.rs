@@ -3,6 +3,7 @@
 // Comments here are help texts: obsm["X_pca"] is meant as it stands.
 #![allow(clippy::doc_link_with_quotes)]
 
+pub mod bench;
 pub mod staig;
 
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Draw the tissue coloured by obs columns or features
     Plot(PlotArgs),
+    /// Measure speed, memory and quality on this machine, on simulated tissue
+    Bench(bench::BenchArgs),
     /// Print the completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -129,7 +132,7 @@ pub struct SimulateArgs {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, value_name = "SIZE")]
     pub batch_effect: f64,
     /// Number of genes
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, visible_alias = "genes", default_value_t = 1000, value_name = "N")]
     pub n_genes: usize,
     /// Number of proteins
     #[arg(long, default_value_t = 100, value_name = "N")]
@@ -137,6 +140,15 @@ pub struct SimulateArgs {
     /// Number of peaks
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub n_peaks: usize,
+    /// Expected share of non-zero counts in RNA and ATAC before noise, e.g. 0.05 [default: about 0.2, as modelled]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
+    pub density: Option<f64>,
+    /// Standard deviation of the log of the spots' library sizes
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.25, value_name = "SD")]
+    pub library_size_sd: f64,
+    /// Distance between neighbouring spots, in coordinate units
+    #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, value_name = "DISTANCE")]
+    pub spot_pitch: f64,
     /// Store an H&E-like picture beside the counts
     #[arg(long)]
     pub image: bool,

@@ -28,6 +28,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
     // Output files are written under a temporary name, so an interruption has only those to clear away.
     ctrlc::set_handler(|| {
+        commands::bench::folder::remove();
         let kept = match brodmann_data::cleanup_temporary_files() {
             0 => "no output was written; the input is unchanged".to_owned(),
             n => format!("{n} output(s) were complete and stay; nothing else was written"),
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Cluster(a) => commands::cluster::run(&context, &a),
         Command::Evaluate(a) => commands::evaluate::run(&context, &a),
         Command::Plot(a) => commands::plot::run(&context, &a),
+        Command::Bench(a) => commands::bench::run(&context, &a),
         Command::Completions(a) => {
             commands::completions(&a);
             Ok(())

@@ -180,8 +180,44 @@ macro_rules! float_number {
 }
 float_number!(f32 => Element::F32, f64 => Element::F64);
 
+/// The type of the elements of a vector that grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GrowingKind {
+    F32,
+    I32,
+    U32,
+}
+
+impl GrowingKind {
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::F32 | Self::I32 | Self::U32 => 4,
+        }
+    }
+}
+
+/// Elements to be appended; `U32` also to a vector of `I32`, where the caller has seen to it that they fit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GrowingData<'a> {
+    F32(&'a [f32]),
+    U32(&'a [u32]),
+}
+
 /// Writes a hierarchical file.
 pub(crate) trait StoreWriter {
+    /// A vector whose length is known only at its end.
+    type Growing;
+
+    /// Begins a vector at `path`; its group exists.
+    fn grow(&self, path: &str, kind: GrowingKind, gzip: u8) -> Self::Growing;
+    /// Adds to its end.
+    fn append(&self, growing: &mut Self::Growing, data: GrowingData<'_>) -> Result<(), DataError>;
+    /// Writes what is left of it, its length and its attributes.
+    fn finish_growing(
+        &self,
+        growing: Self::Growing,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<(), DataError>;
     /// Makes the group `path`; its parent exists.
     fn create_group(&self, path: &str) -> Result<(), DataError>;
     /// Removes the object at `path` with all below it.

@@ -1,9 +1,10 @@
-//! Times each preprocessing step on synthetic counts.
+//! Times each preprocessing step on synthetic counts, or on those of a file.
 //!
 //! `cargo run --release -p brodmann --example bench_preprocess -- [n_obs] [n_vars] [density] [--dump DIR]`
-//! (defaults 100000 2000 0.05). `RAYON_NUM_THREADS` sets the threads. `--dump` writes the matrix as `.npy` for
-//! `benches/preprocess/compare.py`, which times scanpy on the same counts.
+//! (defaults 100000 2000 0.05), or `-- FILE.h5ad`. `RAYON_NUM_THREADS` sets the threads. `--dump` writes the matrix
+//! as `.npy`; `--json` prints one object of steps, for `benches/preprocess/compare.py`, which times scanpy beside it.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use brodmann::preprocess::{
     PreprocessOptions, ScaleOptions, detect_content, filter_genes, highly_variable_genes, log1p,
     normalize_total, pca, preprocess, scale, tfidf_lsi,
 };
+use brodmann_data::{Matrix, ReadOptions, read_h5ad};
 use brodmann_kernels::{CsrMatrix, Seed, Silent};
 use ndarray::Array1;
 use rayon::prelude::*;
@@ -48,11 +50,23 @@ fn counts(n: usize, f: usize, density: f64) -> CsrMatrix<f32> {
     CsrMatrix::from_rows(f, &rows)
 }
 
-fn timed<T>(what: &str, f: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let out = f();
-    println!("{what:<34} {:8.3} s   peak {:6} MB", start.elapsed().as_secs_f64(), peak_mb());
-    out
+/// Steps and their seconds; with `say`, each is printed as it ends.
+struct Clock {
+    say: bool,
+    steps: RefCell<Vec<(String, f64)>>,
+}
+
+impl Clock {
+    fn timed<T>(&self, what: &str, f: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let out = f();
+        let seconds = start.elapsed().as_secs_f64();
+        if self.say {
+            println!("{what:<34} {seconds:8.3} s   peak {:6} MB", peak_mb());
+        }
+        self.steps.borrow_mut().push((what.to_owned(), seconds));
+        out
+    }
 }
 
 /// Peak resident memory of this process, where the system tells (Linux).
@@ -70,14 +84,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: f64| args.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (n, f, density) = (number(0, 1e5) as usize, number(1, 2000.0) as usize, number(2, 0.05));
-    let x = counts(n, f, density);
-    println!(
-        "{n} spots x {f} genes, {} stored ({:.1} %), {} threads, peak {} MB",
-        x.nnz(),
-        100.0 * x.nnz() as f64 / (n * f) as f64,
-        rayon::current_num_threads(),
-        peak_mb()
-    );
+    let json = args.iter().any(|a| a == "--json");
+    let clock = Clock { say: !json, steps: RefCell::default() };
+    let x = match args.first().filter(|a| a.ends_with(".h5ad")) {
+        Some(path) => {
+            let options = ReadOptions { x: true, x_as_f32: true, ..ReadOptions::names_only() };
+            match read_h5ad(path, &options)?.x {
+                Some(Matrix::CsrF32(x)) => x,
+                _ => return Err(format!("{path} holds no sparse X").into()),
+            }
+        }
+        None => counts(n, f, density),
+    };
+    let (n, f) = (x.n_rows(), x.n_cols());
+    if !json {
+        println!(
+            "{n} spots x {f} genes, {} stored ({:.1} %), {} threads, peak {} MB",
+            x.nnz(),
+            100.0 * x.nnz() as f64 / (n * f) as f64,
+            rayon::current_num_threads(),
+            peak_mb()
+        );
+    }
     if let Some(dir) = args.iter().position(|a| a == "--dump").and_then(|at| args.get(at + 1)) {
         let dir = Path::new(dir);
         std::fs::create_dir_all(dir)?;
@@ -89,29 +117,49 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ndarray_npy::write_npy(dir.join("shape.npy"), &Array1::from(vec![n as i64, f as i64]))?;
     }
     let start = Instant::now();
-    timed("detect_content", || detect_content(x.view()));
-    timed("filter_genes", || filter_genes(x.view(), &FilterGenesOptions::default()))?;
-    timed("highly_variable_genes seurat_v3", || {
+    clock.timed("detect_content", || detect_content(x.view()));
+    clock.timed("filter_genes", || filter_genes(x.view(), &FilterGenesOptions::default()))?;
+    clock.timed("highly_variable_genes seurat_v3", || {
         highly_variable_genes(x.view(), None, &HvgOptions::default(), &Silent)
     })?;
     let mut log = x.clone();
-    timed("normalize_total", || normalize_total(&mut log, &NormalizeTotalOptions::default()))?;
-    timed("log1p", || log1p(&mut log));
-    let scaling = timed("scale (measured, not written)", || scale(log.view(), &ScaleOptions::default()))?;
+    clock.timed("normalize_total", || normalize_total(&mut log, &NormalizeTotalOptions::default()))?;
+    clock.timed("log1p", || log1p(&mut log));
+    let scaling =
+        clock.timed("scale (measured, not written)", || scale(log.view(), &ScaleOptions::default()))?;
     let options = PcaOptions { n_components: 30 };
-    let found = timed("pca 30", || pca(log.view(), Some(&scaling), &options, Seed(0), &Silent))?;
+    let found = clock.timed("pca 30", || pca(log.view(), Some(&scaling), &options, Seed(0), &Silent))?;
+    if json {
+        let steps: Vec<String> = clock
+            .steps
+            .borrow()
+            .iter()
+            .map(|(what, s)| format!("\"{what}\":{{\"seconds\":{s:.5}}}"))
+            .collect();
+        let variance: f64 = found.variance.iter().sum();
+        println!(
+            "{{\"steps\":{{{}}},\"seconds\":{:.5},\"variance\":{variance:.6},\"peak_mib\":{},\"threads\":{}}}",
+            steps.join(","),
+            start.elapsed().as_secs_f64(),
+            peak_mb(),
+            rayon::current_num_threads()
+        );
+        return Ok(());
+    }
     println!("  {:?}, converged {}, variances {:.4?}", found.method, found.converged, &found.variance[..3]);
     println!("steps together {:.3} s", start.elapsed().as_secs_f64());
     drop((log, scaling, found));
 
     let whole =
         PreprocessOptions { n_top_genes: Some(f / 2), ..PreprocessOptions::for_modality(Modality::Rna) };
-    let done = timed("preprocess (half the genes)", || preprocess(x.view(), None, &whole, Seed(0), &Silent))?;
+    let done = clock
+        .timed("preprocess (half the genes)", || preprocess(x.view(), None, &whole, Seed(0), &Silent))?;
     for note in &done.notes {
         println!("  {note}");
     }
     drop(done);
-    let lsi = timed("tfidf_lsi 50", || tfidf_lsi(x.view(), &LsiOptions::default(), Seed(0), &Silent))?;
+    let lsi =
+        clock.timed("tfidf_lsi 50", || tfidf_lsi(x.view(), &LsiOptions::default(), Seed(0), &Silent))?;
     println!("  converged {}", lsi.converged);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One short file a command: flags to a request, one call of the pipeline, the report out.
 
+pub mod bench;
 pub mod cluster;
 pub mod convert;
 pub mod demo;
@@ -68,6 +69,19 @@ pub fn peak_rss_bytes() -> Option<u64> {
         let max = u64::try_from(getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss()).ok()?;
         // Linux counts kibibytes, macOS bytes.
         Some(if cfg!(target_os = "macos") { max } else { max * 1024 })
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// Processor seconds of this process so far, all threads; `None` where the system does not say.
+pub fn cpu_seconds() -> Option<f64> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{UsageWho, getrusage};
+        let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+        let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+        Some(seconds(usage.user_time()) + seconds(usage.system_time()))
     }
     #[cfg(not(unix))]
     None

@@ -1,8 +1,7 @@
 //! `brodmann simulate`.
 
-use brodmann::pipeline::PipelineError;
-use brodmann::pipeline::simulated::{check_ending, write_simulation};
-use brodmann::simulate::{SimModality, SimulationOptions, simulate};
+use brodmann::pipeline::simulated::{check_ending, default_rows_per_block, stream_simulation};
+use brodmann::simulate::{SimModality, SimulationOptions};
 
 use super::Context;
 use crate::args::{ModalityArg, SimulateArgs};
@@ -15,6 +14,9 @@ struct Report {
     modalities: Vec<(String, usize)>,
     domains: Vec<String>,
     slices: usize,
+    nnz: usize,
+    /// Share of the counts that are not zero.
+    density: f64,
     seconds: f64,
 }
 
@@ -44,29 +46,34 @@ pub fn run(context: &Context<'_>, args: &SimulateArgs) -> Result<(), Failure> {
         n_genes: args.n_genes,
         n_proteins: args.n_proteins,
         n_peaks: args.n_peaks,
+        density: args.density,
+        library_size_sd: args.library_size_sd,
+        spot_pitch: args.spot_pitch,
         ..SimulationOptions::default()
     };
     check_ending(&args.out, options.modalities.len())?;
     brodmann_data::check_writable(&args.out)?;
-    let simulation = simulate(&options, context.terminal).map_err(PipelineError::from)?;
-    let mut report = Report {
+    let written = stream_simulation(&options, &args.out, default_rows_per_block(&options), context.terminal)?;
+    let entries: f64 = written.modalities.iter().map(|(_, n)| *n as f64 * written.n_obs as f64).sum();
+    let report = Report {
         out: args.out.display().to_string(),
-        n_obs: simulation.obs_names.len(),
-        modalities: simulation.modalities.iter().map(|m| (m.name.to_owned(), m.counts.n_cols())).collect(),
-        domains: simulation.domain_names.clone(),
+        n_obs: written.n_obs,
+        modalities: written.modalities,
+        domains: written.domains,
         slices: args.slices,
-        seconds: 0.0,
+        nnz: written.nnz,
+        density: written.nnz as f64 / entries,
+        seconds: start.elapsed().as_secs_f64(),
     };
-    write_simulation(simulation, &args.out)?;
-    report.seconds = start.elapsed().as_secs_f64();
     context.print(&report, || {
         let sizes: Vec<String> = report.modalities.iter().map(|(n, f)| format!("{n} × {f}")).collect();
         vec![format!(
-            "{}: {} spots, {} slice(s), {}; truth in obs[\"ground_truth\"]: {}",
+            "{}: {} spots, {} slice(s), {}, {:.1} % non-zero; truth in obs[\"ground_truth\"]: {}",
             report.out,
             report.n_obs,
             report.slices,
             sizes.join(", "),
+            100.0 * report.density,
             report.domains.join(", ")
         )]
     })

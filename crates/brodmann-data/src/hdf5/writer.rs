@@ -8,7 +8,7 @@ use rust_hdf5::types::VarLenUnicode;
 use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, HBool, Hdf5Error};
 
 use crate::DataError;
-use crate::store::{ArrayData, Attribute, NodeKind, StoreWriter};
+use crate::store::{ArrayData, Attribute, GrowingData, GrowingKind, NodeKind, StoreWriter};
 
 /// Elements per chunk of a vector; rows of a matrix are cut to about as many bytes.
 const CHUNK_ELEMENTS: usize = 1 << 16;
@@ -18,6 +18,8 @@ const COMPRESS_FROM: usize = 4096;
 const BLOCK: usize = 1 << 20;
 /// Chunks compressed at once.
 const BATCH: usize = 64;
+/// Chunks of a growing vector that wait for one another, to be compressed at once: 4 MB.
+const GROWING_BATCH: usize = 16;
 
 /// An HDF5 file open for writing.
 pub(crate) struct Hdf5Writer {
@@ -119,6 +121,99 @@ impl Hdf5Writer {
         self.compressed::<T, T>(group, name, values, shape, gzip, encode)
     }
 
+    fn dataset_attributes(
+        &self,
+        dataset: &H5Dataset,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<(), DataError> {
+        let fail = |e: Hdf5Error| self.error(e);
+        for (key, value) in attributes {
+            match value {
+                Attribute::String(s) => dataset
+                    .new_attr::<VarLenUnicode>()
+                    .shape(())
+                    .create(key)
+                    .and_then(|a| a.write_string(s))
+                    .map_err(fail)?,
+                Attribute::Bool(b) => dataset
+                    .new_attr::<HBool>()
+                    .shape(())
+                    .create(key)
+                    .and_then(|a| a.write_numeric(&HBool(u8::from(*b))))
+                    .map_err(fail)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts `n` values in, and writes once a batch is full.
+    fn write_batch(&self, growing: &mut Growing, n: usize) -> Result<(), DataError> {
+        growing.len += n;
+        if growing.pending.len() >= GROWING_BATCH * CHUNK_ELEMENTS * growing.kind.size() {
+            self.write_chunks(growing, false)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the chunks that are full; with `last`, what is left as one more, filled up with zeros.
+    fn write_chunks(&self, growing: &mut Growing, last: bool) -> Result<(), DataError> {
+        let fail = |e: Hdf5Error| self.error(e);
+        let chunk_bytes = CHUNK_ELEMENTS * growing.kind.size();
+        if last {
+            // What lies beyond the array is never read.
+            let whole = growing.pending.len().next_multiple_of(chunk_bytes);
+            growing.pending.resize(whole, 0);
+        }
+        let n_full = growing.pending.len() / chunk_bytes;
+        if n_full == 0 {
+            return Ok(());
+        }
+        let dataset = match growing.dataset.take() {
+            Some(dataset) => dataset,
+            None => self.create_growing(growing)?,
+        };
+        let full = &growing.pending[..n_full * chunk_bytes];
+        if growing.gzip == 0 {
+            for (i, bytes) in full.chunks_exact(chunk_bytes).enumerate() {
+                dataset.write_chunk(growing.n_chunks + i, bytes).map_err(fail)?;
+            }
+        } else {
+            let pipeline = FilterPipeline::deflate(u32::from(growing.gzip));
+            let compressed: Result<Vec<Vec<u8>>, _> =
+                full.par_chunks_exact(chunk_bytes).map(|bytes| apply_filters(&pipeline, bytes)).collect();
+            for (i, bytes) in compressed.map_err(|e| fail(e.into()))?.iter().enumerate() {
+                dataset.write_chunk_raw(growing.n_chunks + i, bytes, 0).map_err(fail)?;
+            }
+        }
+        growing.n_chunks += n_full;
+        growing.pending.drain(..n_full * chunk_bytes);
+        growing.dataset = Some(dataset);
+        Ok(())
+    }
+
+    fn create_growing(&self, growing: &Growing) -> Result<H5Dataset, DataError> {
+        let (parent, name) = split(&growing.path);
+        let group = self.group(parent)?;
+        macro_rules! create {
+            ($t:ty) => {{
+                let builder =
+                    group.new_dataset::<$t>().shape([0]).chunk(&[CHUNK_ELEMENTS]).max_shape(&[None]);
+                let builder = match growing.gzip {
+                    0 => builder,
+                    level => builder.deflate(u32::from(level)),
+                };
+                builder.create(name)
+            }};
+        }
+        match growing.kind {
+            GrowingKind::F32 => create!(f32),
+            GrowingKind::I32 => create!(i32),
+            GrowingKind::U32 => create!(u32),
+        }
+        .map_err(|e| self.error(e))
+    }
+
     /// Values of type `S` stored as `T`, in chunks compressed in parallel.
     fn compressed<S: Sync, T: rust_hdf5::H5Type>(
         &self,
@@ -163,6 +258,19 @@ impl Hdf5Writer {
     }
 }
 
+/// A vector that grows at its end: whole chunks go to the file as they fill, compressed in parallel.
+pub(crate) struct Growing {
+    path: String,
+    kind: GrowingKind,
+    gzip: u8,
+    /// Made when the first batch of chunks is full: short vectors are stored as all short vectors are.
+    dataset: Option<H5Dataset>,
+    n_chunks: usize,
+    len: usize,
+    /// Little-endian bytes that await the file, less than one batch.
+    pending: Vec<u8>,
+}
+
 /// Little-endian bytes of a number.
 trait Bytes: rust_hdf5::H5Type + Sync {
     fn extend(self, bytes: &mut Vec<u8>);
@@ -205,6 +313,64 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 impl StoreWriter for Hdf5Writer {
+    type Growing = Growing;
+
+    fn grow(&self, path: &str, kind: GrowingKind, gzip: u8) -> Growing {
+        Growing { path: path.to_owned(), kind, gzip, dataset: None, n_chunks: 0, len: 0, pending: Vec::new() }
+    }
+
+    fn append(&self, growing: &mut Growing, data: GrowingData<'_>) -> Result<(), DataError> {
+        let batch = GROWING_BATCH * CHUNK_ELEMENTS;
+        // In parts, so that the pending bytes stay below two batches however long `data` is.
+        match data {
+            GrowingData::F32(values) => {
+                for part in values.chunks(batch) {
+                    growing.pending.extend(part.iter().flat_map(|v| v.to_le_bytes()));
+                    self.write_batch(growing, part.len())?;
+                }
+            }
+            GrowingData::U32(values) => {
+                for part in values.chunks(batch) {
+                    growing.pending.extend(part.iter().flat_map(|v| v.to_le_bytes()));
+                    self.write_batch(growing, part.len())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_growing(
+        &self,
+        mut growing: Growing,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<(), DataError> {
+        if growing.dataset.is_none() && growing.len < COMPRESS_FROM {
+            let words = growing.pending.as_chunks::<4>().0;
+            let shape = [growing.len];
+            let path = growing.path.as_str();
+            return match growing.kind {
+                GrowingKind::F32 => {
+                    let values: Vec<f32> = words.iter().map(|b| f32::from_le_bytes(*b)).collect();
+                    self.write_array(path, ArrayData::F32(&values), &shape, 0, attributes)
+                }
+                GrowingKind::I32 => {
+                    let values: Vec<u32> = words.iter().map(|b| u32::from_le_bytes(*b)).collect();
+                    self.write_array(path, ArrayData::IndicesI32(&values), &shape, 0, attributes)
+                }
+                GrowingKind::U32 => {
+                    let values: Vec<u32> = words.iter().map(|b| u32::from_le_bytes(*b)).collect();
+                    self.write_array(path, ArrayData::U32(&values), &shape, 0, attributes)
+                }
+            };
+        }
+        self.write_chunks(&mut growing, true)?;
+        if let Some(dataset) = &growing.dataset {
+            dataset.set_extent(&[growing.len]).map_err(|e| self.error(e))?;
+            self.dataset_attributes(dataset, attributes)?;
+        }
+        Ok(())
+    }
+
     fn create_group(&self, path: &str) -> Result<(), DataError> {
         let (parent, name) = split(path);
         self.group(parent)?.create_group(name).map(|_| ()).map_err(|e| self.error(e))
@@ -294,23 +460,7 @@ impl StoreWriter for Hdf5Writer {
             }
             ArrayData::Null => group.new_dataset::<f32>().null().create(name).map_err(fail)?,
         };
-        for (key, value) in attributes {
-            match value {
-                Attribute::String(s) => dataset
-                    .new_attr::<VarLenUnicode>()
-                    .shape(())
-                    .create(key)
-                    .and_then(|a| a.write_string(s))
-                    .map_err(fail)?,
-                Attribute::Bool(b) => dataset
-                    .new_attr::<HBool>()
-                    .shape(())
-                    .create(key)
-                    .and_then(|a| a.write_numeric(&HBool(u8::from(*b))))
-                    .map_err(fail)?,
-                _ => {}
-            }
-        }
+        self.dataset_attributes(&dataset, attributes)?;
         Ok(())
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! * `read`: every layout from AnnData 0.5 to 0.12, and MuData.
 //! * `write`: both from scratch, as AnnData 0.12 and MuData 0.3 write them.
+//! * `append`: from scratch, `X` in blocks of rows.
 //! * `edit`: our elements added to a copy, all else untouched.
 //!
 //! Specification: <https://anndata.readthedocs.io/en/latest/fileformat-prose.html>
 
+mod append;
 mod edit;
 mod legacy;
 mod read;
 mod verify;
 mod write;
 
+pub use append::RowAppender;
 pub use edit::write_with_additions;
 pub use read::{Container, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu};
 pub(crate) use read::{array_to_column, is_anndata, is_mudata};

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// mudata marks its files in the bytes before the HDF5 part.
-const USERBLOCK: u64 = 512;
+pub(super) const USERBLOCK: u64 = 512;
 
 /// Writes a `.h5ad`.
 ///
@@ -41,8 +41,14 @@ pub fn write_h5mu(mdata: &MuData, path: impl AsRef<Path>, options: &WriteOptions
     let path = path.as_ref();
     let temporary = prepare(path, options)?;
     let writer = Hdf5Writer::create(temporary.path(), path, USERBLOCK)?;
-    mudata(&writer, mdata, options.gzip)?;
+    mudata(&writer, mdata, options.gzip, false)?;
     writer.close()?;
+    mark_mudata(&temporary, path)?;
+    temporary.persist(None)
+}
+
+/// Writes mudata's mark before the HDF5 part.
+pub(super) fn mark_mudata(temporary: &Temporary, path: &Path) -> Result<(), DataError> {
     let mark = format!(
         "MuData (format-version=0.1.0;creator=brodmann;creator-version={})",
         env!("CARGO_PKG_VERSION")
@@ -51,12 +57,10 @@ pub fn write_h5mu(mdata: &MuData, path: impl AsRef<Path>, options: &WriteOptions
         .write(true)
         .open(temporary.path())
         .map_err(|e| DataError::write(path, e))?;
-    file.rewind().and_then(|()| file.write_all(mark.as_bytes())).map_err(|e| DataError::write(path, e))?;
-    drop(file);
-    temporary.persist(None)
+    file.rewind().and_then(|()| file.write_all(mark.as_bytes())).map_err(|e| DataError::write(path, e))
 }
 
-fn prepare(path: &Path, options: &WriteOptions) -> Result<Temporary, DataError> {
+pub(super) fn prepare(path: &Path, options: &WriteOptions) -> Result<Temporary, DataError> {
     if !options.overwrite && path.exists() {
         return Err(DataError::write(path, std::io::ErrorKind::AlreadyExists.into()));
     }
@@ -87,7 +91,7 @@ pub(super) fn encoded_group(
     Ok(())
 }
 
-fn array(
+pub(super) fn array(
     w: &impl StoreWriter,
     path: &str,
     data: ArrayData<'_>,
@@ -100,10 +104,15 @@ fn array(
 
 fn anndata(w: &impl StoreWriter, root: &str, adata: &AnnData, gzip: u8) -> Result<(), DataError> {
     encoded_group(w, root, "anndata", "0.1.0")?;
-    let at = |name: &str| join(root, name);
     if let Some(x) = &adata.x {
-        matrix(w, &at("X"), x, gzip)?;
+        matrix(w, &join(root, "X"), x, gzip)?;
     }
+    beside_x(w, root, adata, gzip)
+}
+
+/// All but `X`, in a group that is there.
+pub(super) fn beside_x(w: &impl StoreWriter, root: &str, adata: &AnnData, gzip: u8) -> Result<(), DataError> {
+    let at = |name: &str| join(root, name);
     frame(w, &at("obs"), &adata.obs, gzip)?;
     frame(w, &at("var"), &adata.var, gzip)?;
     matrices(w, &at("layers"), &adata.layers, gzip)?;
@@ -123,7 +132,13 @@ fn anndata(w: &impl StoreWriter, root: &str, adata: &AnnData, gzip: u8) -> Resul
     Ok(())
 }
 
-fn mudata(w: &impl StoreWriter, mdata: &MuData, gzip: u8) -> Result<(), DataError> {
+/// `streamed`: the modalities' groups are there, each with its `X`.
+pub(super) fn mudata(
+    w: &impl StoreWriter,
+    mdata: &MuData,
+    gzip: u8,
+    streamed: bool,
+) -> Result<(), DataError> {
     encoded_group(w, "", "MuData", "0.1.0")?;
     w.group_attribute("", "encoder", &text("brodmann"))?;
     w.group_attribute("", "encoder-version", &text(env!("CARGO_PKG_VERSION")))?;
@@ -141,12 +156,18 @@ fn mudata(w: &impl StoreWriter, mdata: &MuData, gzip: u8) -> Result<(), DataErro
             array(w, &join(name, modality), ArrayData::U32(map), &[map.len()], gzip)?;
         }
     }
-    w.create_group("mod")?;
+    if !streamed {
+        w.create_group("mod")?;
+    }
     let order: Vec<String> = mdata.modalities.keys().cloned().collect();
     w.group_attribute("mod", "mod-order", &Attribute::Strings(order))?;
     for (name, adata) in &mdata.modalities {
         let path = join("mod", checked_key("mod", name)?);
-        anndata(w, &path, adata, gzip)?;
+        if streamed {
+            beside_x(w, &path, adata, gzip)?;
+        } else {
+            anndata(w, &path, adata, gzip)?;
+        }
     }
     Ok(())
 }
@@ -230,9 +251,20 @@ fn csr<T: Copy + Send + Sync>(
     let indices =
         if m.n_cols() <= limit { ArrayData::IndicesI32(m.indices()) } else { ArrayData::U32(m.indices()) };
     array(w, &part("indices"), indices, &[m.nnz()], gzip)?;
+    row_starts(w, path, m.indptr(), gzip)
+}
+
+/// `indptr`, in 32 bits while they suffice.
+pub(super) fn row_starts(
+    w: &impl StoreWriter,
+    path: &str,
+    indptr: &[usize],
+    gzip: u8,
+) -> Result<(), DataError> {
+    let nnz = indptr.last().copied().unwrap_or(0);
     let starts =
-        if m.nnz() <= limit { ArrayData::StartsI32(m.indptr()) } else { ArrayData::StartsI64(m.indptr()) };
-    array(w, &part("indptr"), starts, &[m.n_rows() + 1], gzip)
+        if nnz <= i32::MAX as usize { ArrayData::StartsI32(indptr) } else { ArrayData::StartsI64(indptr) };
+    array(w, &join(path, "indptr"), starts, &[indptr.len()], gzip)
 }
 
 pub(super) fn value(w: &impl StoreWriter, path: &str, v: &Value, gzip: u8) -> Result<(), DataError> {

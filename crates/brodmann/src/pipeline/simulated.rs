@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use brodmann_data::{
-    AnnData, Array, Categorical, Column, DataFrame, Matrix, MuData, Value, WriteOptions, keys, write_h5ad,
-    write_h5mu,
+    AnnData, Array, Categorical, Column, Container, DataFrame, Matrix, MuData, RowAppender, Value,
+    WriteOptions, keys, write_h5ad, write_h5mu,
 };
+use brodmann_kernels::{CsrMatrix, Monitor};
 use indexmap::IndexMap;
-use ndarray::ArrayD;
+use ndarray::{Array2, ArrayD};
 
 use super::PipelineError;
-use crate::simulate::Simulation;
+use crate::simulate::image::draw_image;
+use crate::simulate::{
+    DOMAIN_NAMES, SimulateError, SimulatedModality, Simulation, SimulationOptions, SimulationStream,
+};
 
 /// `obs` column that names the slice of a simulated cohort.
 pub const LIBRARY_KEY: &str = "library_id";
@@ -24,7 +28,7 @@ pub fn write_simulation(simulation: Simulation, output: &Path) -> Result<(), Pip
     let ending = output.extension().and_then(|e| e.to_str()).unwrap_or("");
     check_ending(output, simulation.modalities.len())?;
     if ending == "h5ad" {
-        let mut modalities = to_anndata(simulation)?;
+        let mut modalities = to_anndata(simulation, true)?;
         let (_, adata) = modalities.swap_remove_index(0).expect("a simulation has a modality");
         write_h5ad(&adata, output, &options)?;
     } else {
@@ -52,8 +56,129 @@ pub fn check_ending(output: &Path, n_modalities: usize) -> Result<(), PipelineEr
     })
 }
 
-/// Each modality as an AnnData of its own, with coordinates, truth, slices and pictures.
-fn to_anndata(simulation: Simulation) -> Result<IndexMap<String, AnnData>, PipelineError> {
+/// Simulates a tissue into a file, `rows_per_block` rows in memory at a time.
+///
+/// The elements are those of [`simulate`](crate::simulate::simulate) and [`write_simulation`], whatever the size of
+/// the blocks.
+///
+/// # Errors
+/// [`PipelineError::OutputEnding`]; [`PipelineError::Simulate`] for options out of range or when interrupted;
+/// [`PipelineError::Data`] when it cannot be written. In each case nothing is left behind.
+/// # Cost
+/// Memory: names, coordinates and truth of all rows (about 200 bytes each), pictures, and one block.
+pub fn stream_simulation(
+    options: &SimulationOptions,
+    output: &Path,
+    rows_per_block: usize,
+    monitor: &dyn Monitor,
+) -> Result<StreamedSimulation, PipelineError> {
+    let stream = SimulationStream::new(options)?;
+    check_ending(output, options.modalities.len())?;
+    let write = WriteOptions::default();
+    let sizes: Vec<(&str, usize)> =
+        stream.models().iter().map(|m| (m.modality().name(), m.n_vars())).collect();
+    let one = output.extension().is_some_and(|e| e == "h5ad");
+    let mut file = if one {
+        RowAppender::h5ad(output, sizes[0].1, &write)?
+    } else {
+        RowAppender::h5mu(output, &sizes, &write)?
+    };
+    let n_obs = stream.n_obs();
+    monitor.stage("simulate", n_obs as u64);
+    let mut tissue = Rows::default();
+    for block in stream.blocks(rows_per_block) {
+        monitor.check().map_err(SimulateError::from)?;
+        for (modality, counts) in block.counts.iter().enumerate() {
+            file.append(modality, counts.view())?;
+        }
+        monitor.advance(block.rows.len() as u64);
+        tissue.coordinates.extend(block.coordinates);
+        tissue.ground_truth.extend(block.ground_truth);
+        tissue.library.extend(block.library);
+    }
+    let images = if options.image {
+        monitor.stage("draw pictures", options.slices as u64);
+        let mut images = Vec::with_capacity(options.slices);
+        for slice in 0..options.slices {
+            monitor.check().map_err(SimulateError::from)?;
+            images.push(draw_image(options, slice));
+            monitor.advance(1);
+        }
+        images
+    } else {
+        Vec::new()
+    };
+    monitor.stage("write", 0);
+    let report = StreamedSimulation {
+        n_obs,
+        modalities: sizes.iter().map(|&(name, n)| (name.to_owned(), n)).collect(),
+        domains: DOMAIN_NAMES.iter().map(|&n| n.to_owned()).collect(),
+        nnz: file.nnz(),
+    };
+    // All but the counts, by the same code as in memory: modalities without values.
+    let rest = Simulation {
+        obs_names: (0..n_obs).map(|row| stream.obs_name(row)).collect(),
+        coordinates: Array2::from_shape_vec((n_obs, 2), tissue.coordinates)
+            .expect("two coordinates were taken of every row"),
+        ground_truth: tissue.ground_truth,
+        domain_names: report.domains.clone(),
+        library: tissue.library,
+        library_names: (0..options.slices).map(|k| stream.library_name(k)).collect(),
+        modalities: stream
+            .models()
+            .iter()
+            .enumerate()
+            .map(|(k, model)| SimulatedModality {
+                kind: model.modality(),
+                name: model.modality().name(),
+                counts: CsrMatrix::from_rows(0, &[]),
+                feature_names: stream.feature_names(k),
+                feature_factor: model.factor_of_features(),
+            })
+            .collect(),
+        images,
+        spot_diameter: options.spot_pitch,
+    };
+    let container = if one {
+        let (_, adata) = to_anndata(rest, false)?.swap_remove_index(0).expect("a simulation has a modality");
+        Container::AnnData(adata)
+    } else {
+        Container::MuData(into_mudata(rest, false)?)
+    };
+    file.finish(&container)?;
+    Ok(report)
+}
+
+/// Rows whose counts, were none of them zero, fill 64 MB: a block that is small beside any program.
+pub fn default_rows_per_block(options: &SimulationOptions) -> usize {
+    const ENTRIES: usize = 1 << 23;
+    let features: usize = options.modalities.iter().map(|&m| options.n_vars(m)).sum();
+    (ENTRIES / features.max(1)).clamp(256, 1 << 14)
+}
+
+/// What [`stream_simulation`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamedSimulation {
+    /// Spots of all slices.
+    pub n_obs: usize,
+    /// Keys and numbers of features.
+    pub modalities: Vec<(String, usize)>,
+    /// Names of the domains.
+    pub domains: Vec<String>,
+    /// Non-zero counts of all modalities.
+    pub nnz: usize,
+}
+
+/// What is kept of every block.
+#[derive(Default)]
+struct Rows {
+    coordinates: Vec<f64>,
+    ground_truth: Vec<u32>,
+    library: Vec<u32>,
+}
+
+/// Each modality as an AnnData of its own, with coordinates, truth, slices and pictures, and its counts or none.
+fn to_anndata(simulation: Simulation, with_x: bool) -> Result<IndexMap<String, AnnData>, PipelineError> {
     let obs = obs_of(&simulation);
     let spatial = Value::Array(Array::F64(simulation.coordinates.clone().into_dyn()));
     let pictures = pictures_of(&simulation);
@@ -64,7 +189,11 @@ fn to_anndata(simulation: Simulation) -> Result<IndexMap<String, AnnData>, Pipel
         let of: Vec<Option<&str>> =
             modality.feature_factor.iter().map(|&f| domains.get(f as usize).map(String::as_str)).collect();
         var.columns.insert("factor".to_owned(), Column::Categorical(Categorical::from_strings(&of)));
-        let mut adata = AnnData::new(Matrix::CsrF32(modality.counts), obs.clone(), var)?;
+        let mut adata = AnnData { obs: obs.clone(), var, ..AnnData::default() };
+        if with_x {
+            adata.x = Some(Matrix::CsrF32(modality.counts));
+        }
+        adata.validate()?;
         adata.obsm.insert(keys::SPATIAL.to_owned(), spatial.clone());
         if let Some(pictures) = &pictures {
             adata.uns.insert(keys::SPATIAL.to_owned(), pictures.clone());
@@ -79,10 +208,14 @@ fn to_anndata(simulation: Simulation) -> Result<IndexMap<String, AnnData>, Pipel
 /// # Errors
 /// [`PipelineError::Data`] when the container refuses the parts.
 pub fn to_mudata(simulation: Simulation) -> Result<MuData, PipelineError> {
+    into_mudata(simulation, true)
+}
+
+fn into_mudata(simulation: Simulation, with_x: bool) -> Result<MuData, PipelineError> {
     let obs = obs_of(&simulation);
     let spatial = Value::Array(Array::F64(simulation.coordinates.clone().into_dyn()));
     let pictures = pictures_of(&simulation);
-    let mut modalities = to_anndata(simulation)?;
+    let mut modalities = to_anndata(simulation, with_x)?;
     for adata in modalities.values_mut() {
         adata.obs = DataFrame::new(obs.index.clone());
         adata.obsm.clear();
@@ -134,3 +267,6 @@ fn pictures_of(simulation: &Simulation) -> Option<Value> {
     }
     Some(Value::Dict(libraries))
 }
+
+#[cfg(test)]
+mod tests;

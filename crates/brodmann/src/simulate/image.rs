@@ -58,7 +58,7 @@ struct Nucleus {
 }
 
 /// The picture of slice `slice`; the same on any number of threads.
-pub(super) fn draw_image(options: &SimulationOptions, slice: usize) -> SimulatedImage {
+pub(crate) fn draw_image(options: &SimulationOptions, slice: usize) -> SimulatedImage {
     let side = options.side;
     let px = (MAX_SIDE_PX / side).clamp(1, PX_PER_SPOT);
     let width = side * px;
