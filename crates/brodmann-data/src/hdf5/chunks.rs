@@ -3,6 +3,8 @@
 //! A chunked array is split into bands of its first axis. The stored bytes of a batch of bands are read in file
 //! order; then each band is decompressed and converted into its own slice of the result.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use rust_hdf5::format::btree_v1::ChunkBTreeV1Node;
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
@@ -102,95 +104,118 @@ where
             }
             Ok(Some(out))
         }
-        DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } if *b_tree_address != UNDEF_ADDR => {
-            // The message ends with the size of an element.
-            let chunk = match chunk_dims.split_last() {
-                Some(_) if layout.bytes => chunk_dims.as_slice(),
-                Some((_, chunk)) => chunk,
-                None => return Err(damaged("a chunked array without chunk sizes")),
-            };
-            decode_chunked(headers, layout, chunk, *b_tree_address, len, convert)
-        }
+        DataLayoutMessage::ChunkedV3 { .. } => decode_chunked(headers, layout, len, convert),
         _ => Ok(None),
     }
 }
 
 /// One stored chunk.
-struct Stored {
+pub(super) struct Stored {
     offsets: Vec<u64>,
     address: u64,
     size: usize,
     mask: u32,
 }
 
-fn decode_chunked<T, C>(
-    headers: &Headers,
-    layout: &Layout,
-    chunk: &[u64],
-    tree: u64,
-    len: usize,
-    convert: C,
-) -> FormatResult<Option<Vec<T>>>
-where
-    T: Copy + Default + Send + Sync,
-    C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
-{
-    let rank = layout.shape.len();
-    if chunk.len() != rank || rank == 0 || chunk.contains(&0) {
-        return Err(damaged("chunk sizes that do not fit the array"));
-    }
-    let chunk: Vec<usize> = chunk.iter().map(|&c| usize::try_from(c).unwrap_or(usize::MAX)).collect();
-    let chunk_len = chunk
-        .iter()
-        .try_fold(1usize, |n, &c| n.checked_mul(c))
-        .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
-        .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
-    let mut chunks = Vec::new();
-    collect(headers, tree, rank - usize::from(layout.bytes), MAX_DEPTH, &mut chunks)?;
-    if layout.bytes {
-        for s in &mut chunks {
-            s.offsets.push(0);
+/// Where the chunks of an array lie. A band is one row of chunks: all that hold the same rows of the array.
+pub(super) struct Grid {
+    chunks: Vec<Stored>,
+    chunk: Vec<usize>,
+    chunk_len: usize,
+    /// Elements in one row of the array.
+    row_len: usize,
+    /// Rows of the array in a full band.
+    pub(super) band_rows: usize,
+    per_band: usize,
+}
+
+impl Grid {
+    /// Follows the index of a chunked array; `None` when this layout is left to the library.
+    pub(super) fn follow(headers: &Headers, layout: &Layout) -> FormatResult<Option<Self>> {
+        let DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } = &layout.message else {
+            return Ok(None);
+        };
+        if *b_tree_address == UNDEF_ADDR {
+            return Ok(None);
         }
-    }
-    checked_len(&chunk, layout.width, headers.file_size())?;
-    let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
-    chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
-    let in_grid = chunks.iter().all(|s| {
-        s.offsets
+        let len = checked_len(&layout.shape, layout.width, headers.file_size())?;
+        // The message ends with the size of an element.
+        let chunk = match chunk_dims.split_last() {
+            Some(_) if layout.bytes => chunk_dims.as_slice(),
+            Some((_, chunk)) => chunk,
+            None => return Err(damaged("a chunked array without chunk sizes")),
+        };
+        let rank = layout.shape.len();
+        if chunk.len() != rank || rank == 0 || chunk.contains(&0) {
+            return Err(damaged("chunk sizes that do not fit the array"));
+        }
+        let chunk: Vec<usize> = chunk.iter().map(|&c| usize::try_from(c).unwrap_or(usize::MAX)).collect();
+        let chunk_len = chunk
             .iter()
-            .zip(&layout.shape)
-            .zip(&chunk)
-            .all(|((&o, &n), &c)| o < n as u64 && o % c as u64 == 0)
-    });
-    chunks.dedup_by(|a, b| a.offsets == b.offsets);
-    if chunks.len() != expected || !in_grid {
-        // Chunks never written hold the fill value: the library knows it.
-        return Ok(None);
+            .try_fold(1usize, |n, &c| n.checked_mul(c))
+            .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
+            .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
+        let mut chunks = Vec::new();
+        collect(headers, *b_tree_address, rank - usize::from(layout.bytes), MAX_DEPTH, &mut chunks)?;
+        if layout.bytes {
+            for s in &mut chunks {
+                s.offsets.push(0);
+            }
+        }
+        checked_len(&chunk, layout.width, headers.file_size())?;
+        let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
+        chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
+        let in_grid = chunks.iter().all(|s| {
+            s.offsets
+                .iter()
+                .zip(&layout.shape)
+                .zip(&chunk)
+                .all(|((&o, &n), &c)| o < n as u64 && o % c as u64 == 0)
+        });
+        chunks.dedup_by(|a, b| a.offsets == b.offsets);
+        if len == 0 || chunks.len() != expected || !in_grid {
+            // Chunks never written hold the fill value: the library knows it.
+            return Ok(None);
+        }
+        let row_len = len / layout.shape[0];
+        let band_rows = chunk[0].min(layout.shape[0]);
+        let per_band = expected / layout.shape[0].div_ceil(chunk[0]);
+        Ok(Some(Self { chunks, chunk, chunk_len, row_len, band_rows, per_band }))
     }
 
-    let row_len = len / layout.shape[0];
-    let band_rows = chunk[0].min(layout.shape[0]);
-    let per_band = expected / layout.shape[0].div_ceil(chunk[0]);
-    let mut out: Vec<T> = try_zeros(len)?;
-    let mut rest = out.as_mut_slice();
-    let mut next = 0;
-    while next < chunks.len() {
-        // Whole bands until the batch is full.
-        let (mut last, mut bytes) = (next, 0usize);
-        while last < chunks.len() && (last == next || bytes < BATCH_BYTES) {
-            bytes += chunks[last..last + per_band].iter().map(|s| s.size).sum::<usize>();
-            last += per_band;
+    /// Number of bands.
+    pub(super) fn n_bands(&self) -> usize {
+        self.chunks.len() / self.per_band
+    }
+
+    /// The run of bands from `first` on whose stored bytes fill one batch; at least one band.
+    fn batch(&self, first: usize) -> Range<usize> {
+        let (mut last, mut bytes) = (first, 0usize);
+        while last < self.n_bands() && (last == first || bytes < BATCH_BYTES) {
+            let chunks = &self.chunks[last * self.per_band..(last + 1) * self.per_band];
+            bytes += chunks.iter().map(|s| s.size).sum::<usize>();
+            last += 1;
         }
-        let mut stored = Vec::with_capacity(last - next);
-        for s in &chunks[next..last] {
-            stored.push(headers.exact(s.address, s.size)?);
-        }
-        let n_bands = (last - next) / per_band;
-        let take = rest.len().min(n_bands * band_rows * row_len);
-        let (now, later) = rest.split_at_mut(take);
-        rest = later;
-        now.par_chunks_mut(band_rows * row_len)
-            .zip(chunks[next..last].par_chunks(per_band).zip(stored.par_chunks(per_band)))
+        first..last
+    }
+
+    /// Decodes some bands, in parallel, into `out`, which holds their rows of the array and no more.
+    pub(super) fn decode<T, C>(
+        &self,
+        mut read: impl FnMut(u64, usize) -> FormatResult<Vec<u8>>,
+        layout: &Layout,
+        bands: Range<usize>,
+        out: &mut [T],
+        convert: C,
+    ) -> FormatResult<()>
+    where
+        T: Copy + Default + Send + Sync,
+        C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
+    {
+        let places = &self.chunks[bands.start * self.per_band..bands.end * self.per_band];
+        let stored = places.iter().map(|s| read(s.address, s.size)).collect::<FormatResult<Vec<_>>>()?;
+        out.par_chunks_mut(self.band_rows * self.row_len)
+            .zip(places.par_chunks(self.per_band).zip(stored.par_chunks(self.per_band)))
             .try_for_each(|(band, (places, stored))| {
                 let mut scratch: Vec<T> = Vec::new();
                 for (place, raw) in places.iter().zip(stored) {
@@ -201,27 +226,50 @@ where
                                 filters,
                                 raw,
                                 place.mask,
-                                chunk_len * layout.width,
+                                self.chunk_len * layout.width,
                             )?;
                             &image
                         }
                         None => raw,
                     };
                     let bytes = bytes
-                        .get(..chunk_len * layout.width)
+                        .get(..self.chunk_len * layout.width)
                         .ok_or_else(|| damaged("a chunk shorter than its size"))?;
-                    if chunk[1..] == layout.shape[1..] {
+                    if self.chunk[1..] == layout.shape[1..] {
                         // One chunk is the band; the last is cut where the array ends.
                         convert(&bytes[..band.len() * layout.width], band)?;
                         continue;
                     }
-                    scratch.resize(chunk_len, T::default());
+                    scratch.resize(self.chunk_len, T::default());
                     convert(bytes, &mut scratch)?;
-                    scatter(&scratch, &chunk, &place.offsets, &layout.shape, band);
+                    scatter(&scratch, &self.chunk, &place.offsets, &layout.shape, band);
                 }
                 Ok::<(), FormatError>(())
-            })?;
-        next = last;
+            })
+    }
+}
+
+fn decode_chunked<T, C>(
+    headers: &Headers,
+    layout: &Layout,
+    len: usize,
+    convert: C,
+) -> FormatResult<Option<Vec<T>>>
+where
+    T: Copy + Default + Send + Sync,
+    C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
+{
+    let Some(grid) = Grid::follow(headers, layout)? else { return Ok(None) };
+    let mut out: Vec<T> = try_zeros(len)?;
+    let mut rest = out.as_mut_slice();
+    let mut next = 0;
+    while next < grid.n_bands() {
+        let bands = grid.batch(next);
+        next = bands.end;
+        let take = rest.len().min(bands.len() * grid.band_rows * grid.row_len);
+        let (now, later) = rest.split_at_mut(take);
+        rest = later;
+        grid.decode(|at, size| headers.exact(at, size), layout, bands, now, &convert)?;
     }
     Ok(Some(out))
 }

@@ -18,12 +18,15 @@
 //! * `headers`: object headers, links, attributes.
 //! * `chunks`: array layouts; chunks decoded in parallel, straight into the wanted type.
 //! * `reader`: [`Store`](crate::store::Store).
+//! * `sequence`: one array piece by piece, in order.
 //! * `writer`: [`StoreWriter`](crate::store::StoreWriter).
 
 mod chunks;
 mod headers;
 mod reader;
+mod sequence;
 mod writer;
 
 pub(crate) use reader::Hdf5Reader;
+pub(crate) use sequence::Sequence;
 pub(crate) use writer::Hdf5Writer;

@@ -1,6 +1,7 @@
 //! Counts to an embedding, modality by modality.
 
 use std::path::Path;
+use std::time::Instant;
 
 use brodmann_data::{Additions, Array, Column, ElementAdditions, Matrix, ReadOptions, Select, Value, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
@@ -12,6 +13,7 @@ use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::preprocess::{
     HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed, preprocess,
+    preprocess_rows,
 };
 
 /// Layer of log-normalised values written by `brodmann preprocess`.
@@ -114,11 +116,33 @@ fn make(
 ) -> Result<Made, PipelineError> {
     let mut options = options_on(PreprocessOptions::for_modality(modality.kind), request);
     options.keep_log_normalised = keep_log_normalised;
-    let counts = read_counts(tissue, modality, request, seconds, monitor)?;
-    monitor.stage(&format!("{}: preprocessing", modality.name), 0);
-    let preprocessed =
+    let rows = timed(&mut seconds.read, || tissue.count_rows(modality, request.layer.as_deref()))?;
+    let preprocessed = if let Some(rows) = rows {
+        monitor.stage(&format!("{}: reading and preprocessing", modality.name), 0);
+        let start = Instant::now();
+        let made = preprocess_rows(&rows, slices, &options, seed, monitor);
+        let waited = rows.seconds_waited();
+        seconds.read += waited;
+        seconds.preprocess += (start.elapsed().as_secs_f64() - waited).max(0.0);
+        if let Some(error) = rows.take_error() {
+            return Err(error.into());
+        }
+        if let Ok(made) = &made {
+            note_empty(made.n_empty, modality, monitor);
+        }
+        made
+    } else {
+        let counts = read_counts(tissue, modality, request, seconds, monitor)?;
+        if tissue.is_in_file(modality, request.layer.as_deref()) {
+            monitor.note(&format!(
+                "{}: counts stored by column, or in another order, are held in memory whole",
+                modality.name
+            ));
+        }
+        monitor.stage(&format!("{}: preprocessing", modality.name), 0);
         timed(&mut seconds.preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
-            .map_err(|source| with_hint(source, tissue, modality))?;
+    };
+    let preprocessed = preprocessed.map_err(|source| with_hint(source, tissue, modality))?;
     Ok(Made { preprocessed, options })
 }
 
@@ -134,10 +158,14 @@ pub(super) fn read_counts(
     let counts: CsrMatrix<f32> =
         timed(&mut seconds.read, || tissue.counts(modality, request.layer.as_deref()))?;
     let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
+    note_empty(empty, modality, monitor);
+    Ok(counts)
+}
+
+fn note_empty(empty: usize, modality: &ModalityInfo, monitor: &dyn Monitor) {
     if empty > 0 {
         monitor.note(&format!("{}: {empty} spot(s) without any count are kept", modality.name));
     }
-    Ok(counts)
 }
 
 /// The library's advice on counts, in terms of this command line and this file.

@@ -25,10 +25,12 @@
 //! * [`fingerprint`]: are these the same data?
 //! * [`memory`]: how much memory there is.
 //! * `align`: columns matched by name.
+//! * `count_rows`: the counts of a file, block by block.
 
 mod align;
 pub mod checkpoint;
 pub mod cohort;
+mod count_rows;
 pub mod describe;
 pub mod domains;
 pub mod embedding_clusters;

@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MuData, ReadOptions, Select, Value,
-    WriteOptions,
+    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MatrixRows, MuData, ReadOptions,
+    Select, Value, WriteOptions,
 };
 use brodmann_kernels::{CsrMatrix, Monitor};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis};
 
 use super::PipelineError;
+use super::count_rows::CountRows;
 use crate::preprocess::{Modality, guess_modality};
 
 /// What to do about a tissue without coordinates.
@@ -170,6 +171,30 @@ impl Tissue {
             None => counts,
             Some(rows) => counts.view().select_rows(rows),
         })
+    }
+
+    /// Whether the counts of a modality are still to be read from a file whose parts can be read one by one.
+    pub(super) fn is_in_file(&self, modality: &ModalityInfo, layer: Option<&str>) -> bool {
+        self.editable && self.adata(modality).matrix(layer).is_err()
+    }
+
+    /// The counts of a modality as rows to be read block by block; `None` where they are in memory already, in another
+    /// order than the whole, or stored so that they can only be read whole ([`Tissue::counts`]).
+    ///
+    /// # Errors
+    /// [`DataError`] when the file cannot be opened or its headers cannot be followed.
+    pub(super) fn count_rows(
+        &self,
+        modality: &ModalityInfo,
+        layer: Option<&str>,
+    ) -> Result<Option<CountRows>, PipelineError> {
+        let adata = self.adata(modality);
+        if modality.rows.is_some() || !self.is_in_file(modality, layer) {
+            return Ok(None);
+        }
+        let found = MatrixRows::open(&self.path, modality.key.as_deref(), layer)?;
+        let fits = |m: &MatrixRows| (m.n_rows(), m.n_cols()) == (adata.n_obs(), adata.n_vars());
+        Ok(found.filter(fits).map(CountRows::new))
     }
 
     fn read_matrix(&self, modality: &ModalityInfo, layer: Option<&str>) -> Result<Matrix, PipelineError> {
