@@ -45,32 +45,43 @@ impl<T: Copy + Send + Sync> CsrMatrix<T> {
     /// # Panics
     /// When `keep.len() != n_cols`.
     #[must_use]
-    pub fn retain_columns(mut self, keep: &[bool]) -> Self {
+    pub fn retain_columns(self, keep: &[bool]) -> Self {
         assert_eq!(keep.len(), self.n_cols, "retain_columns: mask length differs");
         if keep.iter().all(|k| *k) {
             return self;
         }
-        let mut renumbered = vec![u32::MAX; self.n_cols];
+        let mut renumbered = vec![None; self.n_cols];
         let mut n_kept = 0u32;
         for (to, _) in renumbered.iter_mut().zip(keep).filter(|(_, k)| **k) {
-            *to = n_kept;
+            *to = Some(n_kept);
             n_kept += 1;
         }
+        let mut kept = self.compacted(|_, column, _| renumbered[column as usize]);
+        kept.n_cols = n_kept as usize;
+        kept
+    }
+
+    /// Keeps the entries where `keep(row, column, value)` is true, in place; room no longer needed is given back.
+    #[must_use]
+    pub fn retain(self, keep: impl Fn(usize, usize, T) -> bool) -> Self {
+        self.compacted(|row, column, value| keep(row, column as usize, value).then_some(column))
+    }
+
+    /// Entries get the column `to(row, column, value)`, or go; columns must go on rising.
+    fn compacted(mut self, to: impl Fn(usize, u32, T) -> Option<u32>) -> Self {
         let (mut at, mut from) = (0, 0);
         for row in 0..self.n_rows() {
-            let to = self.indptr[row + 1];
-            for k in from..to {
-                let column = renumbered[self.indices[k] as usize];
-                if column != u32::MAX {
+            let end = self.indptr[row + 1];
+            for k in from..end {
+                if let Some(column) = to(row, self.indices[k], self.data[k]) {
                     self.indices[at] = column;
                     self.data[at] = self.data[k];
                     at += 1;
                 }
             }
-            from = to;
+            from = end;
             self.indptr[row + 1] = at;
         }
-        self.n_cols = n_kept as usize;
         self.indices.truncate(at);
         self.data.truncate(at);
         self.indices.shrink_to_fit();
@@ -94,6 +105,18 @@ mod tests {
         for keep in [[true, false, true], [false, false, false], [true, true, true]] {
             assert_eq!(whole.clone().retain_columns(&keep), whole.view().select_columns(&keep));
         }
+    }
+
+    #[test]
+    fn entries_are_dropped_in_place() {
+        let m = CsrMatrix::from_rows(3, &[vec![(0, 1.0), (1, 2.0)], vec![], vec![(1, 3.0), (2, 4.0)]]);
+        let odd = m.clone().retain(|_, _, v| v % 2.0 == 1.0);
+        assert_eq!(odd, CsrMatrix::from_rows(3, &[vec![(0, 1.0)], vec![], vec![(1, 3.0)]]));
+        assert_eq!(m.clone().retain(|_, _, _| true), m);
+        assert_eq!(
+            m.retain(|i, j, _| i != 0 && j == 2),
+            CsrMatrix::from_rows(3, &[vec![], vec![], vec![(2, 4.0)]])
+        );
     }
 
     #[test]

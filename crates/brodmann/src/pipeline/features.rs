@@ -197,11 +197,11 @@ fn add(
     seed: Seed,
     target: &mut ElementAdditions,
 ) {
-    let embedding = tissue.to_modality_rows(modality, made.embedding.clone());
+    let narrow = made.embedding.mapv(|v| v as f32);
     let array = |a: Array2<f64>| Value::Array(Array::F64(a.into_dyn()));
     target.obsm.insert(
         embedding_key(modality.kind).to_owned(),
-        Value::Array(Array::F32(embedding.mapv(|v| v as f32).into_dyn())),
+        Value::Array(Array::F32(tissue.to_modality_rows(modality, narrow).into_dyn())),
     );
     target.var.insert(keys::HIGHLY_VARIABLE.to_owned(), Column::Bool(made.highly_variable.clone()));
     if let Some(table) = &made.hvg {

@@ -471,7 +471,7 @@ impl Tissue {
     }
 
     /// Brings rows of the whole into a modality's own order, for writing.
-    pub fn to_modality_rows(&self, modality: &ModalityInfo, values: Array2<f64>) -> Array2<f64> {
+    pub fn to_modality_rows<T: Clone>(&self, modality: &ModalityInfo, values: Array2<T>) -> Array2<T> {
         match modality.own_order() {
             None => values,
             Some(order) => values.select(Axis(0), &order),
@@ -495,10 +495,10 @@ impl Tissue {
     }
 
     /// Brings a graph of the whole into a modality's own order, for writing.
-    pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
+    pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: Matrix) -> Matrix {
         match modality.own_order() {
             None => graph,
-            Some(order) => Matrix::CsrF64(graph).select_rows(&order).select_columns(&order).into_csr_f64(),
+            Some(order) => graph.select_rows(&order).select_columns(&order),
         }
     }
 

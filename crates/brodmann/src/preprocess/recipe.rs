@@ -328,6 +328,7 @@ pub fn preprocess_rows(
 
     // Without filter and selection the matrix of all variables is the one just analysed.
     let log_normalised = if !options.keep_log_normalised {
+        drop(selected);
         None
     } else if selected.n_cols() == n_vars {
         Some(selected)

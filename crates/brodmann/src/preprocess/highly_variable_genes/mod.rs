@@ -258,3 +258,8 @@ pub(crate) fn intersect(table: &mut HvgTable, n_slices: usize) {
         *hv = n as usize == n_slices;
     }
 }
+
+/// Number of slices named, at least one.
+pub(crate) fn count_slices(slices: Option<&[u32]>) -> usize {
+    slices.map_or(1, |s| s.iter().collect::<std::collections::BTreeSet<_>>().len().max(1))
+}
