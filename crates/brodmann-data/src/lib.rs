@@ -45,7 +45,7 @@ pub use platform::{
 };
 pub use scverse::{
     Container, MatrixRows, RowBlock, RowBlocks, element_names, is_scverse, layer_names, read, read_h5ad,
-    read_h5mu, write_h5ad, write_h5mu, write_with_additions,
+    read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
 };
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;

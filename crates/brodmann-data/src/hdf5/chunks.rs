@@ -6,20 +6,18 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use rust_hdf5::format::btree_v1::ChunkBTreeV1Node;
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::filter::{FilterPipeline, reverse_filters_masked_bounded};
 use rust_hdf5::format::{FormatError, FormatResult, UNDEF_ADDR};
 
-use super::headers::{Headers, little_endian};
+use super::chunk_index::{Stored, stored_chunks};
+use super::headers::Headers;
 use crate::store::{Element, Number};
 
 /// Stored bytes held at once.
 const BATCH_BYTES: usize = 32 << 20;
 /// Elements of a contiguous array converted at once.
 const BLOCK_ELEMENTS: usize = 1 << 20;
-/// A chunk index deeper than this refers to itself.
-const MAX_DEPTH: u8 = 16;
 /// No filter expands more than this on real data; a shape that asks for more is damaged.
 const MAX_EXPANSION: u64 = 20_000;
 
@@ -104,17 +102,11 @@ where
             }
             Ok(Some(out))
         }
-        DataLayoutMessage::ChunkedV3 { .. } => decode_chunked(headers, layout, len, convert),
+        DataLayoutMessage::ChunkedV3 { .. } | DataLayoutMessage::ChunkedV4 { .. } => {
+            decode_chunked(headers, layout, len, convert)
+        }
         _ => Ok(None),
     }
-}
-
-/// One stored chunk.
-pub(super) struct Stored {
-    offsets: Vec<u64>,
-    address: u64,
-    size: usize,
-    mask: u32,
 }
 
 /// Where the chunks of an array lie. A band is one row of chunks: all that hold the same rows of the array.
@@ -132,12 +124,11 @@ pub(super) struct Grid {
 impl Grid {
     /// Follows the index of a chunked array; `None` when this layout is left to the library.
     pub(super) fn follow(headers: &Headers, layout: &Layout) -> FormatResult<Option<Self>> {
-        let DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } = &layout.message else {
+        let (DataLayoutMessage::ChunkedV3 { chunk_dims, .. }
+        | DataLayoutMessage::ChunkedV4 { chunk_dims, .. }) = &layout.message
+        else {
             return Ok(None);
         };
-        if *b_tree_address == UNDEF_ADDR {
-            return Ok(None);
-        }
         let len = checked_len(&layout.shape, layout.width, headers.file_size())?;
         // The message ends with the size of an element.
         let chunk = match chunk_dims.split_last() {
@@ -155,14 +146,22 @@ impl Grid {
             .try_fold(1usize, |n, &c| n.checked_mul(c))
             .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
             .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
-        let mut chunks = Vec::new();
-        collect(headers, *b_tree_address, rank - usize::from(layout.bytes), MAX_DEPTH, &mut chunks)?;
+        checked_len(&chunk, layout.width, headers.file_size())?;
+        let axes = rank - usize::from(layout.bytes);
+        let found = stored_chunks(
+            headers,
+            &layout.message,
+            &layout.shape[..axes],
+            &chunk[..axes],
+            chunk_len * layout.width,
+            layout.filters.is_some(),
+        )?;
+        let Some(mut chunks) = found else { return Ok(None) };
         if layout.bytes {
             for s in &mut chunks {
                 s.offsets.push(0);
             }
         }
-        checked_len(&chunk, layout.width, headers.file_size())?;
         let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
         chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
         let in_grid = chunks.iter().all(|s| {
@@ -303,42 +302,6 @@ fn scatter<T: Copy>(image: &[T], chunk: &[usize], offsets: &[u64], shape: &[usiz
             index[d] = 0;
         }
     }
-}
-
-fn collect(
-    headers: &Headers,
-    address: u64,
-    rank: usize,
-    depth: u8,
-    chunks: &mut Vec<Stored>,
-) -> FormatResult<()> {
-    let a = headers.context().sizeof_addr as usize;
-    let head = headers.exact(address, 8)?;
-    let entries = little_endian(&head, 6, 2)?;
-    let key = 8 + 8 * (rank + 1);
-    let block = headers.block(address, 8 + 2 * a + entries * (key + a) + key)?;
-    let node = ChunkBTreeV1Node::decode(&block, a, rank, u16::MAX)?;
-    for (key, &child) in node.keys.iter().zip(&node.children) {
-        if node.level > 0 {
-            if depth == 0 {
-                return Err(damaged("a chunk index that refers to itself"));
-            }
-            collect(headers, child, rank, depth - 1, chunks)?;
-        } else {
-            let offsets = key.offsets.get(..rank).ok_or_else(|| damaged("a chunk without a place"))?.to_vec();
-            chunks.push(Stored {
-                offsets,
-                address: child,
-                size: key.chunk_size as usize,
-                mask: key.filter_mask,
-            });
-        }
-        // Every chunk takes at least one byte of the file.
-        if chunks.len() as u64 > headers.file_size() {
-            return Err(damaged("a chunk index that refers to itself"));
-        }
-    }
-    Ok(())
 }
 
 /// Converts stored elements to `T`; whole numbers that do not fit are refused.

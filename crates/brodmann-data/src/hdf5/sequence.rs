@@ -138,7 +138,9 @@ pub(super) fn place_of(headers: &super::headers::Headers, layout: &Layout) -> Fo
             let fits = (len * layout.width) as u64 <= headers.file_size();
             Ok(fits.then_some(Place::Contiguous(*address)))
         }
-        DataLayoutMessage::ChunkedV3 { .. } => Ok(Grid::follow(headers, layout)?.map(Place::Chunked)),
+        DataLayoutMessage::ChunkedV3 { .. } | DataLayoutMessage::ChunkedV4 { .. } => {
+            Ok(Grid::follow(headers, layout)?.map(Place::Chunked))
+        }
         _ => Ok(None),
     }
 }

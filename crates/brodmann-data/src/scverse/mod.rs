@@ -17,7 +17,7 @@ mod write;
 pub use edit::write_with_additions;
 pub use read::{Container, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu};
 pub(crate) use read::{array_to_column, is_anndata, is_mudata};
-pub use rows::{MatrixRows, RowBlock, RowBlocks};
+pub use rows::{MatrixRows, RowBlock, RowBlocks, stored_entries};
 pub use write::{write_h5ad, write_h5mu};
 
 pub(crate) const ENCODING_TYPE: &str = "encoding-type";

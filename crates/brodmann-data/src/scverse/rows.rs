@@ -52,8 +52,7 @@ impl MatrixRows {
         if is_mudata(&store)? != modality.is_some() {
             return Ok(None);
         }
-        let root = modality.map_or_else(String::new, |m| join("mod", m));
-        let element = join(&root, &layer.map_or_else(|| "X".to_owned(), |l| join("layers", l)));
+        let element = element_path(modality, layer);
         match store.node(&element)? {
             None => Ok(None),
             Some(NodeKind::Group) => Self::sparse(&store, path, element),
@@ -145,6 +144,31 @@ impl MatrixRows {
             store.sequence(&data)?.map(|values| Entries::F32(columns, values))
         })
     }
+}
+
+/// Stored entries of `X` or a layer (all of a dense matrix), without reading them; `None` where there is no matrix.
+///
+/// # Errors    [`DataError`] when the file cannot be opened or its headers cannot be followed.
+pub fn stored_entries(
+    path: impl AsRef<Path>,
+    modality: Option<&str>,
+    layer: Option<&str>,
+) -> Result<Option<usize>, DataError> {
+    let store = Hdf5Reader::open(path.as_ref())?;
+    let element = element_path(modality, layer);
+    let data = join(&element, "data");
+    Ok(match store.node(&element)? {
+        Some(NodeKind::Array) => Some(store.info(&element)?.len()),
+        Some(NodeKind::Group) if store.node(&data)? == Some(NodeKind::Array) => {
+            Some(store.info(&data)?.len())
+        }
+        _ => None,
+    })
+}
+
+fn element_path(modality: Option<&str>, layer: Option<&str>) -> String {
+    let root = modality.map_or_else(String::new, |m| join("mod", m));
+    join(&root, &layer.map_or_else(|| "X".to_owned(), |l| join("layers", l)))
 }
 
 /// The arrays of a matrix, in order.

@@ -8,6 +8,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
+use super::forecast::{announce, preprocessing_work};
 use super::request::{FeatureRequest, GraphRequest};
 use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
@@ -63,7 +64,7 @@ pub fn features(
 }
 
 /// `obsm` key of the embedding of a modality.
-fn embedding_key(kind: Modality) -> &'static str {
+pub(super) fn embedding_key(kind: Modality) -> &'static str {
     match kind {
         Modality::Atac => keys::X_LSI,
         Modality::Rna | Modality::Adt => keys::X_PCA,
@@ -319,6 +320,7 @@ pub fn preprocess_file(
     let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, request.modality, monitor))?;
     tissue.check_destination(destination)?;
     let slices = tissue.slices(library_key)?;
+    announce("preprocessing", &preprocessing_work(&tissue, request)?, monitor)?;
     let mut additions = Additions::default();
     let mut modalities = Vec::new();
     for modality in tissue.modalities() {

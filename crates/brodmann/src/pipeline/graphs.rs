@@ -7,6 +7,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 
 use super::features::{Features, features};
+use super::forecast::{announce, work_of};
 use super::request::{FeatureRequest, GraphRequest};
 use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
@@ -247,6 +248,8 @@ pub fn build_graphs(
     if n_obs < 2 {
         return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
     }
+    let wants_space = request.wants_new_spatial() || tissue.has_embedding(&request.spatial_key);
+    announce("building graphs", &work_of(&tissue, feature_request, request, wants_space, false)?, monitor)?;
     let mut additions = Additions::default();
     let mut graphs = Vec::new();
     let mut report = |name: &str, graph: &CsrMatrix<f64>| {
@@ -257,8 +260,7 @@ pub fn build_graphs(
             n_components: connected_components(graph.view()).count(),
         });
     };
-    let wants_space = request.wants_new_spatial();
-    if wants_space || tissue.has_embedding(&request.spatial_key) {
+    if wants_space {
         let graph = spatial_graph(&tissue, request, &mut additions, &mut seconds, monitor)?;
         report(super::request::SPATIAL_LAYER, &graph);
     } else {
