@@ -8,6 +8,7 @@
 //! * [`keys`]: the names of keys, written once.
 //! * [`ReadOptions`], [`WriteOptions`], [`Additions`]: what is read and written.
 //! * [`RowAppender`]: a file written while its rows come.
+//! * [`MatrixRows`]: a matrix too large to hold, a block of rows at a time.
 //! * [`read_npy`]: arrays beside containers.
 
 mod additions;
@@ -44,8 +45,8 @@ pub use platform::{
     Format, Orientation, TableOptions, read_any, read_table, read_tenx_h5, read_tenx_mtx, read_visium,
 };
 pub use scverse::{
-    Container, RowAppender, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu, write_h5ad,
-    write_h5mu, write_with_additions,
+    Container, MatrixRows, RowAppender, RowBlock, RowBlocks, element_names, is_scverse, layer_names, read,
+    read_h5ad, read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
 };
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;

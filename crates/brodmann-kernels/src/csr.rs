@@ -3,6 +3,8 @@
 //! Column indices are `u32` (half the memory of scipy's 64-bit form); rows are sorted by column and hold no
 //! column twice. [`CsrMatrix::try_new`] checks that, so everything downstream may rely on it.
 
+mod grow;
+
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 

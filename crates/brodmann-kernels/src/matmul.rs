@@ -42,6 +42,18 @@ pub fn matmul_into_serial<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_,
     T::gemm(out, a, b, false, 1);
 }
 
+/// `out += a · b` on the calling thread alone, for use inside an already parallel loop.
+///
+/// # Panics
+/// When the shapes do not chain.
+pub fn matmul_add_into_serial<T: Float>(
+    out: ArrayViewMut2<'_, T>,
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+) {
+    T::gemm(out, a, b, true, 1);
+}
+
 /// `aᵀ · b` for tall `a (n, p)` and `b (n, q)`, summed over fixed row chunks in fixed order.
 ///
 /// # Panics

@@ -3,21 +3,21 @@
 //! A chunked array is split into bands of its first axis. The stored bytes of a batch of bands are read in file
 //! order; then each band is decompressed and converted into its own slice of the result.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
-use rust_hdf5::format::btree_v1::ChunkBTreeV1Node;
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::filter::{FilterPipeline, reverse_filters_masked_bounded};
 use rust_hdf5::format::{FormatError, FormatResult, UNDEF_ADDR};
 
-use super::headers::{Headers, little_endian};
+use super::chunk_index::{Stored, stored_chunks};
+use super::headers::Headers;
 use crate::store::{Element, Number};
 
 /// Stored bytes held at once.
 const BATCH_BYTES: usize = 32 << 20;
 /// Elements of a contiguous array converted at once.
 const BLOCK_ELEMENTS: usize = 1 << 20;
-/// A chunk index deeper than this refers to itself.
-const MAX_DEPTH: u8 = 16;
 /// No filter expands more than this on real data; a shape that asks for more is damaged.
 const MAX_EXPANSION: u64 = 20_000;
 
@@ -102,95 +102,119 @@ where
             }
             Ok(Some(out))
         }
-        DataLayoutMessage::ChunkedV3 { chunk_dims, b_tree_address } if *b_tree_address != UNDEF_ADDR => {
-            // The message ends with the size of an element.
-            let chunk = match chunk_dims.split_last() {
-                Some(_) if layout.bytes => chunk_dims.as_slice(),
-                Some((_, chunk)) => chunk,
-                None => return Err(damaged("a chunked array without chunk sizes")),
-            };
-            decode_chunked(headers, layout, chunk, *b_tree_address, len, convert)
+        DataLayoutMessage::ChunkedV3 { .. } | DataLayoutMessage::ChunkedV4 { .. } => {
+            decode_chunked(headers, layout, len, convert)
         }
         _ => Ok(None),
     }
 }
 
-/// One stored chunk.
-struct Stored {
-    offsets: Vec<u64>,
-    address: u64,
-    size: usize,
-    mask: u32,
+/// Where the chunks of an array lie. A band is one row of chunks: all that hold the same rows of the array.
+pub(super) struct Grid {
+    chunks: Vec<Stored>,
+    chunk: Vec<usize>,
+    chunk_len: usize,
+    /// Elements in one row of the array.
+    row_len: usize,
+    /// Rows of the array in a full band.
+    pub(super) band_rows: usize,
+    per_band: usize,
 }
 
-fn decode_chunked<T, C>(
-    headers: &Headers,
-    layout: &Layout,
-    chunk: &[u64],
-    tree: u64,
-    len: usize,
-    convert: C,
-) -> FormatResult<Option<Vec<T>>>
-where
-    T: Copy + Default + Send + Sync,
-    C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
-{
-    let rank = layout.shape.len();
-    if chunk.len() != rank || rank == 0 || chunk.contains(&0) {
-        return Err(damaged("chunk sizes that do not fit the array"));
-    }
-    let chunk: Vec<usize> = chunk.iter().map(|&c| usize::try_from(c).unwrap_or(usize::MAX)).collect();
-    let chunk_len = chunk
-        .iter()
-        .try_fold(1usize, |n, &c| n.checked_mul(c))
-        .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
-        .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
-    let mut chunks = Vec::new();
-    collect(headers, tree, rank - usize::from(layout.bytes), MAX_DEPTH, &mut chunks)?;
-    if layout.bytes {
-        for s in &mut chunks {
-            s.offsets.push(0);
+impl Grid {
+    /// Follows the index of a chunked array; `None` when this layout is left to the library.
+    pub(super) fn follow(headers: &Headers, layout: &Layout) -> FormatResult<Option<Self>> {
+        let (DataLayoutMessage::ChunkedV3 { chunk_dims, .. }
+        | DataLayoutMessage::ChunkedV4 { chunk_dims, .. }) = &layout.message
+        else {
+            return Ok(None);
+        };
+        let len = checked_len(&layout.shape, layout.width, headers.file_size())?;
+        // The message ends with the size of an element.
+        let chunk = match chunk_dims.split_last() {
+            Some(_) if layout.bytes => chunk_dims.as_slice(),
+            Some((_, chunk)) => chunk,
+            None => return Err(damaged("a chunked array without chunk sizes")),
+        };
+        let rank = layout.shape.len();
+        if chunk.len() != rank || rank == 0 || chunk.contains(&0) {
+            return Err(damaged("chunk sizes that do not fit the array"));
         }
-    }
-    checked_len(&chunk, layout.width, headers.file_size())?;
-    let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
-    chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
-    let in_grid = chunks.iter().all(|s| {
-        s.offsets
+        let chunk: Vec<usize> = chunk.iter().map(|&c| usize::try_from(c).unwrap_or(usize::MAX)).collect();
+        let chunk_len = chunk
             .iter()
-            .zip(&layout.shape)
-            .zip(&chunk)
-            .all(|((&o, &n), &c)| o < n as u64 && o % c as u64 == 0)
-    });
-    chunks.dedup_by(|a, b| a.offsets == b.offsets);
-    if chunks.len() != expected || !in_grid {
-        // Chunks never written hold the fill value: the library knows it.
-        return Ok(None);
+            .try_fold(1usize, |n, &c| n.checked_mul(c))
+            .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
+            .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
+        checked_len(&chunk, layout.width, headers.file_size())?;
+        let axes = rank - usize::from(layout.bytes);
+        let found = stored_chunks(
+            headers,
+            &layout.message,
+            &layout.shape[..axes],
+            &chunk[..axes],
+            chunk_len * layout.width,
+            layout.filters.is_some(),
+        )?;
+        let Some(mut chunks) = found else { return Ok(None) };
+        if layout.bytes {
+            for s in &mut chunks {
+                s.offsets.push(0);
+            }
+        }
+        let expected: usize = layout.shape.iter().zip(&chunk).map(|(&n, &c)| n.div_ceil(c)).product();
+        chunks.sort_by(|a, b| a.offsets.cmp(&b.offsets));
+        let in_grid = chunks.iter().all(|s| {
+            s.offsets
+                .iter()
+                .zip(&layout.shape)
+                .zip(&chunk)
+                .all(|((&o, &n), &c)| o < n as u64 && o % c as u64 == 0)
+        });
+        chunks.dedup_by(|a, b| a.offsets == b.offsets);
+        if len == 0 || chunks.len() != expected || !in_grid {
+            // Chunks never written hold the fill value: the library knows it.
+            return Ok(None);
+        }
+        let row_len = len / layout.shape[0];
+        let band_rows = chunk[0].min(layout.shape[0]);
+        let per_band = expected / layout.shape[0].div_ceil(chunk[0]);
+        Ok(Some(Self { chunks, chunk, chunk_len, row_len, band_rows, per_band }))
     }
 
-    let row_len = len / layout.shape[0];
-    let band_rows = chunk[0].min(layout.shape[0]);
-    let per_band = expected / layout.shape[0].div_ceil(chunk[0]);
-    let mut out: Vec<T> = try_zeros(len)?;
-    let mut rest = out.as_mut_slice();
-    let mut next = 0;
-    while next < chunks.len() {
-        // Whole bands until the batch is full.
-        let (mut last, mut bytes) = (next, 0usize);
-        while last < chunks.len() && (last == next || bytes < BATCH_BYTES) {
-            bytes += chunks[last..last + per_band].iter().map(|s| s.size).sum::<usize>();
-            last += per_band;
+    /// Number of bands.
+    pub(super) fn n_bands(&self) -> usize {
+        self.chunks.len() / self.per_band
+    }
+
+    /// The run of bands from `first` on whose stored bytes fill one batch; at least one band.
+    fn batch(&self, first: usize) -> Range<usize> {
+        let (mut last, mut bytes) = (first, 0usize);
+        while last < self.n_bands() && (last == first || bytes < BATCH_BYTES) {
+            let chunks = &self.chunks[last * self.per_band..(last + 1) * self.per_band];
+            bytes += chunks.iter().map(|s| s.size).sum::<usize>();
+            last += 1;
         }
-        let mut stored = Vec::with_capacity(last - next);
-        for s in &chunks[next..last] {
-            stored.push(headers.exact(s.address, s.size)?);
-        }
-        let n_bands = (last - next) / per_band;
-        let take = rest.len().min(n_bands * band_rows * row_len);
-        let (now, later) = rest.split_at_mut(take);
-        rest = later;
-        now.par_chunks_mut(band_rows * row_len)
-            .zip(chunks[next..last].par_chunks(per_band).zip(stored.par_chunks(per_band)))
+        first..last
+    }
+
+    /// Decodes some bands, in parallel, into `out`, which holds their rows of the array and no more.
+    pub(super) fn decode<T, C>(
+        &self,
+        mut read: impl FnMut(u64, usize) -> FormatResult<Vec<u8>>,
+        layout: &Layout,
+        bands: Range<usize>,
+        out: &mut [T],
+        convert: C,
+    ) -> FormatResult<()>
+    where
+        T: Copy + Default + Send + Sync,
+        C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
+    {
+        let places = &self.chunks[bands.start * self.per_band..bands.end * self.per_band];
+        let stored = places.iter().map(|s| read(s.address, s.size)).collect::<FormatResult<Vec<_>>>()?;
+        out.par_chunks_mut(self.band_rows * self.row_len)
+            .zip(places.par_chunks(self.per_band).zip(stored.par_chunks(self.per_band)))
             .try_for_each(|(band, (places, stored))| {
                 let mut scratch: Vec<T> = Vec::new();
                 for (place, raw) in places.iter().zip(stored) {
@@ -201,27 +225,50 @@ where
                                 filters,
                                 raw,
                                 place.mask,
-                                chunk_len * layout.width,
+                                self.chunk_len * layout.width,
                             )?;
                             &image
                         }
                         None => raw,
                     };
                     let bytes = bytes
-                        .get(..chunk_len * layout.width)
+                        .get(..self.chunk_len * layout.width)
                         .ok_or_else(|| damaged("a chunk shorter than its size"))?;
-                    if chunk[1..] == layout.shape[1..] {
+                    if self.chunk[1..] == layout.shape[1..] {
                         // One chunk is the band; the last is cut where the array ends.
                         convert(&bytes[..band.len() * layout.width], band)?;
                         continue;
                     }
-                    scratch.resize(chunk_len, T::default());
+                    scratch.resize(self.chunk_len, T::default());
                     convert(bytes, &mut scratch)?;
-                    scatter(&scratch, &chunk, &place.offsets, &layout.shape, band);
+                    scatter(&scratch, &self.chunk, &place.offsets, &layout.shape, band);
                 }
                 Ok::<(), FormatError>(())
-            })?;
-        next = last;
+            })
+    }
+}
+
+fn decode_chunked<T, C>(
+    headers: &Headers,
+    layout: &Layout,
+    len: usize,
+    convert: C,
+) -> FormatResult<Option<Vec<T>>>
+where
+    T: Copy + Default + Send + Sync,
+    C: Fn(&[u8], &mut [T]) -> FormatResult<()> + Sync,
+{
+    let Some(grid) = Grid::follow(headers, layout)? else { return Ok(None) };
+    let mut out: Vec<T> = try_zeros(len)?;
+    let mut rest = out.as_mut_slice();
+    let mut next = 0;
+    while next < grid.n_bands() {
+        let bands = grid.batch(next);
+        next = bands.end;
+        let take = rest.len().min(bands.len() * grid.band_rows * grid.row_len);
+        let (now, later) = rest.split_at_mut(take);
+        rest = later;
+        grid.decode(|at, size| headers.exact(at, size), layout, bands, now, &convert)?;
     }
     Ok(Some(out))
 }
@@ -255,42 +302,6 @@ fn scatter<T: Copy>(image: &[T], chunk: &[usize], offsets: &[u64], shape: &[usiz
             index[d] = 0;
         }
     }
-}
-
-fn collect(
-    headers: &Headers,
-    address: u64,
-    rank: usize,
-    depth: u8,
-    chunks: &mut Vec<Stored>,
-) -> FormatResult<()> {
-    let a = headers.context().sizeof_addr as usize;
-    let head = headers.exact(address, 8)?;
-    let entries = little_endian(&head, 6, 2)?;
-    let key = 8 + 8 * (rank + 1);
-    let block = headers.block(address, 8 + 2 * a + entries * (key + a) + key)?;
-    let node = ChunkBTreeV1Node::decode(&block, a, rank, u16::MAX)?;
-    for (key, &child) in node.keys.iter().zip(&node.children) {
-        if node.level > 0 {
-            if depth == 0 {
-                return Err(damaged("a chunk index that refers to itself"));
-            }
-            collect(headers, child, rank, depth - 1, chunks)?;
-        } else {
-            let offsets = key.offsets.get(..rank).ok_or_else(|| damaged("a chunk without a place"))?.to_vec();
-            chunks.push(Stored {
-                offsets,
-                address: child,
-                size: key.chunk_size as usize,
-                mask: key.filter_mask,
-            });
-        }
-        // Every chunk takes at least one byte of the file.
-        if chunks.len() as u64 > headers.file_size() {
-            return Err(damaged("a chunk index that refers to itself"));
-        }
-    }
-    Ok(())
 }
 
 /// Converts stored elements to `T`; whole numbers that do not fit are refused.

@@ -64,7 +64,7 @@ impl Message {
 }
 
 /// Reads at addresses relative to the base of the file.
-struct Blocks {
+pub(super) struct Blocks {
     file: File,
     base: u64,
     size: u64,
@@ -82,6 +82,14 @@ impl BlockReader for Blocks {
         let read = self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut buffer));
         read.map_err(|e| damaged(&e.to_string()))?;
         Ok(buffer)
+    }
+}
+
+impl Blocks {
+    /// Exactly `len` bytes at `address`.
+    pub(super) fn exact(&mut self, address: u64, len: usize) -> FormatResult<Vec<u8>> {
+        let block = self.read_block(address, len)?;
+        if block.len() == len { Ok(block) } else { Err(damaged("data end before their stated length")) }
     }
 }
 
@@ -185,8 +193,13 @@ impl Headers {
 
     /// Exactly `len` bytes at `address`.
     pub(crate) fn exact(&self, address: u64, len: usize) -> FormatResult<Vec<u8>> {
-        let block = self.block(address, len)?;
-        if block.len() == len { Ok(block) } else { Err(damaged("data end before their stated length")) }
+        self.blocks.borrow_mut().exact(address, len)
+    }
+
+    /// The same place of the same file through another handle, for a reader on another thread.
+    pub(super) fn blocks_of(&self, file: File) -> Blocks {
+        let blocks = self.blocks.borrow();
+        Blocks { file, base: blocks.base, size: blocks.size }
     }
 
     /// All messages of the header at `address`, over all its blocks.

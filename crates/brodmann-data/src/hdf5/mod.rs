@@ -16,14 +16,19 @@
 //!
 //! # Contents
 //! * `headers`: object headers, links, attributes.
+//! * `chunk_index`: where the chunks of an array lie.
 //! * `chunks`: array layouts; chunks decoded in parallel, straight into the wanted type.
 //! * `reader`: [`Store`](crate::store::Store).
+//! * `sequence`: one array piece by piece, in order.
 //! * `writer`: [`StoreWriter`](crate::store::StoreWriter).
 
+mod chunk_index;
 mod chunks;
 mod headers;
 mod reader;
+mod sequence;
 mod writer;
 
 pub(crate) use reader::Hdf5Reader;
+pub(crate) use sequence::Sequence;
 pub(crate) use writer::Hdf5Writer;

@@ -15,6 +15,7 @@ use rust_hdf5::{ByteOrder, DatatypeMessage, H5File, Hdf5Error};
 
 use super::chunks::{self, Layout};
 use super::headers::{DATASPACE, DATATYPE, FILTERS, Headers, LAYOUT, Message, OpenError};
+use super::sequence::{self, Sequence};
 use crate::store::{ArrayInfo, Attribute, Element, NodeKind, Number, Store};
 use crate::{Array, DataError};
 
@@ -97,6 +98,34 @@ impl Hdf5Reader {
             layout,
             filters,
         })
+    }
+
+    /// The array of numbers `path`, to be taken piece by piece; `None` where it can only be read whole.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] when its headers or its chunk index cannot be followed.
+    pub(crate) fn sequence<T: Number>(&self, path: &str) -> Result<Option<Sequence<T>>, DataError> {
+        let described = self.describe(path)?;
+        let (element, big_endian, width) = element_of(&described.datatype);
+        let of_numbers = !matches!(element, Element::String | Element::Record(_) | Element::Other(_));
+        let Some(message) = described.layout.filter(|_| of_numbers && width > 0 && !described.is_null) else {
+            return Ok(None);
+        };
+        let layout =
+            Layout { shape: described.shape, width, message, filters: described.filters, bytes: false };
+        let Some(place) = sequence::place_of(&self.headers, &layout).map_err(|e| self.damaged(path, e))?
+        else {
+            return Ok(None);
+        };
+        let origin = sequence::Origin {
+            file: self.path.clone(),
+            array: path.to_owned(),
+            blocks: self.headers.blocks_of(sequence::reopen(&self.path)?),
+            layout,
+            element,
+            big_endian,
+        };
+        Ok(Some(Sequence::new(origin, place)))
     }
 
     fn dataset(&self, path: &str) -> Result<rust_hdf5::H5Dataset, DataError> {

@@ -435,7 +435,8 @@ impl Number for ExactF32 {
     }
 }
 
-fn sparse(store: &impl Store, path: &str, as_f32: bool) -> Result<Matrix, DataError> {
+/// Whether a sparse matrix is stored by row, and its shape.
+pub(crate) fn sparse_form(store: &impl Store, path: &str) -> Result<(bool, usize, usize), DataError> {
     let format = match encoding(store, path)? {
         Some(format) => format,
         None => store
@@ -452,16 +453,18 @@ fn sparse(store: &impl Store, path: &str, as_f32: bool) -> Result<Matrix, DataEr
     if shape.is_none() {
         shape = store.attribute(path, "h5sparse_shape")?;
     }
-    let (rows, columns) = match shape.as_ref().and_then(Attribute::ints).as_deref() {
-        Some(&[r, c]) if r >= 0 && c >= 0 => (r as usize, c as usize),
-        _ => {
-            return Err(DataError::Kind {
-                element: path.to_owned(),
-                found: format!("its shape {shape:?}"),
-                expected: "two whole numbers".to_owned(),
-            });
-        }
-    };
+    match shape.as_ref().and_then(Attribute::ints).as_deref() {
+        Some(&[r, c]) if r >= 0 && c >= 0 => Ok((by_row, r as usize, c as usize)),
+        _ => Err(DataError::Kind {
+            element: path.to_owned(),
+            found: format!("its shape {shape:?}"),
+            expected: "two whole numbers".to_owned(),
+        }),
+    }
+}
+
+fn sparse(store: &impl Store, path: &str, as_f32: bool) -> Result<Matrix, DataError> {
+    let (by_row, rows, columns) = sparse_form(store, path)?;
     let element = store.info(&join(path, "data"))?.element;
     let whole = !matches!(element, Element::F16 | Element::F32 | Element::F64);
     let single = as_f32 || element != Element::F64;

@@ -18,8 +18,13 @@ const FIRST_PROBES: usize = 4;
 const SAMPLE: usize = 500;
 /// Asked for beyond `min_recall` when choosing: about three standard errors of a sample's recall.
 const MARGIN: f64 = 0.01;
-/// Queries of one product; fixed.
-const BLOCK: usize = 256;
+/// Fewest queries searched together, and most: the more there are, the more of them share a product with a cell.
+const SMALLEST_BLOCK: usize = 256;
+const LARGEST_BLOCK: usize = 4096;
+/// Blocks that many queries are cut into at least, so that there is work for many threads.
+const BLOCKS: usize = 64;
+/// Queries of one product; with their distances to a cell they stay in a core's second-level cache.
+const ROWS: usize = 512;
 
 /// The k nearest among the observations of the nearest cells.
 ///
@@ -105,6 +110,21 @@ fn recall(found: &[Row], truth: &[Row]) -> f64 {
     hits as f64 / wanted as f64
 }
 
+/// The elements at rising `places`.
+fn disjoint<T>(all: &mut [T], places: impl Iterator<Item = usize>) -> Vec<&mut T> {
+    let (mut rest, mut passed) = (all, 0);
+    let mut taken = Vec::new();
+    for place in places {
+        let (_, from) = std::mem::take(&mut rest).split_at_mut(place - passed);
+        if let Some((one, after)) = from.split_first_mut() {
+            taken.push(one);
+            rest = after;
+            passed = place + 1;
+        }
+    }
+    taken
+}
+
 /// Observations renumbered so that each cell is a range.
 struct CellIndex {
     points: BlockedPoints,
@@ -136,7 +156,8 @@ impl CellIndex {
         for cell in 0..cells.count() {
             starts[cell + 1] += starts[cell];
         }
-        let points = points.reordered(&originals);
+        let mut points = points;
+        points.reorder(&originals);
         Ok(Self { points, originals, cells, starts, k })
     }
 
@@ -152,8 +173,9 @@ impl CellIndex {
         n_probes: usize,
         monitor: &dyn Monitor,
     ) -> Result<Vec<Row>, Interrupted> {
+        let block = (queries.len() / BLOCKS).clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
         let blocks: Vec<Vec<Row>> = queries
-            .par_chunks(BLOCK)
+            .par_chunks(block)
             .map(|block| {
                 monitor.check()?;
                 let rows = self.search_block(block, n_probes, monitor)?;
@@ -171,25 +193,27 @@ impl CellIndex {
         monitor: &dyn Monitor,
     ) -> Result<Vec<Row>, Interrupted> {
         let probes = self.cells.nearest(&self.points, block, n_probes, monitor)?;
-        // (cell, place in the block), sorted: queries that visit a cell share one product.
-        let mut visits: Vec<(u32, u32)> =
-            probes.iter().enumerate().map(|(at, &cell)| (cell, (at / n_probes) as u32)).collect();
+        // (other than the nearest, cell, place in the block), sorted: queries that visit a cell share a product, and
+        // the nearest cell comes first, so that most of what the others hold is out of reach at once.
+        let mut visits: Vec<(bool, u32, u32)> = probes
+            .iter()
+            .enumerate()
+            .map(|(at, &cell)| (at % n_probes != 0, cell, (at / n_probes) as u32))
+            .collect();
         visits.sort_unstable();
         let mut candidates: Vec<Candidates> =
             block.iter().map(|&i| Candidates::new(i as usize, self.k)).collect();
         let mut scratch = Vec::new();
-        for visit in visits.chunk_by(|a, b| a.0 == b.0) {
-            let cell = visit[0].0 as usize;
-            let rows: Vec<u32> = visit.iter().map(|v| block[v.1 as usize]).collect();
-            let queries = gather(self.points.queries.view(), &rows);
-            let mut visitors = visit.iter().map(|v| v.1 as usize).peekable();
-            let mut open: Vec<&mut Candidates> = candidates
-                .iter_mut()
-                .enumerate()
-                .filter_map(|(at, candidate)| visitors.next_if_eq(&at).map(|_| candidate))
-                .collect();
+        for visit in visits.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            monitor.check()?;
+            let cell = visit[0].1 as usize;
             let cell_range = self.starts[cell]..self.starts[cell + 1];
-            self.points.offer(queries.view(), &mut open, cell_range, &mut scratch);
+            for visit in visit.chunks(ROWS) {
+                let rows: Vec<u32> = visit.iter().map(|v| block[v.2 as usize]).collect();
+                let queries = gather(self.points.queries.view(), &rows);
+                let mut open = disjoint(&mut candidates, visit.iter().map(|v| v.2 as usize));
+                self.points.offer(queries.view(), &mut open, cell_range.clone(), &mut scratch);
+            }
         }
         let mut rows: Vec<Row> = candidates
             .into_iter()

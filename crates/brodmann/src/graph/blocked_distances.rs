@@ -90,17 +90,14 @@ impl BlockedPoints {
         Self { exact, d, queries, targets, target_slack, query_slack }
     }
 
-    /// The same points, point `order[i]` at place i.
-    pub(crate) fn reordered(&self, order: &[u32]) -> Self {
+    /// Puts point `order[i]` at place i; one array after the other, so that only one is there twice.
+    pub(crate) fn reorder(&mut self, order: &[u32]) {
         let rows: Vec<usize> = order.iter().map(|&i| i as usize).collect();
-        Self {
-            exact: rows.iter().flat_map(|&i| self.row(i)).copied().collect(),
-            d: self.d,
-            queries: self.queries.select(Axis(0), &rows),
-            targets: self.targets.select(Axis(0), &rows),
-            target_slack: rows.iter().map(|&i| self.target_slack[i]).collect(),
-            query_slack: rows.iter().map(|&i| self.query_slack[i]).collect(),
-        }
+        self.exact = rows.iter().flat_map(|&i| self.row(i)).copied().collect();
+        self.queries = self.queries.select(Axis(0), &rows);
+        self.targets = self.targets.select(Axis(0), &rows);
+        self.target_slack = rows.iter().map(|&i| self.target_slack[i]).collect();
+        self.query_slack = rows.iter().map(|&i| self.query_slack[i]).collect();
     }
 
     pub(crate) fn n_obs(&self) -> usize {

@@ -7,6 +7,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 
 use super::evaluation::{self, TruthScores};
+use super::forecast::{announce, work_of};
 use super::graphs::{latent_graph, spatial_graph};
 use super::request::{
     DomainRequest, LARGEST, SPATIAL_LAYER, check_key_added, check_n_clusters, check_resolutions,
@@ -66,6 +67,10 @@ pub struct DomainReport {
     pub key_added: String,
     /// Wall-clock seconds of each stage.
     pub seconds: Seconds,
+    /// Memory the run was expected to take at its peak, in bytes.
+    pub forecast_bytes: u64,
+    /// Wall-clock seconds it was expected to take, roughly.
+    pub forecast_seconds: f64,
     /// Agreement with the known domains, where there are any.
     pub metrics: Option<TruthScores>,
 }
@@ -119,6 +124,9 @@ pub fn find_domains(
     let read = [truth_key.as_deref(), request.graphs.library_key.as_deref()];
     check_key_added(&request.key_added, &read)?;
 
+    let name = if request.spatial { "SpatialLeiden" } else { "Leiden" };
+    let work = work_of(&tissue, &request.features, &request.graphs, request.spatial, true)?;
+    let forecast = announce(name, &work, monitor)?;
     let mut additions = Additions::default();
     // Space first: a tissue without coordinates is refused before the expensive stages.
     let space = request
@@ -189,6 +197,8 @@ pub fn find_domains(
         sizes,
         key_added: request.key_added.clone(),
         seconds,
+        forecast_bytes: forecast.bytes,
+        forecast_seconds: forecast.seconds,
         metrics,
     };
     record(&mut additions, request, &report, &partition, seed);

@@ -1,17 +1,20 @@
 //! Counts to an embedding, modality by modality.
 
 use std::path::Path;
+use std::time::Instant;
 
 use brodmann_data::{Additions, Array, Column, ElementAdditions, Matrix, ReadOptions, Select, Value, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
+use super::forecast::{announce, preprocessing_work};
 use super::request::{FeatureRequest, GraphRequest};
 use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
 use crate::preprocess::{
     HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed, preprocess,
+    preprocess_rows,
 };
 
 /// Layer of log-normalised values written by `brodmann preprocess`.
@@ -61,7 +64,7 @@ pub fn features(
 }
 
 /// `obsm` key of the embedding of a modality.
-fn embedding_key(kind: Modality) -> &'static str {
+pub(super) fn embedding_key(kind: Modality) -> &'static str {
     match kind {
         Modality::Atac => keys::X_LSI,
         Modality::Rna | Modality::Adt => keys::X_PCA,
@@ -114,11 +117,33 @@ fn make(
 ) -> Result<Made, PipelineError> {
     let mut options = options_on(PreprocessOptions::for_modality(modality.kind), request);
     options.keep_log_normalised = keep_log_normalised;
-    let counts = read_counts(tissue, modality, request, seconds, monitor)?;
-    monitor.stage(&format!("{}: preprocessing", modality.name), 0);
-    let preprocessed =
+    let rows = timed(&mut seconds.read, || tissue.count_rows(modality, request.layer.as_deref()))?;
+    let preprocessed = if let Some(rows) = rows {
+        monitor.stage(&format!("{}: reading and preprocessing", modality.name), 0);
+        let start = Instant::now();
+        let made = preprocess_rows(&rows, slices, &options, seed, monitor);
+        let waited = rows.seconds_waited();
+        seconds.read += waited;
+        seconds.preprocess += (start.elapsed().as_secs_f64() - waited).max(0.0);
+        if let Some(error) = rows.take_error() {
+            return Err(error.into());
+        }
+        if let Ok(made) = &made {
+            note_empty(made.n_empty, modality, monitor);
+        }
+        made
+    } else {
+        let counts = read_counts(tissue, modality, request, seconds, monitor)?;
+        if tissue.is_in_file(modality, request.layer.as_deref()) {
+            monitor.note(&format!(
+                "{}: counts stored by column, or in another order, are held in memory whole",
+                modality.name
+            ));
+        }
+        monitor.stage(&format!("{}: preprocessing", modality.name), 0);
         timed(&mut seconds.preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
-            .map_err(|source| with_hint(source, tissue, modality))?;
+    };
+    let preprocessed = preprocessed.map_err(|source| with_hint(source, tissue, modality))?;
     Ok(Made { preprocessed, options })
 }
 
@@ -134,10 +159,14 @@ pub(super) fn read_counts(
     let counts: CsrMatrix<f32> =
         timed(&mut seconds.read, || tissue.counts(modality, request.layer.as_deref()))?;
     let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
+    note_empty(empty, modality, monitor);
+    Ok(counts)
+}
+
+fn note_empty(empty: usize, modality: &ModalityInfo, monitor: &dyn Monitor) {
     if empty > 0 {
         monitor.note(&format!("{}: {empty} spot(s) without any count are kept", modality.name));
     }
-    Ok(counts)
 }
 
 /// The library's advice on counts, in terms of this command line and this file.
@@ -169,11 +198,11 @@ fn add(
     seed: Seed,
     target: &mut ElementAdditions,
 ) {
-    let embedding = tissue.to_modality_rows(modality, made.embedding.clone());
+    let narrow = made.embedding.mapv(|v| v as f32);
     let array = |a: Array2<f64>| Value::Array(Array::F64(a.into_dyn()));
     target.obsm.insert(
         embedding_key(modality.kind).to_owned(),
-        Value::Array(Array::F32(embedding.mapv(|v| v as f32).into_dyn())),
+        Value::Array(Array::F32(tissue.to_modality_rows(modality, narrow).into_dyn())),
     );
     target.var.insert(keys::HIGHLY_VARIABLE.to_owned(), Column::Bool(made.highly_variable.clone()));
     if let Some(table) = &made.hvg {
@@ -291,6 +320,7 @@ pub fn preprocess_file(
     let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, request.modality, monitor))?;
     tissue.check_destination(destination)?;
     let slices = tissue.slices(library_key)?;
+    announce("preprocessing", &preprocessing_work(&tissue, request)?, monitor)?;
     let mut additions = Additions::default();
     let mut modalities = Vec::new();
     for modality in tissue.modalities() {

@@ -7,6 +7,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 
 use super::features::{Features, features};
+use super::forecast::{announce, work_of};
 use super::request::{FeatureRequest, GraphRequest};
 use super::tissue::{Destination, ModalityInfo, Tissue};
 use super::{PipelineError, Seconds, timed};
@@ -55,12 +56,16 @@ pub fn latent_graph(
         monitor.note(&format!("{}: approximate neighbours, recall {recall:.3} on a sample", modality.name));
     }
     let target = additions.target(modality.key.as_deref());
-    let own = |graph: &CsrMatrix<f64>| tissue.to_modality_graph(modality, graph.clone());
+    drop(embedding);
+    // Narrowed first: what is copied for writing is half as large then.
+    let weights = built.connectivities.view().map(|v| v as f32);
+    target
+        .obsp
+        .insert(keys::CONNECTIVITIES.to_owned(), tissue.to_modality_graph(modality, Matrix::CsrF32(weights)));
     target.obsp.insert(
-        keys::CONNECTIVITIES.to_owned(),
-        Matrix::CsrF32(own(&built.connectivities).view().map(|v| v as f32)),
+        keys::DISTANCES.to_owned(),
+        tissue.to_modality_graph(modality, Matrix::CsrF64(built.distances)),
     );
-    target.obsp.insert(keys::DISTANCES.to_owned(), Matrix::CsrF64(own(&built.distances)));
     let mut params = IndexMap::new();
     params.insert("n_neighbors".to_owned(), Value::Int(options.n_neighbors as i64));
     params.insert("method".to_owned(), Value::String("umap".to_owned()));
@@ -109,14 +114,17 @@ pub fn spatial_graph(
     };
     monitor.stage("spatial neighbours", 0);
     let (built, connectivities) = timed(&mut seconds.graph, || {
-        let built = spatial_neighbors(coordinates.view(), slices.as_deref(), &options)?;
+        let mut built = spatial_neighbors(coordinates.view(), slices.as_deref(), &options)?;
+        let binary = std::mem::replace(&mut built.connectivities, CsrMatrix::with_capacity(0, 0, 0));
         let connectivities = if built.kind == SpatialKind::Grid {
-            built.connectivities.clone()
+            binary
         } else {
+            drop(binary);
             distance2connectivity(built.distances.view(), keys::SPATIAL_DISTANCES)?
         };
         Ok::<_, GraphError>((built, connectivities))
     })?;
+    drop(coordinates);
     for note in &built.notes {
         monitor.note(&format!("spatial graph: {note}"));
     }
@@ -182,35 +190,12 @@ fn insert_graph_record(
 
 /// Drops self-loops, which squidpy's `set_diag` leaves: a loop favours no partition but shifts the null model.
 fn without_diagonal(graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
-    retain(graph, |i, j, _| i != j)
+    graph.retain(|i, j, _| i != j)
 }
 
 /// Drops stored zeros: the longest edge after `distance2connectivity`.
 fn without_zeros(graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
-    retain(graph, |_, _, v| v != 0.0)
-}
-
-fn retain(graph: CsrMatrix<f64>, keep: impl Fn(usize, usize, f64) -> bool) -> CsrMatrix<f64> {
-    let view = graph.view();
-    let all = (0..view.n_rows()).all(|i| {
-        let (columns, values) = view.row(i);
-        columns.iter().zip(values).all(|(&j, &v)| keep(i, j as usize, v))
-    });
-    if all {
-        return graph;
-    }
-    let rows: Vec<Vec<(u32, f64)>> = (0..view.n_rows())
-        .map(|i| {
-            let (columns, values) = view.row(i);
-            columns
-                .iter()
-                .zip(values)
-                .filter(|&(&j, &v)| keep(i, j as usize, v))
-                .map(|(&j, &v)| (j, v))
-                .collect()
-        })
-        .collect();
-    CsrMatrix::from_rows(view.n_cols(), &rows)
+    graph.retain(|_, _, v| v != 0.0)
 }
 
 /// One graph that was built.
@@ -263,6 +248,8 @@ pub fn build_graphs(
     if n_obs < 2 {
         return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
     }
+    let wants_space = request.wants_new_spatial() || tissue.has_embedding(&request.spatial_key);
+    announce("building graphs", &work_of(&tissue, feature_request, request, wants_space, false)?, monitor)?;
     let mut additions = Additions::default();
     let mut graphs = Vec::new();
     let mut report = |name: &str, graph: &CsrMatrix<f64>| {
@@ -273,8 +260,7 @@ pub fn build_graphs(
             n_components: connected_components(graph.view()).count(),
         });
     };
-    let wants_space = request.wants_new_spatial();
-    if wants_space || tissue.has_embedding(&request.spatial_key) {
+    if wants_space {
         let graph = spatial_graph(&tissue, request, &mut additions, &mut seconds, monitor)?;
         report(super::request::SPATIAL_LAYER, &graph);
     } else {

@@ -23,12 +23,15 @@
 //! * [`tensor_file`]: models and checkpoints as files.
 //! * [`checkpoint`]: training saved on the way.
 //! * [`fingerprint`]: are these the same data?
+//! * `forecast`: memory and time of a run, before it.
 //! * [`memory`]: how much memory there is.
 //! * `align`: columns matched by name.
+//! * `count_rows`: the counts of a file, block by block.
 
 mod align;
 pub mod checkpoint;
 pub mod cohort;
+mod count_rows;
 pub mod describe;
 pub mod domains;
 pub mod embedding_clusters;
@@ -36,6 +39,7 @@ pub mod error;
 pub mod evaluation;
 pub mod features;
 pub mod fingerprint;
+mod forecast;
 pub mod graphs;
 pub mod memory;
 pub mod picture;

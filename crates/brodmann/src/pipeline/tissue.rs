@@ -6,15 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MuData, ReadOptions, Select, Value,
-    WriteOptions,
+    Additions, AnnData, Categorical, Column, DataError, Format, Matrix, MatrixRows, MuData, ReadOptions,
+    Select, Value, WriteOptions,
 };
 use brodmann_kernels::{CsrMatrix, Monitor};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis};
 
 use super::PipelineError;
-use crate::preprocess::{Modality, guess_modality};
+use super::count_rows::CountRows;
+use crate::preprocess::{Modality, RowSource, guess_modality};
 
 /// What to do about a tissue without coordinates.
 const NO_SPACE: &str = "add the spot coordinates, name their key with --spatial-key, or cluster without space with \
@@ -40,6 +41,17 @@ pub struct ModalityInfo {
     pub kind: Modality,
     /// Rows of the modality in the order of the whole; `None` when the order is the same.
     rows: Option<Vec<usize>>,
+}
+
+/// How much the counts of a modality hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountsSize {
+    /// Stored entries.
+    pub(super) nnz: usize,
+    /// Read block by block.
+    pub(super) streamed: bool,
+    /// Kept after the first pass over the blocks.
+    pub(super) kept: bool,
 }
 
 #[derive(Debug)]
@@ -170,6 +182,73 @@ impl Tissue {
             None => counts,
             Some(rows) => counts.view().select_rows(rows),
         })
+    }
+
+    /// Whether the counts of a modality are still to be read from a file whose parts can be read one by one.
+    pub(super) fn is_in_file(&self, modality: &ModalityInfo, layer: Option<&str>) -> bool {
+        self.editable && self.adata(modality).matrix(layer).is_err()
+    }
+
+    /// The counts of a modality as rows to be read block by block; `None` where they are in memory already, in another
+    /// order than the whole, or stored so that they can only be read whole ([`Tissue::counts`]).
+    ///
+    /// # Errors
+    /// [`DataError`] when the file cannot be opened or its headers cannot be followed.
+    pub(super) fn count_rows(
+        &self,
+        modality: &ModalityInfo,
+        layer: Option<&str>,
+    ) -> Result<Option<CountRows>, PipelineError> {
+        let adata = self.adata(modality);
+        if modality.rows.is_some() || !self.is_in_file(modality, layer) {
+            return Ok(None);
+        }
+        let found = MatrixRows::open(&self.path, modality.key.as_deref(), layer)?;
+        let fits = |m: &MatrixRows| (m.n_rows(), m.n_cols()) == (adata.n_obs(), adata.n_vars());
+        Ok(found.filter(fits).map(CountRows::new))
+    }
+
+    /// How much the counts of a modality hold, and how they will be read; `None` where there are none.
+    pub(super) fn counts_size(
+        &self,
+        modality: &ModalityInfo,
+        layer: Option<&str>,
+    ) -> Result<Option<CountsSize>, PipelineError> {
+        if let Ok(matrix) = self.adata(modality).matrix(layer) {
+            return Ok(Some(CountsSize { nnz: matrix.nnz(), streamed: false, kept: false }));
+        }
+        if let Some(rows) = self.count_rows(modality, layer)? {
+            let (nnz, kept) = (rows.nnz(), rows.may_be_kept());
+            return Ok(Some(CountsSize { nnz, streamed: true, kept }));
+        }
+        if !self.editable {
+            return Ok(None);
+        }
+        let nnz = brodmann_data::stored_entries(&self.path, modality.key.as_deref(), layer)?;
+        Ok(nnz.map(|nnz| CountsSize { nnz, streamed: false, kept: false }))
+    }
+
+    /// Stored edges of `obsp[key]` of a modality, where it is there.
+    pub(super) fn graph_edges(&self, modality: &ModalityInfo, key: &str) -> Option<usize> {
+        self.adata(modality).obsp.get(key).map(Matrix::nnz)
+    }
+
+    /// Stored edges of `obsp[key]` of the whole tissue, where it is there.
+    pub(super) fn whole_graph_edges(&self, key: &str) -> Option<usize> {
+        match &self.container {
+            Container::Single(adata) => adata.obsp.get(key).map(Matrix::nnz),
+            Container::Multi(mdata) => mdata.obsp.get(key).map(Matrix::nnz),
+        }
+    }
+
+    /// Columns of `obsm[key]` of a modality or of the whole, where it is there.
+    pub(super) fn embedding_width(&self, modality: &ModalityInfo, key: &str) -> Option<usize> {
+        let whole = match &self.container {
+            Container::Single(_) => None,
+            Container::Multi(mdata) => mdata.obsm.get(key),
+        };
+        let value = self.adata(modality).obsm.get(key).or(whole)?;
+        value.shape().and_then(|shape| shape.get(1).copied())
     }
 
     fn read_matrix(&self, modality: &ModalityInfo, layer: Option<&str>) -> Result<Matrix, PipelineError> {
@@ -446,7 +525,7 @@ impl Tissue {
     }
 
     /// Brings rows of the whole into a modality's own order, for writing.
-    pub fn to_modality_rows(&self, modality: &ModalityInfo, values: Array2<f64>) -> Array2<f64> {
+    pub fn to_modality_rows<T: Clone>(&self, modality: &ModalityInfo, values: Array2<T>) -> Array2<T> {
         match modality.own_order() {
             None => values,
             Some(order) => values.select(Axis(0), &order),
@@ -470,10 +549,10 @@ impl Tissue {
     }
 
     /// Brings a graph of the whole into a modality's own order, for writing.
-    pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
+    pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: Matrix) -> Matrix {
         match modality.own_order() {
             None => graph,
-            Some(order) => Matrix::CsrF64(graph).select_rows(&order).select_columns(&order).into_csr_f64(),
+            Some(order) => graph.select_rows(&order).select_columns(&order),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Sums over the columns of a sparse matrix: the one loop behind gene filters, moments and dispersions.
 
-use brodmann_kernels::CsrView;
+use std::collections::BTreeSet;
+
+use brodmann_kernels::{CsrView, Monitor};
 use rayon::prelude::*;
 
-/// At most this many partial sums are alive; the split depends on the number of rows alone.
-const PARTS: usize = 16;
+use super::error::PreprocessError;
+use super::rows::{Fold, RowSource, fold_rows, fold_view};
 
 /// Per-column moments.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,67 +17,199 @@ pub struct ColumnMoments {
     pub variance: Vec<f64>,
 }
 
-/// Sums `f(row, column, value)` over the stored entries of each column, in f64 and in fixed order.
-///
-/// `rows` restricts the sum to those rows (in their order); `K` sums are taken in one pass.
-pub(crate) fn fold_columns<const K: usize>(
-    x: CsrView<'_, f32>,
-    rows: Option<&[usize]>,
-    f: impl Fn(usize, usize, f32) -> [f64; K] + Sync,
-) -> Vec<[f64; K]> {
-    let n = rows.map_or(x.n_rows(), <[usize]>::len);
-    let chunk = n.div_ceil(PARTS).max(1024);
-    let parts: Vec<Vec<[f64; K]>> = (0..n.div_ceil(chunk))
-        .into_par_iter()
-        .map(|c| {
-            let mut sums = vec![[0.0; K]; x.n_cols()];
-            for at in c * chunk..n.min((c + 1) * chunk) {
-                let i = rows.map_or(at, |r| r[at]);
-                let (columns, values) = x.row(i);
-                for (&j, &v) in columns.iter().zip(values) {
-                    let terms = f(i, j as usize, v);
-                    for (s, t) in sums[j as usize].iter_mut().zip(terms) {
-                        *s += t;
-                    }
-                }
-            }
-            sums
-        })
-        .collect();
-    let mut total = vec![[0.0; K]; x.n_cols()];
-    for part in &parts {
-        for (t, p) in total.iter_mut().zip(part) {
-            for (a, b) in t.iter_mut().zip(p) {
-                *a += b;
+/// Which slice each row belongs to, slices numbered from 0 by rising name.
+#[derive(Clone, Debug)]
+pub(crate) struct Slices {
+    /// `None` when all rows are of one slice.
+    of: Option<Vec<u32>>,
+    /// Rows of each slice.
+    pub(crate) sizes: Vec<usize>,
+}
+
+impl Slices {
+    /// All rows in one.
+    pub(crate) fn one(n_rows: usize) -> Self {
+        Self { of: None, sizes: vec![n_rows] }
+    }
+
+    pub(crate) fn of(n_rows: usize, names: Option<&[u32]>) -> Result<Self, PreprocessError> {
+        let Some(names) = names else { return Ok(Self::one(n_rows)) };
+        if names.len() != n_rows {
+            return Err(PreprocessError::ShapeMismatch {
+                what: "the list of slices",
+                found: names.len(),
+                expected: n_rows,
+                per: "spot",
+            });
+        }
+        let distinct: Vec<u32> = names.iter().copied().collect::<BTreeSet<u32>>().into_iter().collect();
+        if distinct.len() < 2 {
+            return Ok(Self::one(n_rows));
+        }
+        let mut sizes = vec![0; distinct.len()];
+        let number = |name: &u32| distinct.partition_point(|d| d < name) as u32;
+        let of: Vec<u32> = names.iter().map(number).collect();
+        of.iter().for_each(|&s| sizes[s as usize] += 1);
+        Ok(Self { of: Some(of), sizes })
+    }
+
+    /// Number of slices, at least one.
+    pub(crate) fn count(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The slice of row `i`.
+    pub(crate) fn slice(&self, i: usize) -> usize {
+        self.of.as_ref().map_or(0, |of| of[i] as usize)
+    }
+}
+
+/// What is accumulated for one column.
+pub(crate) trait Accumulator: Copy + Default + Send {
+    /// Takes in what was accumulated over the rows that follow.
+    fn absorb(&mut self, later: &Self);
+}
+
+impl<const K: usize> Accumulator for [f64; K]
+where
+    [f64; K]: Default,
+{
+    fn absorb(&mut self, later: &Self) {
+        self.iter_mut().zip(later).for_each(|(a, b)| *a += b);
+    }
+}
+
+/// Accumulators of every column, slice by slice; only slices met take room.
+pub(crate) struct ColumnFold<'a, A, S> {
+    n_cols: usize,
+    slices: &'a Slices,
+    step: &'a S,
+    met: Vec<(usize, Vec<A>)>,
+    /// Place in `met` of the slice of the last row.
+    current: usize,
+}
+
+impl<'a, A: Accumulator, S> ColumnFold<'a, A, S> {
+    pub(crate) fn new(n_cols: usize, slices: &'a Slices, step: &'a S) -> Self {
+        Self { n_cols, slices, step, met: Vec::new(), current: 0 }
+    }
+
+    /// One list of accumulators per slice.
+    pub(crate) fn into_slices(self) -> Vec<Vec<A>> {
+        let mut all: Vec<Vec<A>> = vec![Vec::new(); self.slices.count()];
+        for (slice, sums) in self.met {
+            all[slice] = sums;
+        }
+        all.iter_mut().for_each(|sums| sums.resize(self.n_cols, A::default()));
+        all
+    }
+}
+
+impl<A: Accumulator, S: Fn(&mut A, usize, usize, f32) + Sync> Fold for ColumnFold<'_, A, S> {
+    #[inline]
+    fn row(&mut self, i: usize, columns: &[u32], values: &[f32]) {
+        let slice = self.slices.slice(i);
+        if self.met.get(self.current).is_none_or(|(s, _)| *s != slice) {
+            self.current = self.met.iter().position(|(s, _)| *s == slice).unwrap_or_else(|| {
+                self.met.push((slice, vec![A::default(); self.n_cols]));
+                self.met.len() - 1
+            });
+        }
+        let sums = &mut self.met[self.current].1;
+        for (&j, &v) in columns.iter().zip(values) {
+            (self.step)(&mut sums[j as usize], i, j as usize, v);
+        }
+    }
+
+    fn absorb(&mut self, later: Self) {
+        for (slice, sums) in later.met {
+            match self.met.iter_mut().find(|(s, _)| *s == slice) {
+                Some((_, total)) => total.iter_mut().zip(&sums).for_each(|(a, b)| a.absorb(b)),
+                None => self.met.push((slice, sums)),
             }
         }
     }
-    total
 }
 
-/// Moments of `f(row, column, value)`, where `f` maps 0 to 0.
+/// Sums `f(row, column, value)` over the stored entries of each column, in f64 and in fixed order; `K` sums are
+/// taken in one pass.
+pub(crate) fn fold_columns<const K: usize>(
+    x: CsrView<'_, f32>,
+    f: impl Fn(usize, usize, f32) -> [f64; K] + Sync,
+) -> Vec<[f64; K]>
+where
+    [f64; K]: Default,
+{
+    let slices = Slices::one(x.n_rows());
+    let step = |sums: &mut [f64; K], i, j, v| sums.absorb(&f(i, j, v));
+    fold_view(x, || ColumnFold::new(x.n_cols(), &slices, &step)).into_slices().remove(0)
+}
+
+/// The same over the rows of a source, slice by slice.
+pub(crate) fn fold_source<const K: usize>(
+    source: &dyn RowSource,
+    slices: &Slices,
+    f: impl Fn(usize, usize, f32) -> [f64; K] + Sync + Send,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Vec<[f64; K]>>, PreprocessError>
+where
+    [f64; K]: Default,
+{
+    let step = |sums: &mut [f64; K], i, j, v| sums.absorb(&f(i, j, v));
+    let n_cols = source.n_cols();
+    Ok(fold_rows(source, monitor, || ColumnFold::new(n_cols, slices, &step))?.into_slices())
+}
+
+/// Moments of `f(row, column, value)`, where `f` maps 0 to 0, slice by slice.
 ///
 /// Two passes: the second sums squared distances from the mean, so that a constant column of f32 values gets
 /// exactly zero (its sum is exact in f64) and a large mean does not drown a small variance.
-pub(crate) fn moments_by(
-    x: CsrView<'_, f32>,
-    rows: Option<&[usize]>,
-    f: impl Fn(usize, usize, f32) -> f64 + Sync,
-) -> ColumnMoments {
-    let n = rows.map_or(x.n_rows(), <[usize]>::len);
-    let sums = fold_columns(x, rows, |i, j, v| [f(i, j, v), 1.0]);
-    let mean: Vec<f64> = sums.iter().map(|s| if n == 0 { 0.0 } else { s[0] / n as f64 }).collect();
+pub(crate) fn moments_of(
+    source: &dyn RowSource,
+    slices: &Slices,
+    f: impl Fn(usize, usize, f32) -> f64 + Sync + Send,
+    monitor: &dyn Monitor,
+) -> Result<Vec<ColumnMoments>, PreprocessError> {
+    let sums = fold_source(source, slices, |i, j, v| [f(i, j, v), 1.0], monitor)?;
+    let means: Vec<Vec<f64>> = sums.iter().zip(&slices.sizes).map(|(s, &n)| means(s, n)).collect();
+    let squares = fold_source(
+        source,
+        slices,
+        |i, j, v| {
+            let d = f(i, j, v) - means[slices.slice(i)][j];
+            [d * d]
+        },
+        monitor,
+    )?;
+    let parts = means.into_iter().zip(sums.iter().zip(&squares)).zip(&slices.sizes);
+    Ok(parts.map(|((mean, (sums, squares)), &n)| finish(mean, sums, squares, n)).collect())
+}
+
+/// [`moments_of`] a matrix in memory, all rows together.
+pub(crate) fn moments_by(x: CsrView<'_, f32>, f: impl Fn(usize, usize, f32) -> f64 + Sync) -> ColumnMoments {
+    let n = x.n_rows();
+    let sums = fold_columns(x, |i, j, v| [f(i, j, v), 1.0]);
+    let mean = means(&sums, n);
+    let squares = fold_columns(x, |i, j, v| {
+        let d = f(i, j, v) - mean[j];
+        [d * d]
+    });
+    finish(mean, &sums, &squares, n)
+}
+
+fn means(sums: &[[f64; 2]], n: usize) -> Vec<f64> {
+    sums.iter().map(|s| if n == 0 { 0.0 } else { s[0] / n as f64 }).collect()
+}
+
+/// `sums`: of values and of stored entries; `squares`: of their distances from the mean.
+fn finish(mean: Vec<f64>, sums: &[[f64; 2]], squares: &[[f64; 1]], n: usize) -> ColumnMoments {
     if n < 2 {
         let variance = vec![0.0; mean.len()];
         return ColumnMoments { mean, variance };
     }
-    let squares = fold_columns(x, rows, |i, j, v| {
-        let d = f(i, j, v) - mean[j];
-        [d * d]
-    });
     let variance = squares
         .iter()
-        .zip(&sums)
+        .zip(sums)
         .zip(&mean)
         .map(|((q, s), m)| (q[0] + (n as f64 - s[1]) * m * m) / (n - 1) as f64)
         .collect();
@@ -86,9 +220,22 @@ pub(crate) fn moments_by(
 ///
 /// # Inputs    `x`: `(n_obs, n_vars)`, finite.
 /// # Returns   `n_vars` means and variances in f64; variances are 0 with fewer than two spots.
-/// # Cost      Two passes over the stored entries; 16 partial sums of `n_vars`.
+/// # Cost      Two passes over the stored entries; 32 partial sums of `n_vars`.
 pub fn column_moments(x: CsrView<'_, f32>) -> ColumnMoments {
-    moments_by(x, None, |_, _, v| f64::from(v))
+    moments_by(x, |_, _, v| f64::from(v))
+}
+
+/// The sum of a row over the columns where `keep` is true, in f64 and in order.
+#[inline]
+pub(crate) fn row_total(columns: &[u32], values: &[f32], keep: Option<&[bool]>) -> f64 {
+    let total: f64 = match keep {
+        None => values.iter().map(|&v| f64::from(v)).sum(),
+        Some(keep) => {
+            columns.iter().zip(values).filter(|&(&j, _)| keep[j as usize]).map(|(_, &v)| f64::from(v)).sum()
+        }
+    };
+    // The sum of nothing is −0.
+    total + 0.0
 }
 
 /// The sum of every row over the columns where `keep` is true (all of them with `None`), in f64.
@@ -100,12 +247,7 @@ pub fn row_totals(x: CsrView<'_, f32>, keep: Option<&[bool]>) -> Vec<f64> {
         .into_par_iter()
         .map(|i| {
             let (columns, values) = x.row(i);
-            columns
-                .iter()
-                .zip(values)
-                .filter(|&(&j, _)| keep.is_none_or(|k| k[j as usize]))
-                .map(|(_, &v)| f64::from(v))
-                .sum()
+            row_total(columns, values, keep)
         })
         .collect()
 }

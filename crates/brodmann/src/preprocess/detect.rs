@@ -2,13 +2,14 @@
 //!
 //! Every step downstream depends on the answer, and files seldom state it. The whole matrix is read once.
 
+use std::ops::ControlFlow;
+
 use brodmann_kernels::CsrView;
 use rayon::prelude::*;
 
 use super::error::PreprocessError;
+use super::rows::{Fold, RowSource, fold_view};
 
-/// Rows per parallel task.
-const CHUNK: usize = 2048;
 /// Rows whose totals are compared; their spread tells normalised data from other fractions.
 const MAX_ROWS_COMPARED: usize = 20_000;
 /// Largest relative spread of row totals that still counts as "the same total".
@@ -62,7 +63,7 @@ pub struct Detected {
 
 /// Firsts and extremes of a run of rows.
 #[derive(Clone, Copy, Default)]
-struct Scan {
+pub(crate) struct Scan {
     min: f32,
     max: f32,
     fraction: Option<(usize, usize, f32)>,
@@ -70,56 +71,115 @@ struct Scan {
     non_finite: Option<(usize, usize, f32)>,
 }
 
-fn scan(x: CsrView<'_, f32>) -> Scan {
-    let parts: Vec<Scan> = (0..x.n_rows().div_ceil(CHUNK))
-        .into_par_iter()
-        .map(|c| {
-            let mut scan = Scan::default();
-            for i in c * CHUNK..x.n_rows().min((c + 1) * CHUNK) {
-                let (columns, values) = x.row(i);
-                for (&j, &v) in columns.iter().zip(values) {
-                    if !v.is_finite() {
-                        scan.non_finite = scan.non_finite.or(Some((i, j as usize, v)));
-                        continue;
-                    }
-                    scan.min = scan.min.min(v);
-                    scan.max = scan.max.max(v);
-                    if v < 0.0 && scan.negative.is_none() {
-                        scan.negative = Some((i, j as usize, v));
-                    }
-                    if v.fract() != 0.0 && scan.fraction.is_none() {
-                        scan.fraction = Some((i, j as usize, v));
-                    }
-                }
+impl Scan {
+    pub(crate) fn row(&mut self, i: usize, columns: &[u32], values: &[f32]) {
+        // Nearly always whole numbers of 0 or more, which need no look at each.
+        let (mut plain, mut max) = (true, 0.0f32);
+        for &v in values {
+            plain &= (v as i32) as f32 == v && v >= 0.0;
+            max = if v > max { v } else { max };
+        }
+        if plain {
+            self.max = self.max.max(max);
+            return;
+        }
+        for (&j, &v) in columns.iter().zip(values) {
+            if !v.is_finite() {
+                self.non_finite = self.non_finite.or(Some((i, j as usize, v)));
+                continue;
             }
-            scan
-        })
-        .collect();
-    let mut total = Scan::default();
-    for part in parts {
-        total.min = total.min.min(part.min);
-        total.max = total.max.max(part.max);
-        total.fraction = total.fraction.or(part.fraction);
-        total.negative = total.negative.or(part.negative);
-        total.non_finite = total.non_finite.or(part.non_finite);
+            self.min = self.min.min(v);
+            self.max = self.max.max(v);
+            if v < 0.0 && self.negative.is_none() {
+                self.negative = Some((i, j as usize, v));
+            }
+            if v.fract() != 0.0 && self.fraction.is_none() {
+                self.fraction = Some((i, j as usize, v));
+            }
+        }
     }
-    total
+
+    pub(crate) fn absorb(&mut self, later: &Self) {
+        self.min = self.min.min(later.min);
+        self.max = self.max.max(later.max);
+        self.fraction = self.fraction.or(later.fraction);
+        self.negative = self.negative.or(later.negative);
+        self.non_finite = self.non_finite.or(later.non_finite);
+    }
+
+    /// Refuses NaN and infinities.
+    pub(crate) fn check_finite(&self) -> Result<(), PreprocessError> {
+        match self.non_finite {
+            Some((row, column, value)) => Err(PreprocessError::NonFinite { row, column, value }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses NaN, infinities, values below zero and, where `whole`, fractions.
+    pub(crate) fn check(&self, source: &dyn RowSource, whole: bool) -> Result<(), PreprocessError> {
+        self.check_finite()?;
+        if let Some((row, column, value)) = self.negative {
+            let looks_like = detect(source, *self)?.evidence;
+            return Err(PreprocessError::Negative { row, column, value, looks_like });
+        }
+        match self.fraction {
+            Some((row, column, value)) if whole => {
+                let looks_like = detect(source, *self)?.evidence;
+                Err(PreprocessError::NotCounts { row, column, value, looks_like })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses raw counts where a flavour needs logarithms: whole numbers only, some above 1.
+    pub(crate) fn check_log_normalised(
+        &self,
+        source: &dyn RowSource,
+        flavour: &'static str,
+    ) -> Result<(), PreprocessError> {
+        self.check(source, false)?;
+        if self.fraction.is_none() && self.max > 1.0 {
+            return Err(PreprocessError::CountsWhereLogNeeded { max: self.max, flavour });
+        }
+        Ok(())
+    }
+}
+
+impl Fold for Scan {
+    fn row(&mut self, i: usize, columns: &[u32], values: &[f32]) {
+        Self::row(self, i, columns, values);
+    }
+
+    fn absorb(&mut self, later: Self) {
+        Self::absorb(self, &later);
+    }
+}
+
+pub(crate) fn scan(x: CsrView<'_, f32>) -> Scan {
+    fold_view(x, Scan::default)
 }
 
 /// The total that (nearly) all non-empty rows share, if there is one.
-fn common_total(x: CsrView<'_, f32>, f: impl Fn(f64) -> f64 + Sync) -> Option<f64> {
-    let mut totals: Vec<f64> = (0..x.n_rows().min(MAX_ROWS_COMPARED))
-        .into_par_iter()
-        .map(|i| x.row(i).1.iter().map(|&v| f(f64::from(v))).sum::<f64>())
-        .collect::<Vec<f64>>();
+fn common_total(
+    source: &dyn RowSource,
+    f: impl Fn(f64) -> f64 + Sync + Send,
+) -> Result<Option<f64>, PreprocessError> {
+    let mut totals: Vec<f64> = Vec::new();
+    source.for_each_block(&mut |block| {
+        let n = block.rows.n_rows().min(MAX_ROWS_COMPARED - totals.len());
+        totals.par_extend(
+            (0..n).into_par_iter().map(|i| block.rows.row(i).1.iter().map(|&v| f(f64::from(v))).sum::<f64>()),
+        );
+        Ok(if totals.len() < MAX_ROWS_COMPARED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
     totals.retain(|t| *t > 0.0);
     if totals.len() < 2 {
-        return None;
+        return Ok(None);
     }
     totals.sort_by(f64::total_cmp);
     let median = totals[totals.len() / 2];
     let (low, high) = (totals[totals.len() / 20], totals[totals.len() - 1 - totals.len() / 20]);
-    (high - low <= SAME_TOTAL * median).then_some(median)
+    Ok((high - low <= SAME_TOTAL * median).then_some(median))
 }
 
 /// What the matrix holds, and why we think so.
@@ -127,20 +187,26 @@ fn common_total(x: CsrView<'_, f32>, f: impl Fn(f64) -> f64 + Sync) -> Option<f6
 /// # Inputs    `x`: `(n_obs, n_vars)`, anything.
 /// # Returns   The verdict with its evidence. A matrix of zeros counts as raw counts.
 /// # Cost      One pass over the stored entries, and one over 20 000 rows when fractions are found.
+///
+/// # Panics
+/// Never: a matrix in memory can always be passed over.
 pub fn detect_content(x: CsrView<'_, f32>) -> Detected {
-    let s = scan(x);
+    detect(&x, scan(x)).expect("a matrix in memory has no rows that cannot be had")
+}
+
+fn detect(x: &dyn RowSource, s: Scan) -> Result<Detected, PreprocessError> {
     let (content, evidence) = if let Some((row, column, value)) = s.non_finite {
         (MatrixContent::NonFinite { row, column }, format!("{value} at row {row}, column {column}"))
     } else if s.min < 0.0 {
         (MatrixContent::Scaled, format!("it looks centred or scaled: values run from {} to {}", s.min, s.max))
     } else if s.fraction.is_none() {
         (MatrixContent::RawCounts, format!("it looks like raw counts: whole numbers up to {}", s.max))
-    } else if let Some(target) = common_total(x, |v| v) {
+    } else if let Some(target) = common_total(x, |v| v)? {
         (
             MatrixContent::Normalised { target: Some(target) },
             format!("it looks normalised: fractions, rows add up to {target:.6}"),
         )
-    } else if let Some(target) = (s.max < 50.0).then(|| common_total(x, f64::exp_m1)).flatten() {
+    } else if let Some(target) = if s.max < 50.0 { common_total(x, f64::exp_m1)? } else { None } {
         (
             MatrixContent::LogNormalised { target: Some(target) },
             format!("it looks log-normalised: exp(x) - 1 adds up to {target:.6} in each row"),
@@ -156,7 +222,7 @@ pub fn detect_content(x: CsrView<'_, f32>) -> Detected {
             format!("it looks normalised: fractions up to {}", s.max),
         )
     };
-    Detected {
+    Ok(Detected {
         content,
         min: s.min,
         max: s.max,
@@ -164,7 +230,7 @@ pub fn detect_content(x: CsrView<'_, f32>) -> Detected {
         first_negative: s.negative,
         first_non_finite: s.non_finite,
         evidence,
-    }
+    })
 }
 
 /// Refuses NaN and infinities.
@@ -172,10 +238,7 @@ pub fn detect_content(x: CsrView<'_, f32>) -> Detected {
 /// # Errors    [`PreprocessError::NonFinite`] with the first such entry.
 /// # Cost      One pass over the stored entries.
 pub fn check_finite(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
-    match scan(x).non_finite {
-        Some((row, column, value)) => Err(PreprocessError::NonFinite { row, column, value }),
-        None => Ok(()),
-    }
+    scan(x).check_finite()
 }
 
 /// Refuses anything but whole numbers of 0 or more.
@@ -183,43 +246,13 @@ pub fn check_finite(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
 /// # Errors    `NonFinite`, `Negative` or `NotCounts`, each naming the first such entry.
 /// # Cost      One pass over the stored entries.
 pub fn check_counts(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
-    check(x, true).map(|_| ())
+    scan(x).check(&x, true)
 }
 
-/// Refuses NaN, infinities and values below zero; returns the scan's largest value and whether fractions occur.
+/// Refuses NaN, infinities and values below zero.
 ///
 /// # Errors    `NonFinite` or `Negative`, each naming the first such entry.
 /// # Cost      One pass over the stored entries.
 pub fn check_non_negative(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
-    check(x, false).map(|_| ())
-}
-
-/// Refuses raw counts where a flavour needs logarithms: whole numbers only, some above 1.
-pub(crate) fn check_log_normalised(
-    x: CsrView<'_, f32>,
-    flavour: &'static str,
-) -> Result<(), PreprocessError> {
-    let s = check(x, false)?;
-    if s.fraction.is_none() && s.max > 1.0 {
-        return Err(PreprocessError::CountsWhereLogNeeded { max: s.max, flavour });
-    }
-    Ok(())
-}
-
-fn check(x: CsrView<'_, f32>, whole: bool) -> Result<Scan, PreprocessError> {
-    let s = scan(x);
-    if let Some((row, column, value)) = s.non_finite {
-        return Err(PreprocessError::NonFinite { row, column, value });
-    }
-    if let Some((row, column, value)) = s.negative {
-        let looks_like = detect_content(x).evidence;
-        return Err(PreprocessError::Negative { row, column, value, looks_like });
-    }
-    match s.fraction {
-        Some((row, column, value)) if whole => {
-            let looks_like = detect_content(x).evidence;
-            Err(PreprocessError::NotCounts { row, column, value, looks_like })
-        }
-        _ => Ok(s),
-    }
+    scan(x).check(&x, false)
 }

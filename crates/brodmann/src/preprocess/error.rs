@@ -107,6 +107,12 @@ pub enum PreprocessError {
         /// Rows of the matrix.
         size: usize,
     },
+    /// The rows could not be had, from a file for instance.
+    #[error("{message}")]
+    Rows {
+        /// What the source of the rows says: a finding, `; `, an advice.
+        message: String,
+    },
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -129,6 +135,7 @@ mod tests {
             PreprocessError::Empty { n_obs: 0, n_vars: 3 },
             PreprocessError::NothingLeft { n_vars: 3, n_obs: 4, min_cells: 3 },
             PreprocessError::Eigen { size: 4 },
+            PreprocessError::Rows { message: "the file is truncated; write it again".into() },
         ];
         for error in errors {
             assert_eq!(error.to_string().matches("; ").count(), 1, "{error}");

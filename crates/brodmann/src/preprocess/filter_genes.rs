@@ -56,7 +56,7 @@ pub fn filter_genes(
             expected: "a finite number of 0 or more",
         });
     }
-    let sums = fold_columns(x, None, |_, _, v| [f64::from(v), if v > 0.0 { 1.0 } else { 0.0 }]);
+    let sums = fold_columns(x, |_, _, v| [f64::from(v), if v > 0.0 { 1.0 } else { 0.0 }]);
     let n_cells: Vec<usize> = sums.iter().map(|s| s[1] as usize).collect();
     let total_counts: Vec<f64> = sums.iter().map(|s| s[0]).collect();
     let keep = n_cells

@@ -6,6 +6,7 @@
 //!
 //! [`preprocess()`] chains the steps with defaults for each modality; each step is public on its own.
 //!
+//! * [`rows`]: rows in blocks, from memory or a file; every statistic is a fold over them.
 //! * [`recipe`]: all steps in order, for RNA, proteins or peaks.
 //! * [`modality`]: which of the three a matrix is, guessed from names.
 //! * [`detect`]: raw counts or already normalised? The checks every step relies on.
@@ -19,6 +20,7 @@
 //! * [`clr()`]: centred log-ratio of proteins.
 //! * [`pca_dense()`]: principal components of a dense table, an embedding for instance.
 //! * [`tfidf_lsi()`]: TF-IDF and latent semantic indexing of peaks.
+//! * `survey`: the first pass over counts.
 //! * `svd`: the truncated decomposition under PCA and LSI.
 
 pub mod clr;
@@ -33,7 +35,9 @@ pub mod normalize_total;
 pub mod pca;
 pub mod pca_dense;
 pub mod recipe;
+pub mod rows;
 pub mod scale;
+mod survey;
 pub(crate) mod svd;
 pub mod tfidf_lsi;
 
@@ -53,7 +57,8 @@ pub use modality::{Modality, guess_modality};
 pub use normalize_total::{NormalizeTotalOptions, SizeFactors, normalize_total, size_factors};
 pub use pca::{Pca, PcaOptions, pad_components, pca};
 pub use pca_dense::pca_dense;
-pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess};
+pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess, preprocess_rows};
+pub use rows::{RowBlock, RowSource, Visit};
 pub use scale::{ScaleOptions, Scaling, scale};
 pub use svd::SvdMethod;
 pub(crate) use tfidf_lsi::log_tfidf_by;

@@ -95,8 +95,8 @@ pub fn pca(
     monitor.check()?;
     let map = scaling.map(Scaling::split);
     let moments = match &map {
-        Some(map) => moments_by(x, None, |_, j, v| map.value(j, v)),
-        None => moments_by(x, None, |_, _, v| f64::from(v)),
+        Some(map) => moments_by(x, |_, j, v| map.value(j, v)),
+        None => moments_by(x, |_, _, v| f64::from(v)),
     };
     let k = options.n_components.min(n - 1).min(f);
     let implicit = Implicit { x, map: map.as_ref(), mean: Some(&moments.mean) };

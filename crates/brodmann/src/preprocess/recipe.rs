@@ -4,18 +4,19 @@ use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::Array2;
 
 use super::clr::clr;
-use super::column_stats::row_totals;
-use super::detect::{check_counts, check_finite, check_log_normalised, check_non_negative};
+use super::column_stats::{Slices, row_totals};
+use super::detect::Scan;
 use super::error::PreprocessError;
-use super::filter_genes::{FilterGenesOptions, filter_genes};
 use super::highly_variable_genes::{
-    HvgFlavor, HvgOptions, HvgSelection, HvgTable, count_slices, intersect, measure,
+    HvgFlavor, HvgOptions, HvgSelection, HvgTable, Matrix, intersect, measure,
 };
 use super::log1p::log1p_f32;
 use super::modality::Modality;
 use super::normalize_total::{NormalizeTotalOptions, SizeFactors, size_factors};
 use super::pca::{Pca, PcaOptions, pca};
+use super::rows::{RowSource, collect};
 use super::scale::{ScaleOptions, Scaling, scale};
+use super::survey::{Survey, survey};
 use super::tfidf_lsi::{Lsi, LsiOptions, tfidf_lsi};
 
 /// How spots are made comparable.
@@ -148,6 +149,8 @@ pub struct Preprocessed {
     /// The normalised matrix of all variables, if asked for. Variables filtered out are scaled with the rest but
     /// do not count in the totals.
     pub log_normalised: Option<CsrMatrix<f32>>,
+    /// Spots without any value but 0.
+    pub n_empty: usize,
     /// What was done, one line each, for the log.
     pub notes: Vec<String>,
 }
@@ -162,7 +165,7 @@ pub struct Preprocessed {
 /// # Returns   The embedding and everything on the way that is worth writing to the file.
 /// # Errors    `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`,
 ///   `ShapeMismatch`, `InvalidOption`, `Interrupted`.
-/// # Cost      About ten passes and one copy of the selected columns; see [`pca()`].
+/// # Cost      As [`preprocess_rows()`], and one copy of the selected columns.
 /// # Source    scanpy's recipe with the steps named in each module.
 pub fn preprocess(
     counts: CsrView<'_, f32>,
@@ -171,32 +174,62 @@ pub fn preprocess(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Preprocessed, PreprocessError> {
+    preprocess_rows(&counts, slices, options, seed, monitor)
+}
+
+/// [`preprocess()`] of a matrix that need not be in memory.
+///
+/// 1. One pass checks the values and adds up what filter, totals and `seurat_v3` need. A source that may be kept is
+///    kept from here on.
+/// 2. Genes are selected: without a further pass, with one where counts must be clipped, or with two for the
+///    flavours that look at normalised values (three where the filter dropped genes, which changes totals).
+/// 3. One pass collects the selected columns, which are normalised, scaled and analysed in memory.
+///
+/// The result is the same bits whatever the source and its blocks.
+///
+/// # Inputs    `source`: `(n_obs, n_vars)` as for [`preprocess()`]. Peaks, and `keep_log_normalised`, need all of it
+///   in memory.
+/// # Returns   As [`preprocess()`].
+/// # Errors    As [`preprocess()`], and `Rows` when the source fails.
+/// # Cost      Two to five passes; 8 bytes per entry of the selected columns, 8 per spot, [`pca()`], one block.
+pub fn preprocess_rows(
+    source: &dyn RowSource,
+    slices: Option<&[u32]>,
+    options: &PreprocessOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Preprocessed, PreprocessError> {
     options.validate()?;
-    let (n_obs, n_vars) = (counts.n_rows(), counts.n_cols());
+    let (n_obs, n_vars) = (source.n_rows(), source.n_cols());
     if n_obs == 0 || n_vars == 0 {
         return Err(PreprocessError::Empty { n_obs, n_vars });
     }
-    if let Some(s) = slices.filter(|s| s.len() != n_obs) {
-        return Err(PreprocessError::ShapeMismatch {
-            what: "the list of slices",
-            found: s.len(),
-            expected: n_obs,
-            per: "spot",
-        });
-    }
+    let named = Slices::of(n_obs, slices)?;
     let mut notes = Notes { lines: Vec::new(), monitor };
     if options.modality == Modality::Atac {
-        return peaks(counts, options, seed, notes);
+        return match source.in_memory() {
+            Some(counts) => peaks(counts, options, seed, notes),
+            None => {
+                let (counts, _) = collect(source, None, source.nnz(), None, monitor)?;
+                peaks(counts.view(), options, seed, notes)
+            }
+        };
     }
 
     monitor.stage("filter and normalise", 0);
-    check_input(counts, options)?;
-    monitor.check()?;
+    // Only `seurat_v3` judges slices by their counts.
+    let selects = options.n_top_genes.is_some_and(|n| n < n_vars);
+    let one = Slices::one(n_obs);
+    let by_slice = if selects && options.hvg_flavor == HvgFlavor::SeuratV3 { &named } else { &one };
+    let keeps = source.in_memory().is_none() && (options.keep_log_normalised || source.may_be_kept());
+    let mut surveyed = survey(source, by_slice, keeps, monitor)?;
+    check_input(&surveyed.scan, source, options)?;
+    let columns = surveyed.all_columns();
     // With fewer spots than that (empty ones aside) no gene could pass.
-    let n_seen = (0..n_obs).filter(|&i| counts.row(i).1.iter().any(|v| *v > 0.0)).count();
-    let min_cells = options.min_cells.min(n_seen.max(1));
-    let filtered = filter_genes(counts, &FilterGenesOptions { min_cells, min_counts: None })?;
-    let n_kept = filtered.n_kept();
+    let min_cells = options.min_cells.min(surveyed.n_seen.max(1));
+    let kept: Vec<bool> = columns.iter().map(|c| c.seen as usize >= min_cells).collect();
+    let genes: Vec<usize> = (0..n_vars).filter(|&j| kept[j]).collect();
+    let n_kept = genes.len();
     if n_kept == 0 {
         return Err(PreprocessError::NothingLeft { n_vars, n_obs, min_cells });
     }
@@ -206,35 +239,66 @@ pub fn preprocess(
             n_vars - n_kept
         ));
     }
-    let kept = filtered.keep;
-    let factors = match options.normalization {
-        Normalization::Total => {
-            let totals = row_totals(counts, (n_kept < n_vars).then_some(&kept));
-            Some(size_factors(totals, &NormalizeTotalOptions { target_sum: options.target_sum })?)
-        }
-        Normalization::Clr | Normalization::None => None,
-    };
-    note_normalization(options, factors.as_ref(), &mut notes);
+    let in_memory = surveyed.kept.take();
+    let kept_view = in_memory.as_ref().map(CsrMatrix::view);
+    let rows: &dyn RowSource = kept_view.as_ref().map_or(source, |view| view);
 
-    // Copies of the data are made as late and as narrow as possible: here only if the filter dropped anything.
-    let narrowed = (n_kept < n_vars).then(|| counts.select_columns(&kept));
-    let kept_counts = narrowed.as_ref().map_or(counts, CsrMatrix::view);
+    let by_total = options.normalization == Normalization::Total;
+    let total_options = NormalizeTotalOptions { target_sum: options.target_sum };
+    // Totals over the columns kept: known already when all are, else from the pass that comes next.
+    let mut totals = (by_total && n_kept == n_vars).then(|| std::mem::take(&mut surveyed.totals));
+    let hvg_passes =
+        options.n_top_genes.is_some_and(|n| n < n_kept) && options.hvg_flavor != HvgFlavor::SeuratV3;
+    if by_total && totals.is_none() && (hvg_passes || rows.in_memory().is_some()) {
+        totals = Some(match rows.in_memory() {
+            Some(counts) => row_totals(counts, Some(&kept)),
+            None => kept_totals(rows, &kept, monitor)?,
+        });
+    }
+    let mut factors = totals.map(|t| size_factors(t, &total_options)).transpose()?;
     monitor.check()?;
-    let factor = |i: usize| factors.as_ref().map_or(1.0, |f| f.factors[i]);
     let hvg = match options.n_top_genes {
         Some(n_top) if n_top < n_kept => {
             monitor.stage("highly variable genes", 0);
-            let table = select_genes(kept_counts, slices, n_top, options, factor, &mut notes, monitor)?;
-            Some(table)
+            let factor = |i: usize| factors.as_ref().map_or(1.0, |f| f.factors[i]);
+            let of = Matrix { source: rows, genes: &genes, slices: &named, counts: &surveyed.columns };
+            Some(select_genes(&of, n_top, options, factor, &mut notes, monitor)?)
         }
         _ => None,
     };
-    monitor.check()?;
+    let Survey { n_empty, .. } = surveyed;
+    let hvg = hvg.map(|table| spread(table, &kept));
+    let highly_variable = hvg.as_ref().map_or_else(|| kept.clone(), |table| table.highly_variable.clone());
 
+    // Copies of the data are made as late and as narrow as possible. CLR divides by a mean over all kept
+    // variables, so there the selection comes last.
+    let clr_first = options.normalization == Normalization::Clr;
+    let first = if clr_first { &kept } else { &highly_variable };
+    let collected = columns.iter().zip(first).filter(|(_, f)| **f).map(|(c, _)| c.seen as usize).sum();
+    let mask = first.contains(&false).then_some(first.as_slice());
+    let mut whole = None;
+    let mut selected = match in_memory {
+        // The only copy there is loses columns in place, unless all of them are wanted in the end.
+        Some(counts) if options.keep_log_normalised && mask.is_some() => {
+            let few = counts.view().select_columns(first);
+            whole = Some(counts);
+            few
+        }
+        Some(counts) => counts.retain_columns(first),
+        None => {
+            let over = (by_total && factors.is_none()).then_some(kept.as_slice());
+            let (few, totals) = collect(source, mask, collected, over, monitor)?;
+            if over.is_some() {
+                factors = Some(size_factors(totals, &total_options)?);
+            }
+            few
+        }
+    };
+    note_normalization(options, factors.as_ref(), &mut notes);
     let normalise = |x: &mut CsrMatrix<f32>| match options.normalization {
         Normalization::Clr => clr(x),
         _ => x.for_each_row_mut(|i, _, values| {
-            let by = factor(i);
+            let by = factors.as_ref().map_or(1.0, |f| f.factors[i]);
             for v in values {
                 // Rounded to f32 between the steps, as normalize_total and log1p do when called in turn.
                 let scaled = (f64::from(*v) * by) as f32;
@@ -242,29 +306,11 @@ pub fn preprocess(
             }
         }),
     };
-    // CLR divides by a mean over all kept variables, so it comes before any selection.
-    let clr_first = options.normalization == Normalization::Clr;
-    let selected = match &hvg {
-        Some(table) if clr_first => {
-            let mut all = kept_counts.to_owned();
-            normalise(&mut all);
-            Some(all.view().select_columns(&table.highly_variable))
-        }
-        Some(table) => {
-            let mut few = kept_counts.select_columns(&table.highly_variable);
-            normalise(&mut few);
-            Some(few)
-        }
-        None => None,
-    };
-    let selected = if let Some(selected) = selected {
-        drop(narrowed);
-        selected
-    } else {
-        let mut all = narrowed.unwrap_or_else(|| counts.to_owned());
-        normalise(&mut all);
-        all
-    };
+    normalise(&mut selected);
+    if clr_first && hvg.is_some() {
+        let among: Vec<bool> = genes.iter().map(|&j| highly_variable[j]).collect();
+        selected = selected.retain_columns(&among);
+    }
     monitor.check()?;
 
     let scaling = options.scale.as_ref().map(|o| scale(selected.view(), o)).transpose()?;
@@ -281,30 +327,45 @@ pub fn preprocess(
     note_components(found.n_components(), options.n_pcs, found.converged, &mut notes);
 
     // Without filter and selection the matrix of all variables is the one just analysed.
-    let log_normalised = options.keep_log_normalised.then(|| {
-        if selected.n_cols() == n_vars {
-            selected
-        } else {
-            let mut all = counts.to_owned();
-            normalise(&mut all);
-            all
-        }
-    });
-    let hvg = hvg.map(|table| spread(table, &kept));
-    let highly_variable = hvg.as_ref().map_or_else(|| kept.clone(), |t| t.highly_variable.clone());
+    let log_normalised = if !options.keep_log_normalised {
+        drop(selected);
+        None
+    } else if selected.n_cols() == n_vars {
+        Some(selected)
+    } else {
+        drop(selected);
+        let mut all = match (whole, source.in_memory()) {
+            (Some(counts), _) => counts,
+            (None, Some(counts)) => counts.to_owned(),
+            (None, None) => collect(source, None, source.nnz(), None, monitor)?.0,
+        };
+        normalise(&mut all);
+        Some(all)
+    };
     Ok(Preprocessed {
         modality: options.modality,
         embedding: at_least_one_column(found.scores.clone()),
-        kept,
         highly_variable,
+        kept,
         hvg,
         size_factors: factors,
         scaling,
         pca: Some(found),
         lsi: None,
         log_normalised,
+        n_empty,
         notes: notes.lines,
     })
+}
+
+/// Totals of the rows over some columns, in a pass of their own.
+fn kept_totals(
+    source: &dyn RowSource,
+    kept: &[bool],
+    monitor: &dyn Monitor,
+) -> Result<Vec<f64>, PreprocessError> {
+    let none = vec![false; kept.len()];
+    Ok(collect(source, Some(&none), 0, Some(kept), monitor)?.1)
 }
 
 /// Lines for the log, passed on to the monitor as they come.
@@ -321,18 +382,22 @@ impl Notes<'_> {
 }
 
 /// Counts where a step needs them; otherwise what the remaining steps can bear.
-fn check_input(x: CsrView<'_, f32>, options: &PreprocessOptions) -> Result<(), PreprocessError> {
-    let selects = options.n_top_genes.is_some_and(|n| n < x.n_cols());
+fn check_input(
+    scan: &Scan,
+    source: &dyn RowSource,
+    options: &PreprocessOptions,
+) -> Result<(), PreprocessError> {
+    let selects = options.n_top_genes.is_some_and(|n| n < source.n_cols());
     let needs_counts = options.normalization != Normalization::None
         || (selects && options.hvg_flavor == HvgFlavor::SeuratV3);
     if needs_counts {
-        check_counts(x)
+        scan.check(source, true)
     } else if selects && !options.log1p {
-        check_log_normalised(x, options.hvg_flavor.name())
+        scan.check_log_normalised(source, options.hvg_flavor.name())
     } else if selects || options.log1p {
-        check_non_negative(x)
+        scan.check(source, false)
     } else {
-        check_finite(x)
+        scan.check_finite()
     }
 }
 
@@ -354,11 +419,10 @@ fn note_normalization(options: &PreprocessOptions, factors: Option<&SizeFactors>
 }
 
 fn select_genes(
-    x: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    of: &Matrix<'_>,
     n_top: usize,
     options: &PreprocessOptions,
-    factor: impl Fn(usize) -> f64 + Sync,
+    factor: impl Fn(usize) -> f64 + Sync + Send,
     notes: &mut Notes<'_>,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
@@ -377,8 +441,8 @@ fn select_genes(
         let normalised = f64::from((f64::from(v) * factor(i)) as f32);
         if linear || !options.log1p { normalised } else { f64::from(log1p_f32(normalised)) }
     };
-    let mut table = measure(x, slices, &hvg_options, value, monitor)?;
-    let n_slices = count_slices(slices);
+    let mut table = measure(of, &hvg_options, value, monitor)?;
+    let n_slices = of.slices.count();
     if options.intersect_slices && n_slices > 1 {
         intersect(&mut table, n_slices);
     }
@@ -391,10 +455,10 @@ fn select_genes(
     if n_selected == 0 {
         // Nothing in common, or no gene with a score: better all genes than none.
         table.highly_variable.fill(true);
-        notes.add(format!("no highly variable genes found{how}: all {} variables are used", x.n_cols()));
+        notes.add(format!("no highly variable genes found{how}: all {} variables are used", of.genes.len()));
     } else {
         let name = options.hvg_flavor.name();
-        notes.add(format!("{n_selected} of {} variables are highly variable ({name}{how})", x.n_cols()));
+        notes.add(format!("{n_selected} of {} variables are highly variable ({name}{how})", of.genes.len()));
     }
     Ok(table)
 }
@@ -414,6 +478,7 @@ fn peaks(
         ..LsiOptions::default()
     };
     let found = tfidf_lsi(counts, &lsi_options, seed, monitor)?;
+    let n_empty = (0..counts.n_rows()).filter(|&i| counts.row(i).1.iter().all(|v| *v == 0.0)).count();
     let n_kept = found.keep.iter().filter(|k| **k).count();
     notes.add(format!(
         "TF-IDF of {n_kept} of {} peaks (open in at least {} % of spots), LSI with {} dimensions, the first dropped",
@@ -433,6 +498,7 @@ fn peaks(
         pca: None,
         lsi: Some(found),
         log_normalised: None,
+        n_empty,
         notes: notes.lines,
     })
 }

@@ -79,7 +79,7 @@ fn open_peaks(x: CsrView<'_, f32>, i: usize) -> impl Iterator<Item = u32> {
 
 /// `n_obs / (spots with the peak open)`; 0 for peaks never open.
 fn inverse_frequency(x: CsrView<'_, f32>) -> Vec<f64> {
-    fold_columns(x, None, |_, _, v| [if v > 0.0 { 1.0 } else { 0.0 }])
+    fold_columns(x, |_, _, v| [if v > 0.0 { 1.0 } else { 0.0 }])
         .into_iter()
         .map(|[open]| if open > 0.0 { x.n_rows() as f64 / open } else { 0.0 })
         .collect()
@@ -145,7 +145,7 @@ pub fn tfidf_lsi(
     }
     check_non_negative(x)?;
     monitor.check()?;
-    let open = fold_columns(x, None, |_, _, v| [if v > 0.0 { 1.0 } else { 0.0 }]);
+    let open = fold_columns(x, |_, _, v| [if v > 0.0 { 1.0 } else { 0.0 }]);
     // A peak never open carries nothing, whatever the threshold.
     let needed = (options.min_fraction * n as f64).max(1.0);
     let keep: Vec<bool> = open.iter().map(|c| c[0] >= needed).collect();

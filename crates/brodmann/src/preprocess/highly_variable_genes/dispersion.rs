@@ -1,11 +1,11 @@
 //! What the two dispersion flavours share: moments per slice, selection, combination over slices.
 
-use brodmann_kernels::{CsrView, Monitor};
+use brodmann_kernels::Monitor;
 
 use super::cell_ranger::cell_ranger;
 use super::seurat::seurat;
-use super::{HvgFlavor, HvgOptions, HvgSelection, HvgTable};
-use crate::preprocess::column_stats::moments_by;
+use super::{HvgFlavor, HvgOptions, HvgSelection, HvgTable, Matrix};
+use crate::preprocess::column_stats::moments_of;
 use crate::preprocess::error::PreprocessError;
 
 /// One slice: means, dispersions, standardised dispersions, verdicts.
@@ -17,20 +17,18 @@ struct Measured {
 }
 
 pub(super) fn measure(
-    x: CsrView<'_, f32>,
-    groups: &[Option<Vec<usize>>],
+    matrix: &Matrix<'_>,
     options: &HvgOptions,
-    value: impl Fn(usize, f32) -> f64 + Sync,
+    value: impl Fn(usize, f32) -> f64 + Sync + Send,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
-    let mut slices = Vec::with_capacity(groups.len());
-    for rows in groups {
-        monitor.check()?;
-        let moments = moments_by(x, rows.as_deref(), |i, _, v| value(i, v));
-        monitor.check()?;
-        slices.push(one_slice(&moments.mean, &moments.variance, options, groups.len() > 1));
-    }
-    let n_vars = x.n_cols();
+    let all = moments_of(matrix.source, matrix.slices, |i, _, v| value(i, v), monitor)?;
+    let several = all.len() > 1;
+    let mut slices: Vec<Measured> = all
+        .iter()
+        .map(|m| one_slice(&matrix.pick(&m.mean), &matrix.pick(&m.variance), options, several))
+        .collect();
+    let n_vars = matrix.genes.len();
     let n_slices: Vec<u32> =
         (0..n_vars).map(|j| slices.iter().map(|s| u32::from(s.selected[j])).sum()).collect();
     if let [only] = &mut slices[..] {

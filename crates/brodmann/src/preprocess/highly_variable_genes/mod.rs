@@ -21,8 +21,10 @@ mod tests;
 
 use brodmann_kernels::{CsrView, Monitor};
 
-use super::detect::{check_counts, check_log_normalised};
+use super::column_stats::Slices;
 use super::error::PreprocessError;
+use super::rows::RowSource;
+use super::survey::{CountColumn, survey};
 
 /// How variability is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,7 +173,8 @@ impl HvgTable {
 /// # Returns   One entry per gene.
 /// # Errors    `NonFinite`, `Negative`, `NotCounts` (fractions for `seurat_v3`), `CountsWhereLogNeeded` (whole
 ///   numbers for the others), `ShapeMismatch`, `InvalidOption`, `Interrupted`.
-/// # Cost      Three to four passes over the stored entries; O(n_vars) memory per part.
+/// # Cost      One pass over the stored entries for `seurat_v3` (two where counts must be clipped), three for the
+///   others; O(n_vars) memory per slice and part.
 /// # Source    scanpy's `pp.highly_variable_genes`; see the flavours.
 pub fn highly_variable_genes(
     x: CsrView<'_, f32>,
@@ -180,55 +183,53 @@ pub fn highly_variable_genes(
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     options.validate()?;
+    if x.n_rows() == 0 || x.n_cols() == 0 {
+        return Err(PreprocessError::Empty { n_obs: x.n_rows(), n_vars: x.n_cols() });
+    }
+    let slices = Slices::of(x.n_rows(), slices)?;
+    let surveyed = survey(&x, &slices, false, monitor)?;
     match options.flavor {
-        HvgFlavor::SeuratV3 => check_counts(x)?,
-        flavor => check_log_normalised(x, flavor.name())?,
+        HvgFlavor::SeuratV3 => surveyed.scan.check(&x, true)?,
+        flavor => surveyed.scan.check_log_normalised(&x, flavor.name())?,
     }
     // As in scanpy, `seurat` looks at the values before the logarithm, `cell_ranger` at the logarithms.
     let linear = options.flavor == HvgFlavor::Seurat;
     let value = |_: usize, v: f32| if linear { f64::from(v).exp_m1() } else { f64::from(v) };
-    measure(x, slices, options, value, monitor)
+    let genes: Vec<usize> = (0..x.n_cols()).collect();
+    let matrix = Matrix { source: &x, genes: &genes, slices: &slices, counts: &surveyed.columns };
+    measure(&matrix, options, value, monitor)
+}
+
+/// What is measured.
+pub(crate) struct Matrix<'a> {
+    pub(crate) source: &'a dyn RowSource,
+    /// The columns that take part, rising; the table has one entry for each.
+    pub(crate) genes: &'a [usize],
+    pub(crate) slices: &'a Slices,
+    /// All columns of the first pass, slice by slice; `seurat_v3` rests on them.
+    pub(crate) counts: &'a [Vec<CountColumn>],
+}
+
+impl Matrix<'_> {
+    /// The entries of the columns that take part.
+    fn pick<T: Copy>(&self, all: &[T]) -> Vec<T> {
+        self.genes.iter().map(|&j| all[j]).collect()
+    }
 }
 
 /// [`highly_variable_genes()`] on input already checked; `value(row, stored)` is what the dispersion flavours
 /// measure: normalised values for `seurat`, their logarithms for `cell_ranger`.
 pub(crate) fn measure(
-    x: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    matrix: &Matrix<'_>,
     options: &HvgOptions,
-    value: impl Fn(usize, f32) -> f64 + Sync,
+    value: impl Fn(usize, f32) -> f64 + Sync + Send,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     options.validate()?;
-    if x.n_rows() == 0 || x.n_cols() == 0 {
-        return Err(PreprocessError::Empty { n_obs: x.n_rows(), n_vars: x.n_cols() });
-    }
-    let groups = rows_by_slice(x.n_rows(), slices)?;
     match options.flavor {
-        HvgFlavor::SeuratV3 => seurat_v3::measure(x, &groups, options, monitor),
-        _ => dispersion::measure(x, &groups, options, value, monitor),
+        HvgFlavor::SeuratV3 => seurat_v3::measure(matrix, options, monitor),
+        _ => dispersion::measure(matrix, options, value, monitor),
     }
-}
-
-/// The rows of each slice, slices by rising number; one entry of `None` (all rows) without slices.
-fn rows_by_slice(n_obs: usize, slices: Option<&[u32]>) -> Result<Vec<Option<Vec<usize>>>, PreprocessError> {
-    let Some(slices) = slices else { return Ok(vec![None]) };
-    if slices.len() != n_obs {
-        return Err(PreprocessError::ShapeMismatch {
-            what: "the list of slices",
-            found: slices.len(),
-            expected: n_obs,
-            per: "spot",
-        });
-    }
-    let mut groups = std::collections::BTreeMap::<u32, Vec<usize>>::new();
-    for (i, &s) in slices.iter().enumerate() {
-        groups.entry(s).or_default().push(i);
-    }
-    if groups.len() == 1 {
-        return Ok(vec![None]);
-    }
-    Ok(groups.into_values().map(Some).collect())
 }
 
 /// Genes that every slice selects when each is measured alone.
@@ -247,7 +248,7 @@ pub fn intersect_highly_variable(
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     let mut table = highly_variable_genes(x, Some(slices), options, monitor)?;
-    intersect(&mut table, rows_by_slice(x.n_rows(), Some(slices))?.len());
+    intersect(&mut table, Slices::of(x.n_rows(), Some(slices))?.count());
     Ok(table)
 }
 

@@ -1,11 +1,12 @@
 //! Variance of standardised counts, the variance expected from the mean removed (VST).
 
-use brodmann_kernels::{CsrView, Monitor};
+use brodmann_kernels::{CsrView, Monitor, Silent};
 
 use super::loess::loess_quadratic;
-use super::{HvgOptions, HvgSelection, HvgTable};
-use crate::preprocess::column_stats::{ColumnMoments, fold_columns, moments_by};
+use super::{HvgOptions, HvgSelection, HvgTable, Matrix};
+use crate::preprocess::column_stats::{Accumulator, ColumnMoments, Slices, fold_source};
 use crate::preprocess::error::PreprocessError;
+use crate::preprocess::survey::{CountColumn, moments_of_counts, survey};
 
 /// Variance of the counts of each gene after standardising and clipping them.
 ///
@@ -17,7 +18,8 @@ use crate::preprocess::error::PreprocessError;
 /// # Inputs    `x`: `(n_obs, n_vars)` raw counts. `rows`: the spots of one slice (all with `None`).
 ///   `span`: share of genes in each local fit.
 /// # Returns   The moments of the counts and the standardised variance.
-/// # Cost      Three passes over the stored entries.
+/// # Errors    None for a matrix in memory.
+/// # Cost      One pass over the stored entries, and a second where a count exceeds its bound.
 /// # Source    Stuart et al. 2019, Cell 177:1888; scanpy's flavour `seurat_v3`.
 /// # Differences    Where the local fits are underdetermined (few spots) the reference stops; we fit a line or
 ///   a mean there.
@@ -25,38 +27,104 @@ pub fn standardized_variance(
     x: CsrView<'_, f32>,
     rows: Option<&[usize]>,
     span: f64,
-) -> (ColumnMoments, Vec<f64>) {
-    let n = rows.map_or(x.n_rows(), <[usize]>::len) as f64;
-    let moments = moments_by(x, rows, |_, _, v| f64::from(v));
-    let varying: Vec<usize> = (0..x.n_cols()).filter(|&j| moments.variance[j] > 0.0).collect();
+) -> Result<(ColumnMoments, Vec<f64>), PreprocessError> {
+    if let Some(rows) = rows {
+        return standardized_variance(x.select_rows(rows).view(), None, span);
+    }
+    let slices = Slices::one(x.n_rows());
+    let counts = survey(&x, &slices, false, &Silent)?.columns;
+    let genes: Vec<usize> = (0..x.n_cols()).collect();
+    let matrix = Matrix { source: &x, genes: &genes, slices: &slices, counts: &counts };
+    let standardized = standardized(&matrix, span, &Silent)?.remove(0);
+    Ok((moments_of_counts(&counts[0], x.n_rows()), standardized))
+}
+
+/// What standardises one gene of one slice.
+#[derive(Clone, Copy)]
+struct Standard {
+    mean: f64,
+    sd: f64,
+    /// Counts above are clipped.
+    bound: f64,
+    varies: bool,
+}
+
+fn standards(columns: &[CountColumn], n: usize, span: f64) -> Vec<Standard> {
+    let moments = moments_of_counts(columns, n);
+    let varying: Vec<usize> = (0..columns.len()).filter(|&j| moments.variance[j] > 0.0).collect();
     let log_of = |v: &[f64]| varying.iter().map(|&j| v[j].log10()).collect::<Vec<f64>>();
     let fitted = loess_quadratic(&log_of(&moments.mean), &log_of(&moments.variance), span);
-    let mut sd = vec![1.0; x.n_cols()];
+    let mut sd = vec![1.0; columns.len()];
     varying.iter().zip(&fitted).for_each(|(&j, &f)| sd[j] = 10f64.powf(f).sqrt());
-    let clip: Vec<f64> = sd.iter().zip(&moments.mean).map(|(s, m)| s * n.sqrt() + m).collect();
-    let sums = fold_columns(x, rows, |_, j, v| {
-        let v = f64::from(v).min(clip[j]);
-        [v, v * v]
-    });
-    let standardized = (0..x.n_cols())
-        .map(|j| {
-            let (m, s) = (moments.mean[j], sd[j]);
-            if n < 2.0 || moments.variance[j] == 0.0 {
+    let all = sd.into_iter().zip(&moments.mean).zip(&moments.variance);
+    all.map(|((sd, &mean), &variance)| Standard {
+        mean,
+        sd,
+        bound: sd * (n as f64).sqrt() + mean,
+        varies: variance > 0.0,
+    })
+    .collect()
+}
+
+/// Standardised variances of the genes that take part, slice by slice.
+fn standardized(
+    matrix: &Matrix<'_>,
+    span: f64,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Vec<f64>>, PreprocessError> {
+    let columns: Vec<Vec<CountColumn>> = matrix.counts.iter().map(|c| matrix.pick(c)).collect();
+    let standard: Vec<Vec<Standard>> =
+        columns.iter().zip(&matrix.slices.sizes).map(|(c, &n)| standards(c, n, span)).collect();
+    // Where no count exceeds its bound, clipping changes nothing and the sums are those of the first pass: with
+    // many spots the bound is so far out that the second pass is hardly ever needed.
+    let exceeds = |c: &CountColumn, s: &Standard| f64::from(c.max) > s.bound && s.varies;
+    let mut bounds = vec![vec![f64::INFINITY; matrix.source.n_cols()]; columns.len()];
+    let mut any = false;
+    for ((bounds, columns), standard) in bounds.iter_mut().zip(&columns).zip(&standard) {
+        for ((&j, c), s) in matrix.genes.iter().zip(columns).zip(standard) {
+            if exceeds(c, s) {
+                bounds[j] = s.bound;
+                any = true;
+            }
+        }
+    }
+    let clipped = if any {
+        let clip = |i: usize, j: usize, v: f32| {
+            let bound = bounds[matrix.slices.slice(i)][j];
+            if bound.is_infinite() {
+                return [0.0; 2];
+            }
+            let v = f64::from(v).min(bound);
+            [v, v * v]
+        };
+        Some(fold_source(matrix.source, matrix.slices, clip, monitor)?)
+    } else {
+        None
+    };
+    let of_slice = |g: usize| {
+        let n = matrix.slices.sizes[g] as f64;
+        let each = matrix.genes.iter().zip(&columns[g]).zip(&standard[g]);
+        each.map(|((&j, c), s)| {
+            if n < 2.0 || !s.varies {
                 return 0.0;
             }
-            (n * m * m + sums[j][1] - 2.0 * sums[j][0] * m) / ((n - 1.0) * s * s)
+            let [sum, squares] = match &clipped {
+                Some(clipped) if exceeds(c, s) => clipped[g][j],
+                _ => [c.sum, c.squares],
+            };
+            (n * s.mean * s.mean + squares - 2.0 * sum * s.mean) / ((n - 1.0) * s.sd * s.sd)
         })
-        .collect();
-    (moments, standardized)
+        .collect()
+    };
+    Ok((0..columns.len()).map(of_slice).collect())
 }
 
 pub(super) fn measure(
-    x: CsrView<'_, f32>,
-    groups: &[Option<Vec<usize>>],
+    matrix: &Matrix<'_>,
     options: &HvgOptions,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
-    let n_vars = x.n_cols();
+    let n_vars = matrix.genes.len();
     let HvgSelection::Top(n_top) = options.selection else {
         return Err(PreprocessError::InvalidOption {
             option: "selection",
@@ -66,20 +134,21 @@ pub(super) fn measure(
     };
     let mut normalized = vec![0.0; n_vars];
     let mut ranks: Vec<Vec<u32>> = vec![Vec::new(); n_vars];
-    let mut overall = None;
-    for rows in groups {
-        monitor.check()?;
-        let (moments, standardized) = standardized_variance(x, rows.as_deref(), options.span);
+    let slices = standardized(matrix, options.span, monitor)?;
+    for standardized in &slices {
         let mut order: Vec<usize> = (0..n_vars).collect();
         // Stable: equal variances keep the genes' order.
         order.sort_by(|&a, &b| standardized[b].total_cmp(&standardized[a]));
         for (rank, &j) in order.iter().take(n_top).enumerate() {
             ranks[j].push(rank as u32);
         }
-        normalized.iter_mut().zip(&standardized).for_each(|(t, s)| *t += s / groups.len() as f64);
-        overall = rows.is_none().then_some(moments);
+        normalized.iter_mut().zip(standardized).for_each(|(t, s)| *t += s / slices.len() as f64);
     }
-    let moments = overall.unwrap_or_else(|| moments_by(x, None, |_, _, v| f64::from(v)));
+    let mut overall = matrix.pick(&matrix.counts[0]);
+    for slice in &matrix.counts[1..] {
+        overall.iter_mut().zip(matrix.pick(slice)).for_each(|(a, b)| a.absorb(&b));
+    }
+    let moments = moments_of_counts(&overall, matrix.slices.sizes.iter().sum());
     let n_slices: Vec<u32> = ranks.iter().map(|r| r.len() as u32).collect();
     let rank: Vec<f64> = ranks.iter_mut().map(|r| median_rank(r)).collect();
     let mut order: Vec<usize> = (0..n_vars).collect();

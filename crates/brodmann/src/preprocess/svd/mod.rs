@@ -3,21 +3,24 @@
 //! PCA and LSI both stand on this. With `A = B − 1μᵀ` (`B` sparse, `μ` its column means or zero):
 //!
 //! 1. The smaller side is chosen: `AᵀA` over variables, or `AAᵀ` over spots.
-//! 2. Up to [`GRAM_LIMIT`] rows that product is formed once, in one pass over the data ([`gram`]), and its leading
+//! 2. Up to [`GRAM_LIMIT`] rows that product is formed once, in one pass over the data ([`mod@form_gram`]), and its leading
 //!    eigenvectors are found in memory, exact to rounding. Above, it is only ever applied to blocks of vectors.
 //! 3. Either way the eigenvectors come from a block Krylov iteration with thick restart ([`krylov`]), stopped by
 //!    the residual; small problems go to a dense eigensolver instead.
 //!
-//! * [`gram`]: `CᵀC` of a sparse matrix, formed or applied.
+//! * [`mod@form_gram`]: `CᵀC` of a sparse matrix, formed.
+//! * [`gram`]: the same, applied.
 //! * [`krylov`]: leading eigenpairs of a symmetric operator.
 
+mod form_gram;
 pub(crate) mod gram;
 pub(crate) mod krylov;
 
 use brodmann_kernels::{CsrView, Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 
-use self::gram::{apply_gram, form_gram};
+use self::form_gram::{Gram, form_gram};
+use self::gram::apply_gram;
 use self::krylov::{EigenOptions, EigenPairs, dense_eigenpairs, leading_eigenpairs};
 use super::error::PreprocessError;
 use super::scale::ColumnMap;
@@ -205,30 +208,20 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
             )?;
             return Ok((pairs, SvdMethod::Streamed));
         }
-        let mut gram = form_gram(self.x, self.entry, monitor)?;
+        let Gram { values: mut gram, order } = form_gram(self.x, self.entry, monitor)?;
         for (left, right) in self.left.iter().zip(self.right) {
-            for (mut row, l) in gram.rows_mut().into_iter().zip(*left) {
-                row.iter_mut().zip(*right).for_each(|(g, r)| *g += self.factor * l * r);
+            for (mut row, &a) in gram.rows_mut().into_iter().zip(&order) {
+                let l = self.factor * left[a as usize];
+                row.iter_mut().zip(&order).for_each(|(g, &b)| *g += l * right[b as usize]);
             }
         }
-        if size <= DENSE_LIMIT || 4 * k > size {
-            return Ok((dense_eigenpairs(&gram, k)?, SvdMethod::Dense));
+        let (mut pairs, method) = formed_eigenpairs(&gram, k, seed, monitor)?;
+        let mut vectors = Array2::zeros(pairs.vectors.dim());
+        for (row, &j) in pairs.vectors.rows().into_iter().zip(&order) {
+            vectors.row_mut(j as usize).assign(&row);
         }
-        let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 400 };
-        let pairs = leading_eigenpairs(
-            size,
-            k,
-            |v| {
-                monitor.check()?;
-                Ok(brodmann_kernels::matmul::matmul(gram.view(), v))
-            },
-            &options,
-            seed,
-        )?;
-        if pairs.converged {
-            return Ok((pairs, SvdMethod::Gram));
-        }
-        Ok((dense_eigenpairs(&gram, k)?, SvdMethod::Dense))
+        pairs.vectors = vectors;
+        Ok((pairs, method))
     }
 
     /// Adds the rank-one terms to `out = CᵀC v`.
@@ -240,4 +233,27 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
             }
         }
     }
+}
+
+/// The `k` leading eigenpairs of a matrix in memory.
+fn formed_eigenpairs(
+    gram: &Array2<f64>,
+    k: usize,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<(EigenPairs, SvdMethod), PreprocessError> {
+    let size = gram.nrows();
+    if size <= DENSE_LIMIT || 4 * k > size {
+        return Ok((dense_eigenpairs(gram, k)?, SvdMethod::Dense));
+    }
+    let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 400 };
+    let apply = |v: ArrayView2<'_, f64>| {
+        monitor.check()?;
+        Ok(brodmann_kernels::matmul::matmul(gram.view(), v))
+    };
+    let pairs = leading_eigenpairs(size, k, apply, &options, seed)?;
+    if pairs.converged {
+        return Ok((pairs, SvdMethod::Gram));
+    }
+    Ok((dense_eigenpairs(gram, k)?, SvdMethod::Dense))
 }

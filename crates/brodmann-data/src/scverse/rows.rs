@@ -1,0 +1,264 @@
+//! One matrix of a file, a block of rows at a time: for what does not fit into memory, or need not.
+
+use std::path::{Path, PathBuf};
+
+use brodmann_kernels::{CsrError, CsrMatrix};
+
+use super::join;
+use super::read::{is_mudata, sparse_form};
+use crate::DataError;
+use crate::hdf5::{Hdf5Reader, Sequence};
+use crate::store::{Element, NodeKind, Store};
+
+#[cfg(test)]
+mod tests;
+
+/// Stored entries of a block, unless a single row has more.
+const BLOCK_ENTRIES: usize = 1 << 20;
+/// Rows of a block at most.
+const BLOCK_ROWS: usize = 1 << 16;
+
+/// `X` or a layer of a `.h5ad`, or of a modality of a `.h5mu`, that can be read in blocks of rows.
+///
+/// Row starts are held (8 bytes a row), entries are not. A pass over the rows is [`MatrixRows::blocks`]; there may be
+/// as many as one likes.
+#[derive(Clone, Debug)]
+pub struct MatrixRows {
+    path: PathBuf,
+    element: String,
+    n_rows: usize,
+    n_cols: usize,
+    /// Row starts of a sparse matrix; a dense one has none.
+    indptr: Option<Vec<usize>>,
+    /// Entries are stored as 64-bit floats.
+    double: bool,
+}
+
+impl MatrixRows {
+    /// Looks at the headers of a matrix, and at its row starts.
+    ///
+    /// # Inputs    `modality`: of a `.h5mu`. `layer`: instead of `X`.
+    /// # Returns   `None` for what can only be read whole: no matrix there, compressed columns, chunks in another
+    ///   order, damaged row starts; [`read_h5ad`](crate::read_h5ad) reads those, or says what is wrong.
+    /// # Errors    [`DataError`] when the file cannot be opened or its headers cannot be followed.
+    /// # Cost      Reads the row starts.
+    pub fn open(
+        path: impl AsRef<Path>,
+        modality: Option<&str>,
+        layer: Option<&str>,
+    ) -> Result<Option<Self>, DataError> {
+        let path = path.as_ref();
+        let store = Hdf5Reader::open(path)?;
+        if is_mudata(&store)? != modality.is_some() {
+            return Ok(None);
+        }
+        let element = element_path(modality, layer);
+        match store.node(&element)? {
+            None => Ok(None),
+            Some(NodeKind::Group) => Self::sparse(&store, path, element),
+            Some(NodeKind::Array) => Self::dense(&store, path, element),
+        }
+    }
+
+    fn sparse(store: &Hdf5Reader, path: &Path, element: String) -> Result<Option<Self>, DataError> {
+        let Ok((true, n_rows, n_cols)) = sparse_form(store, &element) else { return Ok(None) };
+        let part = |name: &str| join(&element, name);
+        for name in ["data", "indices", "indptr"] {
+            if store.node(&part(name))? != Some(NodeKind::Array) {
+                return Ok(None);
+            }
+        }
+        let (data, indices) = (store.info(&part("data"))?, store.info(&part("indices"))?);
+        let indptr = store.numbers::<usize>(&part("indptr"))?;
+        let rising = indptr.windows(2).all(|w| w[0] <= w[1]);
+        let complete = indptr.len() == n_rows + 1
+            && indptr[0] == 0
+            && [data.len(), indices.len()] == [indptr[n_rows]; 2]
+            && data.shape.len() == 1
+            && indices.shape.len() == 1;
+        if !rising || !complete || u32::try_from(n_cols).is_err() {
+            return Ok(None);
+        }
+        let double = data.element == Element::F64;
+        let rows = Self { path: path.to_path_buf(), element, n_rows, n_cols, indptr: Some(indptr), double };
+        Ok(rows.in_order(store)?.then_some(rows))
+    }
+
+    fn dense(store: &Hdf5Reader, path: &Path, element: String) -> Result<Option<Self>, DataError> {
+        let info = store.info(&element)?;
+        let [n_rows, n_cols] = info.shape[..] else { return Ok(None) };
+        if u32::try_from(n_cols).is_err() {
+            return Ok(None);
+        }
+        let rows = Self { path: path.to_path_buf(), element, n_rows, n_cols, indptr: None, double: false };
+        Ok(rows.in_order(store)?.then_some(rows))
+    }
+
+    /// Whether the arrays can be taken piece by piece.
+    fn in_order(&self, store: &Hdf5Reader) -> Result<bool, DataError> {
+        Ok(self.nnz() == 0 || self.entries(store)?.is_some())
+    }
+
+    /// Rows.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Columns.
+    pub fn n_cols(&self) -> usize {
+        self.n_cols
+    }
+
+    /// Stored entries; all of a dense matrix.
+    pub fn nnz(&self) -> usize {
+        self.indptr.as_ref().map_or(self.n_rows * self.n_cols, |p| p.last().copied().unwrap_or(0))
+    }
+
+    /// Whether it is stored sparse.
+    pub fn is_sparse(&self) -> bool {
+        self.indptr.is_some()
+    }
+
+    /// The rows from the first to the last, in blocks of about a million entries.
+    ///
+    /// # Errors    [`DataError`] when the file cannot be opened again.
+    /// # Cost      About 30 MB while it lives, or two chunks of the file where these are larger.
+    pub fn blocks(&self) -> Result<RowBlocks<'_>, DataError> {
+        let store = Hdf5Reader::open(&self.path)?;
+        let entries = if self.nnz() == 0 { Some(Entries::None) } else { self.entries(&store)? };
+        let entries = entries.ok_or_else(|| {
+            DataError::damaged(&self.path, format!("{}: changed since it was opened", self.element))
+        })?;
+        Ok(RowBlocks { matrix: self, entries, next: 0 })
+    }
+
+    fn entries(&self, store: &Hdf5Reader) -> Result<Option<Entries>, DataError> {
+        if self.indptr.is_none() {
+            return Ok(store.sequence(&self.element)?.map(Entries::Dense));
+        }
+        let (data, indices) = (join(&self.element, "data"), join(&self.element, "indices"));
+        let Some(columns) = store.sequence(&indices)? else { return Ok(None) };
+        Ok(if self.double {
+            store.sequence(&data)?.map(|values| Entries::F64(columns, values))
+        } else {
+            store.sequence(&data)?.map(|values| Entries::F32(columns, values))
+        })
+    }
+}
+
+/// Stored entries of `X` or a layer (all of a dense matrix), without reading them; `None` where there is no matrix.
+///
+/// # Errors    [`DataError`] when the file cannot be opened or its headers cannot be followed.
+pub fn stored_entries(
+    path: impl AsRef<Path>,
+    modality: Option<&str>,
+    layer: Option<&str>,
+) -> Result<Option<usize>, DataError> {
+    let store = Hdf5Reader::open(path.as_ref())?;
+    let element = element_path(modality, layer);
+    let data = join(&element, "data");
+    Ok(match store.node(&element)? {
+        Some(NodeKind::Array) => Some(store.info(&element)?.len()),
+        Some(NodeKind::Group) if store.node(&data)? == Some(NodeKind::Array) => {
+            Some(store.info(&data)?.len())
+        }
+        _ => None,
+    })
+}
+
+fn element_path(modality: Option<&str>, layer: Option<&str>) -> String {
+    let root = modality.map_or_else(String::new, |m| join("mod", m));
+    join(&root, &layer.map_or_else(|| "X".to_owned(), |l| join("layers", l)))
+}
+
+/// The arrays of a matrix, in order.
+enum Entries {
+    None,
+    Dense(Sequence<f32>),
+    F32(Sequence<u32>, Sequence<f32>),
+    /// Doubles stay doubles until duplicates are summed.
+    F64(Sequence<u32>, Sequence<f64>),
+}
+
+/// One pass over the rows of a [`MatrixRows`]: blocks of rising rows that together are the matrix.
+pub struct RowBlocks<'a> {
+    matrix: &'a MatrixRows,
+    entries: Entries,
+    next: usize,
+}
+
+/// Some rows of a matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowBlock {
+    /// Row of the matrix that comes first.
+    pub first: usize,
+    /// The rows, as [`Matrix::into_csr_f32`](crate::Matrix::into_csr_f32) makes them of the whole.
+    pub rows: CsrMatrix<f32>,
+}
+
+impl RowBlocks<'_> {
+    fn read(&mut self, rows: std::ops::Range<usize>) -> Result<CsrMatrix<f32>, DataError> {
+        let matrix = self.matrix;
+        let indptr =
+            |base: usize, starts: &[usize]| starts.iter().map(|at| at - base).collect::<Vec<usize>>();
+        let starts = matrix.indptr.as_ref().map(|p| &p[rows.start..=rows.end]);
+        let local = starts.map(|s| indptr(s[0], s)).unwrap_or_default();
+        let n = local.last().copied().unwrap_or(0);
+        let sparse = |source: CsrError| DataError::Sparse {
+            element: matrix.element.clone(),
+            source: match source {
+                CsrError::ColumnOutOfRange { row, column, n_cols } => {
+                    CsrError::ColumnOutOfRange { row: rows.start + row, column, n_cols }
+                }
+                other => other,
+            },
+        };
+        match &mut self.entries {
+            Entries::None => {
+                let mut empty = CsrMatrix::with_capacity(matrix.n_cols, rows.len(), 0);
+                rows.for_each(|_| empty.push_row([]));
+                Ok(empty)
+            }
+            Entries::Dense(values) => {
+                let values = values.take(rows.len())?;
+                let mut block = CsrMatrix::with_capacity(matrix.n_cols, rows.len(), 0);
+                for row in values.chunks_exact(matrix.n_cols) {
+                    let stored = row.iter().enumerate().filter(|(_, v)| **v != 0.0);
+                    block.push_row(stored.map(|(j, &v)| (j as u32, v)));
+                }
+                Ok(block)
+            }
+            Entries::F32(columns, values) => {
+                let (columns, values) = (columns.take(n)?, values.take(n)?);
+                CsrMatrix::try_new(rows.len(), matrix.n_cols, local, columns, values).map_err(sparse)
+            }
+            Entries::F64(columns, values) => {
+                let (columns, values) = (columns.take(n)?, values.take(n)?);
+                let block = CsrMatrix::try_new(rows.len(), matrix.n_cols, local, columns, values);
+                Ok(block.map_err(sparse)?.view().map(|v| v as f32))
+            }
+        }
+    }
+}
+
+impl Iterator for RowBlocks<'_> {
+    type Item = Result<RowBlock, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (matrix, first) = (self.matrix, self.next);
+        if first >= matrix.n_rows {
+            return None;
+        }
+        let fitting = match &matrix.indptr {
+            Some(indptr) => indptr.partition_point(|&at| at <= indptr[first] + BLOCK_ENTRIES) - 1 - first,
+            None => BLOCK_ENTRIES / matrix.n_cols.max(1),
+        };
+        let last = matrix.n_rows.min(first + fitting.clamp(1, BLOCK_ROWS));
+        self.next = last;
+        let rows = self.read(first..last);
+        if rows.is_err() {
+            self.next = matrix.n_rows;
+        }
+        Some(rows.map(|rows| RowBlock { first, rows }))
+    }
+}

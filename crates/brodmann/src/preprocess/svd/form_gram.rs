@@ -1,0 +1,334 @@
+//! `CᵀC` of a sparse matrix, formed.
+//!
+//! Few columns of counts are nearly full and most are nearly empty, and each kind has a way of its own. Columns are
+//! put in order of their entries; the fullest are written out:
+//!
+//! * full × full: products of dense blocks, upper triangle only.
+//! * empty × full: each entry of an empty column adds a multiple of a dense row.
+//! * empty × empty: each pair of entries of a row adds to one place.
+//!
+//! How many columns count as full is where the three together cost least. Every sum runs over the rows in their
+//! order, whatever the number of threads.
+
+use std::ops::Range;
+
+use brodmann_kernels::arch::rows::{RowKernels, SparseRows};
+use brodmann_kernels::matmul::matmul_add_into_serial;
+use brodmann_kernels::{CsrView, Monitor};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use rayon::prelude::*;
+
+use crate::preprocess::error::PreprocessError;
+
+/// Rows written out at a time …
+const ROWS: usize = 1024;
+/// … in panels of so many columns: one megabyte of f64, which stays in a core's second-level cache.
+const PANEL: usize = 128;
+/// Entries taken apart at a time.
+const SPAN_ENTRIES: usize = 1 << 20;
+/// Bytes of the result that a task on pairs of entries writes: fits a core's cache.
+const PAIR_BYTES: usize = 1 << 20;
+/// Cost of a multiply-add in each of the three ways, relative to each other, as measured.
+const COST_DENSE: f64 = 0.04;
+const COST_MIXED: f64 = 0.14;
+const COST_PAIR: f64 = 1.0;
+
+/// `CᵀC` with its columns in another order.
+pub(crate) struct Gram {
+    /// `(n_cols, n_cols)`, symmetric.
+    pub(crate) values: Array2<f64>,
+    /// Row and column `a` of `values` belong to column `order[a]` of the matrix.
+    pub(crate) order: Vec<u32>,
+}
+
+/// The columns by falling number of entries, and how many of them are to be written out.
+fn arrange(c: CsrView<'_, f32>) -> (Vec<u32>, usize) {
+    let (n, f) = (c.n_rows(), c.n_cols());
+    let mut counts = vec![0usize; f];
+    c.indices().iter().for_each(|&j| counts[j as usize] += 1);
+    let mut order: Vec<u32> = (0..f as u32).collect();
+    order.sort_by_key(|&j| std::cmp::Reverse(counts[j as usize]));
+    let mut rest = c.nnz() as f64 / n.max(1) as f64;
+    let (mut best, mut n_full) = (f64::INFINITY, 0);
+    for (m, next) in (0..=f).map(|m| (m, order.get(m))) {
+        let full = m as f64;
+        if m % PANEL == 0 || m == f {
+            let cost = 0.5 * full * (full + PANEL as f64) * COST_DENSE
+                + full * rest * COST_MIXED
+                + 0.5 * rest * rest * COST_PAIR;
+            if cost < best {
+                (best, n_full) = (cost, m);
+            }
+        }
+        if let Some(&j) = next {
+            rest -= counts[j as usize] as f64 / n.max(1) as f64;
+        }
+    }
+    // Empty columns stay in their order, so that rows stay sorted.
+    order[n_full..].sort_unstable();
+    (order, n_full)
+}
+
+/// `CᵀC`, entries given by `entry(row, column, stored value)`.
+///
+/// # Cost    With `m` full columns and `s` entries per row in the others: `n (m² / 2 + m s + s² / 2)` multiply-adds;
+///   the result and, for the full columns, one more of its rows.
+pub(crate) fn form_gram(
+    c: CsrView<'_, f32>,
+    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+    monitor: &dyn Monitor,
+) -> Result<Gram, PreprocessError> {
+    let (n, f) = (c.n_rows(), c.n_cols());
+    let (order, n_full) = arrange(c);
+    let mut values = Array2::<f64>::zeros((f, f));
+    if n == 0 || f == 0 {
+        return Ok(Gram { values, order });
+    }
+    let mut place = vec![0u32; f];
+    for (a, &j) in order.iter().enumerate() {
+        place[j as usize] = a as u32;
+    }
+    let n_sparse = f - n_full;
+    let n_panels = n_full.div_ceil(PANEL);
+    let width = |p: usize| PANEL.min(n_full - p * PANEL);
+    // One block of the result per pair of panels, and one of the empty columns per panel.
+    let pairs: Vec<(usize, usize)> = (0..n_panels).flat_map(|a| (a..n_panels).map(move |b| (a, b))).collect();
+    let mut dense: Vec<Vec<f64>> = pairs.iter().map(|&(a, b)| vec![0.0; width(a) * width(b)]).collect();
+    let mut mixed: Vec<Vec<f64>> = (0..n_panels).map(|p| vec![0.0; n_sparse * width(p)]).collect();
+    let mut panels: Vec<Vec<f64>> = (0..n_panels).map(|p| vec![0.0; ROWS * width(p)]).collect();
+    let own_rows = (PAIR_BYTES / (8 * f)).clamp(8, 512);
+
+    let indptr = c.indptr();
+    let mut first = 0;
+    while first < n {
+        monitor.check()?;
+        let fitting = indptr.partition_point(|&at| at <= indptr[first] + SPAN_ENTRIES);
+        let last = fitting.clamp(first + 2, n + 1) - 1;
+        let starts: Vec<usize> = (first..last).step_by(ROWS).collect();
+        let pieces: Vec<Piece> = starts
+            .par_iter()
+            .map(|&start| Piece::new(c, entry, &place, n_full, start..last.min(start + ROWS)))
+            .collect();
+        first = last;
+        // Rows of the result are owned by tasks, each of which looks at all entries for its own.
+        let sparse_part = &mut values.as_slice_mut().expect("row-major")[n_full * f..];
+        sparse_part.par_chunks_mut(own_rows * f).enumerate().for_each(|(t, part)| {
+            let low = t * own_rows;
+            pieces.iter().for_each(|piece| piece.add_pairs(low as u32, n_full, f, part));
+        });
+        if n_full == 0 {
+            continue;
+        }
+        for piece in &pieces {
+            monitor.check()?;
+            let n_rows = piece.rows.len();
+            let by_column = piece.by_column(n_sparse);
+            panels.par_iter_mut().zip(&mut mixed).enumerate().for_each(|(p, (panel, mixed))| {
+                let panel = &mut panel[..n_rows * width(p)];
+                piece.write_panel(c, entry, &place, p * PANEL..p * PANEL + width(p), panel);
+                let rows = SparseRows {
+                    indptr: &by_column.0,
+                    indices: &by_column.1,
+                    data: &by_column.2,
+                    dense: panel,
+                    width: width(p),
+                };
+                f64::sparse_rows(mixed, 0, rows, &[], true);
+            });
+            dense.par_iter_mut().zip(&pairs).for_each(|(out, &(a, b))| {
+                let of = |p: usize| {
+                    ArrayView2::from_shape((n_rows, width(p)), &panels[p][..n_rows * width(p)])
+                        .expect("sized by the rows of the piece")
+                };
+                let out = ArrayViewMut2::from_shape((width(a), width(b)), out).expect("sized by the panels");
+                matmul_add_into_serial(out, of(a).t(), of(b));
+            });
+        }
+    }
+    drop(panels);
+    for (&(a, b), block) in pairs.iter().zip(&dense) {
+        for (at, &v) in block.iter().enumerate() {
+            values[[a * PANEL + at / width(b), b * PANEL + at % width(b)]] = v;
+        }
+    }
+    for (p, block) in mixed.iter().enumerate() {
+        for (at, &v) in block.iter().enumerate() {
+            values[[p * PANEL + at % width(p), n_full + at / width(p)]] = v;
+        }
+    }
+    for i in 0..f {
+        for j in 0..i {
+            values[[i, j]] = values[[j, i]];
+        }
+    }
+    Ok(Gram { values, order })
+}
+
+/// Some rows, without the full columns; columns are numbered from the first that is not full.
+struct Piece {
+    rows: Range<usize>,
+    indptr: Vec<usize>,
+    indices: Vec<u32>,
+    data: Vec<f64>,
+}
+
+impl Piece {
+    fn new(
+        c: CsrView<'_, f32>,
+        entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+        place: &[u32],
+        n_full: usize,
+        rows: Range<usize>,
+    ) -> Self {
+        let most = c.indptr()[rows.end] - c.indptr()[rows.start];
+        let mut indptr = Vec::with_capacity(rows.len() + 1);
+        indptr.push(0);
+        let (mut indices, mut data) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        for i in rows.clone() {
+            let (columns, values) = c.row(i);
+            for (&j, &v) in columns.iter().zip(values) {
+                if let Some(to) = (place[j as usize] as usize).checked_sub(n_full) {
+                    indices.push(to as u32);
+                    data.push(entry(i, j as usize, v));
+                }
+            }
+            indptr.push(indices.len());
+        }
+        Self { rows, indptr, indices, data }
+    }
+
+    /// Adds the products of all pairs of entries whose first column is one of those from `low` on that `part` holds.
+    fn add_pairs(&self, low: u32, n_full: usize, f: usize, part: &mut [f64]) {
+        let high = low + (part.len() / f) as u32;
+        for range in self.indptr.windows(2) {
+            let (columns, values) = (&self.indices[range[0]..range[1]], &self.data[range[0]..range[1]]);
+            let from = columns.partition_point(|&j| j < low);
+            let own = columns[from..].partition_point(|&j| j < high);
+            let (columns, values) = (&columns[from..], &values[from..]);
+            let start = |t: usize| (columns[t] - low) as usize * f + n_full;
+            let end = |t: usize| ((columns[t] - low) as usize + 1) * f;
+            let mut t = 0;
+            // Two at a time: what they are multiplied with is read once for both.
+            while t + 1 < own {
+                let (x, y) = (values[t], values[t + 1]);
+                let (before, after) = part.split_at_mut(start(t + 1));
+                let a = &mut before[start(t)..end(t)];
+                let b = &mut after[..end(t + 1) - start(t + 1)];
+                a[columns[t] as usize] += x * x;
+                for (&j, v) in columns[t + 1..].iter().zip(&values[t + 1..]) {
+                    a[j as usize] += x * v;
+                    b[j as usize] += y * v;
+                }
+                t += 2;
+            }
+            if t < own {
+                let a = &mut part[start(t)..end(t)];
+                for (&j, v) in columns[t..].iter().zip(&values[t..]) {
+                    a[j as usize] += values[t] * v;
+                }
+            }
+        }
+    }
+
+    /// The transpose: row starts, rows (counted from the first of the piece) and values of each column.
+    fn by_column(&self, n_columns: usize) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
+        let mut indptr = vec![0usize; n_columns + 1];
+        for &j in &self.indices {
+            indptr[j as usize + 1] += 1;
+        }
+        for j in 0..n_columns {
+            indptr[j + 1] += indptr[j];
+        }
+        let mut next = indptr.clone();
+        let (mut rows, mut data) = (vec![0u32; self.indices.len()], vec![0.0; self.indices.len()]);
+        for (i, range) in self.indptr.windows(2).enumerate() {
+            for k in range[0]..range[1] {
+                let at = &mut next[self.indices[k] as usize];
+                rows[*at] = i as u32;
+                data[*at] = self.data[k];
+                *at += 1;
+            }
+        }
+        (indptr, rows, data)
+    }
+
+    /// Writes the full columns whose places are in `places` out, row by row.
+    fn write_panel(
+        &self,
+        c: CsrView<'_, f32>,
+        entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
+        place: &[u32],
+        places: Range<usize>,
+        panel: &mut [f64],
+    ) {
+        panel.fill(0.0);
+        for (i, row) in self.rows.clone().zip(panel.chunks_exact_mut(places.len())) {
+            let (columns, values) = c.row(i);
+            for (&j, &v) in columns.iter().zip(values) {
+                let at = place[j as usize] as usize;
+                if places.contains(&at) {
+                    row[at - places.start] = entry(i, j as usize, v);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brodmann_kernels::{CsrMatrix, Seed, Silent};
+
+    use super::*;
+
+    /// Column densities that fall from nearly 1 to nearly 0.
+    fn example(n: usize, f: usize) -> CsrMatrix<f32> {
+        let rows: Vec<Vec<(u32, f32)>> = (0..n)
+            .map(|i| {
+                let word = |j: usize| Seed(5).word((i * f + j) as u64);
+                let stored = |j: &usize| word(*j) % 1000 < 950 / (1 + (j * 7 % f) as u64 / 4);
+                (0..f).filter(stored).map(|j| (j as u32, (word(j) >> 40) as f32 / 1e6 - 8.0)).collect()
+            })
+            .collect();
+        CsrMatrix::from_rows(f, &rows)
+    }
+
+    fn gram(x: &CsrMatrix<f32>) -> Gram {
+        form_gram(x.view(), &|i, j, v| f64::from(v) + (i % 3 + j % 2) as f64, &Silent).expect("formed")
+    }
+
+    #[test]
+    fn every_way_gives_the_product() {
+        let mut seen = [false; 3];
+        for (n, f) in [(1, 1), (5, 3), (1500, 40), (2500, 300), (300, 700)] {
+            let x = example(n, f);
+            let n_full = arrange(x.view()).1;
+            seen[if n_full == 0 { 0 } else { 1 + usize::from(n_full == f) }] = true;
+            let mut dense = Array2::<f64>::zeros((n, f));
+            for i in 0..n {
+                let (columns, values) = x.view().row(i);
+                for (&j, &v) in columns.iter().zip(values) {
+                    dense[[i, j as usize]] = f64::from(v) + (i % 3 + j as usize % 2) as f64;
+                }
+            }
+            let expected = dense.t().dot(&dense);
+            let found = gram(&x);
+            for a in 0..f {
+                for b in 0..f {
+                    let e = expected[[found.order[a] as usize, found.order[b] as usize]];
+                    assert!((found.values[[a, b]] - e).abs() < 1e-9 * e.abs().max(1.0), "{n} {f}: {a} {b}");
+                }
+            }
+        }
+        assert!(seen[1], "both kinds of columns in one matrix");
+    }
+
+    #[test]
+    fn one_thread_gives_the_bits_of_several() {
+        let x = example(2500, 300);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            pool.install(|| gram(&x).values)
+        };
+        assert_eq!(run(1), run(3));
+    }
+}
