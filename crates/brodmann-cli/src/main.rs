@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod terminal;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
@@ -33,7 +34,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             0 => "no output was written; the input is unchanged".to_owned(),
             n => format!("{n} output(s) were complete and stay; nothing else was written"),
         };
-        eprintln!("\nerror: interrupted\n\nhint: {kept}");
+        // Not `eprintln`: it panics where nobody reads stderr any more, and this process would then never end.
+        let _ = writeln!(std::io::stderr(), "\nerror: interrupted\n\nhint: {kept}");
         std::process::exit(i32::from(failure::INTERRUPTED));
     })
     .map_err(|e| Failure::run(format!("the interrupt handler cannot be installed ({e})")))?;
