@@ -21,7 +21,7 @@ pub struct NeighborsOptions {
 
 impl Default for NeighborsOptions {
     fn default() -> Self {
-        Self { n_neighbors: 15, exact_below: 100_000, min_recall: 0.95 }
+        Self { n_neighbors: 15, exact_below: 50_000, min_recall: 0.95 }
     }
 }
 

@@ -18,8 +18,9 @@ use crate::preprocess::{Modality, PreprocessOptions};
 const PROCESS_BYTES: f64 = 25e6;
 /// Row names and small columns, per observation and per variable.
 const NAME_BYTES: f64 = 80.0;
-/// Blocks of a file on their way: read, decompressed, in use.
-const BLOCK_BYTES: f64 = 60e6;
+/// A block of a file on its way, per entry: as read, decompressed, in use; and the entries of a block at most.
+const BLOCK_ENTRY_BYTES: f64 = 48.0;
+const BLOCK_ENTRIES: f64 = 1048576.0;
 /// A stored entry of a sparse f32 matrix, and an edge of a graph.
 const ENTRY_BYTES: f64 = 8.0;
 const EDGE_BYTES: f64 = 12.0;
@@ -27,9 +28,9 @@ const EDGE_BYTES: f64 = 12.0;
 /// and in space, where they mostly are.
 const LATENT_EDGES: f64 = 1.7;
 const SPATIAL_EDGES: f64 = 1.2;
-/// Leiden's own copy of all layers, per edge and per observation.
-const LEIDEN_EDGE_BYTES: f64 = 12.0;
-const LEIDEN_NODE_BYTES: f64 = 150.0;
+/// Leiden's own copy of all layers, per edge and per observation, and what the allocator holds back by then.
+const LEIDEN_EDGE_BYTES: f64 = 40.0;
+const LEIDEN_NODE_BYTES: f64 = 300.0;
 /// Vectors iterated beyond those asked for, and blocks of them that are kept, in the decomposition.
 const GUARD: f64 = 8.0;
 const BASIS_BLOCKS: f64 = 16.0;
@@ -39,12 +40,12 @@ const READ_ENTRY: f64 = 12e-9;
 const NORMALISE_ENTRY: f64 = 30e-9;
 const PAIR: f64 = 0.8e-9;
 const DENSE_PRODUCT: f64 = 0.03e-9;
-const KRYLOV_PRODUCT: f64 = 1.5e-9;
+const KRYLOV_PRODUCT: f64 = 4.5e-9;
 const DISTANCE: f64 = 0.65e-9;
 const CELL_DISTANCE: f64 = 60e-9;
 const SPATIAL_NODE: f64 = 3e-6;
 const LEIDEN_EDGE: f64 = 0.4e-6;
-const WRITE_EDGE: f64 = 0.15e-6;
+const WRITE_EDGE: f64 = 0.25e-6;
 
 /// The counts of one modality and what becomes of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,7 +166,12 @@ impl CountsWork {
         let raw = if self.streamed && !self.kept { 0.0 } else { ENTRY_BYTES * nnz };
         let selected = if self.streamed && self.kept { 0.0 } else { ENTRY_BYTES * self.selected_entries() };
         let counts = raw.max(selected) + if self.streamed { 0.0 } else { selected };
-        let reading = counts + if self.streamed { BLOCK_BYTES } else { ENTRY_BYTES * nnz * 0.5 };
+        let reading = counts
+            + if self.streamed {
+                BLOCK_ENTRY_BYTES * nnz.min(BLOCK_ENTRIES)
+            } else {
+                ENTRY_BYTES * nnz * 0.5
+            };
         let basis = 8.0 * f * (k + GUARD) * BASIS_BLOCKS;
         let product = if f <= 5000.0 { 8.0 * f * f * 1.2 } else { 0.0 };
         let analysing = counts + (product + basis).max(16.0 * n * k);
@@ -298,40 +304,36 @@ pub(super) fn announce(name: &str, work: &Work, monitor: &dyn Monitor) -> Result
 
 /// The first of ever stronger reductions that fits.
 fn advice(work: &Work, available: u64) -> String {
+    type Reduce = fn(&mut Work, usize);
+    let genes: Reduce = |work, n| work.counts.iter_mut().for_each(|c| c.n_selected = c.n_selected.min(n));
+    let neighbors: Reduce = |work, k| work.latent.iter_mut().for_each(|l| l.0 = l.0.min(k));
+    let in_space: Reduce = |work, k| work.spatial = work.spatial.map(|n| n.min(k));
+    let steps = [
+        ("--n-top-genes", 2000, genes),
+        ("--n-top-genes", 1000, genes),
+        ("--n-top-genes", 500, genes),
+        ("--n-neighbors", 10, neighbors),
+        ("--n-neighbors", 6, neighbors),
+        ("--n-spatial", 6, in_space),
+    ];
     let mut smaller = work.clone();
-    let mut said: Vec<String> = Vec::new();
-    let fits = |work: &Work| work.bytes() <= available;
-    for n in [2000, 1000, 500] {
-        if smaller.counts.iter().any(|c| c.n_selected > n) {
-            smaller.counts.iter_mut().for_each(|c| c.n_selected = c.n_selected.min(n));
-            said = vec![format!("--n-top-genes {n}")];
-            if fits(&smaller) {
-                return take_fewer(&said);
-            }
+    let mut said: Vec<(&str, usize)> = Vec::new();
+    for (option, value, reduce) in steps {
+        let mut next = smaller.clone();
+        reduce(&mut next, value);
+        // What does not help is not advised.
+        if next.bytes() >= smaller.bytes() {
+            continue;
         }
-    }
-    for k in [10, 6] {
-        if smaller.latent.iter().any(|l| l.0 > k) {
-            smaller.latent.iter_mut().for_each(|l| l.0 = l.0.min(k));
-            said.retain(|s| !s.starts_with("--n-neighbors"));
-            said.push(format!("--n-neighbors {k}"));
-            if fits(&smaller) {
-                return take_fewer(&said);
-            }
-        }
-    }
-    if smaller.spatial.is_some_and(|k| k > 6) {
-        smaller.spatial = Some(6);
-        said.push("--n-spatial 6".to_owned());
-        if fits(&smaller) {
-            return take_fewer(&said);
+        smaller = next;
+        said.retain(|s| s.0 != option);
+        said.push((option, value));
+        if smaller.bytes() <= available {
+            let options: Vec<String> = said.iter().map(|(o, v)| format!("{o} {v}")).collect();
+            return format!("take less with {}", options.join(" "));
         }
     }
     "take a part of the spots, or a machine with more memory".to_owned()
-}
-
-fn take_fewer(options: &[String]) -> String {
-    format!("take less with {}", options.join(" "))
 }
 
 /// `5 s`, `3 min`, `2 h`.
@@ -389,7 +391,7 @@ mod tests {
         assert!(advice(&wide, 1_000_000).contains("part of the spots"));
         let narrow = work(1_000_000);
         let tight = narrow.bytes() - 100_000_000;
-        assert!(advice(&narrow, tight).starts_with("take less with"), "{}", advice(&narrow, tight));
+        assert_eq!(advice(&narrow, tight), "take less with --n-neighbors 10");
     }
 
     #[test]

@@ -280,12 +280,12 @@ mod tests {
 
     use super::*;
 
-    /// Column densities that fall from nearly 1 to nearly 0.
+    /// A fifth of the columns nearly full, the others nearly empty, in no order.
     fn example(n: usize, f: usize) -> CsrMatrix<f32> {
         let rows: Vec<Vec<(u32, f32)>> = (0..n)
             .map(|i| {
                 let word = |j: usize| Seed(5).word((i * f + j) as u64);
-                let stored = |j: &usize| word(*j) % 1000 < 950 / (1 + (j * 7 % f) as u64 / 4);
+                let stored = |j: &usize| word(*j) % 1000 < if j * 11 % f < f / 5 { 900 } else { 20 };
                 (0..f).filter(stored).map(|j| (j as u32, (word(j) >> 40) as f32 / 1e6 - 8.0)).collect()
             })
             .collect();
@@ -298,11 +298,11 @@ mod tests {
 
     #[test]
     fn every_way_gives_the_product() {
-        let mut seen = [false; 3];
-        for (n, f) in [(1, 1), (5, 3), (1500, 40), (2500, 300), (300, 700)] {
+        let mut mixed = false;
+        for (n, f) in [(1, 1), (5, 3), (1500, 40), (2500, 300), (1200, 1000)] {
             let x = example(n, f);
             let n_full = arrange(x.view()).1;
-            seen[if n_full == 0 { 0 } else { 1 + usize::from(n_full == f) }] = true;
+            mixed |= n_full > 0 && n_full < f;
             let mut dense = Array2::<f64>::zeros((n, f));
             for i in 0..n {
                 let (columns, values) = x.view().row(i);
@@ -319,12 +319,12 @@ mod tests {
                 }
             }
         }
-        assert!(seen[1], "both kinds of columns in one matrix");
+        assert!(mixed, "both kinds of columns in one matrix");
     }
 
     #[test]
     fn one_thread_gives_the_bits_of_several() {
-        let x = example(2500, 300);
+        let x = example(1200, 1000);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
             pool.install(|| gram(&x).values)
