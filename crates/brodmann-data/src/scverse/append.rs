@@ -128,7 +128,7 @@ impl RowAppender {
     ///
     /// # Inputs    `rest`: the container without its `X`; names and numbers as they were begun and appended.
     /// # Errors    [`DataError::Shape`] where they differ; [`DataError::Kind`] for the other container or an `X` in
-    ///             it; [`DataError::Write`].
+    ///   it; [`DataError::Write`].
     pub fn finish(self, rest: &Container) -> Result<(), DataError> {
         match rest {
             Container::AnnData(adata) => adata.validate()?,

@@ -76,7 +76,7 @@ impl StaigProgress<'_> {
 /// # Returns   The network after the last epoch, its embedding, and the losses of every epoch.
 /// # Errors    [`StaigError`], and whatever `on_epoch` returns.
 /// # Cost      Per epoch O(nnz · width + n_obs · width²) for network and moments, O(Σ nₛ² · width) for exact negatives;
-///             memory see [`memory_bytes`].
+///   memory see [`memory_bytes`].
 /// # Source    Yang et al. 2025 (STAIG).
 pub fn train<E: From<StaigError>>(
     tissue: &StaigTissue<'_>,

@@ -44,9 +44,9 @@ impl GraphAugmenter {
     /// Checks the graph and lays the probabilities beside its entries.
     ///
     /// # Inputs    `graph`: undirected, no diagonal, edges are its stored entries whatever their value. `resamples`: 1
-    ///             to 10; above 1, an edge is kept when at least half of so many draws keep it.
+    ///   to 10; above 1, an edge is kept when at least half of so many draws keep it.
     /// # Errors    `InvalidOption`; `GraphShape`, `SelfNeighbor`, `NotSymmetric`; `RowCount` when the probabilities
-    ///             are another graph's.
+    ///   are another graph's.
     /// # Cost      O(nnz log k), with k neighbours per spot.
     pub fn new(graph: CsrView<'_, f64>, drop: &EdgeDrop, resamples: usize) -> Result<Self, StaigError> {
         if !(1..=MAX_RESAMPLES).contains(&resamples) {

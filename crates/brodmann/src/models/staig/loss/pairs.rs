@@ -42,8 +42,8 @@ impl ContrastPairs {
     /// Checks the graph and sorts the observations.
     ///
     /// # Inputs    `graph`: `(n, n)`, undirected, no diagonal, stored entries are edges whatever their value.
-    ///             `slices`: slice code per observation, or one slice. `classes`: image class per observation; pairs of
-    ///             one class are no negatives.
+    ///   `slices`: slice code per observation, or one slice. `classes`: image class per observation; pairs of
+    ///   one class are no negatives.
     /// # Errors    `GraphShape`, `RowCount`, `SelfNeighbor`, `NotSymmetric`, `EdgeAcrossSlices`, `TooManyObs`.
     /// # Cost      O(n log n + nnz).
     pub fn try_new(
