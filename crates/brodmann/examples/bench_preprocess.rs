@@ -86,7 +86,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (n, f, density) = (number(0, 1e5) as usize, number(1, 2000.0) as usize, number(2, 0.05));
     let json = args.iter().any(|a| a == "--json");
     let clock = Clock { say: !json, steps: RefCell::default() };
-    let x = match args.first().filter(|a| a.ends_with(".h5ad")) {
+    let file = args.first().filter(|a| Path::new(a).extension().is_some_and(|e| e == "h5ad"));
+    let x = match file {
         Some(path) => {
             let options = ReadOptions { x: true, x_as_f32: true, ..ReadOptions::names_only() };
             match read_h5ad(path, &options)?.x {

@@ -45,7 +45,7 @@ pub struct StaigCommand {
     /// obs column of the known domains, for the metrics [default: ground_truth where present]
     #[arg(long, value_name = "KEY")]
     pub truth: Option<String>,
-    /// Name of the results: obs[NAME], uns[NAME], obsm["X_NAME"] [default: staig, smoothed_pca]
+    /// Name of the results: `obs[NAME]`, `uns[NAME]`, `obsm["X_NAME"]` [default: staig, smoothed_pca]
     #[arg(long, value_name = "NAME")]
     pub key_added: Option<String>,
     #[command(flatten)]

@@ -77,7 +77,7 @@ impl RowAppender {
     fn add_matrix(&mut self, name: &str, path: &str, n_vars: usize) -> Result<(), DataError> {
         encoded_group(&self.writer, path, "csr_matrix", "0.1.0")?;
         // scipy wants signed indices; 32 bits while they suffice.
-        let kind = if n_vars <= i32::MAX as usize { GrowingKind::I32 } else { GrowingKind::U32 };
+        let kind = if i32::try_from(n_vars).is_ok() { GrowingKind::I32 } else { GrowingKind::U32 };
         self.matrices.push(Growing {
             name: name.to_owned(),
             path: path.to_owned(),

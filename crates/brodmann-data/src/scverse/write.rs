@@ -263,7 +263,7 @@ pub(super) fn row_starts(
 ) -> Result<(), DataError> {
     let nnz = indptr.last().copied().unwrap_or(0);
     let starts =
-        if nnz <= i32::MAX as usize { ArrayData::StartsI32(indptr) } else { ArrayData::StartsI64(indptr) };
+        if i32::try_from(nnz).is_ok() { ArrayData::StartsI32(indptr) } else { ArrayData::StartsI64(indptr) };
     array(w, &join(path, "indptr"), starts, &[indptr.len()], gzip)
 }
 

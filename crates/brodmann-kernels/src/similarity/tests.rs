@@ -55,6 +55,7 @@ fn row_sums_equal_the_definition() {
     let (rows, groups, excluded) = example();
     let pairs = Pairs { groups: &groups, excluded: &excluded };
     let sums = exp_row_sums(rows.view(), pairs, 0.7, &Silent).unwrap();
+    #[allow(clippy::needless_range_loop)] // two arrays and a matrix run beside it
     for i in 0..700 {
         let expected: f64 = (0..700)
             .filter(|&j| counts(i, j, &groups, &excluded))

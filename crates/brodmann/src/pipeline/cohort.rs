@@ -1,6 +1,6 @@
 //! One file, or several slices in several files, as one tissue; results go back the same way.
 //!
-//! Several files become one tissue over the genes they share ([`concat`]). Where the output is a `.h5ad`, that tissue is
+//! Several files become one tissue over the genes they share ([`concat()`]). Where the output is a `.h5ad`, that tissue is
 //! written with the results; where it is a folder, a copy of every input with its part of them.
 
 use std::collections::{BTreeMap, BTreeSet};

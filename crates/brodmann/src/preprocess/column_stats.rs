@@ -49,7 +49,9 @@ impl Slices {
         let mut sizes = vec![0; distinct.len()];
         let number = |name: &u32| distinct.partition_point(|d| d < name) as u32;
         let of: Vec<u32> = names.iter().map(number).collect();
-        of.iter().for_each(|&s| sizes[s as usize] += 1);
+        for &s in &of {
+            sizes[s as usize] += 1;
+        }
         Ok(Self { of: Some(of), sizes })
     }
 
@@ -100,7 +102,9 @@ impl<'a, A: Accumulator, S> ColumnFold<'a, A, S> {
         for (slice, sums) in self.met {
             all[slice] = sums;
         }
-        all.iter_mut().for_each(|sums| sums.resize(self.n_cols, A::default()));
+        for sums in &mut all {
+            sums.resize(self.n_cols, A::default());
+        }
         all
     }
 }

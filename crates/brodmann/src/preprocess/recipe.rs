@@ -207,13 +207,11 @@ pub fn preprocess_rows(
     let named = Slices::of(n_obs, slices)?;
     let mut notes = Notes { lines: Vec::new(), monitor };
     if options.modality == Modality::Atac {
-        return match source.in_memory() {
-            Some(counts) => peaks(counts, options, seed, notes),
-            None => {
-                let (counts, _) = collect(source, None, source.nnz(), None, monitor)?;
-                peaks(counts.view(), options, seed, notes)
-            }
-        };
+        if let Some(counts) = source.in_memory() {
+            return peaks(counts, options, seed, notes);
+        }
+        let (counts, _) = collect(source, None, source.nnz(), None, monitor)?;
+        return peaks(counts.view(), options, seed, notes);
     }
 
     monitor.stage("filter and normalise", 0);

@@ -1,6 +1,6 @@
 //! The rows of a matrix, in order, as often as asked: from memory or from a file.
 //!
-//! Every statistic of preprocessing is a [`Fold`] over rows. Rows are folded in chunks of a fixed size, whatever
+//! Every statistic of preprocessing is a `Fold` over rows. Rows are folded in chunks of a fixed size, whatever
 //! blocks they come in, and the chunks are put together in order. So a result depends on the matrix alone: not on
 //! where it lies, not on the size of blocks, not on the number of threads.
 
@@ -214,7 +214,9 @@ pub(crate) fn collect(
                     part
                 })
                 .collect();
-            parts.iter().for_each(|part| kept.append(part.view()));
+            for part in &parts {
+                kept.append(part.view());
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;

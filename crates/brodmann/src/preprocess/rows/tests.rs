@@ -49,7 +49,7 @@ fn example() -> CsrMatrix<f32> {
         .map(|i| {
             let (columns, values) = x.view().row(i);
             let entries = columns.iter().zip(values).filter(|&(&j, _)| {
-                i % 501 != 0 && (j != 5 || i == 7 || i == 4000) && (i * 7 + j as usize * 13) % 3 == 0
+                i % 501 != 0 && (j != 5 || i == 7 || i == 4000) && (i * 7 + j as usize * 13).is_multiple_of(3)
             });
             entries.map(|(&j, &v)| (j, if j == 9 && i % 900 == 1 { 5000.0 } else { v })).collect()
         })

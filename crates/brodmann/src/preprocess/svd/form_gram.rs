@@ -114,7 +114,9 @@ pub(crate) fn form_gram(
         let sparse_part = &mut values.as_slice_mut().expect("row-major")[n_full * f..];
         sparse_part.par_chunks_mut(own_rows * f).enumerate().for_each(|(t, part)| {
             let low = t * own_rows;
-            pieces.iter().for_each(|piece| piece.add_pairs(low as u32, n_full, f, part));
+            for piece in &pieces {
+                piece.add_pairs(low as u32, n_full, f, part);
+            }
         });
         if n_full == 0 {
             continue;

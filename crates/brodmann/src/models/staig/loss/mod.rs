@@ -16,7 +16,7 @@
 //! `exp(−1/τ)`, which cancels.
 //!
 //! * [`pairs`]: the stack: order of the rows, slices, classes, neighbours.
-//! * [`positives`]: sums over neighbours, and their gradient.
+//! * `positives`: sums over neighbours, and their gradient.
 //! * exact negatives: [`brodmann_kernels::similarity`], O(N²·d) time, O(N·d) memory.
 //! * [`moments`]: negatives in linear time from a polynomial of the exponential.
 //! * [`ContrastLoss`]: both put together, value and gradient.

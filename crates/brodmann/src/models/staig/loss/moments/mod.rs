@@ -8,13 +8,13 @@
 //! ```
 //!
 //! which costs O(n·d²) instead of O(n²·d), per slice, and with image classes once more per class to take it out. Below
-//! τ = 5 two more powers are added in a few directions ([`high`]).
+//! τ = 5 two more powers are added in a few directions (`high`).
 //!
 //! The error of one term is largest at `s = 1`, where all `Tₖ` are 1: it is `exp(β) − p(1)`. A sum of `n` terms is
 //! therefore at most `n` times that off, which [`super::ContrastValue::bound`] relates to the sums found.
 //!
-//! * [`polynomial`]: the coefficients.
-//! * [`high`]: third and fourth power.
+//! * `polynomial`: the coefficients.
+//! * `high`: third and fourth power.
 
 mod high;
 mod polynomial;
