@@ -65,10 +65,13 @@ class Bench:
         out = self.folder / "out.h5ad"
         slices = ["--library-key", library_key] if library_key and len(inputs) == 1 else []
         common = ["--out", out, "-k", k, "--seed", seed, "--json", "--quiet", *slices]
+        # Counts divided by the volume of the cell: neither counts nor logarithms.
+        volumes = "merfish" in pathlib.Path(inputs[0]).name
         if name == "spatialleiden":
-            return self.run("spatialleiden", *inputs, *common)
+            return self.run("spatialleiden", *inputs, *common, *(["--normalized"] if volumes else []))
         if name == "smoothed-pca":
-            return self.run("staig", *inputs, *common, "--method", "smoothed-pca", *REFINE)
+            values = ["--values", "counts"] if volumes else []
+            return self.run("staig", *inputs, *common, "--method", "smoothed-pca", *values, *REFINE)
         return self.run("staig", *inputs, *common, *REFINE, *options)
 
 
