@@ -1,8 +1,9 @@
 """What every bench shares: fresh processes in alternating pairs, one table, one schema of results.
 
 A bench measures *cases*. A case has a command of ours and any number of peers' commands, each run in a process of its own
-so that its peak memory is its own. Runs alternate (ours, peer, peer, ours, peer, …) and are repeated at least three
-times. A command prints one JSON object on its last line:
+so that its peak memory is its own: a child's peak begins at the size of its parent, so drivers import nothing large and
+leave files of points and the like to processes of their own (`aside`). Runs alternate (ours, peer, peer, ours, …) and are
+repeated at least three times. A command prints one JSON object on its last line:
 
     {"seconds": 1.2, "cpu_seconds": 2.1, "peak_mib": 300, "quality": {"ARI": 0.9}, "versions": {"scanpy": "1.11.5"}}
 
@@ -10,7 +11,8 @@ or several steps of one process at once:
 
     {"steps": {"read": {"seconds": 1.2}, "write": {"seconds": 0.7}}, "peak_mib": 300}
 
-Where it gives no peak or processor time, those the system counted for the process are taken, start and imports included.
+A step named `all` is the whole, and memory stands beside it alone; a step with `"apart": true` has no ratio, since the
+peer cuts its work elsewhere. Where it gives no peak or processor time, those the system counted for the process are taken, start and imports included.
 
 `bench-results/NAME.json` (schema 1) holds `name title reading date command machine versions threads rows notes`; a row
 holds `case n ours peer ratio memory_ratio`, with `ours` and `peer` as `{tool command seconds cpu_seconds peak_mib
@@ -109,9 +111,12 @@ def versions(*names):
 
 
 def peak_mib():
-    """Peak resident memory of this process."""
+    """Peak resident memory of this process, its parent's left out where the system can (Linux)."""
     import resource
 
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s*(\d+)", status.read_text())):
+        return int(found.group(1)) / 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 2**20 if platform.system() == "Darwin" else most / 1024
 
@@ -141,12 +146,27 @@ def run(command, threads, ours=False):
     report.setdefault("stdout", out)
     report.setdefault("process_seconds", wall)
     if usage is not None:
-        if "peak_rss_bytes" in report:
-            report.setdefault("peak_mib", report["peak_rss_bytes"] / 2**20)
         peak = usage.ru_maxrss / (2**20 if platform.system() == "Darwin" else 1024)
-        report.setdefault("peak_mib", peak)
+        if "peak_rss_bytes" in report:
+            peak = report["peak_rss_bytes"] / 2**20
+        # Up to the size of this process it is inherited, not the child's own.
+        report.setdefault("peak_mib", peak if peak > 1.02 * peak_mib() else None)
         report.setdefault("process_cpu_seconds", usage.ru_utime + usage.ru_stime)
     return report
+
+
+def aside(file, *words):
+    """What would make this process large, done by `file` in one of its own; its last line as JSON where it prints one."""
+    done = subprocess.run([sys.executable, str(file), *map(str, words)], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{Path(file).parent.name} {shlex.join(map(str, words))} ended with {done.returncode}; what it said stands above")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("{", "["))]
+    return json.loads(lines[-1]) if lines else None
+
+
+def in_turn(names, turn):
+    """The order of one round: there and back again, so that neighbours in time make the pairs."""
+    return list(names) if turn % 2 == 0 else list(names)[::-1]
 
 
 def _communicate(process):
@@ -202,33 +222,44 @@ class Bench:
     def compare(
         self, case, n, ours, peers=None, threads=None, repeats=None, peer_repeats=None, finish=None, ours_name="brodmann"
     ):
-        """Runs ours and the peers in turn; the peers at most `peer_repeats` times, where they take minutes.
+        """Runs ours and the peers in turn; the peers at most `peer_repeats` times, where they take minutes (a number for
+        all, or one per tool).
 
         `ours`: a command; `peers`: `{tool: command}`. `finish(report, tool)` may change a report (quality that is judged
         afterwards, steps under other names). A peer that fails is noted and left out; ours may not fail. Returns the
         reports per tool. With `steps` in the reports a row is made for each step of ours: `case: step`.
         """
+        peers = {} if self.arguments.no_peers else dict(peers or {})
+        commands = {ours_name: ours, **peers}
+        reports = self.gather(case, commands, [ours_name], threads, repeats, peer_repeats, finish)
+        self.add(case, n, commands, reports, ours_name)
+        return reports
+
+    def gather(self, case, commands, ours, threads=None, repeats=None, peer_repeats=None, finish=None):
+        """The reports of several commands run in turn, per tool; the tools in `ours` may not fail. Makes no rows."""
         threads = threads or self.arguments.threads
         repeats = repeats or self.arguments.repeats
-        peers = {} if self.arguments.no_peers else dict(peers or {})
-        reports = {tool: [] for tool in (ours_name, *peers)}
-        commands = {ours_name: ours, **peers}
+        commands = dict(commands)
+        reports = {tool: [] for tool in commands}
+        most = lambda tool: peer_repeats.get(tool) if isinstance(peer_repeats, dict) else peer_repeats
         for turn in range(repeats):
-            for tool in list(commands):
-                if tool != ours_name and peer_repeats is not None and turn >= peer_repeats:
+            for tool in in_turn(commands, turn):
+                if tool not in ours and most(tool) is not None and turn >= most(tool):
                     continue
+                command = commands[tool]
                 try:
-                    report = run(commands[tool], threads)
+                    # A function of the turn where each has a seed of its own.
+                    report = run(command(turn) if callable(command) else command, threads)
                 except RuntimeError as failed:
-                    if tool == ours_name:
+                    if tool in ours:
                         raise
-                    self.note(f"{tool} on {case}: left out. {str(failed).splitlines()[-1][:300]}")
+                    reason = str(failed).splitlines()[-1].replace(f"{REPOSITORY}/", "")
+                    self.note(f"{tool} on {case}: left out. {reason[:300]}")
                     commands.pop(tool)
                     reports.pop(tool)
                     continue
                 self.versions.update(report.get("versions", {}))
                 reports[tool].append((finish and finish(report, tool)) or report)
-        self.add(case, n, commands, reports, ours_name)
         return reports
 
     def add(self, case, n, commands, reports, ours_name="brodmann"):
@@ -245,8 +276,9 @@ class Bench:
                 if tool:
                     other = side(tool, commands[tool], reports[tool], step)
                     row["peer"] = other
-                    both = zip(numbers(mine, step, "seconds"), numbers(reports[tool], step, "seconds"))
-                    row["ratio"] = spread([b / a for a, b in both if a])
+                    if not (step and mine[0]["steps"][step].get("apart")):
+                        both = zip(numbers(mine, step, "seconds"), numbers(reports[tool], step, "seconds"))
+                        row["ratio"] = spread([b / a for a, b in both if a])
                     if first["peak_mib"] and other["peak_mib"]:
                         row["memory_ratio"] = other["peak_mib"]["median"] / first["peak_mib"]["median"]
                 self.rows.append(row)
@@ -254,28 +286,40 @@ class Bench:
 
     def write(self):
         """Prints the whole table and writes the results."""
-        words = " ".join(shlex.quote(word) for word in sys.argv[1:])
         report = {
             "schema": SCHEMA,
             "name": self.name,
             "title": self.title,
             "reading": self.reading,
             "date": datetime.date.today().isoformat(),
-            "command": f"bash benches/run {self.name} {words}".strip(),
+            "command": typed(self.name, sys.argv[1:]),
             "machine": machine(),
             "versions": self.versions,
             "threads": self.arguments.threads,
             "rows": self.rows,
             "notes": self.notes,
         }
-        # A table of strangers' folders helps nobody.
-        report["command"] = re.sub(r" ?--json \S+", "", report["command"])
         path = self.arguments.json
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         from render import table
 
         print("\n" + "\n".join(table(report)) + f"\n\nwritten to {path}")
+
+
+def typed(name, words):
+    """The command as a reader would repeat it: without where its results went, and without folders of this machine."""
+    kept, skip = [], False
+    for word in words:
+        if skip or word == "--json":
+            skip = not skip
+        elif word.startswith("--json=") or word == f"--{name}":
+            continue
+        elif Path(word).is_absolute() or word.startswith(".."):
+            kept.append("DATA" if Path(word).is_dir() else shown([word]))
+        else:
+            kept.append(word)
+    return " ".join(["bash benches/run", name, *(word if word == "DATA" else shlex.quote(word) for word in kept)])
 
 
 def has(reports, step):
@@ -301,8 +345,8 @@ def side(tool, command, reports, step):
         "command": shown(command),
         "seconds": values("seconds"),
         "cpu_seconds": values("cpu_seconds"),
-        # Memory belongs to the process, not to a step of it.
-        "peak_mib": spread(r.get("peak_mib") for r in reports),
+        # Memory belongs to the process: it stands beside the whole where there is one.
+        "peak_mib": None if step not in (None, "all") and "all" in reports[0]["steps"] else spread(r.get("peak_mib") for r in reports),
         "quality": {what: found for what, v in quality.items() if (found := spread(v))},
     }
 

@@ -25,7 +25,8 @@ which `python benches/render.py` makes this file.
 
 * **Numbers** are medians [least–most] of the repeats. Memory is the peak of the whole process, imports and input included.
 * **Ratio** is the peer's seconds by ours, pair by pair: above 1 we are quicker, below 1 we are slower and the row is marked **slower**.
-* Of several tools in one bench, our row is repeated beside each peer.
+* Of several tools in one bench, our row is repeated beside each peer. **CPU** seconds are those of all threads.
+* Files named without a folder in "Each run's command" are temporary ones that the bench makes.
 """
 
 
@@ -55,7 +56,11 @@ def shown(spread, form=number):
 
 
 def quality(side):
-    fixed = lambda v: f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.3f}".rstrip("0").rstrip(".")
+    def fixed(v):
+        if abs(v) >= 1000:
+            return f"{v:,.0f}"
+        return f"{v:.1e}" if 0 < abs(v) < 0.001 else f"{v:.3f}".rstrip("0").rstrip(".")
+
     return ", ".join(f"{what} {shown(found, fixed)}" for what, found in side["quality"].items()) or "–"
 
 
@@ -75,13 +80,13 @@ def table(report):
     rows = report["rows"]
     with_peer = any(row["peer"] for row in rows)
     with_quality = any(side["quality"] for row in rows for side in (row["ours"], row["peer"]) if side)
-    with_memory = any(row["ours"]["peak_mib"] for row in rows)
-    with_cpu = any(row["ours"].get("cpu_seconds") for row in rows) and not with_peer
+    with_memory = any(side["peak_mib"] for row in rows for side in (row["ours"], row["peer"]) if side)
+    with_cpu = any(row["ours"].get("cpu_seconds") for row in rows)
     head = ["case", "ours, s"]
-    if with_cpu:
-        head.append("CPU, s")
     if with_peer:
         head += ["peer", "peer, s", "ratio"]
+    if with_cpu:
+        head += ["CPU s, ours", "CPU s, peer"] if with_peer else ["CPU, s"]
     if with_quality:
         head.append("quality, ours")
         head += ["quality, peer"] if with_peer else []
@@ -93,10 +98,12 @@ def table(report):
     for row in rows:
         ours, peer = row["ours"], row["peer"]
         out = [row["case"].replace("|", "\\|"), shown(ours["seconds"])]
-        if with_cpu:
-            out.append(shown(ours.get("cpu_seconds")))
         if with_peer:
             out += [peer["tool"], shown(peer["seconds"]), verdict(row)] if peer else ["–"] * 3
+        if with_cpu:
+            # Medians alone: the spread stands beside the seconds.
+            medians = [number(side["cpu_seconds"]["median"]) if side and side.get("cpu_seconds") else "–" for side in (ours, peer)]
+            out += medians if with_peer else medians[:1]
         if with_quality:
             out.append(quality(ours))
             out += [quality(peer) if peer else "–"] if with_peer else []

@@ -3,11 +3,13 @@
 
     bash benches/run graphs [--spatial 100000 1000000]        bash benches/run knn [--latent 10000 50000 100000]
 
-`graphs`: neighbours in the plane, beside squidpy, scikit-learn and scipy. `knn`: 14 nearest neighbours in 30 dimensions, beside
+`graphs`: neighbours in the plane, beside squidpy, scikit-learn and scipy, on scattered points (the grid: on a hexagonal one in
+random order). `knn`: 14 nearest neighbours in 30 dimensions, beside
 pynndescent and scikit-learn's brute force, with the share of true neighbours found (recall, on 500 points), on clustered
 points as components are and on one isotropic Gaussian, the worst case of every index; and the UMAP weights on top. Seconds
 are those of the call; both peers that compile at their first call are warmed up.
 """
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +28,11 @@ def points_of(kind, n):
     rng = np.random.default_rng(0)
     if kind == "spatial":
         return rng.uniform(0, 1000, size=(n, 2))
+    if kind == "hexagons":
+        side = math.ceil(n**0.5)
+        i = np.arange(n)
+        row, column = i // side, i % side
+        return rng.permutation(100 * np.stack([column + 0.5 * (row % 2), row * 0.75**0.5], 1))
     if kind == "unstructured":
         return rng.normal(size=(n, DIMENSIONS))
     spread = 3.0 / np.sqrt(1.0 + np.arange(DIMENSIONS))
@@ -38,7 +45,7 @@ def peer(tool, path, threads):
 
     points = np.load(path)
     n = len(points)
-    quality, versions = {}, {}
+    quality, versions, edges = {}, {}, None
     if tool.startswith("squidpy"):
         import anndata
         import squidpy
@@ -53,16 +60,20 @@ def peer(tool, path, threads):
             "squidpy radius": {"coord_type": "generic", "radius": radius},
         }[tool]
         run = lambda: squidpy.gr.spatial_neighbors(table, copy=True, **words)
+        edges = lambda found: found[0].nnz
         versions = common.versions("squidpy")
     elif tool == "scikit-learn k-d tree":
         from sklearn.neighbors import NearestNeighbors
 
         run = lambda: NearestNeighbors(n_neighbors=6, n_jobs=threads).fit(points).kneighbors()
+        edges = lambda found: found[1].size
         versions = common.versions("scikit-learn")
     elif tool == "scipy cKDTree":
         from scipy.spatial import cKDTree
 
         run = lambda: cKDTree(points).query(points, k=7, workers=threads)
+        # Each point finds itself too.
+        edges = lambda found: found[1].size - n
         versions = common.versions("scipy")
     elif tool == "scikit-learn brute force":
         from sklearn.neighbors import NearestNeighbors
@@ -91,6 +102,8 @@ def peer(tool, path, threads):
     with common.Clock() as clock:
         result = run()
     peak = common.peak_mib()
+    if edges:
+        quality["edges"] = int(edges(result))
     if tool in ("scikit-learn brute force", "pynndescent"):
         from sklearn.neighbors import NearestNeighbors
 
@@ -115,27 +128,24 @@ def lines(report):
 def spatial(bench, arguments, program):
     for n in arguments.spatial:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "points.npy"
-            save(path, "spatial", n)
-            command = [program, "file", path, "spatial"]
-            gathered = {"brodmann": []}
-            commands = {"brodmann": command}
-            tools = [] if arguments.no_peers else [tool for tools in SPATIAL.values() for tool in tools]
-            for turn in range(arguments.repeats):
-                gathered["brodmann"].append(common.run(command, arguments.threads))
-                for tool in tools:
-                    commands[tool] = [sys.executable, __file__, "--peer", tool, path, arguments.threads]
-                    report = common.run(commands[tool], arguments.threads)
-                    bench.versions.update(report.get("versions", {}))
-                    gathered.setdefault(tool, []).append(report)
-            for graph, peers in SPATIAL.items():
-                mine = []
-                for report in gathered["brodmann"]:
-                    of = next(line for line in lines(report) if line["graph"] == graph)
-                    # All graphs of ours are built in one process: no peak of its own.
-                    mine.append({"seconds": of["seconds"]})
-                reports = {"brodmann": mine, **{tool: gathered[tool] for tool in peers if tool in gathered}}
-                bench.add(f"{graph}, {n:,} points", n, commands, reports)
+            for kind, graphs in (("spatial", ["Knn", "Delaunay", "Radius"]), ("hexagons", ["Grid"])):
+                path = Path(folder) / f"{kind}.npy"
+                common.aside(__file__, "--save", path, kind, n)
+                tools = [] if arguments.no_peers else [tool for graph in graphs for tool in SPATIAL[graph]]
+                commands = {"brodmann": [program, "file", path, "spatial"]}
+                commands.update({tool: [sys.executable, __file__, "--peer", tool, path, arguments.threads] for tool in tools})
+                gathered = bench.gather(f"{n:,} points", commands, ["brodmann"])
+                for graph in graphs:
+                    mine = []
+                    for report in gathered["brodmann"]:
+                        of = next(line for line in lines(report) if line["graph"] == graph)
+                        # All graphs of ours are built in one process: no peak of its own.
+                        mine.append({"seconds": of["seconds"], "quality": {"edges": of["edges"]}})
+                    reports = {"brodmann": mine, **{tool: gathered[tool] for tool in SPATIAL[graph] if tool in gathered}}
+                    for reported in reports.values():
+                        for report in reported:
+                            report.pop("peak_mib", None)
+                    bench.add(f"{graph.lower()}, {n:,} points", n, commands, reports)
 
 
 def latent(bench, arguments, program):
@@ -143,13 +153,13 @@ def latent(bench, arguments, program):
         for n in arguments.latent:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "points.npy"
-                save(path, kind, n)
-                peers = lambda *tools: {
-                    tool: [sys.executable, __file__, "--peer", tool, path, arguments.threads] for tool in tools
-                }
+                common.aside(__file__, "--save", path, kind, n)
+                ours = {how: [program, "file", path, "latent", how] for how in ("exact", "approximate")}
+                tools = ["pynndescent", *(["scikit-learn brute force"] if n <= arguments.brute_up_to else [])]
+                peers = {tool: [sys.executable, __file__, "--peer", tool, path, arguments.threads] for tool in [*tools, "umap-learn"]}
 
                 def one(report, tool):
-                    if tool == "brodmann":
+                    if tool in ours:
                         of = lines(report)[-1]
                         report["quality"] = {"recall": 1.0 if of["recall"] is None else of["recall"]}
 
@@ -157,17 +167,18 @@ def latent(bench, arguments, program):
                     if tool == "brodmann":
                         report["seconds"] = lines(report)[-1]["fuzzy_seconds"]
 
-                brute = ["scikit-learn brute force"] if n <= arguments.brute_up_to else []
-                for how in ("exact", "approximate"):
-                    tools = peers("pynndescent", *(brute if how == "exact" else []))
-                    command = [program, "file", path, "latent", how]
+                # Every tool once a round: pynndescent, which compiles for long, serves both of ours.
+                commands = {**ours, **({} if arguments.no_peers else {tool: peers[tool] for tool in tools})}
+                gathered = bench.gather(f"{kind}, {n:,}", commands, ours, finish=one)
+                for how in ours:
                     case = f"{how}, {kind}, {n:,}"
-                    reports = bench.compare(case, n, command, tools, finish=one)
-                    if how == "approximate" and lines(reports["brodmann"][0])[-1]["recall"] is None:
+                    beside = tools if how == "exact" else tools[:1]
+                    reports = {"brodmann": gathered[how], **{tool: gathered[tool] for tool in beside if tool in gathered}}
+                    bench.add(case, n, {"brodmann": ours[how], **commands}, reports)
+                    if how == "approximate" and lines(gathered[how][0])[-1]["recall"] is None:
                         bench.note(f"{case}: the search found itself slower than the exact one and gave way to it.")
                 if kind == "clustered":
-                    command = [program, "file", path, "latent", "exact"]
-                    bench.compare(f"UMAP weights, {n:,}", n, command, peers("umap-learn"), finish=weights)
+                    bench.compare(f"UMAP weights, {n:,}", n, ours["exact"], {"umap-learn": peers["umap-learn"]}, finish=weights)
 
 
 def main():
@@ -183,12 +194,16 @@ def main():
     if arguments.knn:
         reading = (
             "14 neighbours in 30 dimensions. Recall is the share of true neighbours found: a quicker search with less of it is "
-            "no win. The exact search of ours stands beside both peers, the approximate one beside pynndescent."
+            "no win. The exact search of ours stands beside both peers, the approximate one beside pynndescent; its recall is what it "
+            "finds itself, by exact recomputation of a sample. `UMAP weights` are those of the neighbours found."
         )
         bench = common.Bench(name, "Nearest neighbours in latent space", reading, arguments)
         latent(bench, arguments, arguments.bench.resolve())
     else:
-        reading = "About six neighbours of each point of the plane. squidpy's graphs hold the same edges."
+        reading = (
+            "About six neighbours of each point of the plane; `edges` counts the stored ones, which must agree (Delaunay triangulations "
+            "may differ on the hull). Every graph of ours is built in one process, so memory is not compared."
+        )
         bench = common.Bench(name, "Spatial graphs", reading, arguments)
         spatial(bench, arguments, arguments.bench.resolve())
     bench.write()
@@ -197,5 +212,7 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peer"]:
         peer(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    elif sys.argv[1:2] == ["--save"]:
+        save(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         main()

@@ -15,8 +15,6 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-import mudata
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import common
 
@@ -42,16 +40,32 @@ def brodmann(binary, *words):
     return json.loads(done.stdout) if done.stdout.startswith("{") else None
 
 
+def names_of(path):
+    """The modalities of a tissue."""
+    return common.aside(__file__, "--names", path)
+
+
 def without(path, modalities, folder):
     """The tissue with some of its modalities only."""
+    out = folder / ("_".join([pathlib.Path(path).stem, *modalities]) + ".h5mu")
+    common.aside(__file__, "--without", path, out, *modalities)
+    return out
+
+
+def aside(what, path, *words):
+    """What needs mudata, in a process of its own: a child's peak of memory begins at the size of its parent."""
+    import mudata
+
     whole = mudata.read_h5mu(path)
+    if what == "--names":
+        print(json.dumps(list(whole.mod)))
+        return
+    out, *modalities = words
     part = mudata.MuData({name: whole.mod[name] for name in modalities})
     part.obsm["spatial"] = whole.obsm["spatial"] if "spatial" in whole.obsm else whole[modalities[0]].obsm["spatial"]
     if "ground_truth" in whole.obs:
         part.obs["ground_truth"] = whole.obs["ground_truth"]
-    out = folder / ("_".join([path.stem, *modalities]) + ".h5mu")
     part.write(out)
-    return out
 
 
 def tissues(binary, data, folder):
@@ -63,7 +77,7 @@ def tissues(binary, data, folder):
     if not triplet.exists():
         print(f"SKIPPED: {triplet} is absent")
         return
-    names = list(mudata.read_h5mu(triplet).mod)
+    names = names_of(triplet)
     for pair in ((0, 1), (0, 2), (1, 2)):
         chosen = [names[i] for i in pair]
         yield "triplet: " + "+".join(chosen), without(triplet, chosen, folder)
@@ -100,7 +114,7 @@ def main():
                 for method, words in ABLATIONS.items():
                     if words:
                         rows.append((method, path, ["spami", *training, *words], arguments.ablation_seeds))
-                for modality in mudata.read_h5mu(path).mod:
+                for modality in names_of(path):
                     alone = without(path, [modality], folder)
                     rows.append((f"SpaMI, {modality} alone", alone, ["spami", *training], arguments.ablation_seeds))
                     rows.append((f"SpatialLeiden, {modality} alone", alone, ["spatialleiden"], arguments.seeds))
@@ -126,4 +140,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] in (["--names"], ["--without"]):
+        aside(*sys.argv[1:])
+    else:
+        main()

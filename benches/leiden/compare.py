@@ -1,13 +1,14 @@
+#!/usr/bin/env python3
 """Multiplex Leiden side by side: brodmann, leidenalg and igraph's C Leiden on the very same planted graphs.
 
     bash benches/run leiden [--sizes 10000 100000 --seeds 3 --peer-seeds 1]
 
-Every run is a fresh process, so that its peak memory is its own; graph reading is not timed. Ours is
-measured on one thread and on all; the peers have one.
+Every run is a fresh process, so that its peak memory is its own: that from the start of the clustering on, the graphs
+included; reading them is neither timed nor weighed. Ours is measured on one thread and on all; the peers have one, and
+the same runs of theirs stand beside both of ours.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -38,6 +39,11 @@ def peer(tool, directory, layers, iterations, seed):
     """Runs in its own process; prints one JSON line."""
     directory = Path(directory)
     graphs = [read_graph(directory, name) for name in ("latent", "spatial")[:layers]]
+    # As ours: from here on the peak counts anew.
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
     wall, cpu = time.perf_counter(), time.process_time()
     if tool == "leidenalg":
         import leidenalg
@@ -62,7 +68,7 @@ def peer(tool, directory, layers, iterations, seed):
         # Un-normalised, as leidenalg and brodmann count.
         quality = graphs[0].modularity(found.membership, weights="weight") * total
         n_clusters = len(set(found.membership))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = common.peak_mib()
     row = dict(tool=tool, n=graphs[0].vcount(), layers=layers, iterations=iterations, seed=seed, threads=1)
     row.update(wall=seconds[0], cpu=seconds[1], quality=quality, n_clusters=n_clusters, peak_mib=peak)
     row["versions"] = common.versions("leidenalg" if tool == "leidenalg" else "igraph")
@@ -72,6 +78,8 @@ def peer(tool, directory, layers, iterations, seed):
 def judged(report, tool):
     report["seconds"], report["cpu_seconds"] = report["wall"], report["cpu"]
     report["quality"] = {"quality": report["quality"], "clusters": report["n_clusters"]}
+    if "bytes_per_entry" in report:
+        report["quality"]["bytes per stored edge"] = report["bytes_per_entry"]
 
 
 def main():
@@ -91,7 +99,8 @@ def main():
         "leiden",
         "Leiden and multiplex Leiden",
         "The very same planted graphs and quality function; `quality` is what is maximised, un-normalised, so the higher one "
-        "is the better partition, and time for a worse one is no win. Peers run on one thread, the only number they have.",
+        "is the better partition, and time for a worse one is no win. Each repeat has a seed of its own. Peers run on one thread, "
+        "the only number they have. Memory is the peak while clustering, the graphs included.",
         arguments,
     )
     for n in arguments.sizes:
@@ -104,23 +113,21 @@ def main():
                 if arguments.no_peers:
                     tools = []
                 ends = "to the end" if iterations < 0 else f"{iterations} iterations"
-                for threads in sorted({1, arguments.threads}):
-                    gathered, commands = {"brodmann": [], **{tool: [] for tool in tools}}, {}
-                    for seed in range(seeds):
-                        ours = [binary, "run", directory, "--layers", layers, "--iterations", iterations]
-                        commands["brodmann"] = [*ours, "--seed", seed, "--threads", threads]
-                        few = arguments.peer_seeds
-                        for tool in tools if few is None or seed < few else []:
-                            commands[tool] = [sys.executable, __file__, "--peer", tool, directory, layers, iterations, seed]
-                        for tool in list(commands):
-                            if tool != "brodmann" and few is not None and seed >= few:
-                                continue
-                            report = common.run(commands[tool], threads)
-                            judged(report, tool)
-                            bench.versions.update(report.get("versions", {}))
-                            gathered[tool].append(report)
-                    case = f"{n:,} nodes, {layers} layer{'s' if layers > 1 else ''}, {ends}, {threads} thread{'s' if threads > 1 else ''}"
-                    bench.add(case, n, commands, gathered)
+                words = [binary, "run", directory, "--layers", layers, "--iterations", iterations]
+                ours = {threads: f"{threads} thread{'s' if threads > 1 else ''}" for threads in sorted({1, arguments.threads})}
+                commands = {
+                    name: lambda seed, threads=threads: [*words, "--seed", seed, "--threads", threads]
+                    for threads, name in ours.items()
+                }
+                for tool in tools:
+                    script = [sys.executable, __file__, "--peer", tool, directory, layers, iterations]
+                    commands[tool] = lambda seed, script=script: [*script, seed]
+                case = f"{n:,} nodes, {layers} layer{'s' if layers > 1 else ''}, {ends}"
+                gathered = bench.gather(case, commands, list(ours.values()), None, seeds, arguments.peer_seeds, judged)
+                first = {tool: command(0) for tool, command in commands.items()}
+                for name in ours.values():
+                    reports = {"brodmann": gathered[name], **{tool: gathered[tool] for tool in tools if tool in gathered}}
+                    bench.add(f"{case}, {name}", n, {"brodmann": first[name], **first}, reports)
     bench.write()
 
 

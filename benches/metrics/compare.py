@@ -61,7 +61,7 @@ def main():
     for n in arguments.sizes:
         with tempfile.TemporaryDirectory() as folder:
             program = common.program("bench_metrics")
-            subprocess.run([str(program), str(n), "--dump", folder], check=True)
+            subprocess.run([str(program), str(n), "--dump", folder], check=True, stdout=subprocess.DEVNULL)
             peers = {"scikit-learn": [sys.executable, __file__, "--peer", folder]}
             bench.compare(f"{n:,} × 30", n, [program, n, "--json"], peers, finish=ours)
     bench.write()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """`spatialleiden` from Python, side by side: the package and ours on the very same AnnData.
 
     bash benches/run python --sides 100 316 --seeds 3
@@ -6,14 +7,13 @@ The tissue is simulated (side² spots, 1000 genes), its latent and spatial graph
 Every run is a fresh process that reads that file, clusters 50 spots to warm up, and then all of them by one call of
 `spatialleiden(adata, random_state=seed)`; only that call is timed. Ours is called through `brodmann.spatialleiden`
 (the drop-in) and through `bm.tl`; `overhead` is what a call takes beyond its time inside Rust, in percent of that, in
-the quickest of five more calls. Memory is the peak of the process less what it held before the call. Quality is
-computed for all results by the same function, from the labels.
+the quickest of five more calls. Memory is the peak of the process by the end of the call, the AnnData and all imports
+included; `call MiB` is that peak less what was held before the call. Quality is computed for all results by the same
+function, from the labels.
 """
 
 import json
 import os
-import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +21,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "benches"))
 import common
+
+PEER = ("spatialleiden", 1)
+WAYS = [("drop-in", 1), ("drop-in", 2), ("tl", 1), PEER]
 
 
 def prepare(side, path):
@@ -40,10 +43,6 @@ def prepare(side, path):
     for key in ("connectivities", "spatial_connectivities"):
         graphs.obsp[key] = adata.obsp[key]
     graphs.write_h5ad(path)
-
-
-def peak_bytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def held_bytes():
@@ -81,7 +80,7 @@ def once(tool, path, seed, labels_path):
     call(adata, random_state=seed)
     row = dict(tool=tool, n_obs=adata.n_obs, seed=seed, threads=int(os.environ.get("RAYON_NUM_THREADS", "1")))
     row.update(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
-    row.update(extra_mib=max(peak_bytes() - held, 0) / 2**20, peak_mib=peak_bytes() / 2**20)
+    row.update(extra_mib=max(common.peak_mib() - held / 2**20, 0), peak_mib=common.peak_mib())
     row["n_clusters"] = int(adata.obs["spatialleiden"].nunique())
     if rust:
         # Of further calls the quickest: other work on the machine lengthens a call, it never shortens one.
@@ -96,8 +95,8 @@ def once(tool, path, seed, labels_path):
     print(json.dumps(row))
 
 
-def judge(path, rows):
-    """Quality and ARI with the truth, by one function for all."""
+def judge(path, *labels):
+    """Runs in its own process: quality and ARI with the truth, by one function for all."""
     import anndata as ad
     import numpy as np
 
@@ -107,21 +106,12 @@ def judge(path, rows):
     adata = ad.read_h5ad(path)
     graphs = [adata.obsp[key] for key in ("connectivities", "spatial_connectivities")]
     layers = [(graph, "directed", True, "rb", 1.0, 1.0) for graph in graphs]
-    for row in rows:
-        labels = np.load(row.pop("labels"))
-        row["quality"] = _brodmann.leiden_quality(layers, labels.astype(np.int32))[0]
-        row["ari"] = float(bm.metrics.adjusted_rand_index(adata.obs["ground_truth"], labels))
-
-
-def child(arguments, threads=None):
-    environment = dict(os.environ)
-    if threads is not None:
-        environment["RAYON_NUM_THREADS"] = str(threads)
-    command = [sys.executable, "-W", "ignore", __file__, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        sys.exit(f"{command} failed:\n{done.stderr}")
-    return done.stdout.strip()
+    found = []
+    for file in labels:
+        of = np.load(file)
+        quality = _brodmann.leiden_quality(layers, of.astype(np.int32))[0]
+        found.append({"quality": quality, "ARI": float(bm.metrics.adjusted_rand_index(adata.obs["ground_truth"], of))})
+    print(json.dumps(found))
 
 
 def main():
@@ -138,41 +128,40 @@ def main():
         "python",
         "`spatialleiden` from Python",
         "One call on an AnnData whose graphs are there already, by the package and by its drop-in of ours; only the call is "
-        "timed. `quality` is what is maximised; `overhead %` is what a call takes beyond its time inside Rust.",
+        "timed. `quality` is what is maximised; `overhead %` is what a call takes beyond its time inside Rust. Each repeat has a seed of "
+        "its own; the peer has one thread.",
         arguments,
     )
     for side in arguments.sides:
         path = arguments.graphs / f"{side}.h5ad"
         if not path.exists():
-            child(["--prepare", side, path])
-        ways = [("drop-in", 1), ("drop-in", 2), ("tl", 1), ("spatialleiden", None)]
-        ways = [way for way in ways if way[0] in arguments.tools and not (way[0] == "spatialleiden" and arguments.no_peers)]
-        gathered = {way: [] for way in ways}
-        # In turn, so that what else the machine does hits all alike.
+            common.aside(__file__, "--prepare", side, path)
+        ways = [(tool, threads) for tool, threads in WAYS if tool in arguments.tools]
+        ways = [way for way in ways if not (way == PEER and arguments.no_peers)]
+        gathered, commands = {way: [] for way in ways}, {}
+        labels = arguments.graphs / "labels"
+        labels.mkdir(exist_ok=True)
         for seed in range(seeds):
-            for tool, threads in ways:
-                if tool == "spatialleiden" and arguments.peer_seeds is not None and seed >= arguments.peer_seeds:
+            for tool, threads in common.in_turn(ways, seed):
+                if (tool, threads) == PEER and arguments.peer_seeds is not None and seed >= arguments.peer_seeds:
                     continue
-                labels = arguments.graphs / f"{side}-{tool}-{threads}-{seed}.npy"
-                row = json.loads(child(["--once", tool, path, seed, labels], threads))
-                gathered[tool, threads].append({**row, "labels": labels})
-        judge(path, [row for rows in gathered.values() for row in rows])
+                file = labels / f"{side}-{tool}-{threads}-{seed}.npy"
+                command = [sys.executable, __file__, "--once", tool, path, seed, file]
+                commands.setdefault((tool, threads), command)
+                gathered[tool, threads].append({**common.run(command, threads), "labels": file})
+        rows = [row for rows in gathered.values() for row in rows]
+        for row, judged in zip(rows, common.aside(__file__, "--judge", path, *(row["labels"] for row in rows)), strict=True):
+            row["seconds"], row["cpu_seconds"] = row["wall"], row["cpu"]
+            row["quality"] = {**judged, "clusters": row["n_clusters"], "call MiB": row["extra_mib"]}
+            if "overhead" in row:
+                row["quality"]["overhead %"] = row["overhead"]
         for (tool, threads), rows in gathered.items():
-            for row in rows:
-                row["seconds"], row["cpu_seconds"] = row["wall"], row["cpu"]
-                quality = {"quality": row["quality"], "ARI": row["ari"], "clusters": row["n_clusters"]}
-                row["quality"] = {**quality, "overhead %": row["overhead"]} if "overhead" in row else quality
-        peer = ("spatialleiden", None)
-        for (tool, threads), rows in gathered.items():
-            if tool == "spatialleiden":
+            if (tool, threads) == PEER:
                 continue
-            commands = {"brodmann": [f"{tool}: spatialleiden(adata, random_state=seed)"]}
-            reports = {"brodmann": rows}
-            if gathered.get(peer):
-                reports["spatialleiden"] = gathered[peer]
-                commands["spatialleiden"] = ["spatialleiden(adata, random_state=seed)"]
+            beside = {"spatialleiden": gathered[PEER]} if gathered.get(PEER) else {}
             case = f"{rows[0]['n_obs']:,} spots, {tool}, {threads} thread{'s' if threads > 1 else ''}"
-            bench.add(case, rows[0]["n_obs"], commands, reports)
+            words = {"brodmann": commands[tool, threads], "spatialleiden": commands.get(PEER)}
+            bench.add(case, rows[0]["n_obs"], words, {"brodmann": rows, **beside})
     bench.versions.update(common.versions("spatialleiden", "leidenalg"))
     bench.write()
 
@@ -180,6 +169,8 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--prepare"]:
         prepare(int(sys.argv[2]), sys.argv[3])
+    elif sys.argv[1:2] == ["--judge"]:
+        judge(*sys.argv[2:])
     elif sys.argv[1:2] == ["--once"]:
         once(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
     else:

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """SpaMI side by side: one epoch of brodmann against the same network in PyTorch, on the same grid.
 
     bash benches/run spami [--sizes 1296 9216 100000 1000000]
@@ -14,7 +15,6 @@ first epoch. Processor time is that of all threads.
 """
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -151,7 +151,7 @@ def peer(form, n, epochs, threads):
         last = epoch()
         wall.append(time.perf_counter() - clock)
         cpu.append(time.process_time() - processor)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = common.peak_mib()
     row = dict(tool=f"torch {form}", n=n, threads=threads, epochs=epochs, peak_mib=peak)
     row.update(wall=statistics.median(wall), cpu=statistics.median(cpu), least_wall=min(wall), least_cpu=min(cpu))
     row.update(first_loss=first, last_loss=last, version=torch.__version__)
@@ -176,7 +176,7 @@ def main():
         "spami",
         "SpaMI: one epoch",
         "Seconds of one epoch (forward, backward, Adam) of the same network on the same grid; `dense` is how the paper's code "
-        "holds its graphs, `sparse` the best a user could write. Memory is the peak of the process, PyTorch's own included.",
+        "holds its graphs, `sparse` the best a user could write; the features are made up on both sides. Memory is the peak of the process, PyTorch's own included.",
         arguments,
     )
     for n in arguments.sizes:
