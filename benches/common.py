@@ -157,9 +157,11 @@ def run(command, threads, ours=False):
 
 def aside(file, *words):
     """What would make this process large, done by `file` in one of its own; its last line as JSON where it prints one."""
-    done = subprocess.run([sys.executable, str(file), *map(str, words)], stdout=subprocess.PIPE, text=True)
+    words = [str(word) for word in words]
+    environment = {"PYTHONWARNINGS": "ignore", **os.environ}
+    done = subprocess.run([sys.executable, str(file), *words], stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode != 0:
-        sys.exit(f"{Path(file).parent.name} {shlex.join(map(str, words))} ended with {done.returncode}; what it said stands above")
+        sys.exit(f"{Path(file).parent.name} {shlex.join(words)} ended with {done.returncode}; what it said stands above")
     lines = [line for line in done.stdout.splitlines() if line.startswith(("{", "["))]
     return json.loads(lines[-1]) if lines else None
 

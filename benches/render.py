@@ -92,7 +92,7 @@ def table(report):
         head += ["quality, peer"] if with_peer else []
     if with_memory:
         head.append("peak MiB, ours")
-        head += ["peak MiB, peer"] if with_peer else []
+        head += ["peak MiB, peer (of ours)"] if with_peer else []
     lines = [cells(head), cells(["---"] * len(head))]
     whole = lambda v: f"{v:,.0f}"
     for row in rows:
@@ -109,7 +109,8 @@ def table(report):
             out += [quality(peer) if peer else "–"] if with_peer else []
         if with_memory:
             out.append(shown(ours["peak_mib"], whole))
-            out += [shown(peer["peak_mib"], whole) if peer else "–"] if with_peer else []
+            more = f" ({number(row['memory_ratio'])}×)" if row["memory_ratio"] and peer["peak_mib"] else ""
+            out += [shown(peer["peak_mib"], whole) + more if peer else "–"] if with_peer else []
         lines.append(cells(out))
     return lines
 
