@@ -177,7 +177,8 @@ def latent(bench, arguments, program):
                     bench.add(case, n, {"brodmann": ours[how], **commands}, reports)
                     if how == "approximate" and lines(gathered[how][0])[-1]["recall"] is None:
                         bench.note(f"{case}: the search found itself slower than the exact one and gave way to it.")
-                if kind == "clustered":
+                # The peer's neighbours are searched by brute force first.
+                if kind == "clustered" and n <= arguments.brute_up_to:
                     bench.compare(f"UMAP weights, {n:,}", n, ours["exact"], {"umap-learn": peers["umap-learn"]}, finish=weights)
 
 
@@ -189,7 +190,7 @@ def main():
     parser.add_argument("--spatial", type=int, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--latent", type=int, nargs="*", default=[10_000, 50_000, 100_000])
     parser.add_argument("--kinds", nargs="+", default=["clustered", "unstructured"])
-    parser.add_argument("--brute-up-to", type=int, default=50_000, help="largest table for the brute-force peer")
+    parser.add_argument("--brute-up-to", type=int, default=50_000, help="largest table for the brute-force peer and the UMAP weights")
     arguments = parser.parse_args()
     if arguments.knn:
         reading = (
