@@ -26,7 +26,8 @@ which `python benches/render.py` makes this file.
 * **Numbers** are medians [least–most] of the repeats. Memory is the peak of the whole process, imports and input included.
 * **Ratio** is the peer's seconds by ours, pair by pair: above 1 we are quicker, below 1 we are slower and the row is marked **slower**.
 * Of several tools in one bench, our row is repeated beside each peer. **CPU** seconds are those of all threads.
-* Files named without a folder in "Each run's command" are temporary ones that the bench makes.
+* Files named without a folder in "Each run's command" are temporary ones that the bench makes. Both sides have the same number of
+  threads, by `RAYON_NUM_THREADS`, `OMP_NUM_THREADS`, `NUMBA_NUM_THREADS` and the like, unless a table says otherwise.
 """
 
 
@@ -126,7 +127,7 @@ def commands(report):
         for side in (row["ours"], row["peer"]):
             if side and side["command"]:
                 seen.setdefault((side["tool"], side["command"]), []).append(row["case"])
-    return [f"{tool:<14} {command}" for (tool, command) in seen]
+    return [f"{tool}: {command}" for (tool, command) in seen]
 
 
 def section(report):

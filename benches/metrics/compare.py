@@ -59,7 +59,8 @@ def main():
         arguments,
     )
     for n in arguments.sizes:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "points"
             program = common.program("bench_metrics")
             subprocess.run([str(program), str(n), "--dump", folder], check=True, stdout=subprocess.DEVNULL)
             peers = {"scikit-learn": [sys.executable, __file__, "--peer", folder]}
