@@ -179,13 +179,17 @@ fn run(directory: &Path, options: &[String]) -> Result<(), Failure> {
     layers.extend(spatial.as_ref().map(Layer::new));
     let options = LeidenOptions { n_iterations: u32::try_from(iterations).ok(), ..LeidenOptions::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let n_entries = layers.iter().map(|layer| layer.graph.nnz()).sum::<usize>();
+    let held = memory("VmRSS");
+    // From here on the peak counts anew; where the system cannot, the difference below says more than it should.
+    let _ = fs::write("/proc/self/clear_refs", "5");
     let (wall, cpu) = (Instant::now(), cpu_seconds());
     let found = pool.install(|| leiden_multiplex(&layers, &options, Seed(seed)))?;
     let (wall_seconds, after) = (wall.elapsed().as_secs_f64(), cpu_seconds());
     println!(
         "{{\"tool\": \"brodmann\", \"n\": {}, \"layers\": {n_layers}, \"iterations\": {iterations}, \"seed\": {seed}, \
          \"threads\": {threads}, \"wall\": {:.4}, \"cpu\": {:.4}, \"cpu_busiest_thread\": {:.4}, \"quality\": {:.6}, \"n_clusters\": {}, \
-         \"passes\": {}, \"peak_mib\": {}}}",
+         \"passes\": {}, \"peak_mib\": {}, \"bytes_per_entry\": {:.2}}}",
         latent.n_rows(),
         wall_seconds,
         after.0 - cpu.0,
@@ -193,7 +197,8 @@ fn run(directory: &Path, options: &[String]) -> Result<(), Failure> {
         found.quality,
         found.n_clusters,
         found.n_iterations,
-        peak_mib()
+        memory("VmHWM") / 1024,
+        (memory("VmHWM").saturating_sub(held) * 1024) as f64 / n_entries as f64
     );
     Ok(())
 }
@@ -210,9 +215,9 @@ fn cpu_seconds() -> (f64, f64) {
     (seconds.iter().sum(), seconds.iter().copied().fold(0.0, f64::max))
 }
 
-/// Peak resident memory of this process, input graphs included.
-fn peak_mib() -> u64 {
+/// A field of this process's status, in KiB; 0 where the system does not tell.
+fn memory(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM"));
-    line.and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) / 1024
+    let line = status.lines().find(|l| l.starts_with(field));
+    line.and_then(|l| l.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }
