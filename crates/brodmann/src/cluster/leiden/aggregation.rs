@@ -1,113 +1,162 @@
 //! Aggregation: groups become nodes, the edges between groups their sums.
 
-use brodmann_kernels::arch::prefetch::prefetch;
 use rayon::prelude::*;
 
-use super::level::{Accumulator, LOOK_AHEAD_LABELS, Level, add};
-use super::objective::Edges;
+use super::adjacency::{Adjacency, Edges};
+use super::level::{Accumulator, add};
 use super::refinement::Grouping;
 
 /// Fewer edges than this per worker are not worth a fork.
 const MIN_WORKER_EDGES: usize = 1 << 16;
 
-/// The graph of `groups` (`0..n_groups`, all in use) and the sizes of its nodes.
+/// The sizes of the groups of `grouping`.
+pub(crate) fn aggregate_sizes<const T: usize>(sizes: &[[f64; T]], grouping: &Grouping) -> Vec<[f64; T]> {
+    let total = |g: usize| {
+        let mut total = [0.0; T];
+        for &v in grouping.members(g) {
+            add(&mut total, &sizes[v as usize]);
+        }
+        total
+    };
+    (0..grouping.n_groups()).map(total).collect()
+}
+
+/// The graph of `groups` (`0..n_groups`, all in use).
 ///
 /// Weights inside a group are dropped: they no longer take part in any move. Each worker builds a range of rows;
-/// no row depends on where the ranges are cut.
-pub(crate) fn aggregate<const T: usize>(
-    level: &Level<'_, T>,
-    groups: &[u32],
-    n_groups: usize,
-) -> (Edges, Vec<[f64; T]>) {
-    let grouping = Grouping::new(groups, n_groups);
-    let n_workers = rayon::current_num_threads()
-        .min(level.edges.indices.len() / MIN_WORKER_EDGES)
-        .clamp(1, n_groups.max(1));
-    let rows = |range| Rows::new(level, groups, &grouping, n_groups, range);
-    let parts: Vec<Rows<T>> = if n_workers == 1 {
-        vec![rows(0..n_groups)]
-    } else {
-        let cuts = even_cuts(level, &grouping, n_workers);
-        cuts.par_windows(2).map(|cut| rows(cut[0]..cut[1])).collect()
+/// no row depends on where the ranges are cut. Workers write into one array, each from where its range starts if no
+/// two edges become one; what stays empty between them is closed afterwards and never was more than an address.
+pub(crate) fn aggregate<G: Adjacency>(edges: &G, groups: &[u32], grouping: &Grouping) -> Edges {
+    let n_groups = grouping.n_groups();
+    let n_workers =
+        rayon::current_num_threads().min(edges.n_entries() / MIN_WORKER_EDGES).clamp(1, n_groups.max(1));
+    let ranges = even_ranges(edges, grouping, n_workers);
+    let mut lengths = vec![0u32; n_groups];
+    let mut indices = vec![0u32; edges.n_entries()];
+    let mut weights = vec![0.0f32; edges.n_entries()];
+    let mut tasks = Vec::with_capacity(ranges.len());
+    let (mut rest_lengths, mut rest_indices, mut rest_weights) =
+        (lengths.as_mut_slice(), indices.as_mut_slice(), weights.as_mut_slice());
+    for range in &ranges {
+        let (lengths, tail) = rest_lengths.split_at_mut(range.groups.len());
+        rest_lengths = tail;
+        let (indices, tail) = rest_indices.split_at_mut(range.n_entries);
+        rest_indices = tail;
+        let (weights, tail) = rest_weights.split_at_mut(range.n_entries);
+        rest_weights = tail;
+        tasks.push((range.groups.clone(), Rows { lengths, indices, weights }));
+    }
+    let build = |(groups_of_range, mut rows): (std::ops::Range<usize>, Rows<'_>)| {
+        rows.fill(edges, groups, grouping, groups_of_range)
     };
-    let (edges, sizes): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.edges, part.sizes)).unzip();
-    (Edges::concatenate(edges), sizes.concat())
+    let written: Vec<usize> = if tasks.len() > 1 {
+        tasks.into_par_iter().map(build).collect()
+    } else {
+        tasks.into_iter().map(build).collect()
+    };
+    let (mut end, mut from) = (0, 0);
+    for (range, n) in ranges.iter().zip(written) {
+        indices.copy_within(from..from + n, end);
+        weights.copy_within(from..from + n, end);
+        end += n;
+        from += range.n_entries;
+    }
+    indices.truncate(end);
+    indices.shrink_to_fit();
+    weights.truncate(end);
+    weights.shrink_to_fit();
+    let mut indptr = Vec::with_capacity(n_groups + 1);
+    indptr.push(0);
+    let mut at = 0;
+    indptr.extend(lengths.iter().map(|&n| {
+        at += n as usize;
+        at
+    }));
+    Edges { indptr, indices, weights }
 }
 
-/// Bounds of `n_parts` ranges of groups with about as many edges each.
-fn even_cuts<const T: usize>(level: &Level<'_, T>, grouping: &Grouping, n_parts: usize) -> Vec<usize> {
-    let n_groups = grouping.starts.len() - 1;
-    let per_part = level.edges.indices.len() / n_parts;
-    let mut cuts = vec![0];
-    let mut edges = 0;
+/// Groups for one worker, and the entries of all their members.
+struct Share {
+    groups: std::ops::Range<usize>,
+    n_entries: usize,
+}
+
+/// `n_parts` ranges of groups with about as many edges each.
+fn even_ranges<G: Adjacency>(edges: &G, grouping: &Grouping, n_parts: usize) -> Vec<Share> {
+    let n_groups = grouping.n_groups();
+    if n_parts == 1 {
+        return vec![Share { groups: 0..n_groups, n_entries: edges.n_entries() }];
+    }
+    let per_part = edges.n_entries() / n_parts;
+    let mut shares = Vec::with_capacity(n_parts);
+    let (mut start, mut n_entries, mut seen) = (0, 0, 0);
     for g in 0..n_groups {
-        edges += grouping.members(g).iter().map(|&v| level.edges.row(v as usize).0.len()).sum::<usize>();
-        if edges >= per_part * cuts.len() && cuts.len() < n_parts {
-            cuts.push(g + 1);
+        n_entries += grouping.members(g).iter().map(|&v| edges.degree(v as usize)).sum::<usize>();
+        if seen + n_entries >= per_part * (shares.len() + 1) && shares.len() + 1 < n_parts {
+            shares.push(Share { groups: start..g + 1, n_entries });
+            (start, seen, n_entries) = (g + 1, seen + n_entries, 0);
         }
     }
-    cuts.push(n_groups);
-    cuts
+    shares.push(Share { groups: start..n_groups, n_entries });
+    shares
 }
 
-/// The rows of one range of groups.
-struct Rows<const T: usize> {
-    edges: Edges,
-    sizes: Vec<[f64; T]>,
+/// Where one worker writes.
+struct Rows<'a> {
+    /// Entries of each row.
+    lengths: &'a mut [u32],
+    indices: &'a mut [u32],
+    weights: &'a mut [f32],
 }
 
-impl<const T: usize> Rows<T> {
-    fn new(
-        level: &Level<'_, T>,
+impl Rows<'_> {
+    /// Writes the rows of `range`; returns how many entries they have.
+    fn fill<G: Adjacency>(
+        &mut self,
+        edges: &G,
         groups: &[u32],
         grouping: &Grouping,
-        n_groups: usize,
         range: std::ops::Range<usize>,
-    ) -> Self {
-        let mut edges = Edges::with_capacity(range.len(), 0);
-        let mut sizes = Vec::with_capacity(range.len());
-        let mut sums = Accumulator::new(n_groups);
+    ) -> usize {
+        let mut sums = Accumulator::new(grouping.n_groups());
         let mut at = grouping.starts[range.start];
-        for g in range {
-            let mut size = [0.0; T];
+        let mut end = 0;
+        for (g, length) in range.zip(&mut *self.lengths) {
             for &v in grouping.members(g) {
-                look_ahead(level, groups, &grouping.order[at..], &sums);
+                look_ahead(edges, groups, &grouping.order[at..], &sums);
                 at += 1;
-                add(&mut size, &level.sizes[v as usize]);
-                let (neighbours, weights) = level.edges.row(v as usize);
-                for (&j, &w) in neighbours.iter().zip(weights) {
-                    sums.add(groups[j as usize], w);
-                }
+                edges.for_each(v as usize, |j, w| sums.add(groups[j as usize], w));
             }
+            let start = end;
             sums.drain(|other, weight| {
-                // A sum of opposite weights can vanish; a zero would break the accumulator above.
+                // What vanishes is no edge; a zero would break the accumulator above.
+                let weight = weight as f32;
                 if other as usize != g && weight != 0.0 {
-                    edges.indices.push(other);
-                    edges.weights.push(weight);
+                    self.indices[end] = other;
+                    self.weights[end] = weight;
+                    end += 1;
                 }
             });
-            edges.indptr.push(edges.indices.len());
-            sizes.push(size);
+            // Neighbours are at most as many as nodes, which are below u32::MAX.
+            *length = (end - start) as u32;
         }
-        Self { edges, sizes }
+        end
     }
 }
 
 /// Asks for what the nodes after `nodes[0]` will need.
 #[inline(always)]
-fn look_ahead<const T: usize>(level: &Level<'_, T>, groups: &[u32], nodes: &[u32], sums: &Accumulator) {
+fn look_ahead<G: Adjacency>(edges: &G, groups: &[u32], nodes: &[u32], sums: &Accumulator) {
     if let Some(&node) = nodes.get(8) {
-        prefetch(&level.edges.indptr, node as usize);
+        edges.prefetch_start(node as usize);
     }
     if let Some(&node) = nodes.get(6) {
-        level.edges.prefetch_row(node as usize);
+        edges.prefetch_row(node as usize);
     }
     if let Some(&node) = nodes.get(3) {
-        level.edges.prefetch_neighbours(node as usize, groups);
+        edges.prefetch_neighbours(node as usize, groups);
     }
     if let Some(&node) = nodes.get(1) {
-        for &j in level.edges.row(node as usize).0.iter().take(LOOK_AHEAD_LABELS) {
-            sums.prefetch(groups[j as usize]);
-        }
+        edges.peek(node as usize, |j| sums.prefetch(groups[j as usize]));
     }
 }

@@ -2,11 +2,11 @@
 
 use brodmann_kernels::arch::prefetch::prefetch;
 
-use super::objective::Edges;
+use super::adjacency::Adjacency;
 
 /// A graph whose nodes are spots or, higher up, groups of spots.
-pub(crate) struct Level<'a, const T: usize> {
-    pub edges: &'a Edges,
+pub(crate) struct Level<'a, G, const T: usize> {
+    pub edges: &'a G,
     /// `x`, per node and null-model term, beside each other in memory.
     pub sizes: &'a [[f64; T]],
     /// `σ`.
@@ -15,10 +15,10 @@ pub(crate) struct Level<'a, const T: usize> {
     pub min_gain: f64,
 }
 
-impl<'a, const T: usize> Level<'a, T> {
-    pub fn new(edges: &'a Edges, sizes: &'a [[f64; T]], signs: [f64; T]) -> Self {
+impl<'a, G: Adjacency, const T: usize> Level<'a, G, T> {
+    pub fn new(edges: &'a G, sizes: &'a [[f64; T]], signs: [f64; T]) -> Self {
         let n = edges.n_nodes().max(1) as f64;
-        let mean_strength = edges.weights.iter().map(|w| w.abs()).sum::<f64>() / n;
+        let mean_strength = edges.total_weight() / n;
         Self { edges, sizes, signs, min_gain: MIN_RELATIVE_GAIN * mean_strength }
     }
 
@@ -35,12 +35,6 @@ impl<'a, const T: usize> Level<'a, T> {
 
 /// Of the mean node strength: far above rounding in one gain, far below any gain that matters.
 const MIN_RELATIVE_GAIN: f64 = 1e-11;
-
-/// Of the terms a gain is the difference of, which for a hub can dwarf the mean strength.
-pub(crate) const ROUNDING: f64 = 1e-13;
-
-/// Labels of one row followed ahead of time.
-pub(crate) const LOOK_AHEAD_LABELS: usize = 96;
 
 #[inline(always)]
 pub(crate) fn dot<const T: usize>(a: &[f64; T], b: &[f64; T]) -> f64 {

@@ -10,7 +10,8 @@ use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use rayon::prelude::*;
 
-use super::level::{Accumulator, LOOK_AHEAD_LABELS, Level, ROUNDING, add, below, dot, subtract};
+use super::adjacency::Adjacency;
+use super::level::{Accumulator, Level, add, below, dot, subtract};
 
 /// Smaller batches are not worth their bookkeeping: the level is moved one node at a time.
 const MIN_BATCH: usize = 16;
@@ -29,8 +30,8 @@ const NEW: u32 = u32::MAX;
 /// Moves nodes until none in the queue improves. `communities` holds labels `0..n_communities`, all in use.
 ///
 /// Returns the number of moves; labels may have gaps afterwards.
-pub(crate) fn move_nodes<const T: usize>(
-    level: &Level<'_, T>,
+pub(crate) fn move_nodes<G: Adjacency, const T: usize>(
+    level: &Level<'_, G, T>,
     communities: &mut [u32],
     n_communities: usize,
     seed: Seed,
@@ -55,7 +56,7 @@ pub(crate) fn move_nodes<const T: usize>(
     }
 
     let batch_size = batch_size(level);
-    let mean_degree = level.edges.indices.len() / n.max(1);
+    let mean_degree = level.edges.n_entries() / n.max(1);
     let mut scratches: Vec<Accumulator> =
         (0..rayon::current_num_threads()).map(|_| Accumulator::new(n)).collect();
     let mut batch = Vec::with_capacity(batch_size);
@@ -113,9 +114,9 @@ pub(crate) fn move_nodes<const T: usize>(
 }
 
 /// As many nodes as may leave the queue together; a matter of the graph alone, never of threads.
-fn batch_size<const T: usize>(level: &Level<'_, T>) -> usize {
+fn batch_size<G: Adjacency, const T: usize>(level: &Level<'_, G, T>) -> usize {
     let n = level.n_nodes();
-    let mean_degree = (level.edges.indices.len() / n.max(1)).max(1);
+    let mean_degree = (level.edges.n_entries() / n.max(1)).max(1);
     (2 * n / (mean_degree * NODES_PER_STALE)).min(MAX_BATCH)
 }
 
@@ -153,8 +154,8 @@ struct Waiting {
     slack: f32,
 }
 
-struct Mover<'a, 'l, const T: usize> {
-    level: &'a Level<'l, T>,
+struct Mover<'a, 'l, G, const T: usize> {
+    level: &'a Level<'l, G, T>,
     communities: &'a mut [u32],
     /// `X` of each community.
     totals: Vec<[f64; T]>,
@@ -168,8 +169,8 @@ struct Mover<'a, 'l, const T: usize> {
     n_moves: u64,
 }
 
-impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
-    fn new(level: &'a Level<'l, T>, communities: &'a mut [u32], n_communities: usize, seed: Seed) -> Self {
+impl<'a, 'l, G: Adjacency, const T: usize> Mover<'a, 'l, G, T> {
+    fn new(level: &'a Level<'l, G, T>, communities: &'a mut [u32], n_communities: usize, seed: Seed) -> Self {
         let n = level.n_nodes();
         let mut totals = vec![[0.0; T]; n];
         let mut members = vec![0u32; n];
@@ -202,7 +203,7 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
     fn look_ahead(&self, nodes: &[u32], scratch: &Accumulator) {
         let edges = self.level.edges;
         if let Some(&node) = nodes.get(12) {
-            prefetch(&edges.indptr, node as usize);
+            edges.prefetch_start(node as usize);
         }
         if let Some(&node) = nodes.get(8) {
             edges.prefetch_row(node as usize);
@@ -212,11 +213,11 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
             edges.prefetch_neighbours(node as usize, self.communities);
         }
         if let Some(&node) = nodes.get(2) {
-            for &j in edges.row(node as usize).0.iter().take(LOOK_AHEAD_LABELS) {
+            edges.peek(node as usize, |j| {
                 let c = self.communities[j as usize];
                 prefetch(&self.totals, c as usize);
                 scratch.prefetch(c);
-            }
+            });
         }
     }
 
@@ -226,10 +227,7 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
     #[inline]
     fn evaluate(&self, node: u32, scratch: &mut Accumulator) -> Proposal {
         let level = self.level;
-        let (neighbours, weights) = level.edges.row(node as usize);
-        for (&j, &w) in neighbours.iter().zip(weights) {
-            scratch.add(self.communities[j as usize], w);
-        }
+        level.edges.for_each(node as usize, |j, w| scratch.add(self.communities[j as usize], w));
         let source = self.communities[node as usize];
         let size = &level.sizes[node as usize];
         let y = level.signed(size);
@@ -297,7 +295,7 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
         let source = self.communities[node as usize];
         let magnitude = proposal.weight_source.abs() + proposal.weight_target.abs();
         self.waiting[node as usize].slack = proposal.slack as f32;
-        if proposal.target == source || proposal.gain <= self.level.min_gain + ROUNDING * magnitude {
+        if proposal.target == source || proposal.gain <= self.level.min_gain + G::ROUNDING * magnitude {
             return;
         }
         let target = if proposal.target == NEW {
@@ -319,8 +317,8 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
         }
         self.communities[node as usize] = target;
         self.n_moves += 1;
-        let (neighbours, weights) = self.level.edges.row(node as usize);
-        for (&j, &w) in neighbours.iter().zip(weights) {
+        let level = self.level;
+        level.edges.for_each(node as usize, |j, w| {
             let waiting = &mut self.waiting[j as usize];
             match waiting.state {
                 IDLE => {
@@ -339,6 +337,6 @@ impl<'a, 'l, const T: usize> Mover<'a, 'l, T> {
                 IN_BATCH => waiting.state = STALE,
                 _ => {}
             }
-        }
+        });
     }
 }

@@ -9,6 +9,7 @@
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use rayon::prelude::*;
 
+use super::adjacency::Adjacency;
 use super::level::{Accumulator, Level, add, below, dot, subtract};
 
 /// Gains this many times θ below the best are never drawn: `exp(−40) < 2⁻⁵³`.
@@ -42,6 +43,10 @@ impl Grouping {
         Self { order, starts }
     }
 
+    pub fn n_groups(&self) -> usize {
+        self.starts.len() - 1
+    }
+
     pub fn members(&self, group: usize) -> &[u32] {
         &self.order[self.starts[group]..self.starts[group + 1]]
     }
@@ -56,8 +61,8 @@ pub(crate) struct Refined {
 }
 
 /// Refines `communities` (labels `0..n_communities`, all in use); `theta` is the randomness in units of gain.
-pub(crate) fn refine<const T: usize>(
-    level: &Level<'_, T>,
+pub(crate) fn refine<G: Adjacency, const T: usize>(
+    level: &Level<'_, G, T>,
     communities: &[u32],
     n_communities: usize,
     theta: f64,
@@ -147,14 +152,14 @@ impl<const T: usize> Workspace<T> {
     }
 }
 
-struct Community<'a, 'l, const T: usize> {
-    level: &'a Level<'l, T>,
+struct Community<'a, 'l, G, const T: usize> {
+    level: &'a Level<'l, G, T>,
     grouping: &'a Grouping,
     position: &'a [u32],
     start: usize,
 }
 
-impl<const T: usize> Community<'_, '_, T> {
+impl<G: Adjacency, const T: usize> Community<'_, '_, G, T> {
     /// Fills `groups` (by local position) with groups `0..k` in order of their first node; returns `k`.
     fn refine(&self, groups: &mut [u32], theta: f64, seed: Seed, work: &mut Workspace<T>) -> u32 {
         let n = groups.len();
@@ -185,10 +190,8 @@ impl<const T: usize> Community<'_, '_, T> {
             if !alone || !well_connected(work.external[i], size) {
                 continue;
             }
-            let (neighbours, weights) = level.edges.row(v);
-            for (&j, &w) in neighbours.iter().zip(weights) {
-                work.sums.add(work.groups[self.local(j, n)], w);
-            }
+            let (groups, sums) = (&work.groups, &mut work.sums);
+            level.edges.for_each(v, |j, w| sums.add(groups[self.local(j, n)], w));
             let y = level.signed(size);
             let mut best = 0.0f64;
             work.candidates.clear();
@@ -242,11 +245,8 @@ impl<const T: usize> Community<'_, '_, T> {
             work.members[i] = 1;
             work.visit[i] = i as u32;
             add(&mut community_total, size);
-            let (neighbours, weights) = level.edges.row(v as usize);
             let mut inside = 0.0;
-            for (&j, &w) in neighbours.iter().zip(weights) {
-                inside += if self.local(j, n) < n { w } else { 0.0 };
-            }
+            level.edges.for_each(v as usize, |j, w| inside += if self.local(j, n) < n { w } else { 0.0 });
             work.external[i] = inside;
         }
         // Weights to other communities are summed too, into a slot nobody reads: cheaper than a branch that

@@ -6,9 +6,9 @@
 
 use brodmann_kernels::{Monitor, Seed};
 
+use super::adjacency::Adjacency;
 use super::error::LeidenError;
 use super::layer::{Layer, Quality};
-use super::objective::Edges;
 use super::{LeidenOptions, Partition, Prepared};
 
 /// Where to search and for how long.
@@ -135,7 +135,7 @@ pub struct ResolutionSearch {
 /// # Returns   The nearest found. `exact` says whether it is the number wanted, `unreached` why not.
 /// # Errors    As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
 /// without resolution (modularity), `n_clusters` of 0 or above the number of nodes.
-/// # Cost      At most `max_iterations` clusterings; the merged graph is built once.
+/// # Cost      At most `max_iterations` clusterings.
 /// # Source    Bracketing and bisection, on a logarithmic scale.
 pub fn search_resolution(
     layers: &[Layer<'_>],
@@ -209,7 +209,7 @@ struct Search<'a, 'b> {
     layers: Vec<Layer<'a>>,
     which: &'b [usize],
     target: usize,
-    prepared: &'b Prepared,
+    prepared: &'b Prepared<'a>,
     options: &'b SearchOptions,
     seed: Seed,
     monitor: &'b dyn Monitor,
@@ -365,7 +365,7 @@ pub fn search_resolution_latent_spatial(
     Ok(LatentSpatialSearch { latent, spatial })
 }
 
-fn count_components(edges: &Edges) -> usize {
+fn count_components<G: Adjacency>(edges: &G) -> usize {
     let n = edges.n_nodes();
     let mut seen = vec![false; n];
     let mut stack = Vec::new();
@@ -377,11 +377,11 @@ fn count_components(edges: &Edges) -> usize {
         n_components += 1;
         stack.push(v as u32);
         while let Some(u) = stack.pop() {
-            for &j in edges.row(u as usize).0 {
+            edges.for_each(u as usize, |j, _| {
                 if !std::mem::replace(&mut seen[j as usize], true) {
                     stack.push(j);
                 }
-            }
+            });
         }
     }
     n_components

@@ -127,6 +127,23 @@ proptest! {
     }
 
     #[test]
+    fn the_scale_of_all_layers_changes_no_label(case in cases()) {
+        let graphs = case.graphs();
+        // Powers of two, so that not even the last bit differs; far beyond what single precision holds.
+        let at = |scale: f64| {
+            let mut layers = case.layers(&graphs);
+            for layer in &mut layers {
+                layer.weight *= scale;
+            }
+            leiden_multiplex(&layers, &LeidenOptions::default(), Seed(case.seed)).expect("valid")
+        };
+        let found = at(1.0);
+        for exponent in [-400, 400] {
+            prop_assert_eq!(&at(2.0f64.powi(exponent)).membership, &found.membership);
+        }
+    }
+
+    #[test]
     fn a_symmetric_graph_is_the_same_directed_or_not(case in cases()) {
         let graphs: Vec<_> = case.layers.iter().map(|l| {
             let edges: Vec<_> = l.0.iter().copied().filter(|e| e.0 != e.1).collect();
