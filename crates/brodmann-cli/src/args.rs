@@ -221,7 +221,7 @@ pub struct GraphArgs {
     /// Kind of spatial graph [default: knn]
     #[arg(long, value_enum)]
     pub spatial: Option<SpatialArg>,
-    /// Neighbours in space: k of knn, or the grid's 4, 6 or 8 [default: 10; grid: 6 if hexagonal, else 8]
+    /// Neighbours in space: k of knn, or the grid's 4, 6 or 8 [default: 10; grid: 6, of which a square lattice has 4]
     #[arg(long, value_name = "N")]
     pub n_spatial: Option<usize>,
     /// Largest distance of a spatial edge (radius graph; cut-off for delaunay), in units of the coordinates
