@@ -28,7 +28,8 @@ const PANEL: usize = 128;
 const SPAN_ENTRIES: usize = 1 << 20;
 /// Bytes of the result that a task on pairs of entries writes: fits a core's cache.
 const PAIR_BYTES: usize = 1 << 20;
-/// Cost of a multiply-add in each of the three ways, relative to each other, as measured.
+/// Cost of a multiply-add in each of the three ways, relative to each other: estimates from the instructions each takes,
+/// which need only be right where two ways cost about the same.
 const COST_DENSE: f64 = 0.04;
 const COST_MIXED: f64 = 0.14;
 const COST_PAIR: f64 = 1.0;
