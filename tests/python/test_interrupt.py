@@ -17,14 +17,6 @@ from samples import tissue
 import brodmann as bm
 
 
-@pytest.fixture(autouse=True)
-def heard():
-    """A shell that starts the tests in the background lets them ignore SIGINT, and Python then raises nothing."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture
 def large():
     """Enough observations for seconds of work on any machine."""
