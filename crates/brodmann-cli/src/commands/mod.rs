@@ -63,6 +63,11 @@ impl<'a> Context<'a> {
 
 /// Largest resident set of this process so far, in bytes; `None` where the system does not say.
 pub fn peak_rss_bytes() -> Option<u64> {
+    // What Linux counts as usage starts from the size of the process that started this one.
+    #[cfg(target_os = "linux")]
+    if let Some(kib) = high_water_mark() {
+        return Some(kib * 1024);
+    }
     #[cfg(unix)]
     {
         use nix::sys::resource::{UsageWho, getrusage};
@@ -72,6 +77,13 @@ pub fn peak_rss_bytes() -> Option<u64> {
     }
     #[cfg(not(unix))]
     None
+}
+
+/// `VmHWM` of `/proc/self/status`, in KiB.
+#[cfg(target_os = "linux")]
+fn high_water_mark() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
 
 /// Processor seconds of this process so far, all threads; `None` where the system does not say.
