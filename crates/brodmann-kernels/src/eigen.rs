@@ -15,11 +15,14 @@ pub struct NotConverged {
 
 /// The `k` largest eigenvalues, falling, and their eigenvectors as columns.
 ///
-/// # Inputs    `matrix`: `(n, n)`, symmetric; the lower triangle is read.
-/// # Errors    [`NotConverged`].
+/// # Inputs
+/// `matrix`: `(n, n)`, symmetric; the lower triangle is read.
+/// # Errors
+/// [`NotConverged`].
 /// # Panics
 /// When the matrix is not square.
-/// # Cost      O(n³) time.
+/// # Cost
+/// O(n³) time.
 pub fn symmetric_eigen(
     matrix: ArrayView2<'_, f64>,
     k: usize,

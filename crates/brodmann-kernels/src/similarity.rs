@@ -34,11 +34,16 @@ pub struct Pairs<'a> {
 
 /// `Σⱼ exp(β (zᵢ·zⱼ − 1))` for each row, over the pairs that count.
 ///
-/// # Inputs    `rows`: `(n, d)`, row-major, rows of length 1 (or 0). `beta`: 1/τ.
-/// # Returns   `(n)`.
-/// # Errors    `Interrupted` when the monitor says so.
-/// # Cost      `Σ nₛ² (d + 1)` multiply-adds over groups of `nₛ` rows, halved by symmetry; O(n) memory.
-/// # Panics    When `excluded` has not one entry per row or `rows` is not row-major.
+/// # Inputs
+/// `rows`: `(n, d)`, row-major, rows of length 1 (or 0). `beta`: 1/τ.
+/// # Returns
+/// `(n)`.
+/// # Errors
+/// `Interrupted` when the monitor says so.
+/// # Cost
+/// `Σ nₛ² (d + 1)` multiply-adds over groups of `nₛ` rows, halved by symmetry; O(n) memory.
+/// # Panics
+/// When `excluded` has not one entry per row or `rows` is not row-major.
 pub fn exp_row_sums<T: Real>(
     rows: ArrayView2<'_, T>,
     pairs: Pairs<'_>,
@@ -77,10 +82,14 @@ pub fn exp_row_sums<T: Real>(
 /// `gᵢ += Σⱼ (wᵢ + wⱼ) exp(β (zᵢ·zⱼ − 1)) zⱼ`: with `wᵢ = β ∂L/∂sumᵢ`, the gradient of a function of
 /// [`exp_row_sums`].
 ///
-/// # Inputs    `rows`, `pairs`, `beta` as for the sums. `weights`: `(n)`. `gradient`: `(n, d)`, row-major.
-/// # Errors    `Interrupted` when the monitor says so; `gradient` is then part-way.
-/// # Cost      `3 Σ nₛ² d` multiply-adds, the exponentials computed anew; a tile per thread of memory.
-/// # Panics    When shapes differ or an array is not row-major.
+/// # Inputs
+/// `rows`, `pairs`, `beta` as for the sums. `weights`: `(n)`. `gradient`: `(n, d)`, row-major.
+/// # Errors
+/// `Interrupted` when the monitor says so; `gradient` is then part-way.
+/// # Cost
+/// `3 Σ nₛ² d` multiply-adds, the exponentials computed anew; a tile per thread of memory.
+/// # Panics
+/// When shapes differ or an array is not row-major.
 pub fn exp_gradient<T: Real>(
     rows: ArrayView2<'_, T>,
     pairs: Pairs<'_>,

@@ -46,8 +46,10 @@ impl std::str::FromStr for Format {
 
 /// Reads whatever lies at `path`.
 ///
-/// # Inputs    `options` applies to `.h5ad` and `.h5mu`; the others are read whole.
-/// # Errors    [`DataError::UnknownFormat`] listing what was looked for; the errors of each reader.
+/// # Inputs
+/// `options` applies to `.h5ad` and `.h5mu`; the others are read whole.
+/// # Errors
+/// [`DataError::UnknownFormat`] listing what was looked for; the errors of each reader.
 pub fn read_any(
     path: impl AsRef<Path>,
     format: Format,

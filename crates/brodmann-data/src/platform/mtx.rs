@@ -12,7 +12,8 @@ use crate::{AnnData, Column, DataError, DataFrame, keys};
 
 /// Reads a 10x folder of text files; see [`read_tenx_h5`](super::read_tenx_h5) for what becomes of the features.
 ///
-/// # Errors    [`DataError`]: a file missing, a line that cannot be read, numbers of lines that do not fit the matrix.
+/// # Errors
+/// [`DataError`]: a file missing, a line that cannot be read, numbers of lines that do not fit the matrix.
 pub fn read_tenx_mtx(folder: impl AsRef<Path>) -> Result<Container, DataError> {
     split_modalities(folder_matrix(folder.as_ref())?)
 }

@@ -53,9 +53,12 @@ const COORDINATES: [[&str; 2]; 12] = [
 
 /// Reads a table of counts, and coordinates beside or inside it.
 ///
-/// # Inputs    One row per spot (or per gene), its name in the first column. Columns that are not numbers go to `obs`.
-/// # Returns   `X` CSR `f32`, `obsm["spatial"]`, other columns of the coordinates in `obs`.
-/// # Errors    [`DataError::Table`] with the line; [`DataError::MissingKey`] where no coordinates are found.
+/// # Inputs
+/// One row per spot (or per gene), its name in the first column. Columns that are not numbers go to `obs`.
+/// # Returns
+/// `X` CSR `f32`, `obsm["spatial"]`, other columns of the coordinates in `obs`.
+/// # Errors
+/// [`DataError::Table`] with the line; [`DataError::MissingKey`] where no coordinates are found.
 pub fn read_table(counts: impl AsRef<Path>, options: &TableOptions) -> Result<AnnData, DataError> {
     let path = counts.as_ref();
     let coordinates = options.coordinates.as_deref().map(load).transpose()?;

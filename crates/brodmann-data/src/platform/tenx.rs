@@ -15,9 +15,12 @@ use crate::{AnnData, Column, DataError, DataFrame, MuData, keys};
 /// Gene expression, antibodies and peaks become the modalities `rna`, `adt`, `atac`; with one of them the answer is
 /// AnnData, with several MuData. Control features (of other types) are left out unless there is nothing else.
 ///
-/// # Inputs    `genome`: which genome of a version 2 file that holds several.
-/// # Returns   `X` CSR `f32`, `var` as scanpy names it (`gene_ids`, `feature_types`, `genome`).
-/// # Errors    [`DataError`]: not HDF5, damaged, not a 10x file, several genomes and none named.
+/// # Inputs
+/// `genome`: which genome of a version 2 file that holds several.
+/// # Returns
+/// `X` CSR `f32`, `var` as scanpy names it (`gene_ids`, `feature_types`, `genome`).
+/// # Errors
+/// [`DataError`]: not HDF5, damaged, not a 10x file, several genomes and none named.
 pub fn read_tenx_h5(path: impl AsRef<Path>, genome: Option<&str>) -> Result<Container, DataError> {
     let path = path.as_ref();
     let store = Hdf5Reader::open(path)?;

@@ -14,11 +14,14 @@ use crate::{AnnData, Column, DataError, MuData, Value, keys};
 
 /// Reads a Visium folder (`outs`, its parent, or one bin size of Visium HD).
 ///
-/// # Inputs    `library_id`: the name of the slide in `uns["spatial"]`; by default what the counts file says, else the
+/// # Inputs
+/// `library_id`: the name of the slide in `uns["spatial"]`; by default what the counts file says, else the
 /// folder's name.
-/// # Returns   Counts with `obs["in_tissue", "array_row", "array_col"]`, `obsm["spatial"]` in pixels of the full
+/// # Returns
+/// Counts with `obs["in_tissue", "array_row", "array_col"]`, `obsm["spatial"]` in pixels of the full
 /// picture (x, y), and `uns["spatial"][library_id]` with `images`, `scalefactors`, `metadata`.
-/// # Errors    [`DataError`]: no counts, no positions, spots without a position, an unreadable picture.
+/// # Errors
+/// [`DataError`]: no counts, no positions, spots without a position, an unreadable picture.
 pub fn read_visium(folder: impl AsRef<Path>, library_id: Option<&str>) -> Result<Container, DataError> {
     let given = folder.as_ref();
     let folder = locate(given).ok_or_else(|| DataError::UnknownFormat {

@@ -18,7 +18,8 @@ use crate::{AnnData, DataError, WriteOptions};
 /// Dropped before that, or interrupted, it leaves nothing. Elements are those of [`super::write_h5ad`] and
 /// [`super::write_h5mu`]; only where chunks lie in the file differs.
 ///
-/// # Cost      One pass. Memory: 8 bytes a row, and for each modality two batches of 16 chunks of 64 Ki values.
+/// # Cost
+/// One pass. Memory: 8 bytes a row, and for each modality two batches of 16 chunks of 64 Ki values.
 pub struct RowAppender {
     // Dropped in this order: datasets before their file, the file before its name.
     matrices: Vec<Growing>,
@@ -41,7 +42,8 @@ struct Growing {
 impl RowAppender {
     /// Begins a `.h5ad` of `n_vars` variables.
     ///
-    /// # Errors    [`DataError::Write`].
+    /// # Errors
+    /// [`DataError::Write`].
     pub fn h5ad(path: impl AsRef<Path>, n_vars: usize, options: &WriteOptions) -> Result<Self, DataError> {
         let mut this = Self::begin(path.as_ref(), 0, options)?;
         encoded_group(&this.writer, "", "anndata", "0.1.0")?;
@@ -51,7 +53,8 @@ impl RowAppender {
 
     /// Begins a `.h5mu` of these modalities: keys and numbers of variables.
     ///
-    /// # Errors    [`DataError::Write`]; [`DataError::Kind`] for a key with a slash.
+    /// # Errors
+    /// [`DataError::Write`]; [`DataError::Kind`] for a key with a slash.
     pub fn h5mu(
         path: impl AsRef<Path>,
         modalities: &[(&str, usize)],
@@ -91,7 +94,8 @@ impl RowAppender {
 
     /// Appends rows to `X` of the `modality`-th modality (0 in a `.h5ad`).
     ///
-    /// # Errors    [`DataError::Shape`] for another number of columns or an unknown modality; [`DataError::Write`].
+    /// # Errors
+    /// [`DataError::Shape`] for another number of columns or an unknown modality; [`DataError::Write`].
     pub fn append(&mut self, modality: usize, rows: CsrView<'_, f32>) -> Result<(), DataError> {
         let n_modalities = self.matrices.len();
         let Some(matrix) = self.matrices.get_mut(modality) else {
@@ -126,9 +130,11 @@ impl RowAppender {
 
     /// Writes what stands beside the matrices, and puts the file in place.
     ///
-    /// # Inputs    `rest`: the container without its `X`; names and numbers as they were begun and appended.
-    /// # Errors    [`DataError::Shape`] where they differ; [`DataError::Kind`] for the other container or an `X` in
-    ///   it; [`DataError::Write`].
+    /// # Inputs
+    /// `rest`: the container without its `X`; names and numbers as they were begun and appended.
+    /// # Errors
+    /// [`DataError::Shape`] where they differ; [`DataError::Kind`] for the other container or an `X` in
+    /// it; [`DataError::Write`].
     pub fn finish(self, rest: &Container) -> Result<(), DataError> {
         match rest {
             Container::AnnData(adata) => adata.validate()?,

@@ -57,10 +57,14 @@ impl Container {
 
 /// Reads a `.h5ad`.
 ///
-/// # Inputs    `options` says which parts; what is left out costs nothing.
-/// # Returns   The container, checked: every element fits its axes.
-/// # Errors    [`DataError`]: missing, not HDF5, damaged, not AnnData, an element of another shape.
-/// # Cost      One pass over the parts asked for; a sparse `X` is decoded straight into its final arrays.
+/// # Inputs
+/// `options` says which parts; what is left out costs nothing.
+/// # Returns
+/// The container, checked: every element fits its axes.
+/// # Errors
+/// [`DataError`]: missing, not HDF5, damaged, not AnnData, an element of another shape.
+/// # Cost
+/// One pass over the parts asked for; a sparse `X` is decoded straight into its final arrays.
 pub fn read_h5ad(path: impl AsRef<Path>, options: &ReadOptions) -> Result<AnnData, DataError> {
     let store = Hdf5Reader::open(path.as_ref())?;
     if is_mudata(&store)? {
@@ -75,9 +79,12 @@ pub fn read_h5ad(path: impl AsRef<Path>, options: &ReadOptions) -> Result<AnnDat
 
 /// Reads a `.h5mu`.
 ///
-/// # Inputs    `options.modalities` says which modalities, the rest which parts of each and of the whole.
-/// # Returns   The container as it is in the file; call [`MuData::align`] to bring modalities into one order.
-/// # Errors    [`DataError`] as for [`read_h5ad`].
+/// # Inputs
+/// `options.modalities` says which modalities, the rest which parts of each and of the whole.
+/// # Returns
+/// The container as it is in the file; call [`MuData::align`] to bring modalities into one order.
+/// # Errors
+/// [`DataError`] as for [`read_h5ad`].
 pub fn read_h5mu(path: impl AsRef<Path>, options: &ReadOptions) -> Result<MuData, DataError> {
     let store = Hdf5Reader::open(path.as_ref())?;
     if !is_mudata(&store)? {
@@ -92,7 +99,8 @@ pub fn read_h5mu(path: impl AsRef<Path>, options: &ReadOptions) -> Result<MuData
 
 /// Reads a `.h5ad` or a `.h5mu`, whichever it is.
 ///
-/// # Errors    As for [`read_h5ad`] and [`read_h5mu`].
+/// # Errors
+/// As for [`read_h5ad`] and [`read_h5mu`].
 pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, DataError> {
     let store = Hdf5Reader::open(path.as_ref())?;
     if is_mudata(&store)? {
@@ -104,14 +112,16 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, 
 
 /// Names of the layers of a `.h5ad`, or of one modality of a `.h5mu`, without reading them.
 ///
-/// # Errors    As for [`read_h5ad`].
+/// # Errors
+/// As for [`read_h5ad`].
 pub fn layer_names(path: impl AsRef<Path>, modality: Option<&str>) -> Result<Vec<String>, DataError> {
     element_names(path, modality, "layers")
 }
 
 /// Names of what `group` (`obs`, `obsm`, `layers`, ...) of a file or of one of its modalities holds, without reading it.
 ///
-/// # Errors    As for [`read_h5ad`].
+/// # Errors
+/// As for [`read_h5ad`].
 pub fn element_names(
     path: impl AsRef<Path>,
     modality: Option<&str>,

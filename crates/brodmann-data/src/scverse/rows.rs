@@ -37,11 +37,15 @@ pub struct MatrixRows {
 impl MatrixRows {
     /// Looks at the headers of a matrix, and at its row starts.
     ///
-    /// # Inputs    `modality`: of a `.h5mu`. `layer`: instead of `X`.
-    /// # Returns   `None` for what can only be read whole: no matrix there, compressed columns, chunks in another
-    ///   order, damaged row starts; [`read_h5ad`](crate::read_h5ad) reads those, or says what is wrong.
-    /// # Errors    [`DataError`] when the file cannot be opened or its headers cannot be followed.
-    /// # Cost      Reads the row starts.
+    /// # Inputs
+    /// `modality`: of a `.h5mu`. `layer`: instead of `X`.
+    /// # Returns
+    /// `None` for what can only be read whole: no matrix there, compressed columns, chunks in another
+    /// order, damaged row starts; [`read_h5ad`](crate::read_h5ad) reads those, or says what is wrong.
+    /// # Errors
+    /// [`DataError`] when the file cannot be opened or its headers cannot be followed.
+    /// # Cost
+    /// Reads the row starts.
     pub fn open(
         path: impl AsRef<Path>,
         modality: Option<&str>,
@@ -121,8 +125,10 @@ impl MatrixRows {
 
     /// The rows from the first to the last, in blocks of about a million entries.
     ///
-    /// # Errors    [`DataError`] when the file cannot be opened again.
-    /// # Cost      About 30 MB while it lives, or two chunks of the file where these are larger.
+    /// # Errors
+    /// [`DataError`] when the file cannot be opened again.
+    /// # Cost
+    /// About 30 MB while it lives, or two chunks of the file where these are larger.
     pub fn blocks(&self) -> Result<RowBlocks<'_>, DataError> {
         let store = Hdf5Reader::open(&self.path)?;
         let entries = if self.nnz() == 0 { Some(Entries::None) } else { self.entries(&store)? };
@@ -148,7 +154,8 @@ impl MatrixRows {
 
 /// Stored entries of `X` or a layer (all of a dense matrix), without reading them; `None` where there is no matrix.
 ///
-/// # Errors    [`DataError`] when the file cannot be opened or its headers cannot be followed.
+/// # Errors
+/// [`DataError`] when the file cannot be opened or its headers cannot be followed.
 pub fn stored_entries(
     path: impl AsRef<Path>,
     modality: Option<&str>,

@@ -20,9 +20,12 @@ pub(super) const USERBLOCK: u64 = 512;
 
 /// Writes a `.h5ad`.
 ///
-/// # Inputs    `adata` is checked first. `options`: compression, whether an existing file is replaced.
-/// # Errors    [`DataError::Shape`]; [`DataError::Write`]; [`DataError::CannotRewrite`] for what was not read.
-/// # Cost      One pass; memory for one batch of compressed chunks beside `adata`.
+/// # Inputs
+/// `adata` is checked first. `options`: compression, whether an existing file is replaced.
+/// # Errors
+/// [`DataError::Shape`]; [`DataError::Write`]; [`DataError::CannotRewrite`] for what was not read.
+/// # Cost
+/// One pass; memory for one batch of compressed chunks beside `adata`.
 pub fn write_h5ad(adata: &AnnData, path: impl AsRef<Path>, options: &WriteOptions) -> Result<(), DataError> {
     adata.validate()?;
     let path = path.as_ref();
@@ -35,7 +38,8 @@ pub fn write_h5ad(adata: &AnnData, path: impl AsRef<Path>, options: &WriteOption
 
 /// Writes a `.h5mu`.
 ///
-/// # Errors    As for [`write_h5ad`].
+/// # Errors
+/// As for [`write_h5ad`].
 pub fn write_h5mu(mdata: &MuData, path: impl AsRef<Path>, options: &WriteOptions) -> Result<(), DataError> {
     mdata.validate()?;
     let path = path.as_ref();

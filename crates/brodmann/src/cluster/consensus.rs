@@ -80,11 +80,16 @@ pub struct Consensus {
 ///
 /// The names of labels do not matter. A cluster that loses every vote vanishes.
 ///
-/// # Inputs    `runs`: one labeling each, all of the same spots.
-/// # Returns   [`Consensus`]; identical runs give stability 1 everywhere.
-/// # Errors    [`ConsensusError`].
-/// # Cost      O(R² n log n) time for the pairs, O(R n) per round; O(R n + k²) memory: no N×N co-association.
-/// # Source    Dimitriadou, Weingessel & Hornik 2002 (voting); Kuhn 1955 (alignment).
+/// # Inputs
+/// `runs`: one labeling each, all of the same spots.
+/// # Returns
+/// [`Consensus`]; identical runs give stability 1 everywhere.
+/// # Errors
+/// [`ConsensusError`].
+/// # Cost
+/// O(R² n log n) time for the pairs, O(R n) per round; O(R n + k²) memory: no N×N co-association.
+/// # Source
+/// Dimitriadou, Weingessel & Hornik 2002 (voting); Kuhn 1955 (alignment).
 pub fn consensus(runs: &[&[u32]], monitor: &dyn Monitor) -> Result<Consensus, ConsensusError> {
     let n_obs = runs.first().ok_or(ConsensusError::NoRuns)?.len();
     let mut named = Vec::with_capacity(runs.len());

@@ -105,11 +105,16 @@ pub struct KMeans {
 ///    repeat. A centre that loses its last member moves to the observation farthest from its own.
 /// 3. Keep the best of `n_init` starts.
 ///
-/// # Inputs    `data`: `(n_obs, d)`, finite. `seed`: decides the starts.
-/// # Returns   [`KMeans`]; a start that did not settle says `converged: false`.
-/// # Errors    [`KMeansError::ClusterCount`] unless `1 <= k < n_obs`; `NonFinite`; bad options.
-/// # Cost      O(n_init · iterations · n k d) time by blocked products, O(n_init · n + n d) memory.
-/// # Source    Lloyd 1982, IEEE Trans. Inf. Theory 28:129; Arthur & Vassilvitskii 2007, SODA 1027.
+/// # Inputs
+/// `data`: `(n_obs, d)`, finite. `seed`: decides the starts.
+/// # Returns
+/// [`KMeans`]; a start that did not settle says `converged: false`.
+/// # Errors
+/// [`KMeansError::ClusterCount`] unless `1 <= k < n_obs`; `NonFinite`; bad options.
+/// # Cost
+/// O(n_init · iterations · n k d) time by blocked products, O(n_init · n + n d) memory.
+/// # Source
+/// Lloyd 1982, IEEE Trans. Inf. Theory 28:129; Arthur & Vassilvitskii 2007, SODA 1027.
 pub fn kmeans(
     data: ArrayView2<'_, f64>,
     options: &KMeansOptions,

@@ -54,11 +54,16 @@ pub enum RefineError {
 /// All votes are on the labels given, none on refined ones. Of labels equally frequent the nearest spot's wins. A
 /// spot alone in its slice keeps its label.
 ///
-/// # Inputs    `labels`: one per spot. `coordinates`: `(n_obs, 2 or 3)`. `slices`: one code per spot. `n_neighbors`: 15 in STAIG, up to 50.
-/// # Returns   Refined labels; a label may vanish.
-/// # Errors    [`RefineError`].
-/// # Cost      O(n log n + n k) time, O(n k) memory.
-/// # Source    Yang et al. 2025 (STAIG); the step is common to SpaGCN and STAGATE.
+/// # Inputs
+/// `labels`: one per spot. `coordinates`: `(n_obs, 2 or 3)`. `slices`: one code per spot. `n_neighbors`: 15 in STAIG, up to 50.
+/// # Returns
+/// Refined labels; a label may vanish.
+/// # Errors
+/// [`RefineError`].
+/// # Cost
+/// O(n log n + n k) time, O(n k) memory.
+/// # Source
+/// Yang et al. 2025 (STAIG); the step is common to SpaGCN and STAGATE.
 pub fn refine_labels(
     labels: &[u32],
     coordinates: ArrayView2<'_, f64>,
@@ -97,9 +102,12 @@ pub fn refine_labels(
 
 /// [`refine_labels`] with the neighbours at hand.
 ///
-/// # Inputs    `neighbors`: row by row, `n_neighbors` spots each, the nearest first, the spot itself not among them; [`NO_NEIGHBOR`] fills rows of fewer.
-/// # Errors    [`RefineError::NeighborCount`], [`RefineError::UnknownNeighbor`].
-/// # Cost      O(n k log k).
+/// # Inputs
+/// `neighbors`: row by row, `n_neighbors` spots each, the nearest first, the spot itself not among them; [`NO_NEIGHBOR`] fills rows of fewer.
+/// # Errors
+/// [`RefineError::NeighborCount`], [`RefineError::UnknownNeighbor`].
+/// # Cost
+/// O(n k log k).
 pub fn majority_vote(labels: &[u32], neighbors: &[u32], n_neighbors: usize) -> Result<Vec<u32>, RefineError> {
     let n_obs = labels.len();
     let expected = n_obs.saturating_mul(n_neighbors);

@@ -185,12 +185,17 @@ pub struct Selection {
 /// is at home in such data; real embeddings are no mixtures of Gaussians, and there it asks for too many. So stability
 /// is the default. For silhouette and BIC, the fewer clusters win where scores are equal.
 ///
-/// # Inputs    `x`: `(n_obs, d)`, finite.
-/// # Returns   [`Selection`].
-/// # Errors    [`SelectError`].
-/// # Cost      For every number one clustering of all observations, `n_runs` of a sample, and a silhouette:
-///   O(sample · n d). Hierarchies are shared by all numbers.
-/// # Source    Rousseeuw 1987; Ben-Hur, Elisseeff & Guyon 2002 (stability); Fraley & Raftery 2002 (BIC).
+/// # Inputs
+/// `x`: `(n_obs, d)`, finite.
+/// # Returns
+/// [`Selection`].
+/// # Errors
+/// [`SelectError`].
+/// # Cost
+/// For every number one clustering of all observations, `n_runs` of a sample, and a silhouette:
+/// O(sample · n d). Hierarchies are shared by all numbers.
+/// # Source
+/// Rousseeuw 1987; Ben-Hur, Elisseeff & Guyon 2002 (stability); Fraley & Raftery 2002 (BIC).
 pub fn select_n_clusters(
     x: ArrayView2<'_, f64>,
     options: &SelectOptions,

@@ -172,11 +172,16 @@ pub struct Umap {
 ///    5 random points push.
 /// 3. The step length falls linearly to 0.
 ///
-/// # Inputs    `connectivities`: `(n_obs, n_obs)`, symmetric, weights ≥ 0, as [`neighbors`](crate::graph::neighbors()) makes. `embedding`: `(n_obs, d)`, for the PCA start, and to place the pieces of a disconnected graph.
-/// # Returns   [`Umap`]; finite, whatever the graph. Spots without a link keep their starting place.
-/// # Errors    [`UmapError`].
-/// # Cost      O(epochs · nnz) time, 16 bytes a spot beyond the graph; the spectral start up to 0.5 GB of scratch.
-/// # Source    McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 4 and 5.
+/// # Inputs
+/// `connectivities`: `(n_obs, n_obs)`, symmetric, weights ≥ 0, as [`neighbors`](crate::graph::neighbors()) makes. `embedding`: `(n_obs, d)`, for the PCA start, and to place the pieces of a disconnected graph.
+/// # Returns
+/// [`Umap`]; finite, whatever the graph. Spots without a link keep their starting place.
+/// # Errors
+/// [`UmapError`].
+/// # Cost
+/// O(epochs · nnz) time, 16 bytes a spot beyond the graph; the spectral start up to 0.5 GB of scratch.
+/// # Source
+/// McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 4 and 5.
 ///
 /// # Differences
 /// umap-learn moves both ends of a link at once, so its result depends on the order of links and, in parallel, on

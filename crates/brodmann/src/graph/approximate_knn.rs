@@ -37,11 +37,16 @@ const ROWS: usize = 512;
 /// When a third of the cells or more would be searched, the search is exact instead. The result is the same
 /// bits on any thread count; of the neighbours found, ties go to the lower index.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite, d ≥ 1. `k`: neighbours, the observation itself not counted. `min_recall`: in (0, 1].
-/// # Returns   `(n_obs, min(k, n_obs − 1))` by rising `(distance, index)`, distances exact; `recall` as measured, `None` where the search was exact after all.
-/// # Errors    As [`exact_knn`]; `InvalidOption` when `min_recall` is out of range.
-/// # Cost      O(n^1.5 p d) time for p cells (4–16 in clustered data, more where there is no structure); O(n (d + k + p)) memory.
-/// # Source    Inverted file: Jégou, Douze & Schmid 2011, IEEE TPAMI 33:117.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite, d ≥ 1. `k`: neighbours, the observation itself not counted. `min_recall`: in (0, 1].
+/// # Returns
+/// `(n_obs, min(k, n_obs − 1))` by rising `(distance, index)`, distances exact; `recall` as measured, `None` where the search was exact after all.
+/// # Errors
+/// As [`exact_knn`]; `InvalidOption` when `min_recall` is out of range.
+/// # Cost
+/// O(n^1.5 p d) time for p cells (4–16 in clustered data, more where there is no structure); O(n (d + k + p)) memory.
+/// # Source
+/// Inverted file: Jégou, Douze & Schmid 2011, IEEE TPAMI 33:117.
 pub fn approximate_knn(
     embedding: ArrayView2<'_, f64>,
     k: usize,

@@ -20,10 +20,14 @@ impl Components {
 
 /// Which observations are joined by a path of stored entries, in either direction.
 ///
-/// # Inputs    `graph`: `(n_obs, n_obs)`; stored zeros join too. Columns beyond the rows are ignored.
-/// # Returns   A label per observation and the size of each component.
-/// # Cost      O(nnz · α(n_obs)) time, O(n_obs) memory.
-/// # Source    Union–find with path halving (Tarjan & van Leeuwen 1984, J. ACM 31:245).
+/// # Inputs
+/// `graph`: `(n_obs, n_obs)`; stored zeros join too. Columns beyond the rows are ignored.
+/// # Returns
+/// A label per observation and the size of each component.
+/// # Cost
+/// O(nnz · α(n_obs)) time, O(n_obs) memory.
+/// # Source
+/// Union–find with path halving (Tarjan & van Leeuwen 1984, J. ACM 31:245).
 pub fn connected_components(graph: CsrView<'_, f64>) -> Components {
     let n_obs = graph.n_rows();
     let mut parent: Vec<u32> = (0..n_obs as u32).collect();

@@ -20,11 +20,16 @@ const SMALLEST: f64 = 1e-40;
 /// in one place the first is triangulated and the others are linked to it by an edge of length 0; `notes`
 /// counts them.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2)`, finite. `max_length`: drop edges longer than this, in the coordinates' unit.
-/// # Returns   A symmetric graph: weight 1 and the Euclidean distance per edge.
-/// # Errors    `NotPlanar` for 3-D; `InvalidOption` when `max_length` is not above 0; `TooLarge`; `NonFinite`; `SliceLength`.
-/// # Cost      O(n log n) time, O(n) memory.
-/// # Source    Delaunay 1934, Bull. Acad. Sci. USSR 6:793; triangulation by the crate `spade`.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2)`, finite. `max_length`: drop edges longer than this, in the coordinates' unit.
+/// # Returns
+/// A symmetric graph: weight 1 and the Euclidean distance per edge.
+/// # Errors
+/// `NotPlanar` for 3-D; `InvalidOption` when `max_length` is not above 0; `TooLarge`; `NonFinite`; `SliceLength`.
+/// # Cost
+/// O(n log n) time, O(n) memory.
+/// # Source
+/// Delaunay 1934, Bull. Acad. Sci. USSR 6:793; triangulation by the crate `spade`.
 pub fn delaunay(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,

@@ -9,11 +9,16 @@ use super::error::GraphError;
 /// A stored 0 (spots in one place) becomes 1. The longest edge becomes a stored 0 and keeps its place in the
 /// pattern, as in the `spatialleiden` package.
 ///
-/// # Inputs    `distances`: `(n_obs, n_obs)`, stored entries finite and at least 0.
-/// # Returns   The same pattern.
-/// # Errors    `NonFiniteWeight` or `NegativeWeight`, naming `key`.
-/// # Cost      O(nnz).
-/// # Source    METHODS §2; Müller-Bötticher et al. 2025.
+/// # Inputs
+/// `distances`: `(n_obs, n_obs)`, stored entries finite and at least 0.
+/// # Returns
+/// The same pattern.
+/// # Errors
+/// `NonFiniteWeight` or `NegativeWeight`, naming `key`.
+/// # Cost
+/// O(nnz).
+/// # Source
+/// METHODS §2; Müller-Bötticher et al. 2025.
 ///
 /// # Differences
 /// Where every distance is 0 the ratio is undefined and the reference gives NaN: here all become 1. An empty

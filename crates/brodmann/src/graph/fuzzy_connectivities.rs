@@ -22,11 +22,16 @@ const CHUNK: usize = 4096;
 ///    10⁻³ of i's mean distance (of the overall mean where ρᵢ = 0).
 /// 3. Directed weight `aᵢⱼ = exp(−max(dᵢⱼ − ρᵢ, 0)/σᵢ)`; fuzzy union `aᵢⱼ + aⱼᵢ − aᵢⱼaⱼᵢ`.
 ///
-/// # Inputs    `neighbors`: k per observation, itself excluded.
-/// # Returns   A symmetric graph with weights in (0, 1].
-/// # Panics    When a neighbour's number is not below `n_obs`; no function of this module makes such.
-/// # Cost      O(n k) time and memory.
-/// # Source    McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 2 and 3.
+/// # Inputs
+/// `neighbors`: k per observation, itself excluded.
+/// # Returns
+/// A symmetric graph with weights in (0, 1].
+/// # Panics
+/// When a neighbour's number is not below `n_obs`; no function of this module makes such.
+/// # Cost
+/// O(n k) time and memory.
+/// # Source
+/// McInnes, Healy & Melville 2018, arXiv:1802.03426, algorithms 2 and 3.
 ///
 /// # Differences
 /// umap-learn bisects in f32; this is f64. Weights agree to about 1e-5, the tolerance of the bisection itself.

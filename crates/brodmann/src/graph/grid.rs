@@ -33,11 +33,16 @@ pub enum Lattice {
 ///    gaps and borders are not bridged.
 /// 3. Ring r holds the spots reached in r steps and not in fewer, up to `n_rings`.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2)`, finite. `n_neighbors`: 6 (hexagonal), 4 or 8 (square). `n_rings`: 1 or more.
-/// # Returns   Weight 1 per edge; the *distance* is the ring number, as in squidpy.
-/// # Errors    `InvalidOption` for another `n_neighbors` or `n_rings` = 0; `TooManyEdges`; `NotPlanar`; `NonFinite`; `SliceLength`.
-/// # Cost      O(n log n + edges) time, O(edges) memory.
-/// # Source    Palla et al. 2022, Nat. Methods 19:171 (squidpy); the factor and its strict bound measured on squidpy 1.8.2.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2)`, finite. `n_neighbors`: 6 (hexagonal), 4 or 8 (square). `n_rings`: 1 or more.
+/// # Returns
+/// Weight 1 per edge; the *distance* is the ring number, as in squidpy.
+/// # Errors
+/// `InvalidOption` for another `n_neighbors` or `n_rings` = 0; `TooManyEdges`; `NotPlanar`; `NonFinite`; `SliceLength`.
+/// # Cost
+/// O(n log n + edges) time, O(edges) memory.
+/// # Source
+/// Palla et al. 2022, Nat. Methods 19:171 (squidpy); the factor and its strict bound measured on squidpy 1.8.2.
 pub fn grid_neighbors(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
@@ -170,10 +175,14 @@ pub(crate) fn rings(
 /// and none nearer or up to 1.5; on a square one when exactly 4 lie within 0.7–1.2, 4 more up to 1.7. More
 /// than half of all spots must agree, so borders and holes do not matter but small pieces are not recognised.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite (3-D is never a lattice). `slices`: one code per spot.
-/// # Returns   The lattice, or `None`.
-/// # Errors    `NonFinite`, `CoordinateColumns`, `SliceLength`.
-/// # Cost      As [`super::spatial_knn()`] with nine neighbours.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2 or 3)`, finite (3-D is never a lattice). `slices`: one code per spot.
+/// # Returns
+/// The lattice, or `None`.
+/// # Errors
+/// `NonFinite`, `CoordinateColumns`, `SliceLength`.
+/// # Cost
+/// As [`super::spatial_knn()`] with nine neighbours.
 pub fn detect_lattice(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,

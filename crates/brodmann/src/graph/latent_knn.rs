@@ -28,10 +28,14 @@ pub struct Neighbors {
 /// The result is that of computing all distances in f64 and sorting by `(distance, index)`; it is the same
 /// bits on any thread count.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite, d ≥ 1. `k`: neighbours, the observation itself not counted.
-/// # Returns   `(n_obs, min(k, n_obs − 1))` indices and distances.
-/// # Errors    `NonFinite`, `NoColumns`, `InvalidOption` when `k` = 0, `Interrupted`.
-/// # Cost      O(n² d) time; O(n (d + k)) memory and half a megabyte per thread.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite, d ≥ 1. `k`: neighbours, the observation itself not counted.
+/// # Returns
+/// `(n_obs, min(k, n_obs − 1))` indices and distances.
+/// # Errors
+/// `NonFinite`, `NoColumns`, `InvalidOption` when `k` = 0, `Interrupted`.
+/// # Cost
+/// O(n² d) time; O(n (d + k)) memory and half a megabyte per thread.
 pub fn exact_knn(
     embedding: ArrayView2<'_, f64>,
     k: usize,

@@ -45,10 +45,14 @@ pub struct NeighborGraph {
 /// With fewer than `n_neighbors` observations, `1 + n_obs / 2` neighbours are used, as in scanpy, and `notes`
 /// says so.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `seed`: used by the approximate search alone.
-/// # Returns   Connectivities, distances, and the recall where the search was approximate.
-/// # Errors    `InvalidOption` when `n_neighbors` < 2 or `min_recall` is not in (0, 1]; `NonFinite`; `NoColumns`; `Interrupted`.
-/// # Cost      As [`exact_knn`] or [`approximate_knn()`], then O(n k).
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `seed`: used by the approximate search alone.
+/// # Returns
+/// Connectivities, distances, and the recall where the search was approximate.
+/// # Errors
+/// `InvalidOption` when `n_neighbors` < 2 or `min_recall` is not in (0, 1]; `NonFinite`; `NoColumns`; `Interrupted`.
+/// # Cost
+/// As [`exact_knn`] or [`approximate_knn()`], then O(n k).
 ///
 /// # Differences
 /// An observation is never its own neighbour; scanpy stores one as such where duplicates displace it.

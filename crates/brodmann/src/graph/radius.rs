@@ -14,10 +14,14 @@ const QUERY_CHUNK: usize = 1024;
 
 /// Every pair of spots of one slice at most `radius` apart, the bound included.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot. `radius`: above 0, in the coordinates' unit.
-/// # Returns   A symmetric graph: weight 1 and the Euclidean distance per edge.
-/// # Errors    `InvalidOption` when `radius` is not above 0; `TooManyEdges`; `NonFinite`; `CoordinateColumns`; `SliceLength`.
-/// # Cost      O(n log n + edges) time, O(edges) memory.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot. `radius`: above 0, in the coordinates' unit.
+/// # Returns
+/// A symmetric graph: weight 1 and the Euclidean distance per edge.
+/// # Errors
+/// `InvalidOption` when `radius` is not above 0; `TooManyEdges`; `NonFinite`; `CoordinateColumns`; `SliceLength`.
+/// # Cost
+/// O(n log n + edges) time, O(edges) memory.
 pub fn radius_neighbors(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,

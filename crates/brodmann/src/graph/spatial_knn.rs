@@ -20,10 +20,14 @@ pub(crate) const MAX_EDGES: usize = 500_000_000;
 /// A slice of `n_neighbors` spots or fewer links each spot to all others, and `notes` says so. Duplicate
 /// places are neighbours at distance 0, stored explicitly.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot. `symmetrise`: add every edge's reverse.
-/// # Returns   Weight 1 and the Euclidean distance per edge, same pattern; without `symmetrise`, row i holds i's own neighbours.
-/// # Errors    `InvalidOption` when `n_neighbors` = 0; `NonFinite`; `CoordinateColumns`; `SliceLength`; `TooManyEdges`.
-/// # Cost      O(n log n) time (about 1 µs per spot at k = 6), O(n·k) memory.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot. `symmetrise`: add every edge's reverse.
+/// # Returns
+/// Weight 1 and the Euclidean distance per edge, same pattern; without `symmetrise`, row i holds i's own neighbours.
+/// # Errors
+/// `InvalidOption` when `n_neighbors` = 0; `NonFinite`; `CoordinateColumns`; `SliceLength`; `TooManyEdges`.
+/// # Cost
+/// O(n log n) time (about 1 µs per spot at k = 6), O(n·k) memory.
 pub fn spatial_knn(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
@@ -41,10 +45,14 @@ pub fn spatial_knn(
 
 /// Each spot's `n_neighbors` nearest spots in order of `(distance, index)`, slices ignored.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite.
-/// # Returns   `(n_obs, min(n_neighbors, n_obs − 1))` indices and distances; `recall` is `None` (exact).
-/// # Errors    As [`spatial_knn`].
-/// # Cost      As [`spatial_knn`].
+/// # Inputs
+/// `coordinates`: `(n_obs, 2 or 3)`, finite.
+/// # Returns
+/// `(n_obs, min(n_neighbors, n_obs − 1))` indices and distances; `recall` is `None` (exact).
+/// # Errors
+/// As [`spatial_knn`].
+/// # Cost
+/// As [`spatial_knn`].
 pub fn spatial_nearest(
     coordinates: ArrayView2<'_, f64>,
     n_neighbors: usize,

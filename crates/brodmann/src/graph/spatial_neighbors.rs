@@ -87,10 +87,14 @@ impl SpatialGraph {
 /// neighbours, a square one `Grid` with 4 (or 8 if asked), anything else, or a number of neighbours that the
 /// lattice does not have, `Knn`. A `radius` given to `Auto` gives `Radius`.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot; no edge crosses a slice.
-/// # Returns   Connectivities and distances of one pattern, the kind built, and notes.
-/// # Errors    `MissingOption` when `Radius` has no radius; else as the kind's own function.
-/// # Cost      O(n log n) time, O(edges) memory.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2 or 3)`, finite. `slices`: one code per spot; no edge crosses a slice.
+/// # Returns
+/// Connectivities and distances of one pattern, the kind built, and notes.
+/// # Errors
+/// `MissingOption` when `Radius` has no radius; else as the kind's own function.
+/// # Cost
+/// O(n log n) time, O(edges) memory.
 ///
 /// # Differences
 /// squidpy's automatic choice asks whether the table has Visium metadata; this one asks the coordinates, so it

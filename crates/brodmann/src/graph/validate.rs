@@ -10,10 +10,14 @@ const SYMMETRY_TOLERANCE: f64 = 1e-6;
 
 /// Refuses a graph that is not `n_obs × n_obs` with finite weights of at least 0.
 ///
-/// # Inputs    `graph`: as read from `obsp[key]`. `n_obs`: observations of the table.
-/// # Returns   Nothing; stored zeros and a diagonal are allowed.
-/// # Errors    `Shape`, `NonFiniteWeight`, `NegativeWeight`, each naming `key`.
-/// # Cost      O(nnz).
+/// # Inputs
+/// `graph`: as read from `obsp[key]`. `n_obs`: observations of the table.
+/// # Returns
+/// Nothing; stored zeros and a diagonal are allowed.
+/// # Errors
+/// `Shape`, `NonFiniteWeight`, `NegativeWeight`, each naming `key`.
+/// # Cost
+/// O(nnz).
 pub fn validate_graph(graph: CsrView<'_, f64>, n_obs: usize, key: &str) -> Result<(), GraphError> {
     if graph.n_rows() != n_obs || graph.n_cols() != n_obs {
         return Err(GraphError::Shape {
@@ -28,7 +32,8 @@ pub fn validate_graph(graph: CsrView<'_, f64>, n_obs: usize, key: &str) -> Resul
 
 /// Refuses a graph without a weight above 0.
 ///
-/// # Errors    `NoWeight`, naming `key`.
+/// # Errors
+/// `NoWeight`, naming `key`.
 pub fn require_weight(graph: CsrView<'_, f64>, key: &str) -> Result<(), GraphError> {
     if graph.data().iter().any(|&v| v > 0.0) {
         return Ok(());
@@ -38,8 +43,10 @@ pub fn require_weight(graph: CsrView<'_, f64>, key: &str) -> Result<(), GraphErr
 
 /// Refuses a square graph that differs from its transpose by more than f32 rounding; a missing entry is 0.
 ///
-/// # Errors    `NotSymmetric` with the first such pair, naming `key`; `Shape` when it is not square.
-/// # Cost      O(nnz) time and memory.
+/// # Errors
+/// `NotSymmetric` with the first such pair, naming `key`; `Shape` when it is not square.
+/// # Cost
+/// O(nnz) time and memory.
 pub fn require_symmetric(graph: CsrView<'_, f64>, key: &str) -> Result<(), GraphError> {
     let n_obs = graph.n_rows();
     validate_graph(graph, n_obs, key)?;

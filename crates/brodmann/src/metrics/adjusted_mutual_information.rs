@@ -12,10 +12,14 @@ const NEGLIGIBLE: f64 = 1e-25;
 /// `AMI = (I − E[I]) / ((H(T) + H(P))/2 − E[I])`, the expectation over random partitions with the same cluster
 /// sizes: 1 for identical partitions, 0 expected at random.
 ///
-/// # Inputs    `truth`, `pred`: one label per observation.
-/// # Errors    [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
-/// # Cost      O(n log n) for the table, then O(√(aᵢbⱼ/n)) for each pair of *distinct* cluster sizes.
-/// # Source    Vinh, Epps & Bailey 2010, JMLR 11:2837.
+/// # Inputs
+/// `truth`, `pred`: one label per observation.
+/// # Errors
+/// [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
+/// # Cost
+/// O(n log n) for the table, then O(√(aᵢbⱼ/n)) for each pair of *distinct* cluster sizes.
+/// # Source
+/// Vinh, Epps & Bailey 2010, JMLR 11:2837.
 pub fn adjusted_mutual_information(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsError> {
     Ok(adjusted_mutual_information_of(&Contingency::new(truth, pred)?))
 }

@@ -7,10 +7,14 @@ use super::{Contingency, MetricsError};
 /// With `tp, tn, fp, fn` counted over pairs, `ARI = 2 (tp·tn − fn·fp) / ((tp+fn)(fn+tn) + (tp+fp)(fp+tn))`:
 /// 1 for identical partitions, 0 expected at random, −0.5 at worst.
 ///
-/// # Inputs    `truth`, `pred`: one label per observation; the names of labels do not matter.
-/// # Errors    [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
-/// # Cost      O(n log n).
-/// # Source    Hubert & Arabie 1985, J. Classif. 2:193.
+/// # Inputs
+/// `truth`, `pred`: one label per observation; the names of labels do not matter.
+/// # Errors
+/// [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
+/// # Cost
+/// O(n log n).
+/// # Source
+/// Hubert & Arabie 1985, J. Classif. 2:193.
 pub fn adjusted_rand_index(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsError> {
     Ok(adjusted_rand_index_of(&Contingency::new(truth, pred)?))
 }

@@ -22,13 +22,19 @@ pub struct BatchKl {
 /// `KL = Σ_b p_b log₂(p_b / q_b)`, with `p` the shares of the batches among the observation and its nearest
 /// neighbours, `k = min(5 · n_batches, 100)` in all, and `q` the shares among all observations.
 ///
-/// # Inputs    `neighbors`: nearest first, without the observation itself; `k − 1` columns are used.
+/// # Inputs
+/// `neighbors`: nearest first, without the observation itself; `k − 1` columns are used.
 /// `batch`: batch of every observation.
-/// # Returns   One value per query, and the mean.
-/// # Errors    [`MetricsError::NeighborOutOfRange`], `LengthMismatch`, `Empty`.
-/// # Cost      O(n_queries · k).
-/// # Source    Li et al. 2020, Nat. Commun. 11:2338 (DESC); settings as used for STAIG (Yang et al. 2025).
-/// # Differences  The papers average 200 draws of 100 random cells, an estimate of the mean that is returned
+/// # Returns
+/// One value per query, and the mean.
+/// # Errors
+/// [`MetricsError::NeighborOutOfRange`], `LengthMismatch`, `Empty`.
+/// # Cost
+/// O(n_queries · k).
+/// # Source
+/// Li et al. 2020, Nat. Commun. 11:2338 (DESC); settings as used for STAIG (Yang et al. 2025).
+/// # Differences
+/// The papers average 200 draws of 100 random cells, an estimate of the mean that is returned
 /// here exactly; the two agree up to that sampling error.
 pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, MetricsError> {
     same_length("neighbors.indices", neighbors.indices.nrows(), neighbors.queries.len())?;
@@ -73,9 +79,12 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
 
 /// [`batch_kl()`] from an embedding: finds the exact neighbours first.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `batch`: one per observation.
-/// # Errors    As [`batch_kl()`] and [`exact_neighbors()`].
-/// # Cost      O(n² d) time, O(n · k) memory.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `batch`: one per observation.
+/// # Errors
+/// As [`batch_kl()`] and [`exact_neighbors()`].
+/// # Cost
+/// O(n² d) time, O(n · k) memory.
 pub fn batch_kl_of_embedding(
     embedding: ArrayView2<'_, f64>,
     batch: &[u32],

@@ -9,10 +9,14 @@ use super::centroids::Centroids;
 ///
 /// `CH = (B / (k − 1)) / (W / (n − k))`; 1 when `W = 0`, as in scikit-learn.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
-/// # Errors    [`MetricsError::ClusterCount`] unless `2 <= clusters < n_obs`; `NonFinite`; `LengthMismatch`.
-/// # Cost      O(n d).
-/// # Source    Caliński & Harabasz 1974, Commun. Stat. 3:1.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
+/// # Errors
+/// [`MetricsError::ClusterCount`] unless `2 <= clusters < n_obs`; `NonFinite`; `LengthMismatch`.
+/// # Cost
+/// O(n d).
+/// # Source
+/// Caliński & Harabasz 1974, Commun. Stat. 3:1.
 pub fn calinski_harabasz(embedding: ArrayView2<'_, f64>, labels: &[u32]) -> Result<f64, MetricsError> {
     Ok(calinski_harabasz_of(&Centroids::new(embedding, labels)?))
 }

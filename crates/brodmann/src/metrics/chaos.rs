@@ -11,10 +11,14 @@ use super::{MetricsError, exact_neighbors};
 /// Lower is more continuous; needs no truth. Compare it between partitions of the *same* tissue only. Spots
 /// alone in their domain are left out of the sum but not of the count, as in the source.
 ///
-/// # Inputs    `coordinates`: `(n_obs, 2 or 3)`, finite. `labels`: one per spot.
-/// # Errors    [`MetricsError::LengthMismatch`], `NonFinite`, `Empty`.
-/// # Cost      O(Σ nₖ²) over domains of size `nₖ`.
-/// # Source    Shang & Zhou 2022, Nat. Commun. 13:7203.
+/// # Inputs
+/// `coordinates`: `(n_obs, 2 or 3)`, finite. `labels`: one per spot.
+/// # Errors
+/// [`MetricsError::LengthMismatch`], `NonFinite`, `Empty`.
+/// # Cost
+/// O(Σ nₖ²) over domains of size `nₖ`.
+/// # Source
+/// Shang & Zhou 2022, Nat. Commun. 13:7203.
 pub fn chaos(
     coordinates: ArrayView2<'_, f64>,
     labels: &[u32],

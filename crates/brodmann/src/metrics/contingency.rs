@@ -23,9 +23,12 @@ pub struct Contingency {
 impl Contingency {
     /// Counts the pairs `(truth[i], pred[i])`.
     ///
-    /// # Inputs    `truth`, `pred`: one label per observation; any `u32` values.
-    /// # Errors    [`MetricsError::LengthMismatch`]; [`MetricsError::Empty`] without observations.
-    /// # Cost      O(n log n) time for the sort, O(n) memory.
+    /// # Inputs
+    /// `truth`, `pred`: one label per observation; any `u32` values.
+    /// # Errors
+    /// [`MetricsError::LengthMismatch`]; [`MetricsError::Empty`] without observations.
+    /// # Cost
+    /// O(n log n) time for the sort, O(n) memory.
     pub fn new(truth: &[u32], pred: &[u32]) -> Result<Self, MetricsError> {
         same_length("pred", pred.len(), truth.len())?;
         if truth.is_empty() {

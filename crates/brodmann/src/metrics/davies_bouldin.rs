@@ -11,10 +11,14 @@ use super::centroids::Centroids;
 /// `DB = mean over i of max over j≠i of (σᵢ + σⱼ) / ‖cᵢ − cⱼ‖`, with `σ` the mean distance of a cluster's
 /// members to its centre `c`. Clusters with the same centre are not compared; 0 when nothing has any width.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
-/// # Errors    [`MetricsError::ClusterCount`] unless `2 <= clusters < n_obs`; `NonFinite`; `LengthMismatch`.
-/// # Cost      O(n d + k² d).
-/// # Source    Davies & Bouldin 1979, IEEE TPAMI 1:224; conventions of scikit-learn.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
+/// # Errors
+/// [`MetricsError::ClusterCount`] unless `2 <= clusters < n_obs`; `NonFinite`; `LengthMismatch`.
+/// # Cost
+/// O(n d + k² d).
+/// # Source
+/// Davies & Bouldin 1979, IEEE TPAMI 1:224; conventions of scikit-learn.
 pub fn davies_bouldin(embedding: ArrayView2<'_, f64>, labels: &[u32]) -> Result<f64, MetricsError> {
     Ok(davies_bouldin_of(&Centroids::new(embedding, labels)?))
 }

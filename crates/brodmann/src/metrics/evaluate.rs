@@ -104,10 +104,13 @@ pub struct Evaluation {
 /// A score that the data cannot have (the silhouette of a single domain) is `None` with a note; inputs that do
 /// not fit together are errors.
 ///
-/// # Inputs    [`EvaluationInputs`]. `seed`: for the sample of large data alone.
-/// # Errors    [`MetricsError::LengthMismatch`], `NonFinite`, `Empty` without observations, `Perplexity`,
+/// # Inputs
+/// [`EvaluationInputs`]. `seed`: for the sample of large data alone.
+/// # Errors
+/// [`MetricsError::LengthMismatch`], `NonFinite`, `Empty` without observations, `Perplexity`,
 /// `EmptySample`, `Stats` for a bad spatial graph.
-/// # Cost      O(min(n, max_queries) · n · d) with an embedding, else O(n log n + nnz · n_clusters).
+/// # Cost
+/// O(min(n, max_queries) · n · d) with an embedding, else O(n log n + nnz · n_clusters).
 pub fn evaluate(
     inputs: &EvaluationInputs<'_>,
     options: &EvaluationOptions,

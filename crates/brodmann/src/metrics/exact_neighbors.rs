@@ -22,10 +22,14 @@ pub struct Neighbors {
 ///
 /// Duplicates of a query count as neighbours at distance 0; the query itself does not.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `queries`: rows to search for; `None`: all.
-/// # Returns   [`Neighbors`] with `min(n_neighbors, n_obs − 1)` columns.
-/// # Errors    [`MetricsError::NonFinite`]; `NeighborOutOfRange` for a query outside the embedding.
-/// # Cost      O(n_queries · n_obs · d) time by blocked products, O(n_obs · d) memory plus one tile a thread.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `queries`: rows to search for; `None`: all.
+/// # Returns
+/// [`Neighbors`] with `min(n_neighbors, n_obs − 1)` columns.
+/// # Errors
+/// [`MetricsError::NonFinite`]; `NeighborOutOfRange` for a query outside the embedding.
+/// # Cost
+/// O(n_queries · n_obs · d) time by blocked products, O(n_obs · d) memory plus one tile a thread.
 pub fn exact_neighbors(
     embedding: ArrayView2<'_, f64>,
     queries: Option<&[u32]>,

@@ -16,10 +16,14 @@ pub struct HomogeneityCompletenessV {
 
 /// Homogeneity `I/H(T)`, completeness `I/H(P)` and V-measure.
 ///
-/// # Inputs    `truth`, `pred`: one label per observation.
-/// # Errors    [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
-/// # Cost      O(n log n).
-/// # Source    Rosenberg & Hirschberg 2007, EMNLP-CoNLL 410.
+/// # Inputs
+/// `truth`, `pred`: one label per observation.
+/// # Errors
+/// [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
+/// # Cost
+/// O(n log n).
+/// # Source
+/// Rosenberg & Hirschberg 2007, EMNLP-CoNLL 410.
 pub fn homogeneity_completeness_v(
     truth: &[u32],
     pred: &[u32],

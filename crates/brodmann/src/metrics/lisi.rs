@@ -44,14 +44,20 @@ pub struct Lisi {
 /// `LISI = 1 / Σ_labels (Σ_{neighbours with the label} p)²`. With batch labels this is iLISI (high: well mixed),
 /// with cell types or domains cLISI (1: pure).
 ///
-/// # Inputs    `indices`, `distances`: `(n_queries, k)` neighbours without the observation itself, as
+/// # Inputs
+/// `indices`, `distances`: `(n_queries, k)` neighbours without the observation itself, as
 /// [`exact_neighbors()`] gives them; the usual `k` is `3 · perplexity − 1`. `labels`: of all observations.
-/// # Returns   [`Lisi`]. With fewer neighbours the perplexity is lowered to `(k + 1) / 3` (at
+/// # Returns
+/// [`Lisi`]. With fewer neighbours the perplexity is lowered to `(k + 1) / 3` (at
 /// least 1).
-/// # Errors    [`MetricsError::NoNeighbors`], `NeighborOutOfRange`, `Perplexity`, `LengthMismatch`, `Empty`.
-/// # Cost      O(n_queries · k) with about 20 evaluations of `exp` each.
-/// # Source    Korsunsky et al. 2019, Nat. Methods 16:1289; the width search of van der Maaten & Hinton 2008.
-/// # Differences  The weights use the distance, not its square, as the published implementations do. Distances
+/// # Errors
+/// [`MetricsError::NoNeighbors`], `NeighborOutOfRange`, `Perplexity`, `LengthMismatch`, `Empty`.
+/// # Cost
+/// O(n_queries · k) with about 20 evaluations of `exp` each.
+/// # Source
+/// Korsunsky et al. 2019, Nat. Methods 16:1289; the width search of van der Maaten & Hinton 2008.
+/// # Differences
+/// The weights use the distance, not its square, as the published implementations do. Distances
 /// are shifted by the nearest before `exp`, so far outliers get weights instead of 0/0.
 pub fn lisi(
     indices: ArrayView2<'_, u32>,
@@ -92,9 +98,12 @@ pub fn lisi(
 
 /// [`lisi()`] from an embedding: finds the exact neighbours first.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
-/// # Errors    As [`lisi()`] and [`exact_neighbors()`]; [`MetricsError::TooFewObservations`] below 2.
-/// # Cost      O(n² d) time, O(n · perplexity) memory.
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `labels`: one per observation.
+/// # Errors
+/// As [`lisi()`] and [`exact_neighbors()`]; [`MetricsError::TooFewObservations`] below 2.
+/// # Cost
+/// O(n² d) time, O(n · perplexity) memory.
 pub fn lisi_of_embedding(
     embedding: ArrayView2<'_, f64>,
     labels: &[u32],

@@ -9,10 +9,14 @@ pub(crate) const NO_INFORMATION: f64 = f64::EPSILON;
 ///
 /// Two partitions of one cluster each count as identical (1), as in scikit-learn.
 ///
-/// # Inputs    `truth`, `pred`: one label per observation.
-/// # Errors    [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
-/// # Cost      O(n log n).
-/// # Source    Vinh, Epps & Bailey 2010, JMLR 11:2837 (`NMI_sum`).
+/// # Inputs
+/// `truth`, `pred`: one label per observation.
+/// # Errors
+/// [`MetricsError::LengthMismatch`], [`MetricsError::Empty`].
+/// # Cost
+/// O(n log n).
+/// # Source
+/// Vinh, Epps & Bailey 2010, JMLR 11:2837 (`NMI_sum`).
 pub fn normalized_mutual_information(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsError> {
     Ok(normalized_mutual_information_of(&Contingency::new(truth, pred)?))
 }

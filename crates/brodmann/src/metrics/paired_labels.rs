@@ -17,10 +17,14 @@ pub struct PairedLabels {
 
 /// Leaves out the observations without truth, and counts them.
 ///
-/// # Inputs    `truth`: one optional label per observation. `pred`: one label per observation.
-/// # Returns   The pairs in the order given; possibly none.
-/// # Errors    [`MetricsError::LengthMismatch`] when the lengths differ.
-/// # Cost      O(n_obs).
+/// # Inputs
+/// `truth`: one optional label per observation. `pred`: one label per observation.
+/// # Returns
+/// The pairs in the order given; possibly none.
+/// # Errors
+/// [`MetricsError::LengthMismatch`] when the lengths differ.
+/// # Cost
+/// O(n_obs).
 pub fn paired(truth: &[Option<u32>], pred: &[u32]) -> Result<PairedLabels, MetricsError> {
     same_length("pred", pred.len(), truth.len())?;
     let (truth_kept, pred_kept): (Vec<u32>, Vec<u32>) =

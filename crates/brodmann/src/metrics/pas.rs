@@ -10,11 +10,15 @@ use super::paired_labels::same_length;
 ///
 /// 0 for domains without a stray spot; needs no truth. Spots without neighbours are not counted.
 ///
-/// # Inputs    `labels`: one per spot. `graph`: `(n_obs, n_obs)` CSR, row `i` the neighbours of spot `i`; weights
+/// # Inputs
+/// `labels`: one per spot. `graph`: `(n_obs, n_obs)` CSR, row `i` the neighbours of spot `i`; weights
 /// are ignored. The papers use the 10 nearest.
-/// # Errors    [`MetricsError::LengthMismatch`]; `Empty` when no spot has a neighbour.
-/// # Cost      O(nnz).
-/// # Source    Shang & Zhou 2022, Nat. Commun. 13:7203 (there: at least 6 of 10).
+/// # Errors
+/// [`MetricsError::LengthMismatch`]; `Empty` when no spot has a neighbour.
+/// # Cost
+/// O(nnz).
+/// # Source
+/// Shang & Zhou 2022, Nat. Commun. 13:7203 (there: at least 6 of 10).
 pub fn percentage_of_abnormal_spots(labels: &[u32], graph: CsrView<'_, f64>) -> Result<f64, MetricsError> {
     same_length("graph", graph.n_rows(), labels.len())?;
     same_length("graph columns", graph.n_cols(), labels.len())?;

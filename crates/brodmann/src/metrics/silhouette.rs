@@ -32,12 +32,18 @@ pub struct Silhouette {
 /// `a` is the mean Euclidean distance to the other members of its cluster, `b` the lowest mean distance to
 /// another cluster. Members of a cluster of one have width 0.
 ///
-/// # Inputs    `embedding`: `(n_obs, d)`, finite. `labels`: one per observation. `seed`: for the sample alone.
-/// # Returns   [`Silhouette`]; exact for every observation it names.
-/// # Errors    [`MetricsError::ClusterCount`] unless `2 <= clusters < n_obs`; `NonFinite`; `LengthMismatch`.
-/// # Cost      O(n² d) time (O(sample · n · d) with a sample), O(n d) memory plus one tile per thread.
-/// # Source    Rousseeuw 1987, J. Comput. Appl. Math. 20:53.
-/// # Differences  scikit-learn's `sample_size` measures the sample against itself; here a sampled observation
+/// # Inputs
+/// `embedding`: `(n_obs, d)`, finite. `labels`: one per observation. `seed`: for the sample alone.
+/// # Returns
+/// [`Silhouette`]; exact for every observation it names.
+/// # Errors
+/// [`MetricsError::ClusterCount`] unless `2 <= clusters < n_obs`; `NonFinite`; `LengthMismatch`.
+/// # Cost
+/// O(n² d) time (O(sample · n · d) with a sample), O(n d) memory plus one tile per thread.
+/// # Source
+/// Rousseeuw 1987, J. Comput. Appl. Math. 20:53.
+/// # Differences
+/// scikit-learn's `sample_size` measures the sample against itself; here a sampled observation
 /// is measured against *all* others, so each width is exact and the mean scatters less.
 pub fn silhouette(
     embedding: ArrayView2<'_, f64>,

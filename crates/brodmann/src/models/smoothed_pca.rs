@@ -26,12 +26,17 @@ impl Default for SmoothedPcaOptions {
 
 /// Principal components of `S X`, with `S` the mean over a spot and its neighbours.
 ///
-/// # Inputs    `features`: `(n_obs, n_features)`, finite. `graph`: `(n_obs, n_obs)`, stored entries are neighbours.
-/// # Returns   `(n_obs, min(n_components, n_obs − 1, n_features))`.
-/// # Errors    `InvalidOption`, `NonFinite`, `Empty`, `ShapeMismatch`, `Interrupted`.
-/// # Cost      O(rounds · edges · entries per row) and a PCA; memory for the averaged matrix, which has up to
-///   `1 + neighbours` times the entries per round.
-/// # Source    Common practice; the mean with spatial neighbours is one untrained graph convolution.
+/// # Inputs
+/// `features`: `(n_obs, n_features)`, finite. `graph`: `(n_obs, n_obs)`, stored entries are neighbours.
+/// # Returns
+/// `(n_obs, min(n_components, n_obs − 1, n_features))`.
+/// # Errors
+/// `InvalidOption`, `NonFinite`, `Empty`, `ShapeMismatch`, `Interrupted`.
+/// # Cost
+/// O(rounds · edges · entries per row) and a PCA; memory for the averaged matrix, which has up to
+/// `1 + neighbours` times the entries per round.
+/// # Source
+/// Common practice; the mean with spatial neighbours is one untrained graph convolution.
 pub fn smoothed_pca(
     features: CsrView<'_, f32>,
     graph: CsrView<'_, f64>,

@@ -48,7 +48,8 @@ impl Cohort {
     /// Several must be `.h5ad` (or anything [`read_any`] reads as one modality). Slices are named by
     /// `obs[library_key]` where the files have that column (`library_id` when none is named), else by the files.
     ///
-    /// # Inputs    `options`: what a single file is read with; of several, everything that can be joined is read.
+    /// # Inputs
+    /// `options`: what a single file is read with; of several, everything that can be joined is read.
     /// # Errors
     /// As the readers; [`PipelineError::SharedGenes`] when the files have hardly a gene in common.
     pub fn open(

@@ -77,11 +77,15 @@ pub struct DomainReport {
 
 /// Finds domains in `input` and writes them, with everything computed on the way, to `destination`.
 ///
-/// # Inputs    `input`: `.h5ad`, `.h5mu`, or a folder or file of a supported platform.
-/// # Returns   The report; the output holds `obs[key_added]` (categorical strings `"0"`, `"1"`, … by size) and the
-///   record of the run in `uns[key_added]`.
-/// # Errors    [`PipelineError`]; nothing is written then.
-/// # Source    Müller-Bötticher et al. 2025 (SpatialLeiden); Traag et al. 2019 (Leiden).
+/// # Inputs
+/// `input`: `.h5ad`, `.h5mu`, or a folder or file of a supported platform.
+/// # Returns
+/// The report; the output holds `obs[key_added]` (categorical strings `"0"`, `"1"`, … by size) and the
+/// record of the run in `uns[key_added]`.
+/// # Errors
+/// [`PipelineError`]; nothing is written then.
+/// # Source
+/// Müller-Bötticher et al. 2025 (SpatialLeiden); Traag et al. 2019 (Leiden).
 pub fn find_domains(
     input: &Path,
     destination: &Destination,

@@ -56,14 +56,16 @@ const MAX_POINTS: usize = 2000;
 
 /// Draws the chart as the bytes of a PNG file.
 ///
-/// # Errors    As [`super::render_png`]; [`PlotError::NoPanels`] without any finite value.
+/// # Errors
+/// As [`super::render_png`]; [`PlotError::NoPanels`] without any finite value.
 pub fn render_chart_png(chart: &Chart, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     scene_png(&layout(chart)?, options)
 }
 
 /// Draws the chart as SVG text.
 ///
-/// # Errors    As [`render_chart_png`].
+/// # Errors
+/// As [`render_chart_png`].
 pub fn render_chart_svg(chart: &Chart, options: &RenderOptions) -> Result<String, PlotError> {
     scene_svg(&layout(chart)?, options)
 }

@@ -16,10 +16,14 @@ pub(super) const MAX_PIXELS: u64 = 1 << 28;
 
 /// Draws the figure as the bytes of a PNG file.
 ///
-/// # Inputs    `figure`; `options.dpi`, stored in the file: a length of 96 pixels becomes `dpi` dots.
-/// # Returns   An RGB PNG, 8 bits a channel.
-/// # Errors    [`PlotError`]: no panel, no placed spot, lengths that differ, more than 2²⁸ pixels.
-/// # Cost      O(spots + pixels).
+/// # Inputs
+/// `figure`; `options.dpi`, stored in the file: a length of 96 pixels becomes `dpi` dots.
+/// # Returns
+/// An RGB PNG, 8 bits a channel.
+/// # Errors
+/// [`PlotError`]: no panel, no placed spot, lengths that differ, more than 2²⁸ pixels.
+/// # Cost
+/// O(spots + pixels).
 pub fn render_png(figure: &Figure, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     scene_png(&layout(figure, options)?, options)
 }

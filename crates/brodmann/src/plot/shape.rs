@@ -38,9 +38,12 @@ const SAMPLE: usize = 2000;
 /// when their directions agree modulo 60° and some spot has five or more of them, square when they agree modulo
 /// 90° and none has more than four. Anything else is drawn as circles of the median nearest-neighbour distance.
 ///
-/// # Inputs    `coordinates`: `(n_obs, ≥2)`; rows with non-finite numbers are left out.
-/// # Returns   A shape, never [`SpotShape::Auto`]; for fewer than two distinct places a circle of diameter 1.
-/// # Cost      O(`n_obs`) time and memory.
+/// # Inputs
+/// `coordinates`: `(n_obs, ≥2)`; rows with non-finite numbers are left out.
+/// # Returns
+/// A shape, never [`SpotShape::Auto`]; for fewer than two distinct places a circle of diameter 1.
+/// # Cost
+/// O(`n_obs`) time and memory.
 #[allow(clippy::needless_pass_by_value)] // Views are passed by value throughout.
 pub fn detect_shape(coordinates: ArrayView2<'_, f64>) -> SpotShape {
     let points: Vec<[f64; 2]> = if coordinates.ncols() < 2 {

@@ -17,8 +17,10 @@ const FONTS: &str = "Helvetica, Arial, 'Liberation Sans', Arimo, sans-serif";
 /// Text stays text (searchable, editable); every string is escaped. A panel of more than
 /// `options.max_vector_spots` spots is embedded as an image of `options.dpi`; tissue images always are.
 ///
-/// # Errors    As [`super::render_png`].
-/// # Cost      O(spots), and O(pixels) for what is embedded.
+/// # Errors
+/// As [`super::render_png`].
+/// # Cost
+/// O(spots), and O(pixels) for what is embedded.
 pub fn render_svg(figure: &Figure, options: &RenderOptions) -> Result<String, PlotError> {
     scene_svg(&layout(figure, options)?, options)
 }

@@ -8,9 +8,12 @@ use brodmann_kernels::CsrMatrix;
 /// *all* features, so that a spot with many unseen proteins is not divided by the mean of the few it has. Zeros
 /// stay zero, so the matrix stays sparse.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)` counts of 0 or more.
-/// # Cost      One pass; sums in f64.
-/// # Source    SpaMI (Gao et al. 2025); Seurat's `NormalizeData(method = "CLR", margin = 2)`.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)` counts of 0 or more.
+/// # Cost
+/// One pass; sums in f64.
+/// # Source
+/// SpaMI (Gao et al. 2025); Seurat's `NormalizeData(method = "CLR", margin = 2)`.
 pub fn clr(x: &mut CsrMatrix<f32>) {
     let n_vars = x.n_cols().max(1) as f64;
     x.for_each_row_mut(|_, _, values| {

@@ -222,9 +222,12 @@ fn finish(mean: Vec<f64>, sums: &[[f64; 2]], squares: &[[f64; 1]], n: usize) -> 
 
 /// Mean and variance (ddof 1) of every column, implicit zeros included.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)`, finite.
-/// # Returns   `n_vars` means and variances in f64; variances are 0 with fewer than two spots.
-/// # Cost      Two passes over the stored entries; 32 partial sums of `n_vars`.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)`, finite.
+/// # Returns
+/// `n_vars` means and variances in f64; variances are 0 with fewer than two spots.
+/// # Cost
+/// Two passes over the stored entries; 32 partial sums of `n_vars`.
 pub fn column_moments(x: CsrView<'_, f32>) -> ColumnMoments {
     moments_by(x, |_, _, v| f64::from(v))
 }

@@ -184,9 +184,12 @@ fn common_total(
 
 /// What the matrix holds, and why we think so.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)`, anything.
-/// # Returns   The verdict with its evidence. A matrix of zeros counts as raw counts.
-/// # Cost      One pass over the stored entries, and one over 20 000 rows when fractions are found.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)`, anything.
+/// # Returns
+/// The verdict with its evidence. A matrix of zeros counts as raw counts.
+/// # Cost
+/// One pass over the stored entries, and one over 20 000 rows when fractions are found.
 ///
 /// # Panics
 /// Never: a matrix in memory can always be passed over.
@@ -235,24 +238,30 @@ fn detect(x: &dyn RowSource, s: Scan) -> Result<Detected, PreprocessError> {
 
 /// Refuses NaN and infinities.
 ///
-/// # Errors    [`PreprocessError::NonFinite`] with the first such entry.
-/// # Cost      One pass over the stored entries.
+/// # Errors
+/// [`PreprocessError::NonFinite`] with the first such entry.
+/// # Cost
+/// One pass over the stored entries.
 pub fn check_finite(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
     scan(x).check_finite()
 }
 
 /// Refuses anything but whole numbers of 0 or more.
 ///
-/// # Errors    `NonFinite`, `Negative` or `NotCounts`, each naming the first such entry.
-/// # Cost      One pass over the stored entries.
+/// # Errors
+/// `NonFinite`, `Negative` or `NotCounts`, each naming the first such entry.
+/// # Cost
+/// One pass over the stored entries.
 pub fn check_counts(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
     scan(x).check(&x, true)
 }
 
 /// Refuses NaN, infinities and values below zero.
 ///
-/// # Errors    `NonFinite` or `Negative`, each naming the first such entry.
-/// # Cost      One pass over the stored entries.
+/// # Errors
+/// `NonFinite` or `Negative`, each naming the first such entry.
+/// # Cost
+/// One pass over the stored entries.
 pub fn check_non_negative(x: CsrView<'_, f32>) -> Result<(), PreprocessError> {
     scan(x).check(&x, false)
 }

@@ -40,11 +40,16 @@ impl FilteredGenes {
 
 /// Marks the genes seen in at least `min_cells` spots.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)` counts (or anything of 0 or more). Stored zeros do not count as seen.
-/// # Returns   A mask with each gene's number of spots and total; no gene is removed here.
-/// # Errors    `InvalidOption` when `min_counts` is not a finite number of 0 or more.
-/// # Cost      One pass over the stored entries.
-/// # Source    scanpy's `pp.filter_genes`.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)` counts (or anything of 0 or more). Stored zeros do not count as seen.
+/// # Returns
+/// A mask with each gene's number of spots and total; no gene is removed here.
+/// # Errors
+/// `InvalidOption` when `min_counts` is not a finite number of 0 or more.
+/// # Cost
+/// One pass over the stored entries.
+/// # Source
+/// scanpy's `pp.filter_genes`.
 pub fn filter_genes(
     x: CsrView<'_, f32>,
     options: &FilterGenesOptions,
@@ -81,10 +86,14 @@ pub struct FilterCellsOptions {
 /// The pipeline never calls this: a tissue with holes has another spatial graph, so spots stay unless the user
 /// asks for it, and a spot without counts is kept and labelled.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)` counts.
-/// # Returns   One flag per spot.
-/// # Cost      One pass over the stored entries.
-/// # Source    scanpy's `pp.filter_cells`.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)` counts.
+/// # Returns
+/// One flag per spot.
+/// # Cost
+/// One pass over the stored entries.
+/// # Source
+/// scanpy's `pp.filter_cells`.
 pub fn filter_cells(x: CsrView<'_, f32>, options: &FilterCellsOptions) -> Vec<bool> {
     row_totals(x, None)
         .into_iter()

@@ -46,9 +46,12 @@ const MAX_FEATURES: usize = 2000;
 /// The modality, by the first of these that says something: the name of the modality, the types of its
 /// features (10x: `Gene Expression`, `Antibody Capture`, `Peaks`), the look of their names (`chr1:100-200`).
 ///
-/// # Inputs    `name`: the key in a MuData, or the file's name. `feature_names`, `feature_types`: may be empty.
-/// # Returns   `None` when nothing tells; callers then take RNA and say so.
-/// # Cost      O(2000).
+/// # Inputs
+/// `name`: the key in a MuData, or the file's name. `feature_names`, `feature_types`: may be empty.
+/// # Returns
+/// `None` when nothing tells; callers then take RNA and say so.
+/// # Cost
+/// O(2000).
 pub fn guess_modality<S: AsRef<str>, T: AsRef<str>>(
     name: Option<&str>,
     feature_names: &[S],

@@ -38,7 +38,8 @@ impl SizeFactors {
 
 /// Factors from totals, without touching a matrix.
 ///
-/// # Errors    `InvalidOption` when `target_sum` is not a positive finite number.
+/// # Errors
+/// `InvalidOption` when `target_sum` is not a positive finite number.
 pub fn size_factors(
     totals: Vec<f64>,
     options: &NormalizeTotalOptions,
@@ -76,11 +77,16 @@ fn median_of_positive(totals: &[f64]) -> Option<f64> {
 ///
 /// `x_ij ← x_ij · target / Σ_j x_ij`; spots without counts stay zero.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)` counts of 0 or more.
-/// # Returns   The factors used. Sums are taken in f64, values stored in f32 (relative rounding 6e-8).
-/// # Errors    `InvalidOption` when `target_sum` is not a positive finite number.
-/// # Cost      Two passes over the stored entries.
-/// # Source    scanpy's `pp.normalize_total`.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)` counts of 0 or more.
+/// # Returns
+/// The factors used. Sums are taken in f64, values stored in f32 (relative rounding 6e-8).
+/// # Errors
+/// `InvalidOption` when `target_sum` is not a positive finite number.
+/// # Cost
+/// Two passes over the stored entries.
+/// # Source
+/// scanpy's `pp.normalize_total`.
 pub fn normalize_total(
     x: &mut CsrMatrix<f32>,
     options: &NormalizeTotalOptions,

@@ -57,14 +57,19 @@ impl Pca {
 /// the components are exact to rounding; above, a block Krylov iteration stops at a residual of 1e-6 of the
 /// largest eigenvalue.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)`, finite. `scaling`: as [`scale`](super::scale()) made it of `x`.
-/// # Returns   Components by falling variance, fewer than asked for when there are fewer.
-/// # Errors    `NonFinite`, `InvalidOption` (no components asked for), `ShapeMismatch` (scaling of another
-///   matrix), `Empty`, `Interrupted`.
-/// # Cost      With `f = min(n_obs, n_vars) ≤ 5000`: one pass, `Σ nnz_i² / 2` multiply-adds, `8 f²` bytes.
-///   Otherwise 4 to 20 passes of `2 · nnz · (k + 8)` and `8 f (k + 8)` numbers.
-/// # Source    Halko, Martinsson & Tropp 2011; Musco & Musco 2015. Signs as scikit-learn's `svd_flip` on the
-///   components.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)`, finite. `scaling`: as [`scale`](super::scale()) made it of `x`.
+/// # Returns
+/// Components by falling variance, fewer than asked for when there are fewer.
+/// # Errors
+/// `NonFinite`, `InvalidOption` (no components asked for), `ShapeMismatch` (scaling of another
+/// matrix), `Empty`, `Interrupted`.
+/// # Cost
+/// With `f = min(n_obs, n_vars) ≤ 5000`: one pass, `Σ nnz_i² / 2` multiply-adds, `8 f²` bytes.
+/// Otherwise 4 to 20 passes of `2 · nnz · (k + 8)` and `8 f (k + 8)` numbers.
+/// # Source
+/// Halko, Martinsson & Tropp 2011; Musco & Musco 2015. Signs as scikit-learn's `svd_flip` on the
+/// components.
 pub fn pca(
     x: CsrView<'_, f32>,
     scaling: Option<&Scaling>,
@@ -137,9 +142,12 @@ pub(crate) fn fix_signs(reference: &mut Array2<f64>, other: &mut Array2<f64>) {
 
 /// Loadings of selected variables spread over all of them, zero elsewhere, as `varm["PCs"]` wants them.
 ///
-/// # Inputs    `components`: `(selected, k)`. `selected`: one flag per variable.
-/// # Returns   `(n_vars, k)`.
-/// # Errors    `ShapeMismatch` when the number of flags set differs from the rows of `components`.
+/// # Inputs
+/// `components`: `(selected, k)`. `selected`: one flag per variable.
+/// # Returns
+/// `(n_vars, k)`.
+/// # Errors
+/// `ShapeMismatch` when the number of flags set differs from the rows of `components`.
 pub fn pad_components(
     components: ArrayView2<'_, f64>,
     selected: &[bool],

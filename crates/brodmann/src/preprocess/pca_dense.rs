@@ -12,10 +12,14 @@ use super::pca::fix_signs;
 /// 1. Centre each column. 2. `C = XᵀX`, `(d, d)`. 3. Eigenvectors of `C` by falling eigenvalue, the largest
 ///    absolute entry of each positive. 4. Scores `X V`.
 ///
-/// # Inputs    `x`: `(n_obs, d)`, finite; `d` in the hundreds at most.
-/// # Returns   `(n_obs, min(n_components, d))`; the centred table itself, turned, where all components are kept.
-/// # Errors    `InvalidOption` (no components asked for), `Empty`, `NonFinite`, `Eigen`.
-/// # Cost      O(n_obs · d² + d³) time, one copy of the table.
+/// # Inputs
+/// `x`: `(n_obs, d)`, finite; `d` in the hundreds at most.
+/// # Returns
+/// `(n_obs, min(n_components, d))`; the centred table itself, turned, where all components are kept.
+/// # Errors
+/// `InvalidOption` (no components asked for), `Empty`, `NonFinite`, `Eigen`.
+/// # Cost
+/// O(n_obs · d² + d³) time, one copy of the table.
 pub fn pca_dense(x: ArrayView2<'_, f64>, n_components: usize) -> Result<Array2<f64>, PreprocessError> {
     let (n_obs, d) = x.dim();
     if n_components == 0 {

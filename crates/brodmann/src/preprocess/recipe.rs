@@ -160,13 +160,18 @@ pub struct Preprocessed {
 /// RNA and proteins: filter, normalise, `log1p`, select genes, scale, PCA. Peaks: TF-IDF, LSI. Spots are never
 /// dropped; one without counts stays zero and so gets the coordinates of a spot that expresses nothing.
 ///
-/// # Inputs    `counts`: `(n_obs, n_vars)` raw counts (anything finite with [`Normalization::None`] and no
-///   `log1p`). `slices`: slice of each spot; genes are then selected slice by slice.
-/// # Returns   The embedding and everything on the way that is worth writing to the file.
-/// # Errors    `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`,
-///   `ShapeMismatch`, `InvalidOption`, `Interrupted`.
-/// # Cost      As [`preprocess_rows()`], and one copy of the selected columns.
-/// # Source    scanpy's recipe with the steps named in each module.
+/// # Inputs
+/// `counts`: `(n_obs, n_vars)` raw counts (anything finite with [`Normalization::None`] and no
+/// `log1p`). `slices`: slice of each spot; genes are then selected slice by slice.
+/// # Returns
+/// The embedding and everything on the way that is worth writing to the file.
+/// # Errors
+/// `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`,
+/// `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+/// # Cost
+/// As [`preprocess_rows()`], and one copy of the selected columns.
+/// # Source
+/// scanpy's recipe with the steps named in each module.
 pub fn preprocess(
     counts: CsrView<'_, f32>,
     slices: Option<&[u32]>,
@@ -187,11 +192,15 @@ pub fn preprocess(
 ///
 /// The result is the same bits whatever the source and its blocks.
 ///
-/// # Inputs    `source`: `(n_obs, n_vars)` as for [`preprocess()`]. Peaks, and `keep_log_normalised`, need all of it
-///   in memory.
-/// # Returns   As [`preprocess()`].
-/// # Errors    As [`preprocess()`], and `Rows` when the source fails.
-/// # Cost      Two to five passes; 8 bytes per entry of the selected columns, 8 per spot, [`pca()`], one block.
+/// # Inputs
+/// `source`: `(n_obs, n_vars)` as for [`preprocess()`]. Peaks, and `keep_log_normalised`, need all of it
+/// in memory.
+/// # Returns
+/// As [`preprocess()`].
+/// # Errors
+/// As [`preprocess()`], and `Rows` when the source fails.
+/// # Cost
+/// Two to five passes; 8 bytes per entry of the selected columns, 8 per spot, [`pca()`], one block.
 pub fn preprocess_rows(
     source: &dyn RowSource,
     slices: Option<&[u32]>,

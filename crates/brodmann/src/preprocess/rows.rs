@@ -166,7 +166,8 @@ pub(crate) fn fold_view<P: Fold>(x: CsrView<'_, f32>, new: impl Fn() -> P + Sync
 /// The columns where `keep` is true of every row (all of them with `None`), and, where `totals` is given, the sum of
 /// each row over the columns where that is true.
 ///
-/// # Cost    One pass; the result, with room for `nnz` entries, and one block.
+/// # Cost
+/// One pass; the result, with room for `nnz` entries, and one block.
 pub(crate) fn collect(
     source: &dyn RowSource,
     keep: Option<&[bool]>,

@@ -39,11 +39,16 @@ pub struct Scaling {
 
 /// Measures means and standard deviations; the matrix is left as it is.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)`, finite.
-/// # Returns   The scaling, to be applied by [`Scaling::to_dense`], [`Scaling::apply`] or within the PCA.
-/// # Errors    `InvalidOption` when `max_value` is not a positive number.
-/// # Cost      Two passes over the stored entries.
-/// # Source    scanpy's `pp.scale`.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)`, finite.
+/// # Returns
+/// The scaling, to be applied by [`Scaling::to_dense`], [`Scaling::apply`] or within the PCA.
+/// # Errors
+/// `InvalidOption` when `max_value` is not a positive number.
+/// # Cost
+/// Two passes over the stored entries.
+/// # Source
+/// scanpy's `pp.scale`.
 pub fn scale(x: CsrView<'_, f32>, options: &ScaleOptions) -> Result<Scaling, PreprocessError> {
     if let Some(m) = options.max_value.filter(|m| m.is_nan() || *m <= 0.0) {
         return Err(PreprocessError::InvalidOption {
@@ -93,7 +98,8 @@ impl Scaling {
 
     /// Scales in place; only without centring, which keeps zeros zero.
     ///
-    /// # Errors    `InvalidOption` when the scaling centres, `ShapeMismatch` when columns differ.
+    /// # Errors
+    /// `InvalidOption` when the scaling centres, `ShapeMismatch` when columns differ.
     pub fn apply(&self, x: &mut CsrMatrix<f32>) -> Result<(), PreprocessError> {
         if self.options.zero_center {
             return Err(PreprocessError::InvalidOption {

@@ -111,7 +111,8 @@ impl<S: Fn(&mut CountColumn, usize, usize, f32) + Sync> Fold for Part<'_, S> {
 
 /// Passes over all rows once; with `keep` they are kept.
 ///
-/// # Cost    One pass; 24 bytes per column, slice and chunk alive, 8 per row.
+/// # Cost
+/// One pass; 24 bytes per column, slice and chunk alive, 8 per row.
 pub(crate) fn survey(
     source: &dyn RowSource,
     slices: &Slices,

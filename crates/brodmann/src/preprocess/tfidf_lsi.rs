@@ -55,10 +55,14 @@ pub struct Lsi {
 ///
 /// `tf_ij = 1 / (open peaks in spot i)`, `idf_j = n_obs / (spots with peak j open)`. Only zeros stay zero.
 ///
-/// # Inputs    `x`: `(n_obs, n_peaks)` of 0 or more; every value above 0 counts as open.
-/// # Returns   The same pattern without stored zeros.
-/// # Cost      Two passes.
-/// # Source    SpaMI (Gao et al. 2025); Cusanovich et al. 2015.
+/// # Inputs
+/// `x`: `(n_obs, n_peaks)` of 0 or more; every value above 0 counts as open.
+/// # Returns
+/// The same pattern without stored zeros.
+/// # Cost
+/// Two passes.
+/// # Source
+/// SpaMI (Gao et al. 2025); Cusanovich et al. 2015.
 pub fn tfidf(x: CsrView<'_, f32>) -> CsrMatrix<f32> {
     let n = x.n_rows();
     let idf = inverse_frequency(x);
@@ -90,16 +94,20 @@ fn inverse_frequency(x: CsrView<'_, f32>) -> Vec<f64> {
 /// The term frequency is constant within a row and so cancels in the normalisation: the row is
 /// `idf_j / Σ idf` over its open peaks.
 ///
-/// # Inputs    As [`tfidf`]. `scale_factor`: positive.
-/// # Returns   `(n_obs, n_peaks)`; empty rows stay empty.
-/// # Cost      Two passes and one copy.
+/// # Inputs
+/// As [`tfidf`]. `scale_factor`: positive.
+/// # Returns
+/// `(n_obs, n_peaks)`; empty rows stay empty.
+/// # Cost
+/// Two passes and one copy.
 pub fn log_tfidf(x: CsrView<'_, f32>, scale_factor: f64) -> CsrMatrix<f32> {
     log_tfidf_by(x, &inverse_frequency(x), scale_factor)
 }
 
 /// [`log_tfidf`] with the inverse document frequency of other spots: how a saved model sees a new slice.
 ///
-/// # Inputs    As [`log_tfidf`]. `idf`: one number per peak.
+/// # Inputs
+/// As [`log_tfidf`]. `idf`: one number per peak.
 /// # Panics
 /// When `idf` is shorter than a row of `x`.
 pub(crate) fn log_tfidf_by(x: CsrView<'_, f32>, idf: &[f64], scale_factor: f64) -> CsrMatrix<f32> {
@@ -127,11 +135,16 @@ pub(crate) fn log_tfidf_by(x: CsrView<'_, f32>, idf: &[f64], scale_factor: f64) 
 /// 4. Each row minus its mean, over its standard deviation (ddof 1), over all components; then the first is
 ///    dropped.
 ///
-/// # Inputs    `x`: `(n_obs, n_peaks)` counts of 0 or more.
-/// # Returns   At most `min(n_obs, peaks kept) − 1` dimensions. Spots without open peaks become zero rows.
-/// # Errors    `NonFinite`, `Negative`, `InvalidOption`, `Empty`, `NothingLeft`, `Interrupted`.
-/// # Cost      As [`pca`](super::pca()) without centring; one copy of the kept peaks.
-/// # Source    SpaMI (Gao et al. 2025), following Signac and Seurat's `RunLSI`.
+/// # Inputs
+/// `x`: `(n_obs, n_peaks)` counts of 0 or more.
+/// # Returns
+/// At most `min(n_obs, peaks kept) − 1` dimensions. Spots without open peaks become zero rows.
+/// # Errors
+/// `NonFinite`, `Negative`, `InvalidOption`, `Empty`, `NothingLeft`, `Interrupted`.
+/// # Cost
+/// As [`pca`](super::pca()) without centring; one copy of the kept peaks.
+/// # Source
+/// SpaMI (Gao et al. 2025), following Signac and Seurat's `RunLSI`.
 pub fn tfidf_lsi(
     x: CsrView<'_, f32>,
     options: &LsiOptions,

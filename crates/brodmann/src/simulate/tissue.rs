@@ -51,11 +51,16 @@ pub struct Simulation {
 
 /// Simulates a tissue whose domains are known.
 ///
-/// # Inputs    `options`: see [`SimulationOptions`].
-/// # Returns   [`Simulation`]: on any number of threads, row for row what [`SimulationStream`] gives.
-/// # Errors    [`SimulateError`] for options out of range, or when interrupted.
-/// # Cost      O(non-zeros) time and memory without noise; with noise O(`n_obs` · features) time.
-/// # Source    Townes & Engelhardt 2023, Nat. Methods 20:229; Long et al. 2024, Nat. Methods 21:1658.
+/// # Inputs
+/// `options`: see [`SimulationOptions`].
+/// # Returns
+/// [`Simulation`]: on any number of threads, row for row what [`SimulationStream`] gives.
+/// # Errors
+/// [`SimulateError`] for options out of range, or when interrupted.
+/// # Cost
+/// O(non-zeros) time and memory without noise; with noise O(`n_obs` · features) time.
+/// # Source
+/// Townes & Engelhardt 2023, Nat. Methods 20:229; Long et al. 2024, Nat. Methods 21:1658.
 pub fn simulate(options: &SimulationOptions, monitor: &dyn Monitor) -> Result<Simulation, SimulateError> {
     let stream = SimulationStream::new(options)?;
     let n_obs = stream.n_obs();

@@ -4,10 +4,14 @@
 ///
 /// `q₍ᵢ₎ = min over j ≥ i of min(1, p₍ⱼ₎ m / j)`. NaN stays NaN and does not count as a test.
 ///
-/// # Inputs    `p_values`: in `[0, 1]` or NaN, any order.
-/// # Returns   Adjusted values in the same order.
-/// # Cost      O(m log m).
-/// # Source    Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289.
+/// # Inputs
+/// `p_values`: in `[0, 1]` or NaN, any order.
+/// # Returns
+/// Adjusted values in the same order.
+/// # Cost
+/// O(m log m).
+/// # Source
+/// Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289.
 pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).filter(|&i| !p_values[i].is_nan()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));

@@ -10,12 +10,17 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// `I = (n / Σw) · Σᵢⱼ wᵢⱼ zᵢ zⱼ / Σᵢ zᵢ²`, with `z` centred per variable; expected `−1/(n−1)`, near 1 when
 /// neighbours are alike.
 ///
-/// # Inputs    `variables`: `(n_obs, n_vars)`, usually log-normalised. `weights`: `(n_obs, n_obs)` CSR, zero
+/// # Inputs
+/// `variables`: `(n_obs, n_vars)`, usually log-normalised. `weights`: `(n_obs, n_obs)` CSR, zero
 /// diagonal, not negative; directed rows are used as they are. `seed`: for permutations alone.
-/// # Returns   [`Autocorrelation`]; constant variables, and those with a NaN, give NaN.
-/// # Errors    [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.
-/// # Cost      O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
-/// # Source    Moran 1950, Biometrika 37:17; moments of Cliff & Ord 1981.
+/// # Returns
+/// [`Autocorrelation`]; constant variables, and those with a NaN, give NaN.
+/// # Errors
+/// [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.
+/// # Cost
+/// O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
+/// # Source
+/// Moran 1950, Biometrika 37:17; moments of Cliff & Ord 1981.
 pub fn morans_i(
     variables: Variables<'_>,
     weights: CsrView<'_, f64>,
@@ -30,10 +35,14 @@ pub fn morans_i(
 ///
 /// The mean of `statistic` says how contiguous domains are.
 ///
-/// # Inputs    `labels`: one per observation. The rest as [`morans_i()`].
-/// # Returns   The distinct labels and their [`Autocorrelation`]; a label all observations share gives NaN.
-/// # Errors    As [`morans_i()`].
-/// # Cost      O(nnz · n_labels).
+/// # Inputs
+/// `labels`: one per observation. The rest as [`morans_i()`].
+/// # Returns
+/// The distinct labels and their [`Autocorrelation`]; a label all observations share gives NaN.
+/// # Errors
+/// As [`morans_i()`].
+/// # Cost
+/// O(nnz · n_labels).
 pub fn morans_i_of_labels(
     labels: &[u32],
     weights: CsrView<'_, f64>,

@@ -3,9 +3,12 @@
 /// For each row the column assigned to it, one to one, so that the sum of `gain` is greatest. With more rows than
 /// columns some rows get none.
 ///
-/// # Inputs    `gain`: rows of equal length, values ≥ 0 that sum to less than 2⁶².
-/// # Cost      O(r² c) for `r` the shorter side (shortest augmenting paths).
-/// # Source    Kuhn 1955; the form with potentials is Jonker & Volgenant 1987, Computing 38:325.
+/// # Inputs
+/// `gain`: rows of equal length, values ≥ 0 that sum to less than 2⁶².
+/// # Cost
+/// O(r² c) for `r` the shorter side (shortest augmenting paths).
+/// # Source
+/// Kuhn 1955; the form with potentials is Jonker & Volgenant 1987, Computing 38:325.
 pub(super) fn best_assignment(gain: &[Vec<i64>]) -> Vec<Option<usize>> {
     let (rows, columns) = (gain.len(), gain.first().map_or(0, Vec::len));
     if rows == 0 || columns == 0 {

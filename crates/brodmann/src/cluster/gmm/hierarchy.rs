@@ -55,12 +55,17 @@ impl Hierarchy {
 /// criterion is `Σ_k n_k ln( |W_k / n_k| + (tr(W_k) + α) / n_k )`; each merge raises it least. Ties go to the
 /// lower index.
 ///
-/// # Inputs    `x`: `(n_obs, d)`, finite.
-/// # Returns   `n_obs − 1` merges.
-/// # Errors    [`Interrupted`].
-/// # Cost      O(n² d) time in practice (about 1 s for 2000 × 64), 4 n² bytes: for subsets of a few thousand.
-/// # Source    Banfield & Raftery 1993, Biometrics 49:803; Fraley 1998, SIAM J. Sci. Comput. 20:270;
-///   Scrucca & Raftery 2015, Adv. Data Anal. Classif. 9:447.
+/// # Inputs
+/// `x`: `(n_obs, d)`, finite.
+/// # Returns
+/// `n_obs − 1` merges.
+/// # Errors
+/// [`Interrupted`].
+/// # Cost
+/// O(n² d) time in practice (about 1 s for 2000 × 64), 4 n² bytes: for subsets of a few thousand.
+/// # Source
+/// Banfield & Raftery 1993, Biometrics 49:803; Fraley 1998, SIAM J. Sci. Comput. 20:270;
+/// Scrucca & Raftery 2015, Adv. Data Anal. Classif. 9:447.
 ///
 /// # Differences
 /// A determinant that cannot change the criterion's last bit, by the inequality of arithmetic and geometric means

@@ -228,12 +228,17 @@ impl GaussianMixture {
 /// 3. The start with the highest likelihood is kept. One in which a covariance became singular, or a component
 ///    lost its last observation, is kept only where all did: its likelihood is unbounded and means nothing.
 ///
-/// # Inputs    `x`: `(n_obs, d)`, finite. `seed`: decides the subsets.
-/// # Returns   [`GaussianMixture`]; labels are always valid, and `notes` tells of singular or empty components.
-/// # Errors    [`GmmError`].
-/// # Cost      O(n_init · iterations · n d² k) at the speed of matrix products for VVV, a k-th of that for EEE,
-///   O(n d k) for the others; O(n (d + k n_init)) memory.
-/// # Source    Dempster, Laird & Rubin 1977; Fraley & Raftery 2002, JASA 97:611; Celeux & Govaert 1995 (families).
+/// # Inputs
+/// `x`: `(n_obs, d)`, finite. `seed`: decides the subsets.
+/// # Returns
+/// [`GaussianMixture`]; labels are always valid, and `notes` tells of singular or empty components.
+/// # Errors
+/// [`GmmError`].
+/// # Cost
+/// O(n_init · iterations · n d² k) at the speed of matrix products for VVV, a k-th of that for EEE,
+/// O(n d k) for the others; O(n (d + k n_init)) memory.
+/// # Source
+/// Dempster, Laird & Rubin 1977; Fraley & Raftery 2002, JASA 97:611; Celeux & Govaert 1995 (families).
 ///
 /// # Differences
 /// mclust runs one start, from one random subset of 2000 where there are more observations, and gives no result

@@ -19,8 +19,10 @@ pub enum EntryEdges {
 
 /// Reads each stored entry of `layer` as an undirected edge of its own.
 ///
-/// # Returns   [`EntryEdges`]; its `layer` method makes the layer to cluster.
-/// # Cost      O(nnz) time and memory where degrees count, nothing for CPM and RBER.
+/// # Returns
+/// [`EntryEdges`]; its `layer` method makes the layer to cluster.
+/// # Cost
+/// O(nnz) time and memory where degrees count, nothing for CPM and RBER.
 pub fn entry_edges(layer: &Layer<'_>) -> EntryEdges {
     // Sums over ordered pairs: S and 2A agree in them, symmetric or not.
     let degrees_count = matches!(layer.quality, Quality::RbConfiguration | Quality::Modularity);

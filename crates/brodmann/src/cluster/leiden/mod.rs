@@ -98,13 +98,19 @@ pub struct Partition {
 
 /// The partition that maximises `Σ_l w_l Q_l` over all layers.
 ///
-/// # Inputs    `layers`: graphs on the same nodes, see [`Layer`].
-/// # Returns   [`Partition`]. Clusters are connected in the union of the layers of positive weight; a node
+/// # Inputs
+/// `layers`: graphs on the same nodes, see [`Layer`].
+/// # Returns
+/// [`Partition`]. Clusters are connected in the union of the layers of positive weight; a node
 /// without edges is its own cluster. The same seed gives the same labels on any thread count.
-/// # Errors    [`LeidenError`] for graphs or options that cannot be used; nothing is computed then.
-/// # Cost      O(nnz) per pass and level, near-linear in total; at most 8 bytes per stored entry beside the layers and 200 a node.
-/// # Source    Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; multiplex use: Müller-Bötticher et al. 2025.
-/// # Differences  `θ` is in units of the mean edge weight, so that rescaling a graph changes nothing. When a
+/// # Errors
+/// [`LeidenError`] for graphs or options that cannot be used; nothing is computed then.
+/// # Cost
+/// O(nnz) per pass and level, near-linear in total; at most 8 bytes per stored entry beside the layers and 200 a node.
+/// # Source
+/// Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; multiplex use: Müller-Bötticher et al. 2025.
+/// # Differences
+/// `θ` is in units of the mean edge weight, so that rescaling a graph changes nothing. When a
 /// refinement merges nothing, the (connected parts of the) communities are aggregated instead.
 pub fn leiden_multiplex(
     layers: &[Layer<'_>],
@@ -116,8 +122,10 @@ pub fn leiden_multiplex(
 
 /// [`leiden_multiplex`] with progress and interruption.
 ///
-/// # Inputs    `monitor`: told of each pass that ends; asked at least once a second whether to stop.
-/// # Errors    As [`leiden_multiplex`], and [`LeidenError::Interrupted`].
+/// # Inputs
+/// `monitor`: told of each pass that ends; asked at least once a second whether to stop.
+/// # Errors
+/// As [`leiden_multiplex`], and [`LeidenError::Interrupted`].
 pub fn leiden_multiplex_with(
     layers: &[Layer<'_>],
     options: &LeidenOptions,
@@ -131,10 +139,14 @@ pub fn leiden_multiplex_with(
 
 /// [`leiden_multiplex`] of one graph, un-normalised RB configuration.
 ///
-/// # Inputs    `graph`: `(n_obs, n_obs)` weights. `resolution`: `γ > 0`, more gives more clusters.
-/// # Returns   [`Partition`].
-/// # Errors    As [`leiden_multiplex`].
-/// # Source    Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233.
+/// # Inputs
+/// `graph`: `(n_obs, n_obs)` weights. `resolution`: `γ > 0`, more gives more clusters.
+/// # Returns
+/// [`Partition`].
+/// # Errors
+/// As [`leiden_multiplex`].
+/// # Source
+/// Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233.
 pub fn leiden<'a>(
     graph: impl Into<GraphView<'a>>,
     resolution: f64,

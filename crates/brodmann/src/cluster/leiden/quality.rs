@@ -8,11 +8,16 @@ use super::layer::{Layer, LayerSums, Quality, check_layers, entry_weight, wide, 
 
 /// The quality of `membership`: `(Σ w_l Q_l, [Q_l])`, each as `leidenalg` defines it (see [`Quality`]).
 ///
-/// # Inputs    `membership`: one label per node, any `u32` values.
-/// # Returns   The weighted total and each layer's own, unweighted quality; 0 for a layer without edges.
-/// # Errors    As [`leiden_multiplex`](super::leiden_multiplex), and a membership of the wrong length.
-/// # Cost      O(nnz) time, O(n_obs) memory.
-/// # Source    Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; the definitions stand at [`Quality`].
+/// # Inputs
+/// `membership`: one label per node, any `u32` values.
+/// # Returns
+/// The weighted total and each layer's own, unweighted quality; 0 for a layer without edges.
+/// # Errors
+/// As [`leiden_multiplex`](super::leiden_multiplex), and a membership of the wrong length.
+/// # Cost
+/// O(nnz) time, O(n_obs) memory.
+/// # Source
+/// Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; the definitions stand at [`Quality`].
 pub fn quality(layers: &[Layer<'_>], membership: &[u32]) -> Result<(f64, Vec<f64>), LeidenError> {
     let sums = check_layers(layers)?;
     let membership = compact(membership, sums[0].out.len())?;
@@ -96,10 +101,14 @@ fn internal_weight<T: Copy + Send + Sync + Into<f64>>(
 
 /// What moving `node` to the community labelled `target` would change, per layer (unweighted by layer weights).
 ///
-/// # Inputs    `target`: any label; one that no node carries stands for a new community.
-/// # Returns   `Q_l(after) − Q_l(before)` for each layer; `Σ w_l` times these is the change of the total.
-/// # Errors    As [`quality`], and a node out of range.
-/// # Cost      O(nnz) time for the checks, O(n_obs) memory.
+/// # Inputs
+/// `target`: any label; one that no node carries stands for a new community.
+/// # Returns
+/// `Q_l(after) − Q_l(before)` for each layer; `Σ w_l` times these is the change of the total.
+/// # Errors
+/// As [`quality`], and a node out of range.
+/// # Cost
+/// O(nnz) time for the checks, O(n_obs) memory.
 pub fn move_difference(
     layers: &[Layer<'_>],
     membership: &[u32],

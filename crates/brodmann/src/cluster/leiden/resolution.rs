@@ -131,12 +131,17 @@ pub struct ResolutionSearch {
 
 /// Searches the resolution at which the layers form `n_clusters` clusters.
 ///
-/// # Inputs    `which`: numbers of the layers that get the same, varied resolution; the others keep theirs.
-/// # Returns   The nearest found. `exact` says whether it is the number wanted, `unreached` why not.
-/// # Errors    As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
+/// # Inputs
+/// `which`: numbers of the layers that get the same, varied resolution; the others keep theirs.
+/// # Returns
+/// The nearest found. `exact` says whether it is the number wanted, `unreached` why not.
+/// # Errors
+/// As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
 /// without resolution (modularity), `n_clusters` of 0 or above the number of nodes.
-/// # Cost      At most `max_iterations` clusterings.
-/// # Source    Bracketing and bisection, on a logarithmic scale.
+/// # Cost
+/// At most `max_iterations` clusterings.
+/// # Source
+/// Bracketing and bisection, on a logarithmic scale.
 pub fn search_resolution(
     layers: &[Layer<'_>],
     which: &[usize],
@@ -332,12 +337,17 @@ pub struct LatentSpatialSearch {
 
 /// Searches first the latent resolution, by Leiden without the spatial layer, then the spatial one with it.
 ///
-/// # Inputs    `spatial`: number of the spatial layer; all others are latent and share one resolution.
-/// # Returns   Both searches; either may be inexact, see [`ResolutionSearch::unreached`]. When no spatial
+/// # Inputs
+/// `spatial`: number of the spatial layer; all others are latent and share one resolution.
+/// # Returns
+/// Both searches; either may be inexact, see [`ResolutionSearch::unreached`]. When no spatial
 /// resolution gives `n_clusters`, that is what `spatial.unreached` says.
-/// # Errors    As [`search_resolution`]; a single layer.
-/// # Cost      At most `2 · max_iterations` clusterings.
-/// # Source    SpatialLeiden, Müller-Bötticher et al. 2025.
+/// # Errors
+/// As [`search_resolution`]; a single layer.
+/// # Cost
+/// At most `2 · max_iterations` clusterings.
+/// # Source
+/// SpatialLeiden, Müller-Bötticher et al. 2025.
 pub fn search_resolution_latent_spatial(
     layers: &[Layer<'_>],
     spatial: usize,

@@ -8,7 +8,8 @@ const MAX_STEPS: usize = 500;
 /// `a`, `b` with which `1 / (1 + a d^2b)` is nearest (least squares) to 1 up to `min_dist` and
 /// `exp(−(d − min_dist) / spread)` beyond.
 ///
-/// # Inputs    `spread > 0`, `0 <= min_dist <= spread`.
+/// # Inputs
+/// `spread > 0`, `0 <= min_dist <= spread`.
 pub(super) fn fit(min_dist: f64, spread: f64) -> (f64, f64) {
     // In units of the spread all problems are of one size.
     let (a, b) = fit_unit(min_dist / spread);

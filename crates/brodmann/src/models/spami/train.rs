@@ -73,13 +73,18 @@ impl SpamiProgress<'_> {
 ///
 /// `E` is the caller's error, so that a checkpoint that cannot be written ends training with its own error.
 ///
-/// # Inputs    `modalities`: per modality `(n_obs, n_features)`, preprocessed (centred, of about unit variance).
-///   `slices`: the slice of each spot; `None` for one slice.
-/// # Returns   The network after the last epoch and the losses of every epoch, those of the checkpoint included.
-/// # Errors    [`SpamiError`], and whatever `on_epoch` returns.
-/// # Cost      Per epoch `O(n_obs · hidden · (Σ n_features + M · latent))` time; memory see
-///   [`memory_bytes`](super::memory_bytes).
-/// # Source    Gao et al. 2025 (SpaMI).
+/// # Inputs
+/// `modalities`: per modality `(n_obs, n_features)`, preprocessed (centred, of about unit variance).
+/// `slices`: the slice of each spot; `None` for one slice.
+/// # Returns
+/// The network after the last epoch and the losses of every epoch, those of the checkpoint included.
+/// # Errors
+/// [`SpamiError`], and whatever `on_epoch` returns.
+/// # Cost
+/// Per epoch `O(n_obs · hidden · (Σ n_features + M · latent))` time; memory see
+/// [`memory_bytes`](super::memory_bytes).
+/// # Source
+/// Gao et al. 2025 (SpaMI).
 pub fn train<E: From<SpamiError>>(
     modalities: &[ArrayView2<'_, f32>],
     graph: &SpamiGraph,

@@ -85,7 +85,8 @@ impl StaigModel {
 
     /// From saved parameters, each under its name, in any order.
     ///
-    /// # Errors    `InvalidOption`; `ParameterShape`, `UnknownParameter` when they are another network's.
+    /// # Errors
+    /// `InvalidOption`; `ParameterShape`, `UnknownParameter` when they are another network's.
     pub fn from_parameters(
         options: StaigOptions,
         seed: Seed,
@@ -122,10 +123,14 @@ impl StaigModel {
     ///
     /// One pass over the whole graph, or with `average_views` the mean over two augmented views.
     ///
-    /// # Inputs    `tissue`: the one trained on, or another; its slices and classes are not used.
-    /// # Returns   `(n_obs, width)`.
-    /// # Errors    `FeatureCount`, `Empty`, `RowCount`, `NonFinite`; those of the graph; `Interrupted`.
-    /// # Cost      O(nnz · width + n_obs · width²).
+    /// # Inputs
+    /// `tissue`: the one trained on, or another; its slices and classes are not used.
+    /// # Returns
+    /// `(n_obs, width)`.
+    /// # Errors
+    /// `FeatureCount`, `Empty`, `RowCount`, `NonFinite`; those of the graph; `Interrupted`.
+    /// # Cost
+    /// O(nnz · width + n_obs · width²).
     pub fn apply(&self, tissue: &StaigTissue<'_>, monitor: &dyn Monitor) -> Result<Array2<f32>, StaigError> {
         monitor.check()?;
         tissue.check_features()?;

@@ -168,7 +168,8 @@ impl StaigOptions {
 
     /// Checks every option, before any work.
     ///
-    /// # Errors    `InvalidOption`, naming the first one out of range.
+    /// # Errors
+    /// `InvalidOption`, naming the first one out of range.
     pub fn validate(&self) -> Result<(), StaigError> {
         let fail = |name, found: String, expected| Err(StaigError::InvalidOption { name, found, expected });
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {

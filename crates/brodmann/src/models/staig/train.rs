@@ -72,12 +72,17 @@ impl StaigProgress<'_> {
 ///
 /// `E` is the caller's error, so that a checkpoint that cannot be written ends training with its own error.
 ///
-/// # Inputs    See [`StaigTissue`]. `resume`: a checkpoint of the same tissue, options and seed.
-/// # Returns   The network after the last epoch, its embedding, and the losses of every epoch.
-/// # Errors    [`StaigError`], and whatever `on_epoch` returns.
-/// # Cost      Per epoch O(nnz · width + n_obs · width²) for network and moments, O(Σ nₛ² · width) for exact negatives;
-///   memory see [`memory_bytes`].
-/// # Source    Yang et al. 2025 (STAIG).
+/// # Inputs
+/// See [`StaigTissue`]. `resume`: a checkpoint of the same tissue, options and seed.
+/// # Returns
+/// The network after the last epoch, its embedding, and the losses of every epoch.
+/// # Errors
+/// [`StaigError`], and whatever `on_epoch` returns.
+/// # Cost
+/// Per epoch O(nnz · width + n_obs · width²) for network and moments, O(Σ nₛ² · width) for exact negatives;
+/// memory see [`memory_bytes`].
+/// # Source
+/// Yang et al. 2025 (STAIG).
 pub fn train<E: From<StaigError>>(
     tissue: &StaigTissue<'_>,
     options: &StaigOptions,
@@ -219,7 +224,8 @@ fn restore(
 
 /// Forecast of the peak of [`train`] in bytes, beyond the tissue given: views, loss, and the buffers of the network.
 ///
-/// # Inputs    `n_edges`: stored entries of the graph, each edge twice.
+/// # Inputs
+/// `n_edges`: stored entries of the graph, each edge twice.
 pub fn memory_bytes(n_obs: usize, n_features: usize, n_edges: usize, options: &StaigOptions) -> u64 {
     if options.validate().is_err() {
         return 0;

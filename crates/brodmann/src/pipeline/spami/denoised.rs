@@ -38,7 +38,8 @@ pub(super) fn decide(denoise: Denoise, bytes: u64) -> (bool, Option<String>) {
 /// Where the model saw every feature the layer is dense. Else it is sparse: features the model did not see have no
 /// denoised value and no entry, and `var["…_denoised"]` says which ones those are.
 ///
-/// # Inputs    `values`: `(n_obs, n_selected)`. `columns`: the column in the file of each; no column twice.
+/// # Inputs
+/// `values`: `(n_obs, n_selected)`. `columns`: the column in the file of each; no column twice.
 /// # Panics
 /// When a column is not below `n_vars`.
 pub(super) fn layer(values: Array2<f32>, columns: &[usize], n_vars: usize) -> Matrix {

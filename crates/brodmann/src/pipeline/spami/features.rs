@@ -32,8 +32,9 @@ const CHUNK: usize = 2048;
 
 /// SpaMI's defaults of a modality.
 ///
-/// # Source    Gao et al. 2025, Methods: PCA and LSI of 50 dimensions, CLR of proteins; 1800 genes as in the authors'
-///   runs. `min_cells` 3 rather than the text's 10, so that small tissues keep their genes.
+/// # Source
+/// Gao et al. 2025, Methods: PCA and LSI of 50 dimensions, CLR of proteins; 1800 genes as in the authors'
+/// runs. `min_cells` 3 rather than the text's 10, so that small tissues keep their genes.
 pub fn default_options(kind: Modality) -> PreprocessOptions {
     let options = PreprocessOptions { n_pcs: N_COMPONENTS, ..PreprocessOptions::for_modality(kind) };
     match kind {
@@ -59,8 +60,10 @@ pub struct Balance {
 impl Balance {
     /// Measures the features of a modality.
     ///
-    /// # Inputs    `values`: `(n_obs, d)`, finite.
-    /// # Cost      Two passes, sums in f64 and in order.
+    /// # Inputs
+    /// `values`: `(n_obs, d)`, finite.
+    /// # Cost
+    /// Two passes, sums in f64 and in order.
     pub fn fit(values: ArrayView2<'_, f32>) -> Self {
         let (n, d) = values.dim();
         let mut center = vec![0.0f64; d];
@@ -170,13 +173,18 @@ pub struct SpamiFeatures {
 
 /// Makes the features of one modality from its counts.
 ///
-/// # Inputs    `counts`: `(n_obs, n_vars)` raw counts. `slices`: genes are then selected slice by slice.
-///   `options`: [`default_options`], or others.
-/// # Returns   Features, and the map that makes the same of other counts ([`FeatureMap::encode`]) and leads back
-///   ([`FeatureMap::denoise`]).
-/// # Errors    As [`preprocess()`].
-/// # Cost      As [`preprocess()`], and one more product with the loadings.
-/// # Source    Gao et al. 2025 (SpaMI), Methods, data preprocessing.
+/// # Inputs
+/// `counts`: `(n_obs, n_vars)` raw counts. `slices`: genes are then selected slice by slice.
+/// `options`: [`default_options`], or others.
+/// # Returns
+/// Features, and the map that makes the same of other counts ([`FeatureMap::encode`]) and leads back
+/// ([`FeatureMap::denoise`]).
+/// # Errors
+/// As [`preprocess()`].
+/// # Cost
+/// As [`preprocess()`], and one more product with the loadings.
+/// # Source
+/// Gao et al. 2025 (SpaMI), Methods, data preprocessing.
 pub fn prepare(
     counts: CsrView<'_, f32>,
     slices: Option<&[u32]>,
@@ -281,10 +289,14 @@ impl FeatureMap {
 
     /// The features of counts with the columns the map was fitted on.
     ///
-    /// # Inputs    `counts`: `(n_obs, n_vars)` raw counts.
-    /// # Returns   `(n_obs, n_features)`, and what decoding needs of each spot.
-    /// # Errors    `ShapeMismatch` for other columns; `NonFinite`, `Negative`, `NotCounts`.
-    /// # Cost      One copy of the selected columns, O(nnz · n_features).
+    /// # Inputs
+    /// `counts`: `(n_obs, n_vars)` raw counts.
+    /// # Returns
+    /// `(n_obs, n_features)`, and what decoding needs of each spot.
+    /// # Errors
+    /// `ShapeMismatch` for other columns; `NonFinite`, `Negative`, `NotCounts`.
+    /// # Cost
+    /// One copy of the selected columns, O(nnz · n_features).
     pub fn encode(&self, counts: CsrView<'_, f32>) -> Result<(Array2<f32>, SpotState), PreprocessError> {
         if counts.n_cols() != self.n_vars() {
             return Err(PreprocessError::ShapeMismatch {
@@ -363,11 +375,15 @@ impl FeatureMap {
     /// Peaks: `max(0, Σ_t s_t u_t V_tᵀ)`, the scale of log TF-IDF, with the rows un-standardised and the first
     /// component, which the network does not see, as it was measured.
     ///
-    /// # Inputs    `reconstruction`: `(n_obs, n_features)`. `spots`: of the same spots, from [`FeatureMap::encode`].
-    /// # Returns   `(n_obs, n_selected)`, 0 or more. Columns that are not selected were never seen and have no
-    ///   denoised value.
-    /// # Errors    `ShapeMismatch` when the reconstruction or the spots are of other data; `Interrupted`.
-    /// # Cost      O(n_obs · n_selected · n_features).
+    /// # Inputs
+    /// `reconstruction`: `(n_obs, n_features)`. `spots`: of the same spots, from [`FeatureMap::encode`].
+    /// # Returns
+    /// `(n_obs, n_selected)`, 0 or more. Columns that are not selected were never seen and have no
+    /// denoised value.
+    /// # Errors
+    /// `ShapeMismatch` when the reconstruction or the spots are of other data; `Interrupted`.
+    /// # Cost
+    /// O(n_obs · n_selected · n_features).
     pub fn denoise(
         &self,
         reconstruction: ArrayView2<'_, f32>,
@@ -544,8 +560,10 @@ fn standardise(scores: Array2<f64>, singular_values: &[f64]) -> (Array2<f32>, Sp
 
 /// Log-normalised, CLR or log TF-IDF values of all columns: what denoised values are compared with.
 ///
-/// # Inputs    `counts`: raw counts. `target_sum`: total of each spot, RNA alone.
-/// # Cost      One copy.
+/// # Inputs
+/// `counts`: raw counts. `target_sum`: total of each spot, RNA alone.
+/// # Cost
+/// One copy.
 pub fn comparable(counts: CsrMatrix<f32>, kind: Modality, target_sum: f64) -> CsrMatrix<f32> {
     let mut x = counts;
     match kind {

@@ -125,12 +125,16 @@ pub struct SpamiReport {
 
 /// Integrates the modalities of `input` and writes embedding, attention, domains and denoised expression.
 ///
-/// # Inputs    `input`: `.h5mu` of several modalities, or `.h5ad` of one, with raw counts and coordinates.
-/// # Returns   The report; the output holds, with `key` = `request.key_added`: `obsm["X_key"]`,
-///   `obsm["key_attention"]` (a table, one column a modality), `obsm["X_key_umap"]` on request, `obs[key]`, `layers["key_denoised"]` and
-///   `var["key_denoised"]` of each modality, `uns[key]` (parameters, losses, version, seconds).
-/// # Errors    [`PipelineError`]; no output is written then.
-/// # Source    Gao et al. 2025 (SpaMI).
+/// # Inputs
+/// `input`: `.h5mu` of several modalities, or `.h5ad` of one, with raw counts and coordinates.
+/// # Returns
+/// The report; the output holds, with `key` = `request.key_added`: `obsm["X_key"]`,
+/// `obsm["key_attention"]` (a table, one column a modality), `obsm["X_key_umap"]` on request, `obs[key]`, `layers["key_denoised"]` and
+/// `var["key_denoised"]` of each modality, `uns[key]` (parameters, losses, version, seconds).
+/// # Errors
+/// [`PipelineError`]; no output is written then.
+/// # Source
+/// Gao et al. 2025 (SpaMI).
 pub fn integrate(
     input: &Path,
     destination: &Destination,
@@ -152,9 +156,12 @@ pub fn integrate(
 
 /// [`integrate`] for a tissue in memory: what would be added to its file is returned.
 ///
-/// # Inputs    `tissue`: with the counts (or the embeddings that the request names), coordinates and slices loaded.
-/// # Returns   The report, and the elements to add under the keys [`integrate`] lists.
-/// # Errors    [`PipelineError`].
+/// # Inputs
+/// `tissue`: with the counts (or the embeddings that the request names), coordinates and slices loaded.
+/// # Returns
+/// The report, and the elements to add under the keys [`integrate`] lists.
+/// # Errors
+/// [`PipelineError`].
 pub fn integrate_tissue(
     tissue: &Tissue,
     request: &SpamiRequest,

@@ -34,7 +34,8 @@ pub(super) struct Domains {
 
 /// Domains of the embeddings of one or several networks.
 ///
-/// # Inputs    `embeddings`: one per network, with the seed of each. `coordinates`, `slices`: for the refinement.
+/// # Inputs
+/// `embeddings`: one per network, with the seed of each. `coordinates`, `slices`: for the refinement.
 pub(super) fn find(
     embeddings: &[(Seed, &Array2<f64>)],
     coordinates: ArrayView2<'_, f64>,

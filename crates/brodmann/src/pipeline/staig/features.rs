@@ -119,14 +119,19 @@ pub struct StaigFeatures {
 
 /// Makes STAIG's features from counts.
 ///
-/// # Inputs    `counts`: `(n_obs, n_vars)`. `slices`: slice of each spot; with more than one, genes are selected and
-///   values scaled slice by slice.
-/// # Returns   Features, and the map that makes the same of other counts ([`StaigFeatureMap::encode`]).
-/// # Errors    `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`, `ShapeMismatch`,
-///   `InvalidOption`, `Interrupted`.
-/// # Cost      About ten passes and two copies of the selected columns.
-/// # Source    Yang et al. 2025, Methods, data preprocessing and integration of slices. Values are not centred, as in
-///   the authors' code: the text centres, which would fill the matrix.
+/// # Inputs
+/// `counts`: `(n_obs, n_vars)`. `slices`: slice of each spot; with more than one, genes are selected and
+/// values scaled slice by slice.
+/// # Returns
+/// Features, and the map that makes the same of other counts ([`StaigFeatureMap::encode`]).
+/// # Errors
+/// `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`, `ShapeMismatch`,
+/// `InvalidOption`, `Interrupted`.
+/// # Cost
+/// About ten passes and two copies of the selected columns.
+/// # Source
+/// Yang et al. 2025, Methods, data preprocessing and integration of slices. Values are not centred, as in
+/// the authors' code: the text centres, which would fill the matrix.
 pub fn prepare(
     counts: CsrView<'_, f32>,
     slices: Option<&[u32]>,
@@ -291,9 +296,12 @@ impl StaigFeatureMap {
 
     /// The features of counts with the columns the map was fitted on.
     ///
-    /// # Inputs    `counts`: `(n_obs, n_vars)`. `slices`: of the new spots; used where the map scales per slice.
-    /// # Errors    `ShapeMismatch` for other columns; `NonFinite`, `Negative`, `NotCounts`.
-    /// # Cost      Two copies of the selected columns.
+    /// # Inputs
+    /// `counts`: `(n_obs, n_vars)`. `slices`: of the new spots; used where the map scales per slice.
+    /// # Errors
+    /// `ShapeMismatch` for other columns; `NonFinite`, `Negative`, `NotCounts`.
+    /// # Cost
+    /// Two copies of the selected columns.
     pub fn encode(
         &self,
         counts: CsrView<'_, f32>,
@@ -322,7 +330,8 @@ impl StaigFeatureMap {
 
     /// The selected columns, normalised but not scaled.
     ///
-    /// # Errors    `ShapeMismatch`, `Empty`.
+    /// # Errors
+    /// `ShapeMismatch`, `Empty`.
     pub(super) fn normalised(&self, counts: CsrView<'_, f32>) -> Result<CsrMatrix<f32>, PreprocessError> {
         let mut few = counts.select_columns(&self.selected);
         if self.values == Values::Log {

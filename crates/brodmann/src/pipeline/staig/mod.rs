@@ -65,15 +65,19 @@ const MAX_QUERIES: usize = 10_000;
 
 /// Finds spatial domains with STAIG and writes embedding, domains and the record of the run.
 ///
-/// # Inputs    `inputs`: one `.h5ad` or `.h5mu`, of one slice or (with `library_key`) of several; or several `.h5ad`, a
-///   slice each, genes aligned by name. `destination`: with several inputs a `.h5ad`, which joins them, or a folder,
-///   which takes a copy of each.
-/// # Returns   The report; the output holds, with `key` = [`StaigRequest::key`]: `obsm["X_key"]`, `obs[key]` (0 the
-///   largest), with refinement `obs["key_unrefined"]`, with restarts `obs["key_stability"]`, on request
-///   `obsm["X_key_umap"]`, `var["key_features"]`, and `uns[key]` (parameters, loss curve, how the number of domains was
-///   chosen, version, seconds).
-/// # Errors    [`PipelineError`]; no output is written then.
-/// # Source    Yang et al. 2025 (STAIG).
+/// # Inputs
+/// `inputs`: one `.h5ad` or `.h5mu`, of one slice or (with `library_key`) of several; or several `.h5ad`, a
+/// slice each, genes aligned by name. `destination`: with several inputs a `.h5ad`, which joins them, or a folder,
+/// which takes a copy of each.
+/// # Returns
+/// The report; the output holds, with `key` = [`StaigRequest::key`]: `obsm["X_key"]`, `obs[key]` (0 the
+/// largest), with refinement `obs["key_unrefined"]`, with restarts `obs["key_stability"]`, on request
+/// `obsm["X_key_umap"]`, `var["key_features"]`, and `uns[key]` (parameters, loss curve, how the number of domains was
+/// chosen, version, seconds).
+/// # Errors
+/// [`PipelineError`]; no output is written then.
+/// # Source
+/// Yang et al. 2025 (STAIG).
 pub fn find_staig_domains(
     inputs: &[PathBuf],
     destination: &Destination,
@@ -97,9 +101,12 @@ pub fn find_staig_domains(
 
 /// [`find_staig_domains`] for a tissue in memory: what would be added to its file is returned.
 ///
-/// # Inputs    `tissue`: with counts, coordinates, slices and image features loaded.
-/// # Returns   The report, and the elements to add under the keys [`find_staig_domains`] lists.
-/// # Errors    [`PipelineError`].
+/// # Inputs
+/// `tissue`: with counts, coordinates, slices and image features loaded.
+/// # Returns
+/// The report, and the elements to add under the keys [`find_staig_domains`] lists.
+/// # Errors
+/// [`PipelineError`].
 pub fn find_staig_domains_in(
     tissue: &Tissue,
     request: &StaigRequest,

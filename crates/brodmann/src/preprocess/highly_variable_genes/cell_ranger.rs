@@ -11,10 +11,14 @@ const MAD_TO_SD: f64 = 0.674_489_750_196_081_7;
 /// `(d − median of the bin) / MAD of the bin` is returned, the MAD scaled to the standard deviation of a normal
 /// distribution.
 ///
-/// # Inputs    `mean`, `variance`: of the log-normalised values, per gene.
-/// # Returns   `(means, d, standardised d)`; NaN or infinite where a bin's MAD is 0.
-/// # Cost      O(n_vars log n_vars).
-/// # Source    Zheng et al. 2017, Nat Commun 8:14049; scanpy's flavour `cell_ranger`.
+/// # Inputs
+/// `mean`, `variance`: of the log-normalised values, per gene.
+/// # Returns
+/// `(means, d, standardised d)`; NaN or infinite where a bin's MAD is 0.
+/// # Cost
+/// O(n_vars log n_vars).
+/// # Source
+/// Zheng et al. 2017, Nat Commun 8:14049; scanpy's flavour `cell_ranger`.
 pub fn cell_ranger(mean: &[f64], variance: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let means: Vec<f64> = mean.iter().map(|&m| floor_mean(m)).collect();
     let dispersions: Vec<f64> = means.iter().zip(variance).map(|(m, v)| v / m).collect();

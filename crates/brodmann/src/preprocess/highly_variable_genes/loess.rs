@@ -19,13 +19,18 @@ const RANK_TOLERANCE: f64 = 1e-10;
 /// with those values and slopes. Cells are cut at a data point nearest the median rank until they hold at most
 /// `⌊0.2·span·n⌋` points; tied points stay together.
 ///
-/// # Inputs    `x`, `y`: equally long, finite. `span`: in (0, 1].
-/// # Returns   One fitted value per point; empty for no points.
-/// # Cost      O(n log n) for the tree, O(n / span) per corner, about `10 / span` corners.
-/// # Source    Cleveland & Grosse 1991, Statistics and Computing 1:47.
-/// # Differences    Where a neighbourhood holds fewer than three different `x` (few spots, shallow counts) the
-///   reference stops; here the quadratic and then the linear term are dropped; where no point is nearer
-///   than `h` the mean of those at `h` is taken.
+/// # Inputs
+/// `x`, `y`: equally long, finite. `span`: in (0, 1].
+/// # Returns
+/// One fitted value per point; empty for no points.
+/// # Cost
+/// O(n log n) for the tree, O(n / span) per corner, about `10 / span` corners.
+/// # Source
+/// Cleveland & Grosse 1991, Statistics and Computing 1:47.
+/// # Differences
+/// Where a neighbourhood holds fewer than three different `x` (few spots, shallow counts) the
+/// reference stops; here the quadratic and then the linear term are dropped; where no point is nearer
+/// than `h` the mean of those at `h` is taken.
 pub(crate) fn loess_quadratic(x: &[f64], y: &[f64], span: f64) -> Vec<f64> {
     let n = x.len();
     if n == 0 {

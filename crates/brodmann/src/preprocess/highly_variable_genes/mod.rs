@@ -168,14 +168,19 @@ impl HvgTable {
 /// median rank (ties: more slices, then gene order); the others take the genes that most slices select (ties:
 /// higher mean standardised dispersion).
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)`; raw counts for `seurat_v3`, log-normalised for the others.
-///   `slices`: slice of each spot, any numbers.
-/// # Returns   One entry per gene.
-/// # Errors    `NonFinite`, `Negative`, `NotCounts` (fractions for `seurat_v3`), `CountsWhereLogNeeded` (whole
-///   numbers for the others), `ShapeMismatch`, `InvalidOption`, `Interrupted`.
-/// # Cost      One pass over the stored entries for `seurat_v3` (two where counts must be clipped), three for the
-///   others; O(n_vars) memory per slice and part.
-/// # Source    scanpy's `pp.highly_variable_genes`; see the flavours.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)`; raw counts for `seurat_v3`, log-normalised for the others.
+/// `slices`: slice of each spot, any numbers.
+/// # Returns
+/// One entry per gene.
+/// # Errors
+/// `NonFinite`, `Negative`, `NotCounts` (fractions for `seurat_v3`), `CountsWhereLogNeeded` (whole
+/// numbers for the others), `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+/// # Cost
+/// One pass over the stored entries for `seurat_v3` (two where counts must be clipped), three for the
+/// others; O(n_vars) memory per slice and part.
+/// # Source
+/// scanpy's `pp.highly_variable_genes`; see the flavours.
 pub fn highly_variable_genes(
     x: CsrView<'_, f32>,
     slices: Option<&[u32]>,
@@ -236,11 +241,16 @@ pub(crate) fn measure(
 ///
 /// Used for integration, where a gene silent in one slice cannot help to align it.
 ///
-/// # Inputs    As [`highly_variable_genes()`]; `options.selection` applies to each slice.
-/// # Returns   The table of the combined measure, its verdict replaced by the intersection.
-/// # Errors    As [`highly_variable_genes()`].
-/// # Cost      As [`highly_variable_genes()`].
-/// # Source    STAIG (Yang et al. 2025), integration: 5000 genes per slice, intersected.
+/// # Inputs
+/// As [`highly_variable_genes()`]; `options.selection` applies to each slice.
+/// # Returns
+/// The table of the combined measure, its verdict replaced by the intersection.
+/// # Errors
+/// As [`highly_variable_genes()`].
+/// # Cost
+/// As [`highly_variable_genes()`].
+/// # Source
+/// STAIG (Yang et al. 2025), integration: 5000 genes per slice, intersected.
 pub fn intersect_highly_variable(
     x: CsrView<'_, f32>,
     slices: &[u32],

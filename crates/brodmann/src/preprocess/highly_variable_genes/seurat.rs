@@ -6,10 +6,14 @@
 /// `(d − mean of the bin) / sd of the bin` (ddof 1) is returned. A gene alone in its bin gets 1. Genes without
 /// dispersion (never seen, or constant) get NaN and do not enter a bin's statistics.
 ///
-/// # Inputs    `mean`, `variance`: of the normalised values, per gene. `n_bins`: at least 1.
-/// # Returns   `(m, d, standardised d)`.
-/// # Cost      O(n_vars).
-/// # Source    Satija et al. 2015, Nat Biotechnol 33:495; scanpy's flavour `seurat`.
+/// # Inputs
+/// `mean`, `variance`: of the normalised values, per gene. `n_bins`: at least 1.
+/// # Returns
+/// `(m, d, standardised d)`.
+/// # Cost
+/// O(n_vars).
+/// # Source
+/// Satija et al. 2015, Nat Biotechnol 33:495; scanpy's flavour `seurat`.
 pub fn seurat(mean: &[f64], variance: &[f64], n_bins: usize) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let means: Vec<f64> = mean.iter().map(|&m| floor_mean(m).ln_1p()).collect();
     let dispersions: Vec<f64> = mean

@@ -15,14 +15,20 @@ use crate::preprocess::survey::{CountColumn, moments_of_counts, survey};
 /// 2. Counts are clipped at `mean_j + s_j √n`.
 /// 3. `Σ_i (x_ij − mean_j)² / ((n − 1) s_j²)`, with `mean_j` of the counts before clipping.
 ///
-/// # Inputs    `x`: `(n_obs, n_vars)` raw counts. `rows`: the spots of one slice (all with `None`).
-///   `span`: share of genes in each local fit.
-/// # Returns   The moments of the counts and the standardised variance.
-/// # Errors    None for a matrix in memory.
-/// # Cost      One pass over the stored entries, and a second where a count exceeds its bound.
-/// # Source    Stuart et al. 2019, Cell 177:1888; scanpy's flavour `seurat_v3`.
-/// # Differences    Where the local fits are underdetermined (few spots) the reference stops; we fit a line or
-///   a mean there.
+/// # Inputs
+/// `x`: `(n_obs, n_vars)` raw counts. `rows`: the spots of one slice (all with `None`).
+/// `span`: share of genes in each local fit.
+/// # Returns
+/// The moments of the counts and the standardised variance.
+/// # Errors
+/// None for a matrix in memory.
+/// # Cost
+/// One pass over the stored entries, and a second where a count exceeds its bound.
+/// # Source
+/// Stuart et al. 2019, Cell 177:1888; scanpy's flavour `seurat_v3`.
+/// # Differences
+/// Where the local fits are underdetermined (few spots) the reference stops; we fit a line or
+/// a mean there.
 pub fn standardized_variance(
     x: CsrView<'_, f32>,
     rows: Option<&[usize]>,

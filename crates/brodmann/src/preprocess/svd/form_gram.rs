@@ -72,8 +72,9 @@ fn arrange(c: CsrView<'_, f32>) -> (Vec<u32>, usize) {
 
 /// `CᵀC`, entries given by `entry(row, column, stored value)`.
 ///
-/// # Cost    With `m` full columns and `s` entries per row in the others: `n (m² / 2 + m s + s² / 2)` multiply-adds;
-///   the result and, for the full columns, one more of its rows.
+/// # Cost
+/// With `m` full columns and `s` entries per row in the others: `n (m² / 2 + m s + s² / 2)` multiply-adds;
+/// the result and, for the full columns, one more of its rows.
 pub(crate) fn form_gram(
     c: CsrView<'_, f32>,
     entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),

@@ -17,7 +17,8 @@ const PARTIAL_BYTES: usize = 1 << 28;
 /// and of the sum, both accessed at random, are small enough for the cache. Reading the matrix again for the next
 /// panel costs less, since that is sequential.
 ///
-/// # Cost    `2 · nnz · l` multiply-adds; partial sums of `(n_cols, PANEL)`, at most 256 MB or two of them alive.
+/// # Cost
+/// `2 · nnz · l` multiply-adds; partial sums of `(n_cols, PANEL)`, at most 256 MB or two of them alive.
 pub(crate) fn apply_gram(
     c: CsrView<'_, f32>,
     entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),

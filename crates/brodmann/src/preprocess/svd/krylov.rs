@@ -50,10 +50,13 @@ pub(crate) fn dense_eigenpairs(gram: &Array2<f64>, k: usize) -> Result<EigenPair
 /// together with the newest directions span what the iteration would have reached from them. The error of an
 /// eigenvalue is the square of its residual, that of a vector the residual over the gap.
 ///
-/// # Returns   `converged: false` when `max_steps` applications did not bring all residuals under the tolerance.
-/// # Cost      Per step one application to `k + 8` vectors and O(n · k²) work; `6 (k + 8) n` to `16 (k + 8) n`
-///   numbers.
-/// # Source    Musco & Musco 2015 (block Krylov for SVD); Wu & Simon 2000 (thick restart).
+/// # Returns
+/// `converged: false` when `max_steps` applications did not bring all residuals under the tolerance.
+/// # Cost
+/// Per step one application to `k + 8` vectors and O(n · k²) work; `6 (k + 8) n` to `16 (k + 8) n`
+/// numbers.
+/// # Source
+/// Musco & Musco 2015 (block Krylov for SVD); Wu & Simon 2000 (thick restart).
 pub(crate) fn leading_eigenpairs(
     n: usize,
     k: usize,

@@ -23,11 +23,16 @@ impl Default for EdgeDrop {
 /// Probabilities from image features: `p(i,j) = wᵢⱼ / Σⱼ wᵢⱼ` over the neighbours of `i`, with `w` the Euclidean
 /// distance: the softmax of `log w`.
 ///
-/// # Inputs    `graph`: `(n, n)`, edges are its stored entries. `features`: `(n, k)`, the image in principal components.
-/// # Returns   The pattern of `graph`; rows sum to 1 and differ from their mirror images.
-/// # Errors    `GraphShape`, `RowCount`, `NonFinite`.
-/// # Cost      O(nnz · k).
-/// # Source    Yang et al. 2025. Neighbours that are all identical share alike, where the formula says 0/0.
+/// # Inputs
+/// `graph`: `(n, n)`, edges are its stored entries. `features`: `(n, k)`, the image in principal components.
+/// # Returns
+/// The pattern of `graph`; rows sum to 1 and differ from their mirror images.
+/// # Errors
+/// `GraphShape`, `RowCount`, `NonFinite`.
+/// # Cost
+/// O(nnz · k).
+/// # Source
+/// Yang et al. 2025. Neighbours that are all identical share alike, where the formula says 0/0.
 pub fn image_drop_probabilities(
     graph: CsrView<'_, f64>,
     features: ArrayView2<'_, f64>,
@@ -49,11 +54,16 @@ pub fn image_drop_probabilities(
 
 /// Probabilities from expression: the softmax, over the neighbours of `i`, of the cosine distance.
 ///
-/// # Inputs    `graph`: `(n, n)`, edges are its stored entries. `components`: `(n, k)`, principal components of the genes.
-/// # Returns   The pattern of `graph`; rows sum to 1 and differ from their mirror images.
-/// # Errors    `GraphShape`, `RowCount`, `NonFinite`.
-/// # Cost      O(nnz · k).
-/// # Source    Yang et al. 2025. A spot whose components are all zero is at distance 1 from every other.
+/// # Inputs
+/// `graph`: `(n, n)`, edges are its stored entries. `components`: `(n, k)`, principal components of the genes.
+/// # Returns
+/// The pattern of `graph`; rows sum to 1 and differ from their mirror images.
+/// # Errors
+/// `GraphShape`, `RowCount`, `NonFinite`.
+/// # Cost
+/// O(nnz · k).
+/// # Source
+/// Yang et al. 2025. A spot whose components are all zero is at distance 1 from every other.
 pub fn expression_drop_probabilities(
     graph: CsrView<'_, f64>,
     components: ArrayView2<'_, f64>,

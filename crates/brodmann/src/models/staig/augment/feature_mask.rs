@@ -7,7 +7,8 @@ use brodmann_kernels::{Real, Seed};
 /// The mask is meant for the rows of the first weight matrix: `(X · diag(mask)) · W = X · (diag(mask) · W)`, and `X` stays
 /// as it is, sparse.
 ///
-/// # Inputs    `rate`: in [0, 1). `view`: 0 or 1. `mask`: filled, one entry per feature.
+/// # Inputs
+/// `rate`: in [0, 1). `view`: 0 or 1. `mask`: filled, one entry per feature.
 pub fn feature_mask<T: Real>(seed: Seed, epoch: u64, view: u64, rate: f64, mask: &mut [T]) {
     let draws = seed.derive("staig/augment/features", 2 * epoch + view);
     let threshold = threshold(rate);

@@ -43,11 +43,14 @@ impl<T: Real> GraphView<T> {
 impl GraphAugmenter {
     /// Checks the graph and lays the probabilities beside its entries.
     ///
-    /// # Inputs    `graph`: undirected, no diagonal, edges are its stored entries whatever their value. `resamples`: 1
-    ///   to 10; above 1, an edge is kept when at least half of so many draws keep it.
-    /// # Errors    `InvalidOption`; `GraphShape`, `SelfNeighbor`, `NotSymmetric`; `RowCount` when the probabilities
-    ///   are another graph's.
-    /// # Cost      O(nnz log k), with k neighbours per spot.
+    /// # Inputs
+    /// `graph`: undirected, no diagonal, edges are its stored entries whatever their value. `resamples`: 1
+    /// to 10; above 1, an edge is kept when at least half of so many draws keep it.
+    /// # Errors
+    /// `InvalidOption`; `GraphShape`, `SelfNeighbor`, `NotSymmetric`; `RowCount` when the probabilities
+    /// are another graph's.
+    /// # Cost
+    /// O(nnz log k), with k neighbours per spot.
     pub fn new(graph: CsrView<'_, f64>, drop: &EdgeDrop, resamples: usize) -> Result<Self, StaigError> {
         if !(1..=MAX_RESAMPLES).contains(&resamples) {
             return Err(StaigError::InvalidOption {
@@ -108,7 +111,8 @@ impl GraphAugmenter {
 
     /// Draws one view of one epoch into `view`, without allocating.
     ///
-    /// # Cost      O(nnz · resamples).
+    /// # Cost
+    /// O(nnz · resamples).
     pub fn draw<T: Real>(&self, seed: Seed, epoch: u64, view_index: u64, view: &mut GraphView<T>) {
         let base = seed.derive("staig/augment/edges", 2 * epoch + view_index);
         let mut draws = [base; MAX_RESAMPLES];
@@ -213,9 +217,12 @@ impl GraphAugmenter {
 
 /// `Â = D^-½ (A + I) D^-½` of the whole graph, its stored entries counting as edges of weight 1.
 ///
-/// # Errors    `GraphShape`, `SelfNeighbor`, `NotSymmetric`.
-/// # Cost      O(nnz log k), with k neighbours per spot.
-/// # Source    Kipf & Welling 2017.
+/// # Errors
+/// `GraphShape`, `SelfNeighbor`, `NotSymmetric`.
+/// # Cost
+/// O(nnz log k), with k neighbours per spot.
+/// # Source
+/// Kipf & Welling 2017.
 pub fn normalized_adjacency<T: Real>(graph: CsrView<'_, f64>) -> Result<CsrMatrix<T>, StaigError> {
     Ok(GraphAugmenter::new(graph, &EdgeDrop::Fixed(0.0), 1)?.full_view().matrix)
 }

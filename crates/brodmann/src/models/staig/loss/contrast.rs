@@ -36,7 +36,8 @@ pub struct ContrastLoss<T> {
 }
 
 impl<T: Real> ContrastLoss<T> {
-    /// # Errors    `InvalidOption`.
+    /// # Errors
+    /// `InvalidOption`.
     pub fn new(pairs: ContrastPairs, options: ContrastOptions) -> Result<Self, StaigError> {
         options.validate()?;
         let negatives = options.resolve(&pairs);
@@ -69,10 +70,14 @@ impl<T: Real> ContrastLoss<T> {
 
     /// The loss of two views; its gradient is kept for [`write_gradient`](Self::write_gradient).
     ///
-    /// # Inputs    `first`, `second`: `(n_obs, d)`, of any row length.
-    /// # Errors    `RowCount`, `ViewWidths`, `Diverged` when the loss is not finite, `Interrupted`.
-    /// # Cost      Exact: 8 Σ nₛ² d multiply-adds over slices of `nₛ` spots, halved by symmetry; moments: 8 n d².
-    /// # Source    Yang et al. 2025; METHODS of this project for the polynomial.
+    /// # Inputs
+    /// `first`, `second`: `(n_obs, d)`, of any row length.
+    /// # Errors
+    /// `RowCount`, `ViewWidths`, `Diverged` when the loss is not finite, `Interrupted`.
+    /// # Cost
+    /// Exact: 8 Σ nₛ² d multiply-adds over slices of `nₛ` spots, halved by symmetry; moments: 8 n d².
+    /// # Source
+    /// Yang et al. 2025; METHODS of this project for the polynomial.
     pub fn evaluate(
         &mut self,
         first: ArrayView2<'_, T>,

@@ -68,7 +68,8 @@ impl Default for ContrastOptions {
 }
 
 impl ContrastOptions {
-    /// # Errors    `InvalidOption` naming the first option out of range.
+    /// # Errors
+    /// `InvalidOption` naming the first option out of range.
     pub fn validate(&self) -> Result<(), StaigError> {
         if self.tau.is_finite() && self.tau >= 0.01 {
             return Ok(());

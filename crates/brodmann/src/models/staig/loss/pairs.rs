@@ -41,11 +41,14 @@ pub struct ContrastPairs {
 impl ContrastPairs {
     /// Checks the graph and sorts the observations.
     ///
-    /// # Inputs    `graph`: `(n, n)`, undirected, no diagonal, stored entries are edges whatever their value.
-    ///   `slices`: slice code per observation, or one slice. `classes`: image class per observation; pairs of
-    ///   one class are no negatives.
-    /// # Errors    `GraphShape`, `RowCount`, `SelfNeighbor`, `NotSymmetric`, `EdgeAcrossSlices`, `TooManyObs`.
-    /// # Cost      O(n log n + nnz).
+    /// # Inputs
+    /// `graph`: `(n, n)`, undirected, no diagonal, stored entries are edges whatever their value.
+    /// `slices`: slice code per observation, or one slice. `classes`: image class per observation; pairs of
+    /// one class are no negatives.
+    /// # Errors
+    /// `GraphShape`, `RowCount`, `SelfNeighbor`, `NotSymmetric`, `EdgeAcrossSlices`, `TooManyObs`.
+    /// # Cost
+    /// O(n log n + nnz).
     pub fn try_new(
         graph: CsrView<'_, f64>,
         slices: Option<&[u32]>,
