@@ -14,9 +14,11 @@
 //! * [`similarity`]: sums of `exp(zᵢ·zⱼ/τ)` over all pairs, and their gradient, tile by tile.
 //! * [`rng`]: one counter-based random stream per purpose.
 //! * [`monitor`]: progress out, interruption in.
+//! * [`diagnosis`]: what an error says beside its message, and who spells the names in it.
 
 pub mod arch;
 pub mod csr;
+pub mod diagnosis;
 pub mod eigen;
 pub mod exp;
 pub mod matmul;
@@ -29,6 +31,7 @@ pub mod similarity;
 pub mod spmm;
 
 pub use csr::{CsrError, CsrMatrix, CsrView};
+pub use diagnosis::{Blame, Diagnosis, Opt, OptionError, Setting, Spelling, Step, speaking};
 pub use monitor::{Interrupted, Monitor, Silent};
 pub use real::Real;
 pub use rng::Seed;

@@ -13,6 +13,10 @@ pub trait Monitor: Sync {
     fn advance(&self, _steps: u64) {}
     /// One line worth keeping in a log: a choice made, a fallback taken.
     fn note(&self, _message: &str) {}
+    /// One line the reader should act on: a result that may be wrong, a guess to be confirmed.
+    fn warn(&self, message: &str) {
+        self.note(message);
+    }
     /// Has the caller asked to stop? Polled at least once a second.
     fn is_interrupted(&self) -> bool {
         false

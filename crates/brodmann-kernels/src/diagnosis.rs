@@ -1,0 +1,209 @@
+//! Errors as data: what was found and expected, what to do next, and who is to spell the names in it.
+//!
+//! The library calls an option by its own name (`n_clusters`) and a step by its own (`preprocess`). How a reader
+//! types them (`--n-clusters 5`, `n_clusters=5`) is known to the front end alone, which lends its [`Spelling`] to
+//! everything written inside [`speaking`]: messages, advice, notes. Outside it names are written as they are.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+
+/// How one front end writes the names of the library.
+pub trait Spelling: Sync {
+    /// An option: `--n-clusters`.
+    fn option(&self, name: &str) -> String;
+    /// An option set to a value: `--n-clusters 5`.
+    fn setting(&self, name: &str, value: &str) -> String;
+    /// A step as something to run: `brodmann preprocess`.
+    fn step(&self, name: &str) -> String;
+}
+
+/// Names as the library has them: what a Rust user reads.
+struct OwnNames;
+
+impl Spelling for OwnNames {
+    fn option(&self, name: &str) -> String {
+        format!("`{name}`")
+    }
+
+    fn setting(&self, name: &str, value: &str) -> String {
+        format!("`{name} = {value}`")
+    }
+
+    fn step(&self, name: &str) -> String {
+        format!("`{name}`")
+    }
+}
+
+thread_local! {
+    static SPELLING: Cell<&'static dyn Spelling> = const { Cell::new(&OwnNames) };
+}
+
+/// Does `work` with names spelled as `spelling` has them, on this thread.
+pub fn speaking<T>(spelling: &'static dyn Spelling, work: impl FnOnce() -> T) -> T {
+    // Put back on the way out of a panic too.
+    struct Restore(&'static dyn Spelling);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SPELLING.set(self.0);
+        }
+    }
+    let _restore = Restore(SPELLING.replace(spelling));
+    work()
+}
+
+/// The name of an option, spelled by whoever is [`speaking`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Opt(pub &'static str);
+
+impl Opt {
+    /// The option set to `value`.
+    pub fn set(self, value: impl Display) -> Setting {
+        Setting { option: self, value: value.to_string() }
+    }
+}
+
+impl Display for Opt {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&SPELLING.get().option(self.0))
+    }
+}
+
+/// An option with a value, as something to say: made by [`Opt::set`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The option.
+    pub option: Opt,
+    /// Its value.
+    pub value: String,
+}
+
+impl Display for Setting {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&SPELLING.get().setting(self.option.0, &self.value))
+    }
+}
+
+/// A step of the library as something to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step(pub &'static str);
+
+impl Display for Step {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&SPELLING.get().step(self.0))
+    }
+}
+
+/// Who can put an error right, and what kind of thing was wrong: exit codes and exceptions follow from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Blame {
+    /// A value or a shape.
+    #[default]
+    Value,
+    /// A key that is not there.
+    Key,
+    /// A file that cannot be read or written, with the number of the operating system where there is one.
+    File(Option<i32>),
+    /// Less memory than the work needs.
+    Memory,
+    /// The program itself: nothing that was given is at fault.
+    Program,
+    /// Nobody: the caller asked to stop.
+    Interruption,
+}
+
+/// What every error of the library can say beside its message, which tells what was found and what was expected.
+pub trait Diagnosis: Error {
+    /// What to do next.
+    fn advice(&self) -> Option<String> {
+        None
+    }
+
+    /// Who can put it right.
+    fn blame(&self) -> Blame {
+        Blame::Value
+    }
+
+    /// Whether the caller asked for the stop.
+    fn is_interruption(&self) -> bool {
+        self.blame() == Blame::Interruption
+    }
+}
+
+impl Diagnosis for crate::Interrupted {
+    fn blame(&self) -> Blame {
+        Blame::Interruption
+    }
+}
+
+/// A value that an option cannot have.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{option} is {found}; expected {expected}")]
+pub struct OptionError {
+    /// The option.
+    pub option: Opt,
+    /// What was given, in words.
+    pub found: String,
+    /// What is allowed, in words.
+    pub expected: String,
+    /// What to do, where that is more than to give what was expected.
+    pub advice: Option<String>,
+}
+
+impl OptionError {
+    /// A value found where another was expected.
+    pub fn new(option: &'static str, found: impl Display, expected: impl Into<String>) -> Self {
+        Self { option: Opt(option), found: found.to_string(), expected: expected.into(), advice: None }
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+}
+
+impl Diagnosis for OptionError {
+    fn advice(&self) -> Option<String> {
+        self.advice.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Flags;
+
+    impl Spelling for Flags {
+        fn option(&self, name: &str) -> String {
+            format!("--{}", name.replace('_', "-"))
+        }
+
+        fn setting(&self, name: &str, value: &str) -> String {
+            format!("{} {value}", self.option(name))
+        }
+
+        fn step(&self, name: &str) -> String {
+            format!("`program {name}`")
+        }
+    }
+
+    #[test]
+    fn the_same_error_is_spelled_by_whoever_speaks() {
+        let error = OptionError::new("n_clusters", 0, "at least 1");
+        assert_eq!(error.to_string(), "`n_clusters` is 0; expected at least 1");
+        let said = speaking(&Flags, || (error.to_string(), Opt("n_clusters").set(5).to_string()));
+        assert_eq!(said, ("--n-clusters is 0; expected at least 1".to_owned(), "--n-clusters 5".to_owned()));
+        assert_eq!(speaking(&Flags, || Step("leiden").to_string()), "`program leiden`");
+        assert_eq!(Opt("n_clusters").to_string(), "`n_clusters`");
+    }
+
+    #[test]
+    fn a_panic_gives_the_spelling_back() {
+        let panicked = std::panic::catch_unwind(|| speaking(&Flags, || panic!("on purpose")));
+        assert!(panicked.is_err());
+        assert_eq!(Opt("seed").to_string(), "`seed`");
+    }
+}
