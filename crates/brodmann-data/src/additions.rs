@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::{AnnData, Column, Matrix, MuData, Value};
+use crate::{AnnData, Column, DataError, Matrix, MuData, Value};
 
 /// Elements added to one modality, or to the whole of a `.h5mu`; elements of the same key are replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +39,22 @@ impl ElementAdditions {
             && self.obsp.is_empty()
             && self.varp.is_empty()
             && self.uns.is_empty()
+    }
+
+    /// Refuses what the whole of several modalities has no place for.
+    ///
+    /// # Errors
+    /// [`DataError::Kind`].
+    pub(crate) fn require_whole(&self) -> Result<(), DataError> {
+        let layer = self.layers.keys().next().map(|key| format!("layers[{key:?}]"));
+        match self.x.as_ref().map(|_| "X".to_owned()).or(layer) {
+            None => Ok(()),
+            Some(element) => Err(DataError::Kind {
+                element,
+                found: "an addition to the whole of several modalities".to_owned(),
+                expected: "an addition to one of them".to_owned(),
+            }),
+        }
     }
 }
 
@@ -81,8 +97,16 @@ impl AnnData {
 }
 
 impl MuData {
-    /// Puts additions into a container in memory, as [`AnnData::add`]; modalities it lacks are passed over.
-    pub fn add(&mut self, additions: &Additions) {
+    /// Puts additions into a container in memory, as [`AnnData::add`].
+    ///
+    /// # Errors
+    /// [`DataError::MissingKey`] for a modality it lacks, [`DataError::Kind`] for what only a modality holds (`X`,
+    /// layers); it is as it was then.
+    pub fn add(&mut self, additions: &Additions) -> Result<(), DataError> {
+        for name in additions.modalities.keys() {
+            self.modality(name)?;
+        }
+        additions.root.require_whole()?;
         let root = &additions.root;
         extend(&mut self.obs.columns, &root.obs);
         extend(&mut self.var.columns, &root.var);
@@ -96,6 +120,7 @@ impl MuData {
                 adata.add(elements);
             }
         }
+        Ok(())
     }
 }
 

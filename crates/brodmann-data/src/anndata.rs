@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Opt, Step};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
@@ -86,21 +86,14 @@ impl AnnData {
                 key: "X".to_owned(),
                 place: "the file".to_owned(),
                 existing: self.layers.keys().map(|k| format!("layers/{k}")).collect(),
-                hint: "name one of the layers with --layer".to_owned(),
+                named_by: Some(Opt("layer")),
+                otherwise: vec!["put the counts into X".to_owned()],
             }),
             Some(key) => self
                 .layers
                 .get(key)
-                .ok_or_else(|| missing("layers", key, &self.layers, "name one of these with --layer")),
+                .ok_or_else(|| missing("layers", key, &self.layers, Some(Opt("layer")), &[])),
         }
-    }
-
-    /// `X` as sparse rows of `f32`; borrowed when that is what is held.
-    ///
-    /// # Errors
-    /// [`DataError::MissingKey`] when there is no `X`.
-    pub fn x_csr_f32(&self) -> Result<Cow<'_, CsrMatrix<f32>>, DataError> {
-        Ok(self.matrix(None)?.to_csr_f32())
     }
 
     /// `obsm[key]` as `(n_obs, d)` numbers.
@@ -206,13 +199,20 @@ impl AnnData {
     }
 }
 
-pub(crate) fn missing<V>(container: &str, key: &str, map: &IndexMap<String, V>, hint: &str) -> DataError {
+pub(crate) fn missing<V>(
+    container: &str,
+    key: &str,
+    map: &IndexMap<String, V>,
+    named_by: Option<Opt>,
+    otherwise: &[&str],
+) -> DataError {
     DataError::MissingKey {
         container: container.to_owned(),
         key: key.to_owned(),
         place: container.to_owned(),
         existing: map.keys().cloned().collect(),
-        hint: hint.to_owned(),
+        named_by,
+        otherwise: otherwise.iter().map(|&way| way.to_owned()).collect(),
     }
 }
 
@@ -221,8 +221,7 @@ pub(crate) fn obsm_f64(
     key: &str,
     n_obs: usize,
 ) -> Result<Array2<f64>, DataError> {
-    let value =
-        obsm.get(key).ok_or_else(|| missing("obsm", key, obsm, "name one of these, or compute it first"))?;
+    let value = obsm.get(key).ok_or_else(|| missing("obsm", key, obsm, None, &["compute it first"]))?;
     let matrix = value.to_matrix_f64().ok_or_else(|| DataError::Kind {
         element: format!("obsm[{key:?}]"),
         found: value.kind(),
@@ -244,7 +243,7 @@ pub(crate) fn obsp_csr<'a>(
     n_obs: usize,
 ) -> Result<Cow<'a, CsrMatrix<f64>>, DataError> {
     let matrix = obsp.get(key).ok_or_else(|| {
-        missing("obsp", key, obsp, "name one of these, or build it with `brodmann neighbors`")
+        missing("obsp", key, obsp, None, &[&format!("build it with {}", Step("neighbors"))])
     })?;
     fits(&format!("obsp[{key:?}]"), matrix, n_obs, n_obs)?;
     Ok(matrix.to_csr_f64())

@@ -1,169 +1,199 @@
 //! Why a file or a container cannot be used, as fields.
 
+// Fields are named after what the messages say of them.
+#![expect(missing_docs)]
+
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use brodmann_kernels::diagnosis::alternatives;
+use brodmann_kernels::{Blame, Diagnosis, Opt, Step};
 
 /// Everything that can go wrong between a file and a container.
 ///
-/// Messages read `what was found, what was expected; what to do next`.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The path does not exist.
-    #[error("{} does not exist; check the path", path.display())]
-    Missing {
-        /// The path as given.
-        path: PathBuf,
-    },
+    #[error("{} does not exist", path.display())]
+    Missing { path: PathBuf },
     /// The system refused to read.
-    #[error("{} cannot be read: {source}; check the path and its permissions", path.display())]
-    Read {
-        /// The path as given.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    #[error("{} cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
     /// The system refused to write.
-    #[error("{} cannot be written: {source}; {hint}", path.display())]
-    Write {
-        /// The path as given.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-        /// What to do about it.
-        hint: &'static str,
-    },
+    #[error("{} cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
     /// The file does not begin as an HDF5 file does.
-    #[error("{} is not an HDF5 file; give a .h5ad, .h5mu or 10x .h5 file, or make one of it with `brodmann convert --format`", path.display())]
-    NotHdf5 {
-        /// The path as given.
-        path: PathBuf,
-    },
+    #[error("{} is not an HDF5 file", path.display())]
+    NotHdf5 { path: PathBuf },
     /// The file is HDF5 but its parts cannot be followed.
-    #[error("{} is truncated or damaged: {detail}; fetch or write it again", path.display())]
-    Damaged {
-        /// The path as given.
-        path: PathBuf,
-        /// What could not be followed.
-        detail: String,
-    },
+    #[error("{} is truncated or damaged: {detail}", path.display())]
+    Damaged { path: PathBuf, detail: String },
     /// A key is missing.
-    #[error("{}[\"{key}\"] is missing from {place}, which has {}; {hint}", container, list(existing))]
+    #[error("{}[\"{key}\"] is missing from {place}, which has {}", container, list(existing))]
     MissingKey {
-        /// `obs`, `obsm`, `obsp`, ...
         container: String,
-        /// The key asked for.
         key: String,
-        /// The file or the container it was looked for in.
         place: String,
-        /// The keys that are there.
         existing: Vec<String>,
-        /// What to do about it.
-        hint: String,
+        named_by: Option<Opt>,
+        otherwise: Vec<String>,
     },
     /// An element has another shape than its axes ask for.
-    #[error("{element} has shape {}, expected {expected}; correct the element or remove it", shape(found))]
-    Shape {
-        /// The element, e.g. `obsp["connectivities"]`.
-        element: String,
-        /// Shape found.
-        found: Vec<usize>,
-        /// Shape expected, in words.
-        expected: String,
-    },
+    #[error("{element} has the shape {}; expected {expected}", shape(found))]
+    Shape { element: String, found: Vec<usize>, expected: String },
     /// An element is of another kind than asked for.
-    #[error("{element} is {found}, expected {expected}; name another key or convert it in Python")]
-    Kind {
-        /// The element.
-        element: String,
-        /// What it is.
-        found: String,
-        /// What was needed.
-        expected: String,
-    },
+    #[error("{element} is {found}; expected {expected}")]
+    Kind { element: String, found: String, expected: String },
     /// An encoding this version does not know.
-    #[error(
-        "{element} has the encoding {encoding}, which is not supported; read it in Python with anndata and save it again"
-    )]
-    Encoding {
-        /// The element.
-        element: String,
-        /// Its `encoding-type`, version or datatype.
-        encoding: String,
-    },
+    #[error("{element} has the encoding {encoding}, which is not supported")]
+    Encoding { element: String, encoding: String },
     /// Sparse arrays do not form a matrix.
     #[error("{element}: {source}")]
-    Sparse {
-        /// The element.
-        element: String,
-        /// What is wrong.
-        source: brodmann_kernels::CsrError,
-    },
+    Sparse { element: String, source: brodmann_kernels::CsrError },
     /// Names that must be unique are not.
-    #[error(
-        "{axis} names are not unique: {count} repeat, e.g. {example:?}; make them unique first (Python: adata.{axis}_names_make_unique())"
-    )]
-    DuplicateNames {
-        /// `obs` or `var`.
-        axis: String,
-        /// How many repeat an earlier one.
-        count: usize,
-        /// One of them.
-        example: String,
-    },
+    #[error("{axis} names are not unique: {count} repeat, e.g. {example:?}")]
+    DuplicateNames { axis: String, count: usize, example: String },
     /// Modalities hold different observations.
-    #[error("{0}; keep the common ones first (Python: mudata.pp.intersect_obs)")]
+    #[error("{0}")]
     DifferentObservations(Box<NameMismatch>),
     /// Output and input are one file.
-    #[error("output {} is the input file; write elsewhere or pass --in-place", path.display())]
-    OutputIsInput {
-        /// The path as given.
-        path: PathBuf,
-    },
+    #[error("the output {} is the input file", path.display())]
+    OutputIsInput { path: PathBuf },
+    /// The input is not as it was when it was opened.
+    #[error("{} {how} while it was worked on", path.display())]
+    Changed { path: PathBuf, how: &'static str },
+    /// A result of several files cannot be cut into a part for each.
+    #[error("{element} {found} in {}, where results go into each file", path.display())]
+    CannotSplit { element: String, found: String, path: PathBuf },
+    /// Another run is writing the same output.
+    #[error("{} is being written by {owner}", path.display())]
+    Busy { path: PathBuf, owner: String },
     /// What was written does not read back equal.
-    #[error("{} was written but {element} does not read back as written; the output was not put in place: check the disk, then report this as a bug", path.display())]
-    ReadBack {
-        /// The output.
-        path: PathBuf,
-        /// The element.
-        element: String,
-    },
+    #[error("{} was written but {element} does not read back as written", path.display())]
+    ReadBack { path: PathBuf, element: String },
     /// A container holds something that cannot be written from scratch.
-    #[error(
-        "{element} ({encoding}) cannot be written from scratch; edit a copy of its file instead, or remove it from the container"
-    )]
-    CannotRewrite {
-        /// The element.
-        element: String,
-        /// What it is.
-        encoding: String,
-    },
+    #[error("{element} ({encoding}) cannot be written from scratch")]
+    CannotRewrite { element: String, encoding: String },
     /// A folder or file fits none of the known formats.
-    #[error("{} is of no known format, looked for {looked_for}; make a .h5ad of it with `brodmann convert --format`", path.display())]
-    UnknownFormat {
-        /// The path as given.
-        path: PathBuf,
-        /// The formats tried and what each asks for.
-        looked_for: String,
-    },
+    #[error("{} is of no known format; expected {looked_for}", path.display())]
+    UnknownFormat { path: PathBuf, looked_for: String },
     /// A text table cannot be understood.
-    #[error("{}{}: {found}, expected {expected}; correct the table", path.display(), line_number(*line))]
-    Table {
-        /// The path as given.
-        path: PathBuf,
-        /// Line, from 1; 0 where none applies.
-        line: usize,
-        /// What was found.
-        found: String,
-        /// What was expected.
-        expected: String,
-    },
+    #[error("{}{}: {found}; expected {expected}", path.display(), line_number(*line))]
+    Table { path: PathBuf, line: usize, found: String, expected: String },
     /// A picture cannot be decoded.
-    #[error("{} is not a readable PNG or JPEG picture: {detail}; replace or remove it", path.display())]
-    Picture {
-        /// The path as given.
-        path: PathBuf,
-        /// The decoder's answer.
-        detail: String,
-    },
+    #[error("{} is not a readable PNG or JPEG picture: {detail}", path.display())]
+    Picture { path: PathBuf, detail: String },
+}
+
+impl Diagnosis for DataError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Sparse { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing { .. } => "check the path".to_owned(),
+            Self::Read { .. } => "check the path and its permissions".to_owned(),
+            Self::Write { source, .. } => place_to_write(source.kind()).to_owned(),
+            Self::NotHdf5 { .. } => {
+                format!("give a .h5ad, .h5mu or 10x .h5 file, or make one of it with {}", Step("convert"))
+            }
+            Self::Damaged { .. } => "fetch it or write it again".to_owned(),
+            Self::MissingKey { existing, named_by, otherwise, .. } => {
+                let mut ways = Vec::with_capacity(1 + otherwise.len());
+                // There may be nothing to choose from.
+                if !existing.is_empty() {
+                    let with = named_by.map(|option| format!(" with {option}")).unwrap_or_default();
+                    ways.push(format!("name one of these{with}"));
+                }
+                ways.extend(otherwise.iter().cloned());
+                return alternatives(&ways);
+            }
+            Self::Shape { .. } => "correct the element or remove it".to_owned(),
+            Self::Kind { .. } => "name another key, or convert the element in Python".to_owned(),
+            Self::Encoding { .. } => "read it in Python with anndata and save it again".to_owned(),
+            Self::DuplicateNames { axis, .. } => {
+                format!("make them unique first (in Python: adata.{axis}_names_make_unique())")
+            }
+            Self::DifferentObservations(_) => {
+                "keep the observations they share (in Python: mudata.pp.intersect_obs)".to_owned()
+            }
+            Self::OutputIsInput { .. } => {
+                format!("write elsewhere, or add to the input with {}", Opt("in_place"))
+            }
+            Self::ReadBack { .. } => {
+                "check the disk, then report this as a bug (the output was not put in place)".to_owned()
+            }
+            Self::CannotRewrite { .. } => {
+                "edit a copy of its file instead, or remove it from the container".to_owned()
+            }
+            Self::UnknownFormat { .. } => format!("make a .h5ad of it with {}", Step("convert")),
+            Self::Table { .. } => "correct the table".to_owned(),
+            Self::Picture { .. } => "replace it or remove it".to_owned(),
+            Self::Sparse { source, .. } => return source.advice(),
+            Self::Changed { .. } => "run again on the file as it is now (nothing was written)".to_owned(),
+            Self::CannotSplit { .. } => {
+                format!("name a single .h5ad for all of them with {} (nothing was written)", Opt("out"))
+            }
+            Self::Busy { .. } => "wait for it, or choose another output (nothing was written)".to_owned(),
+        })
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::MissingKey { .. } => Blame::Key,
+            Self::Missing { .. } => Blame::File(Some(NO_SUCH_FILE)),
+            Self::Read { source, .. } | Self::Write { source, .. } => Blame::File(source.raw_os_error()),
+            Self::NotHdf5 { .. }
+            | Self::Damaged { .. }
+            | Self::UnknownFormat { .. }
+            | Self::Picture { .. }
+            | Self::Changed { .. }
+            | Self::Busy { .. }
+            | Self::OutputIsInput { .. } => Blame::File(None),
+            // What was written does not read back: nothing that was given is at fault.
+            Self::ReadBack { .. } => Blame::Program,
+            _ => Blame::Value,
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Missing { path }
+            | Self::Read { path, .. }
+            | Self::Write { path, .. }
+            | Self::NotHdf5 { path }
+            | Self::Damaged { path, .. }
+            | Self::Changed { path, .. }
+            | Self::Busy { path, .. }
+            | Self::CannotSplit { path, .. }
+            | Self::OutputIsInput { path }
+            | Self::ReadBack { path, .. }
+            | Self::UnknownFormat { path, .. }
+            | Self::Table { path, .. }
+            | Self::Picture { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// What every system calls "no such file".
+const NO_SUCH_FILE: i32 = 2;
+
+/// What to do about a place that cannot be written to. The message names the place.
+fn place_to_write(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "free some space or write to another disk"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "choose a folder you may write to",
+        ErrorKind::NotFound | ErrorKind::NotADirectory => "create the folder first, or correct the path",
+        ErrorKind::IsADirectory => "name a file, not a folder",
+        _ => "choose another place",
+    }
 }
 
 /// How the observations of two modalities differ.
@@ -202,7 +232,7 @@ impl std::fmt::Display for NameMismatch {
 
 impl DataError {
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
-        if source.kind() == std::io::ErrorKind::NotFound {
+        if source.kind() == ErrorKind::NotFound {
             Self::Missing { path: path.to_path_buf() }
         } else {
             Self::Read { path: path.to_path_buf(), source }
@@ -210,24 +240,11 @@ impl DataError {
     }
 
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
-        use std::io::ErrorKind;
-        let hint = match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                "free some space or write to another disk with --out"
-            }
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                "choose a folder you may write to with --out"
-            }
-            ErrorKind::NotFound | ErrorKind::NotADirectory => "create the folder first, or correct --out",
-            ErrorKind::IsADirectory => "name a file, not a folder, with --out",
-            _ => "choose another place with --out",
-        };
-        Self::Write { path: path.to_path_buf(), source, hint }
+        Self::Write { path: path.to_path_buf(), source }
     }
 
     pub(crate) fn damaged(path: &Path, detail: impl std::fmt::Display) -> Self {
-        // The text after the first "; " is the hint, so the detail may not hold one.
-        Self::Damaged { path: path.to_path_buf(), detail: detail.to_string().replace("; ", ", ") }
+        Self::Damaged { path: path.to_path_buf(), detail: detail.to_string() }
     }
 }
 

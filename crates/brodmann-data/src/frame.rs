@@ -239,7 +239,8 @@ impl DataFrame {
             key: key.to_owned(),
             place: axis.to_owned(),
             existing: self.columns.keys().cloned().collect(),
-            hint: "name one of these".to_owned(),
+            named_by: None,
+            otherwise: Vec::new(),
         })
     }
 
@@ -285,28 +286,6 @@ impl DataFrame {
                 count: repeats.len(),
                 example: (*example).clone(),
             }),
-        }
-    }
-
-    /// Appends `-1`, `-2`, ... to repeated row names, as anndata's `names_make_unique` does.
-    pub fn make_unique(&mut self) {
-        let mut taken: std::collections::HashSet<String> = self.index.iter().cloned().collect();
-        let mut next: HashMap<String, usize> = HashMap::new();
-        let mut first = std::collections::HashSet::new();
-        for name in &mut self.index {
-            if first.insert(name.clone()) {
-                continue;
-            }
-            let counter = next.entry(name.clone()).or_insert(1);
-            let unique = loop {
-                let candidate = format!("{name}-{counter}");
-                *counter += 1;
-                if taken.insert(candidate.clone()) {
-                    break candidate;
-                }
-            };
-            first.insert(unique.clone());
-            *name = unique;
         }
     }
 }

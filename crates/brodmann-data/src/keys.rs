@@ -1,5 +1,7 @@
 //! The names of keys in files, each written once: as scanpy, squidpy and spatialleiden write them, then ours.
 
+use brodmann_kernels::diagnosis::OptionError;
+
 /// `obsm`: spot centres, `(n_obs, 2 or 3)`; for Visium pixels of the full-resolution image.
 pub const SPATIAL: &str = "spatial";
 /// `obsm`: principal components.
@@ -12,6 +14,10 @@ pub const X_UMAP: &str = "X_umap";
 pub const PCS: &str = "PCs";
 /// `uns`: parameters and explained variance of the principal components.
 pub const PCA: &str = "pca";
+/// `uns`: parameters of latent semantic indexing.
+pub const LSI: &str = "lsi";
+/// `uns`: parameters of the two-dimensional embedding.
+pub const UMAP: &str = "umap";
 /// `uns`: base of the logarithm applied to `X`.
 pub const LOG1P: &str = "log1p";
 /// `uns`: how variables were selected.
@@ -44,6 +50,8 @@ pub const SPAMI: &str = "spami";
 pub const STAIG: &str = "staig";
 /// `obs` and `uns`: domains from smoothed expression and their parameters; `obsm`: prefixed, the embedding.
 pub const SMOOTHED_PCA: &str = "smoothed_pca";
+/// Domains of principal components and a mixture, without space.
+pub const MIXTURE: &str = "mixture";
 /// `obs`: annotated or simulated truth.
 pub const GROUND_TRUTH: &str = "ground_truth";
 
@@ -102,3 +110,43 @@ pub const RNA: &str = "rna";
 pub const ADT: &str = "adt";
 /// Modality name: open chromatin.
 pub const ATAC: &str = "atac";
+
+/// Entries of `uns` that mean something else to scanpy, squidpy or a run of our own: no name for a result.
+pub const RESERVED_UNS: [&str; 8] = [SPATIAL, NEIGHBORS, SPATIAL_NEIGHBORS, PCA, LSI, HVG, LOG1P, UMAP];
+
+/// Refuses a name for a result that cannot be written, would replace a record of something else, or is that of
+/// a column the run itself reads.
+///
+/// # Errors
+/// [`OptionError`] of `key_added`.
+pub fn check_key_added(key: &str, columns_read: &[Option<&str>]) -> Result<(), OptionError> {
+    let refuse = |found| Err(OptionError::new("key_added", found, "a name of its own for the result"));
+    if key.is_empty() {
+        return refuse("empty".to_owned());
+    }
+    if key.contains('/') {
+        return refuse(format!("{key:?}, which holds a '/'"));
+    }
+    if RESERVED_UNS.contains(&key) {
+        return refuse(format!("{key:?}, which uns keeps for something else"));
+    }
+    if columns_read.contains(&Some(key)) {
+        return refuse(format!("{key:?}, a column this run reads"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_takes_no_name_that_means_something_else() {
+        for key in RESERVED_UNS.into_iter().chain(["a/b", "layer"]) {
+            let error = check_key_added(key, &[None, Some("layer")]).expect_err("refused").to_string();
+            assert!(error.starts_with(&format!("`key_added` is {key:?}, ")), "{error}");
+        }
+        assert!(check_key_added("", &[]).is_err());
+        assert_eq!(check_key_added("spatialleiden", &[None, Some("layer")]), Ok(()));
+    }
+}

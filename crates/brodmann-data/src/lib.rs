@@ -8,6 +8,7 @@
 //! * [`keys`]: the names of keys, written once.
 //! * [`ReadOptions`], [`WriteOptions`], [`Additions`]: what is read and written.
 //! * [`RowAppender`]: a file written while its rows come.
+//! * [`OpenFile`]: a file held open, all of it from one descriptor.
 //! * [`MatrixRows`]: a matrix too large to hold, a block of rows at a time.
 //! * [`read_npy`]: arrays beside containers.
 
@@ -18,6 +19,7 @@ mod concat;
 mod error;
 mod frame;
 mod hdf5;
+mod identity;
 pub mod keys;
 mod matrix;
 mod mudata;
@@ -25,10 +27,12 @@ mod npy;
 mod options;
 mod output;
 mod platform;
+mod reservation;
 mod scverse;
 mod store;
 mod temporary;
 mod value;
+mod whole;
 
 pub use additions::{Additions, ElementAdditions};
 pub use anndata::{AnnData, Raw};
@@ -40,13 +44,16 @@ pub use matrix::Matrix;
 pub use mudata::MuData;
 pub use npy::read_npy;
 pub use options::{ReadOptions, Select, WriteOptions};
-pub use output::{check_output, check_writable, write_bytes};
+pub use output::{check_new_folder, check_output, check_writable, write_bytes};
 pub use platform::{
-    Format, Orientation, TableOptions, read_any, read_table, read_tenx_h5, read_tenx_mtx, read_visium,
+    Format, Orientation, TableOptions, open_any, read_any, read_table, read_tenx_h5, read_tenx_mtx,
+    read_visium,
 };
+pub use reservation::Reservation;
 pub use scverse::{
-    Container, MatrixRows, RowAppender, RowBlock, RowBlocks, element_names, is_scverse, layer_names, read,
-    read_h5ad, read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
+    Container, MatrixRows, OpenFile, RowAppender, RowBlock, RowBlocks, element_names, is_scverse,
+    layer_names, read, read_h5ad, read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
 };
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;
+pub use whole::Whole;

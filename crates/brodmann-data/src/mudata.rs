@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Opt};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
@@ -72,7 +72,7 @@ impl MuData {
     pub fn modality(&self, name: &str) -> Result<&AnnData, DataError> {
         self.modalities
             .get(name)
-            .ok_or_else(|| missing("mod", name, &self.modalities, "name one of these with --modality"))
+            .ok_or_else(|| missing("mod", name, &self.modalities, Some(Opt("modality")), &[]))
     }
 
     /// `obsm[key]` of the whole as `(n_obs, d)` numbers.
@@ -123,7 +123,11 @@ impl MuData {
             key: key.to_owned(),
             place: "the file and its modalities".to_owned(),
             existing,
-            hint: "add the coordinates, or name their key with --spatial-key".to_owned(),
+            named_by: Some(Opt("spatial_key")),
+            otherwise: vec![format!(
+                "add the spot coordinates to obsm, under this name or one given with {}",
+                Opt("spatial_key")
+            )],
         })
     }
 
@@ -136,6 +140,21 @@ impl MuData {
         let place: HashMap<&str, usize> =
             adata.obs.index.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
         self.obs.index.iter().map(|n| place.get(n.as_str()).copied()).collect()
+    }
+
+    /// How the observations of `adata`, the modality `name`, are not those of the whole.
+    ///
+    /// For a modality without [rows](MuData::rows_of), or with more of them than the whole.
+    pub fn mismatch(&self, name: &str, adata: &AnnData) -> DataError {
+        if let Err(repeated) = adata.obs.require_unique("obs") {
+            return repeated;
+        }
+        let whole = &self.obs.index;
+        alignment("mdata", whole, name, &adata.obs.index).err().unwrap_or_else(|| DataError::Shape {
+            element: format!("mod[{name:?}].obs"),
+            found: vec![adata.n_obs()],
+            expected: format!("{} observations, as the whole has", whole.len()),
+        })
     }
 
     /// Brings the observations of every modality into the order of the first, by name.

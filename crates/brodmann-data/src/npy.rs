@@ -38,7 +38,7 @@ pub fn read_npy(path: &Path) -> Result<Array2<f64>, DataError> {
         [rows, columns] => (rows, columns),
         _ => return Err(kind(format!("an array of rank {}", shape.len()))),
     };
-    let number = Number::of(descr).ok_or_else(|| kind(format!("an array of {descr}")))?;
+    let number = Number::of(descr).ok_or_else(|| kind(format!("an array of the type {descr:?}")))?;
     let len = rows.checked_mul(columns).filter(|n| n.checked_mul(number.size) == Some(data.len()));
     if len.is_none() {
         return Err(damaged(&format!("{} bytes of data for {rows} x {columns} of {descr}", data.len())));
@@ -131,6 +131,8 @@ fn half(bits: u16) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use brodmann_kernels::proofread::flaw;
+
     use super::*;
 
     fn file(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -189,8 +191,8 @@ mod tests {
             file("<U2", false, "(1,)", &eight),
             file("", false, "(1,)", &eight),
         ] {
-            let message = read(&bytes).expect_err("refused").to_string();
-            assert_eq!(message.matches("; ").count(), 1, "{message}");
+            let message = read(&bytes).expect_err("refused");
+            assert_eq!(flaw(&message), None);
         }
     }
 }

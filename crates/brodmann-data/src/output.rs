@@ -26,6 +26,22 @@ pub fn check_writable(output: &Path) -> Result<(), DataError> {
     Temporary::beside(output).map(drop)
 }
 
+/// Refuses a folder that cannot be made, without making it: the nearest folder above it takes files.
+///
+/// # Errors
+/// [`DataError::Write`].
+pub fn check_new_folder(folder: &Path) -> Result<(), DataError> {
+    let mut above = folder.ancestors().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    let there = above.find(|p| p.symlink_metadata().is_ok()).unwrap_or(folder);
+    if !there.is_dir() {
+        return Err(DataError::write(folder, std::io::ErrorKind::NotADirectory.into()));
+    }
+    check_writable(&there.join("brodmann-check")).map_err(|e| match e {
+        DataError::Write { source, .. } => DataError::write(folder, source),
+        other => other,
+    })
+}
+
 /// Writes `bytes` to `output`, whole or not at all.
 ///
 /// # Errors

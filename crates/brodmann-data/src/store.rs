@@ -1,7 +1,7 @@
 //! What a container needs of a hierarchical file: groups, arrays, attributes, by path.
 //!
-//! HDF5 is the one implementation ([`crate::hdf5`]); the containers know only these traits, so the choice of
-//! library stays reversible. Paths are `a/b/c`, the root is the empty path.
+//! HDF5 is the one implementation ([`crate::hdf5`]). Reading and writing of elements is said in these traits; whoever
+//! opens files, copies them or takes matrices piece by piece names the implementation. Paths are `a/b/c`, the root is the empty path.
 
 use crate::{Array, DataError};
 
@@ -196,7 +196,7 @@ impl GrowingKind {
     }
 }
 
-/// Elements to be appended; `U32` also to a vector of `I32`, where the caller has seen to it that they fit.
+/// Elements to be appended; `U32` also to a vector of `I32`, where the caller has made sure that they fit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum GrowingData<'a> {
     F32(&'a [f32]),

@@ -1,14 +1,19 @@
 //! Temporary files beside the output: nothing half-written is ever visible under the final name.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::DataError;
+use crate::reservation::{Reservation, beside, resolved};
+
+/// How temporary files end.
+pub(crate) const PART: &str = "brodmann-part";
+/// Names tried before a folder is taken to be hostile.
+const ATTEMPTS: usize = 16;
 
 static IN_USE: Mutex<InUse> = Mutex::new(InUse { paths: Vec::new(), n_put_in_place: 0 });
-static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 struct InUse {
     paths: Vec<PathBuf>,
@@ -37,34 +42,52 @@ pub fn cleanup_temporary_files() -> usize {
     n_put_in_place
 }
 
+/// Makes a file and lists it among those to be removed, in one step: an interruption cannot come between.
+pub(crate) fn list_file(path: &Path, make: impl FnOnce() -> std::io::Result<File>) -> std::io::Result<File> {
+    let mut in_use = in_use();
+    let file = make()?;
+    in_use.paths.push(path.to_path_buf());
+    Ok(file)
+}
+
+/// A file that is gone, or another's by now.
+pub(crate) fn forget_file(path: &Path) {
+    in_use().paths.retain(|p| p != path);
+}
+
 /// A temporary file that becomes `output` by [`Temporary::persist`], or vanishes.
 pub(crate) struct Temporary {
     path: PathBuf,
     output: PathBuf,
     persisted: bool,
+    /// What a new file may be as the system's defaults have it; meanwhile it is its owner's alone.
+    default: Option<fs::Permissions>,
+    // Dropped last: nobody else may write the output while this file is there.
+    _reservation: Reservation,
 }
 
 impl Temporary {
     /// Makes an empty file beside `output` (beside what it points to, if it is a symbolic link).
     pub(crate) fn beside(output: &Path) -> Result<Self, DataError> {
-        let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_path_buf());
+        let target = resolved(output);
         if target.is_dir() {
             return Err(DataError::write(output, std::io::ErrorKind::IsADirectory.into()));
         }
-        let Some(name) = target.file_name() else {
+        if target.file_name().is_none() {
             return Err(DataError::write(output, std::io::ErrorKind::IsADirectory.into()));
-        };
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{number}.brodmann-part", std::process::id()));
-        let path = target.with_file_name(hidden);
-        // Made and listed in one step, so that an interruption in between cannot leave it behind.
-        let mut in_use = in_use();
-        File::create(&path).map_err(|e| DataError::write(output, e))?;
-        in_use.paths.push(path.clone());
-        drop(in_use);
-        Ok(Self { path, output: target, persisted: false })
+        }
+        let reservation = Reservation::of_write(output, &target)?;
+        let (path, file) = make_new(&target).map_err(|e| DataError::write(output, e))?;
+        let default = file.metadata().ok().map(|m| m.permissions());
+        let this = Self { path, output: target, persisted: false, default, _reservation: reservation };
+        // Empty so far: what is written into it is not for others until it is known who may read it.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let own = fs::Permissions::from_mode(0o600);
+            file.set_permissions(own).map_err(|e| DataError::write(output, e))?;
+        }
+        Ok(this)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -76,14 +99,17 @@ impl Temporary {
         File::options().write(true).open(&self.path)
     }
 
-    /// Flushes the file to the disk, gives it the permissions of `like`, and renames it to the output.
+    /// Flushes the file to the disk and renames it to the output.
+    ///
+    /// It gets the permissions of what it replaces; a new file those of the system's defaults, but no more readers
+    /// than `like`, the file it was made from, has.
     pub(crate) fn persist(mut self, like: Option<&Path>) -> Result<(), DataError> {
         let fail = |e| DataError::write(&self.output, e);
-        let permissions = [Some(self.output.as_path()), like]
-            .into_iter()
-            .flatten()
-            .find_map(|p| fs::metadata(p).ok())
-            .map(|m| m.permissions());
+        let of = |path: &Path| fs::metadata(path).ok().map(|m| m.permissions());
+        let permissions = of(&self.output).or_else(|| {
+            let default = self.default.clone()?;
+            Some(like.and_then(of).map_or(default.clone(), |like| no_wider(default, &like)))
+        });
         File::open(&self.path).and_then(|f| f.sync_all()).map_err(fail)?;
         if let Some(permissions) = permissions {
             fs::set_permissions(&self.path, permissions).map_err(fail)?;
@@ -108,6 +134,35 @@ impl Drop for Temporary {
             in_use.paths.retain(|p| *p != self.path);
         }
     }
+}
+
+/// An empty file beside `target`, under a name that nobody can guess and nothing has.
+fn make_new(target: &Path) -> std::io::Result<(PathBuf, File)> {
+    let mut last = std::io::ErrorKind::AlreadyExists.into();
+    for _ in 0..ATTEMPTS {
+        // Keyed by the system's randomness, anew each time.
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u32(std::process::id());
+        let path = beside(target, &format!("{:016x}.{PART}", hasher.finish()));
+        // `create_new` follows no link and takes no file that is there.
+        match list_file(&path, || File::create_new(&path)) {
+            Ok(file) => return Ok((path, file)),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => last = e,
+            Err(e) => return Err(e),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(unix)]
+fn no_wider(default: fs::Permissions, like: &fs::Permissions) -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    fs::Permissions::from_mode(default.mode() & (like.mode() | 0o600))
+}
+
+#[cfg(not(unix))]
+fn no_wider(default: fs::Permissions, _: &fs::Permissions) -> fs::Permissions {
+    default
 }
 
 /// Makes the rename itself durable, where the system lets a folder be opened.

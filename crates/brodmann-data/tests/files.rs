@@ -1,5 +1,6 @@
 //! Files of every kind, good and bad.
 
+use brodmann_kernels::proofread::flaw;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -233,10 +234,7 @@ fn modalities_of_other_observations_are_refused() {
     other.obs.index[3] = "elsewhere".to_owned();
     let modalities = IndexMap::from([("rna".to_owned(), sample()), ("adt".to_owned(), other)]);
     let error = MuData::new(modalities).expect_err("differ").to_string();
-    assert!(
-        error.contains("\"spot3\"") && error.contains("\"elsewhere\"") && error.contains("; "),
-        "{error}"
-    );
+    assert!(error.contains("\"spot3\"") && error.contains("\"elsewhere\""), "{error}");
     let mut twice = sample();
     twice.obs.index[1] = "spot0".to_owned();
     let modalities = IndexMap::from([("rna".to_owned(), twice)]);
@@ -395,7 +393,7 @@ fn messages_hold_one_hint() {
         DataError::Missing { path: "a".into() },
         DataError::OutputIsInput { path: "a".into() },
     ] {
-        assert_eq!(error.to_string().matches("; ").count(), 1, "{error}");
+        assert_eq!(flaw(&error), None);
     }
 }
 
@@ -513,7 +511,7 @@ fn tables_of_either_orientation_give_the_same_counts() {
     assert_eq!(a.obs_names(), ["a", "b", "c"]);
     assert_eq!(a.obsm_f64(keys::SPATIAL).expect("there"), array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
     assert_eq!(a.obs.columns["kind"].to_strings()[2].as_deref(), Some("t"));
-    let x = a.x_csr_f32().expect("there").view().to_dense();
+    let x = a.matrix(None).expect("there").to_csr_f32().view().to_dense();
     assert_eq!(x, array![[1.0, 0.0], [0.0, 2.5], [3.0, 4.0]]);
 
     fs::write(at("inside.csv"), "id,x,y,g1,type\na,1,2,7,s\nb,3,4,0,t\n").expect("writes");

@@ -5,6 +5,7 @@
 
 mod grow;
 
+use crate::diagnosis::Diagnosis;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -12,9 +13,7 @@ use rayon::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CsrError {
     /// `indptr` has the wrong length.
-    #[error(
-        "indptr has {found} entries where {expected} (n_rows + 1) were expected; the file or array is damaged"
-    )]
+    #[error("indptr has {found} entries; expected {expected} (n_rows + 1)")]
     IndptrLength {
         /// Entries found.
         found: usize,
@@ -22,9 +21,7 @@ pub enum CsrError {
         expected: usize,
     },
     /// `indptr` falls, does not start at 0, or does not end at nnz.
-    #[error(
-        "indptr is not a rising sequence from 0 to nnz = {nnz} (row {row}); the file or array is damaged"
-    )]
+    #[error("indptr falls or ends early at row {row}; expected a rising sequence from 0 to {nnz} (nnz)")]
     IndptrOrder {
         /// First bad row.
         row: usize,
@@ -32,7 +29,7 @@ pub enum CsrError {
         nnz: usize,
     },
     /// `indices` and `data` differ in length.
-    #[error("indices has {indices} entries but data has {data}; the file or array is damaged")]
+    #[error("indices has {indices} entries; expected {data}, as in data")]
     LengthMismatch {
         /// Length of `indices`.
         indices: usize,
@@ -40,9 +37,7 @@ pub enum CsrError {
         data: usize,
     },
     /// A column index is out of range.
-    #[error(
-        "row {row} stores column {column}, but there are only {n_cols} columns; the file or array is damaged"
-    )]
+    #[error("row {row} stores column {column}; expected a number below {n_cols}")]
     ColumnOutOfRange {
         /// Row.
         row: usize,
@@ -52,11 +47,20 @@ pub enum CsrError {
         n_cols: usize,
     },
     /// More columns than `u32` can number.
-    #[error("{n_cols} columns are more than the 4294967295 supported; split the matrix")]
+    #[error("the matrix has {n_cols} columns; expected at most 4294967295")]
     TooManyColumns {
         /// Number of columns.
         n_cols: usize,
     },
+}
+
+impl Diagnosis for CsrError {
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::TooManyColumns { .. } => "split the matrix".to_owned(),
+            _ => "write the file or build the array again, as it is damaged".to_owned(),
+        })
+    }
 }
 
 /// An owned CSR matrix: sorted rows, no duplicates.

@@ -2,11 +2,17 @@
 //!
 //! The library calls an option by its own name (`n_clusters`) and a step by its own (`preprocess`). How a reader
 //! types them (`--n-clusters 5`, `n_clusters=5`) is known to the front end alone, which lends its [`Spelling`] to
-//! everything written inside [`speaking`]: messages, advice, notes. Outside it names are written as they are.
+//! every message, advice and note: for the whole process with [`speak`], which also reaches the threads of a pool,
+//! or for one thread with [`speaking`]. Otherwise names are written as they are.
+//!
+//! A message reads `what was found; expected what`, the advice is a request without a full stop, and [`Told`] writes
+//! both.
 
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// How one front end writes the names of the library.
 pub trait Spelling: Sync {
@@ -35,20 +41,34 @@ impl Spelling for OwnNames {
     }
 }
 
+/// The spelling of the process, once a front end has lent it one.
+static PROCESS: OnceLock<&'static dyn Spelling> = OnceLock::new();
+
 thread_local! {
-    static SPELLING: Cell<&'static dyn Spelling> = const { Cell::new(&OwnNames) };
+    static THREAD: Cell<Option<&'static dyn Spelling>> = const { Cell::new(None) };
+}
+
+fn spelling() -> &'static dyn Spelling {
+    THREAD.get().or_else(|| PROCESS.get().copied()).unwrap_or(&OwnNames)
+}
+
+/// Names are spelled as `spelling` has them from now on, on every thread. A process has one front end, so the first
+/// call decides.
+pub fn speak(spelling: &'static dyn Spelling) {
+    // Of two front ends in one process neither can know whom the other talks to.
+    let _ = PROCESS.set(spelling);
 }
 
 /// Does `work` with names spelled as `spelling` has them, on this thread.
 pub fn speaking<T>(spelling: &'static dyn Spelling, work: impl FnOnce() -> T) -> T {
     // Put back on the way out of a panic too.
-    struct Restore(&'static dyn Spelling);
+    struct Restore(Option<&'static dyn Spelling>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            SPELLING.set(self.0);
+            THREAD.set(self.0);
         }
     }
-    let _restore = Restore(SPELLING.replace(spelling));
+    let _restore = Restore(THREAD.replace(Some(spelling)));
     work()
 }
 
@@ -65,7 +85,7 @@ impl Opt {
 
 impl Display for Opt {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&SPELLING.get().option(self.0))
+        f.write_str(&spelling().option(self.0))
     }
 }
 
@@ -80,7 +100,7 @@ pub struct Setting {
 
 impl Display for Setting {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&SPELLING.get().setting(self.option.0, &self.value))
+        f.write_str(&spelling().setting(self.option.0, &self.value))
     }
 }
 
@@ -90,7 +110,7 @@ pub struct Step(pub &'static str);
 
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&SPELLING.get().step(self.0))
+        f.write_str(&spelling().step(self.0))
     }
 }
 
@@ -114,19 +134,52 @@ pub enum Blame {
 
 /// What every error of the library can say beside its message, which tells what was found and what was expected.
 pub trait Diagnosis: Error {
+    /// The error this one only passes on, and whose advice and blame are its own.
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        None
+    }
+
     /// What to do next.
     fn advice(&self) -> Option<String> {
-        None
+        self.origin()?.advice()
     }
 
     /// Who can put it right.
     fn blame(&self) -> Blame {
-        Blame::Value
+        self.origin().map_or(Blame::Value, Diagnosis::blame)
+    }
+
+    /// The file it speaks of.
+    fn path(&self) -> Option<&Path> {
+        self.origin()?.path()
     }
 
     /// Whether the caller asked for the stop.
     fn is_interruption(&self) -> bool {
         self.blame() == Blame::Interruption
+    }
+}
+
+/// An error with its advice: what is shown where one text must hold both.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a>(pub &'a dyn Diagnosis);
+
+impl Display for Told<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.advice() {
+            Some(advice) => write!(f, ". Hint: {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The ways out of an error as one request: `a`, `a, or b`, `a, b, or c`.
+pub fn alternatives(ways: &[String]) -> Option<String> {
+    match ways {
+        [] => None,
+        [one] => Some(one.clone()),
+        [first @ .., last] => Some(format!("{}, or {last}", first.join(", "))),
     }
 }
 
@@ -166,7 +219,7 @@ impl OptionError {
 
 impl Diagnosis for OptionError {
     fn advice(&self) -> Option<String> {
-        self.advice.clone()
+        Some(self.advice.clone().unwrap_or_else(|| format!("choose another value for {}", self.option)))
     }
 }
 

@@ -1,16 +1,21 @@
 //! Eigenvalues of dense symmetric matrices.
 
+use crate::diagnosis::Diagnosis;
 use faer::{Mat, Side};
 use ndarray::{Array2, ArrayView2};
 
 /// The dense solver did not converge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the eigenvalue problem of size {size} did not converge, a finite symmetric matrix was expected; check the input for extreme values"
-)]
+#[error("the eigenvalue problem of size {size} did not converge; expected a finite symmetric matrix")]
 pub struct NotConverged {
     /// Rows of the matrix.
     pub size: usize,
+}
+
+impl Diagnosis for NotConverged {
+    fn advice(&self) -> Option<String> {
+        Some("check the input for extreme values".to_owned())
+    }
 }
 
 /// The `k` largest eigenvalues, falling, and their eigenvectors as columns.

@@ -13,24 +13,6 @@ pub fn exp_in_place<T: Real>(values: &mut [T]) {
     T::exp_on(active(), values);
 }
 
-/// `ln(x)` of every element: −∞ at 0, NaN below; numbers below the smallest normal one count as 0.
-#[inline]
-pub fn ln_in_place<T: Real>(values: &mut [T]) {
-    T::ln_on(active(), values);
-}
-
-/// `1 / (1 + exp(−x))` of every element.
-#[inline]
-pub fn sigmoid_in_place<T: Real>(values: &mut [T]) {
-    T::sigmoid_on(active(), values);
-}
-
-/// `tanh(x)` of every element.
-#[inline]
-pub fn tanh_in_place<T: Real>(values: &mut [T]) {
-    T::tanh_on(active(), values);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,8 +13,10 @@
 //! * [`reduce`]: sums in a fixed order.
 //! * [`similarity`]: sums of `exp(zᵢ·zⱼ/τ)` over all pairs, and their gradient, tile by tile.
 //! * [`rng`]: one counter-based random stream per purpose.
+//! * [`slices`]: which slice each observation belongs to.
 //! * [`monitor`]: progress out, interruption in.
-//! * [`diagnosis`]: what an error says beside its message, and who spells the names in it.
+//! * [`diagnosis`]: what an error says beside its message, and who spells the names in it; [`proofread`]: whether the
+//!   sentences read well.
 
 pub mod arch;
 pub mod csr;
@@ -23,15 +25,18 @@ pub mod eigen;
 pub mod exp;
 pub mod matmul;
 pub mod monitor;
+pub mod proofread;
 pub mod real;
 pub mod reduce;
 pub mod rng;
 pub mod simd;
 pub mod similarity;
+pub mod slices;
 pub mod spmm;
 
 pub use csr::{CsrError, CsrMatrix, CsrView};
-pub use diagnosis::{Blame, Diagnosis, Opt, OptionError, Setting, Spelling, Step, speaking};
+pub use diagnosis::{Blame, Diagnosis, Opt, OptionError, Setting, Spelling, Step, Told, speaking};
 pub use monitor::{Interrupted, Monitor, Silent};
 pub use real::Real;
 pub use rng::Seed;
+pub use slices::{SliceLength, Slices};

@@ -26,14 +26,6 @@ pub fn matmul_into<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b:
     T::gemm(out, a, b, false, rayon::current_num_threads());
 }
 
-/// `out += a · b` on the current rayon pool.
-///
-/// # Panics
-/// When the shapes do not chain.
-pub fn matmul_add_into<T: Float>(out: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) {
-    T::gemm(out, a, b, true, rayon::current_num_threads());
-}
-
 /// `out = a · b` on the calling thread alone, for use inside an already parallel loop.
 ///
 /// # Panics

@@ -1,10 +1,8 @@
-//! Which instruction set the vectorised kernels run on, and how to pin it.
+//! Which instruction set the vectorised kernels run on.
 //!
 //! Every kernel behind this module has one body, compiled once per instruction set and chosen at run time. The fused
 //! multiply-add of the faster sets rounds once where the portable body rounds twice, so their results differ in the
-//! last bits: [`pin_portable`] gives the same bits on every machine, at a price in speed.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! last bits from one kind of processor to another.
 
 /// An instruction set the kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,28 +15,9 @@ pub enum Simd {
     Portable,
 }
 
-static PORTABLE: AtomicBool = AtomicBool::new(false);
-
-/// Pins the portable body of every kernel, process-wide (`true`), or returns to the fastest one (`false`).
-///
-/// To be called before work starts: a change between two calls changes their last bits.
-pub fn pin_portable(pinned: bool) {
-    PORTABLE.store(pinned, Ordering::Relaxed);
-}
-
-/// The instruction set in use: the fastest this processor has, unless [`pin_portable`] says otherwise.
+/// The instruction set in use: the fastest this processor has.
 #[inline]
 pub fn active() -> Simd {
-    if PORTABLE.load(Ordering::Relaxed) { Simd::Portable } else { fastest() }
-}
-
-/// Instruction sets this processor has, fastest first.
-pub fn available() -> Vec<Simd> {
-    [Simd::Avx512, Simd::Avx2, Simd::Portable].into_iter().filter(|&s| has(s)).collect()
-}
-
-#[inline]
-fn fastest() -> Simd {
     // The standard library caches the detection, so this is a load and two tests.
     if has(Simd::Avx512) {
         Simd::Avx512
@@ -47,6 +26,11 @@ fn fastest() -> Simd {
     } else {
         Simd::Portable
     }
+}
+
+/// Instruction sets this processor has, fastest first.
+pub fn available() -> Vec<Simd> {
+    [Simd::Avx512, Simd::Avx2, Simd::Portable].into_iter().filter(|&s| has(s)).collect()
 }
 
 /// Does this processor have the instruction set?

@@ -6,10 +6,10 @@
 //!
 //! Format: <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rust_hdf5::format::btree_v1::BTreeV1Node;
 use rust_hdf5::format::dense_attr::read_dense_attributes;
@@ -64,14 +64,24 @@ impl Message {
 }
 
 /// Reads at addresses relative to the base of the file.
+///
+/// Clones share one descriptor: every read names its place, so none moves another's.
+#[derive(Clone, Debug)]
 pub(super) struct Blocks {
-    file: File,
+    file: Arc<File>,
     base: u64,
     size: u64,
 }
 
 impl BlockReader for Blocks {
     fn read_block(&mut self, offset: u64, len: usize) -> FormatResult<Vec<u8>> {
+        self.read(offset, len)
+    }
+}
+
+impl Blocks {
+    /// At most `len` bytes at `offset`: fewer where the file ends.
+    fn read(&self, offset: u64, len: usize) -> FormatResult<Vec<u8>> {
         let start = self.base.checked_add(offset).ok_or_else(|| damaged("an address beyond the file"))?;
         if start >= self.size {
             return Err(damaged("an address beyond the end of the file"));
@@ -79,18 +89,39 @@ impl BlockReader for Blocks {
         let available = usize::try_from(self.size - start).unwrap_or(usize::MAX);
         let len = len.min(available).min(MAX_BLOCK);
         let mut buffer = vec![0; len];
-        let read = self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut buffer));
-        read.map_err(|e| damaged(&e.to_string()))?;
+        read_at(&self.file, &mut buffer, start).map_err(|e| damaged(&e.to_string()))?;
         Ok(buffer)
+    }
+
+    /// Exactly `len` bytes at `address`.
+    pub(super) fn exact(&self, address: u64, len: usize) -> FormatResult<Vec<u8>> {
+        let block = self.read(address, len)?;
+        if block.len() == len { Ok(block) } else { Err(damaged("data end before their stated length")) }
     }
 }
 
-impl Blocks {
-    /// Exactly `len` bytes at `address`.
-    pub(super) fn exact(&mut self, address: u64, len: usize) -> FormatResult<Vec<u8>> {
-        let block = self.read_block(address, len)?;
-        if block.len() == len { Ok(block) } else { Err(damaged("data end before their stated length")) }
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], start: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, start)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut buffer: &mut [u8], mut start: u64) -> std::io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !buffer.is_empty() {
+        let n = file.seek_read(buffer, start)?;
+        if n == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer = &mut buffer[n..];
+        start += n as u64;
     }
+    Ok(())
+}
+
+// A panic elsewhere leaves nothing half done in what these hold.
+pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn damaged(what: &str) -> FormatError {
@@ -106,15 +137,15 @@ enum Target {
 
 /// Follows the object headers of one file.
 pub(crate) struct Headers {
-    blocks: RefCell<Blocks>,
+    blocks: Blocks,
     context: FormatContext,
     root: u64,
     sym_leaf_k: u16,
     btree_k: u16,
     /// Links of each group met, by header address.
-    links: RefCell<HashMap<u64, Vec<(String, Target)>>>,
+    links: Mutex<HashMap<u64, Vec<(String, Target)>>>,
     /// The heap collection met last: the strings of one attribute usually share it.
-    heap: RefCell<Option<Heap>>,
+    heap: Mutex<Option<Heap>>,
 }
 
 /// A heap collection with the place of each object by its number: thousands of strings may share one.
@@ -135,7 +166,7 @@ pub(crate) enum OpenError {
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 impl Headers {
-    pub(crate) fn open(mut file: File) -> Result<Self, OpenError> {
+    pub(crate) fn open(file: Arc<File>) -> Result<Self, OpenError> {
         let size = file.metadata().map_err(OpenError::Io)?.len();
         let mut offset = 0;
         // The signature lies at 0, 512, 1024, 2048, ... (a user block may come first, as mudata writes one).
@@ -144,8 +175,8 @@ impl Headers {
                 return Err(OpenError::NotHdf5);
             }
             let mut block = Vec::new();
-            file.seek(SeekFrom::Start(offset)).map_err(OpenError::Io)?;
-            (&mut file).take(256).read_to_end(&mut block).map_err(OpenError::Io)?;
+            (&*file).seek(SeekFrom::Start(offset)).map_err(OpenError::Io)?;
+            (&*file).take(256).read_to_end(&mut block).map_err(OpenError::Io)?;
             if block.starts_with(&SIGNATURE) {
                 break block;
             }
@@ -169,13 +200,13 @@ impl Headers {
             return Err(OpenError::Truncated { expected: end, found: size });
         }
         Ok(Self {
-            blocks: RefCell::new(Blocks { file, base, size }),
+            blocks: Blocks { file, base, size },
             context,
             root,
             sym_leaf_k,
             btree_k,
-            links: RefCell::default(),
-            heap: RefCell::default(),
+            links: Mutex::default(),
+            heap: Mutex::default(),
         })
     }
 
@@ -184,22 +215,21 @@ impl Headers {
     }
 
     pub(crate) fn file_size(&self) -> u64 {
-        self.blocks.borrow().size
+        self.blocks.size
     }
 
     pub(crate) fn block(&self, address: u64, len: usize) -> FormatResult<Vec<u8>> {
-        self.blocks.borrow_mut().read_block(address, len)
+        self.blocks.read(address, len)
     }
 
     /// Exactly `len` bytes at `address`.
     pub(crate) fn exact(&self, address: u64, len: usize) -> FormatResult<Vec<u8>> {
-        self.blocks.borrow_mut().exact(address, len)
+        self.blocks.exact(address, len)
     }
 
-    /// The same place of the same file through another handle, for a reader on another thread.
-    pub(super) fn blocks_of(&self, file: File) -> Blocks {
-        let blocks = self.blocks.borrow();
-        Blocks { file, base: blocks.base, size: blocks.size }
+    /// The same place of the same file, for a reader on another thread.
+    pub(super) fn blocks(&self) -> Blocks {
+        self.blocks.clone()
     }
 
     /// All messages of the header at `address`, over all its blocks.
@@ -336,7 +366,7 @@ impl Headers {
     }
 
     fn links_of(&self, address: u64) -> FormatResult<Vec<(String, Target)>> {
-        if let Some(known) = self.links.borrow().get(&address) {
+        if let Some(known) = held(&self.links).get(&address) {
             return Ok(known.clone());
         }
         let mut links = Vec::new();
@@ -347,7 +377,7 @@ impl Headers {
                 LINK_INFO => {
                     let (info, _) = LinkInfoMessage::decode(&message.data, &self.context)?;
                     if info.is_dense() {
-                        let dense = read_dense_links(&info, &self.context, &mut *self.blocks.borrow_mut())?;
+                        let dense = read_dense_links(&info, &self.context, &mut self.blocks.clone())?;
                         links.extend(dense.into_iter().map(link));
                     }
                 }
@@ -355,7 +385,7 @@ impl Headers {
             }
         }
         links.sort_by(|a, b| a.0.cmp(&b.0));
-        self.links.borrow_mut().insert(address, links.clone());
+        held(&self.links).insert(address, links.clone());
         Ok(links)
     }
 
@@ -417,8 +447,7 @@ impl Headers {
                 ATTRIBUTE_INFO => {
                     let (info, _) = AttributeInfoMessage::decode(&message.data, &self.context)?;
                     if info.is_dense() {
-                        let dense =
-                            read_dense_attributes(&info, &self.context, &mut *self.blocks.borrow_mut())?;
+                        let dense = read_dense_attributes(&info, &self.context, &mut self.blocks.clone())?;
                         attributes.extend(dense.iter().filter_map(|e| e.decoded().ok().cloned()));
                     }
                 }
@@ -434,7 +463,7 @@ impl Headers {
         if len == 0 || address == 0 || address == UNDEF_ADDR {
             return Ok(Vec::new());
         }
-        let mut cached = self.heap.borrow_mut();
+        let mut cached = held(&self.heap);
         if cached.as_ref().is_none_or(|heap| heap.address != address) {
             let size = GlobalHeapCollection::decode_size(&self.block(address, 32)?, &self.context)?;
             let (collection, _) = GlobalHeapCollection::decode(&self.exact(address, size)?, &self.context)?;

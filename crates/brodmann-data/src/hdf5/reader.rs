@@ -1,11 +1,12 @@
 //! Reading: [`Store`] on an HDF5 file.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use ndarray::{ArrayD, IxDyn};
+use rust_hdf5::format::UNDEF_ADDR;
 use rust_hdf5::format::messages::attribute::AttributeMessage;
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::messages::dataspace::DataspaceMessage;
@@ -14,17 +15,19 @@ use rust_hdf5::format::messages::filter::FilterPipeline;
 use rust_hdf5::{ByteOrder, DatatypeMessage, H5File, Hdf5Error};
 
 use super::chunks::{self, Layout};
-use super::headers::{DATASPACE, DATATYPE, FILTERS, Headers, LAYOUT, Message, OpenError};
+use super::headers::{DATASPACE, DATATYPE, FILTERS, Headers, LAYOUT, Message, OpenError, held};
 use super::sequence::{self, Sequence};
+use crate::identity::Identity;
 use crate::store::{ArrayInfo, Attribute, Element, NodeKind, Number, Store};
 use crate::{Array, DataError};
 
-/// An HDF5 file open for reading.
+/// An HDF5 file open for reading: one descriptor, however many look through it.
 pub(crate) struct Hdf5Reader {
     path: PathBuf,
     headers: Headers,
-    library: H5File,
-    attributes: RefCell<HashMap<u64, Rc<Vec<AttributeMessage>>>>,
+    file: Arc<File>,
+    identity: Identity,
+    attributes: Mutex<HashMap<u64, Arc<Vec<AttributeMessage>>>>,
 }
 
 /// What the headers say of one array.
@@ -42,11 +45,13 @@ impl Hdf5Reader {
     /// # Errors
     /// [`DataError::Missing`], [`DataError::Read`], [`DataError::NotHdf5`], [`DataError::Damaged`].
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = std::fs::File::open(path).map_err(|e| DataError::read(path, e))?;
-        if file.metadata().map_err(|e| DataError::read(path, e))?.is_dir() {
+        let file = Arc::new(File::open(path).map_err(|e| DataError::read(path, e))?);
+        let metadata = file.metadata().map_err(|e| DataError::read(path, e))?;
+        if metadata.is_dir() {
             return Err(DataError::NotHdf5 { path: path.to_path_buf() });
         }
-        let headers = Headers::open(file).map_err(|e| match e {
+        let identity = Identity::of(&metadata);
+        let headers = Headers::open(Arc::clone(&file)).map_err(|e| match e {
             OpenError::NotHdf5 => DataError::NotHdf5 { path: path.to_path_buf() },
             OpenError::Io(e) => DataError::read(path, e),
             OpenError::Format(e) => DataError::damaged(path, e),
@@ -54,9 +59,38 @@ impl Hdf5Reader {
                 DataError::damaged(path, format!("{found} of {expected} bytes are there"))
             }
         })?;
-        let library =
-            H5File::options().best_effort_locking().open(path).map_err(|e| DataError::damaged(path, e))?;
-        Ok(Self { path: path.to_path_buf(), headers, library, attributes: RefCell::default() })
+        Ok(Self { path: path.to_path_buf(), headers, file, identity, attributes: Mutex::default() })
+    }
+
+    /// The opened file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Refuses to go on with a file that was written to, replaced or removed since it was opened.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`].
+    pub(crate) fn check_unchanged(&self) -> Result<(), DataError> {
+        self.identity.check(&self.file, &self.path)
+    }
+
+    /// The file as the library opens it, for the layouts that are left to it.
+    fn library(&self) -> Result<H5File, DataError> {
+        let fail = |e| DataError::damaged(&self.path, e);
+        let options = || H5File::options().no_locking();
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            // Through the descriptor, whatever has taken the name since.
+            let same = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+            if same.exists() {
+                return options().open(same).map_err(fail);
+            }
+        }
+        let library = options().open(&self.path).map_err(fail)?;
+        self.check_unchanged()?;
+        Ok(library)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -100,6 +134,69 @@ impl Hdf5Reader {
         })
     }
 
+    /// What lies at `path` keeps the rules that the C library opens arrays by: a reader of our own, which does not
+    /// look at bytes it has no need of, would find a file in order that nobody else can open.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] naming the first array that breaks one.
+    pub(crate) fn check_rules(&self, path: &str) -> Result<(), DataError> {
+        match self.node(path)? {
+            None => Err(self.damaged(path, "missing")),
+            Some(NodeKind::Group) => {
+                self.children(path)?.iter().try_for_each(|name| self.check_rules(&format!("{path}/{name}")))
+            }
+            Some(NodeKind::Array) => self.check_array(path),
+        }
+    }
+
+    fn check_array(&self, path: &str) -> Result<(), DataError> {
+        let Described { shape, is_null, datatype, layout, filters } = self.describe(path)?;
+        let broken = |rule: &str| Err(self.damaged(path, rule));
+        let width = match datatype {
+            DatatypeMessage::VarLenString { .. } => self.headers.reference_size(),
+            other => other.element_size() as usize,
+        };
+        if width == 0 {
+            return broken("elements of no width");
+        }
+        let rank = shape.len();
+        let len = if is_null { 0 } else { shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64)) };
+        let bytes = len.saturating_mul(width as u64);
+        match layout {
+            None => broken("an array without a layout"),
+            Some(DataLayoutMessage::Contiguous { address: UNDEF_ADDR, .. }) if bytes == 0 => Ok(()),
+            Some(DataLayoutMessage::Contiguous { .. }) if bytes == 0 => {
+                broken("an array of nothing with a place")
+            }
+            Some(DataLayoutMessage::Contiguous { size, .. }) if size != bytes => {
+                broken("an array of another size than its shape says")
+            }
+            Some(DataLayoutMessage::Contiguous { address, .. })
+                if address.checked_add(bytes).is_none_or(|end| end > self.headers.file_size()) =>
+            {
+                broken("an array beyond the end of the file")
+            }
+            Some(DataLayoutMessage::Compact { data }) if data.len() as u64 != bytes => {
+                broken("an array of another size than its shape says")
+            }
+            Some(
+                DataLayoutMessage::ChunkedV3 { chunk_dims, .. }
+                | DataLayoutMessage::ChunkedV4 { chunk_dims, .. },
+            ) if chunk_dims.len() != rank + 1
+                || chunk_dims.contains(&0)
+                || chunk_dims.last() != Some(&(width as u64)) =>
+            {
+                broken("chunks that do not fit the array")
+            }
+            Some(DataLayoutMessage::Contiguous { .. } | DataLayoutMessage::Compact { .. })
+                if filters.is_some() =>
+            {
+                broken("compression without chunks")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The array of numbers `path`, to be taken piece by piece; `None` where it can only be read whole.
     ///
     /// # Errors
@@ -120,7 +217,7 @@ impl Hdf5Reader {
         let origin = sequence::Origin {
             file: self.path.clone(),
             array: path.to_owned(),
-            blocks: self.headers.blocks_of(sequence::reopen(&self.path)?),
+            blocks: self.headers.blocks(),
             layout,
             element,
             big_endian,
@@ -129,10 +226,8 @@ impl Hdf5Reader {
     }
 
     fn dataset(&self, path: &str) -> Result<rust_hdf5::H5Dataset, DataError> {
-        self.library.dataset(path.trim_start_matches('/')).map_err(|e| match e {
-            Hdf5Error::Unsupported(what) => {
-                DataError::Encoding { element: path.to_owned(), encoding: what.replace("; ", ", ") }
-            }
+        self.library()?.dataset(path.trim_start_matches('/')).map_err(|e| match e {
+            Hdf5Error::Unsupported(what) => DataError::Encoding { element: path.to_owned(), encoding: what },
             e => self.damaged(path, e),
         })
     }
@@ -294,12 +389,12 @@ impl Store for Hdf5Reader {
 
     fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, DataError> {
         let address = self.locate(path)?;
-        let known = self.attributes.borrow().get(&address).cloned();
+        let known = held(&self.attributes).get(&address).cloned();
         let attributes = if let Some(attributes) = known {
             attributes
         } else {
-            let read = Rc::new(self.headers.attributes(address).map_err(|e| self.damaged(path, e))?);
-            self.attributes.borrow_mut().insert(address, Rc::clone(&read));
+            let read = Arc::new(self.headers.attributes(address).map_err(|e| self.damaged(path, e))?);
+            held(&self.attributes).insert(address, Arc::clone(&read));
             read
         };
         match attributes.iter().find(|a| a.name == name) {

@@ -1,6 +1,6 @@
 //! One array of numbers, piece by piece: for matrices that are not held whole.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rust_hdf5::format::messages::data_layout::DataLayoutMessage;
 use rust_hdf5::format::{FormatResult, UNDEF_ADDR};
@@ -12,7 +12,7 @@ use crate::store::{Element, Number};
 
 /// The rows of one array (the elements of a vector), taken in order.
 ///
-/// It has a file handle of its own, so it can work on another thread than the reader it came from. Chunks are
+/// It shares the reader's descriptor, each read naming its place, so it can work on another thread than the reader it came from. Chunks are
 /// decoded whole and in parallel; what lies beyond a piece is kept for the next, so none is decoded twice.
 pub(crate) struct Sequence<T> {
     file: PathBuf,
@@ -106,7 +106,7 @@ impl<T: Number> Sequence<T> {
                 let last = first + missing.div_ceil(grid.band_rows);
                 let end = self.n_rows.min(last * grid.band_rows);
                 fresh = chunks::try_zeros((end - self.next) * self.row_len)?;
-                let blocks = &mut self.blocks;
+                let blocks = &self.blocks;
                 grid.decode(
                     |at, size| blocks.exact(at, size),
                     &self.layout,
@@ -143,9 +143,4 @@ pub(super) fn place_of(headers: &super::headers::Headers, layout: &Layout) -> Fo
         }
         _ => Ok(None),
     }
-}
-
-/// A second handle on a file.
-pub(super) fn reopen(path: &Path) -> Result<std::fs::File, DataError> {
-    std::fs::File::open(path).map_err(|e| DataError::read(path, e))
 }

@@ -304,7 +304,7 @@ fn write_error(path: &Path, error: Hdf5Error) -> DataError {
         } else {
             std::io::ErrorKind::Other
         };
-        DataError::write(path, std::io::Error::new(kind, text.replace("; ", ", ")))
+        DataError::write(path, std::io::Error::new(kind, text))
     }
 }
 
@@ -434,12 +434,17 @@ impl StoreWriter for Hdf5Writer {
                 let v: Vec<HBool> = v.iter().map(|&b| HBool(u8::from(b))).collect();
                 self.numbers(&group, name, &v, shape, gzip, |v, bytes| bytes.extend(v.iter().map(|b| b.0)))?
             }
-            // Below 2^31 the bytes of u32 and i32 are the same; the caller has seen to that.
+            // Below 2^31 the bytes of u32 and i32 are the same; the caller makes sure of that.
             ArrayData::IndicesI32(v) => self.cast::<u32, i32>(&group, name, v, gzip, |i| i as i32)?,
             ArrayData::StartsI32(v) => self.cast::<usize, i32>(&group, name, v, gzip, |i| i as i32)?,
             ArrayData::StartsI64(v) => self.cast::<usize, i64>(&group, name, v, gzip, |i| i as i64)?,
             ArrayData::String(v) => {
-                if shape.len() == 1 {
+                if shape == [0] {
+                    // Without a place in the file, as every array of nothing: the library's own way gives it one, and
+                    // the C library refuses an array that has a place but no size.
+                    let datatype = DatatypeMessage::VarLenString { padding: 0, charset: 1 };
+                    group.new_dataset::<u8>().datatype(datatype).shape([0]).create(name).map_err(fail)?
+                } else if shape.len() == 1 {
                     group.write_vlen_strings(name, v).map_err(fail)?
                 } else {
                     // The library writes texts of variable length as vectors only: a single text, or a matrix of
@@ -454,7 +459,9 @@ impl StoreWriter for Hdf5Writer {
                     let builder = group.new_dataset::<u8>().datatype(datatype);
                     let builder = if shape.is_empty() { builder.scalar() } else { builder.shape(shape) };
                     let dataset = builder.create(name).map_err(fail)?;
-                    dataset.write_raw_bytes(&bytes).map_err(fail)?;
+                    if !bytes.is_empty() {
+                        dataset.write_raw_bytes(&bytes).map_err(fail)?;
+                    }
                     dataset
                 }
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::table::{TableOptions, read_table};
 use super::{mtx, tenx, visium};
 use crate::hdf5::Hdf5Reader;
-use crate::scverse::{self, Container};
+use crate::scverse::{self, Container, OpenFile};
 use crate::{DataError, ReadOptions};
 
 /// The formats that are read.
@@ -57,7 +57,7 @@ pub fn read_any(
 ) -> Result<Container, DataError> {
     let path = path.as_ref();
     match format {
-        Format::Auto => auto(path, options),
+        Format::Auto => open_any(path, options).map(|(container, _)| container),
         Format::H5ad => scverse::read_h5ad(path, options).map(Container::AnnData),
         Format::H5mu => scverse::read_h5mu(path, options).map(Container::MuData),
         Format::TenX if path.is_dir() => mtx::read_tenx_mtx(path),
@@ -67,13 +67,23 @@ pub fn read_any(
     }
 }
 
-fn auto(path: &Path, options: &ReadOptions) -> Result<Container, DataError> {
+/// Reads whatever lies at `path`, and hands on the opened file where it is a `.h5ad` or `.h5mu`, whatever its name:
+/// what was left out can be read of it later, and results go into a copy of it.
+///
+/// # Errors
+/// As [`read_any`].
+pub fn open_any(
+    path: impl AsRef<Path>,
+    options: &ReadOptions,
+) -> Result<(Container, Option<OpenFile>), DataError> {
+    let path = path.as_ref();
+    let whole = |read: Result<Container, DataError>| read.map(|container| (container, None));
     if path.is_dir() {
         if visium::locate(path).is_some() {
-            return visium::read_visium(path, None);
+            return whole(visium::read_visium(path, None));
         }
         if mtx::is_mtx(path) {
-            return mtx::read_tenx_mtx(path);
+            return whole(mtx::read_tenx_mtx(path));
         }
         return Err(DataError::UnknownFormat {
             path: path.to_path_buf(),
@@ -86,7 +96,7 @@ fn auto(path: &Path, options: &ReadOptions) -> Result<Container, DataError> {
     let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
     if [".csv", ".tsv", ".txt", ".parquet"].iter().any(|e| plain.ends_with(e)) {
-        return read_table(path, &TableOptions::default()).map(Container::AnnData);
+        return whole(read_table(path, &TableOptions::default()).map(Container::AnnData));
     }
     let store = match Hdf5Reader::open(path) {
         Err(DataError::NotHdf5 { .. }) if !name.contains(".h5") => {
@@ -101,12 +111,11 @@ fn auto(path: &Path, options: &ReadOptions) -> Result<Container, DataError> {
         other => other?,
     };
     if scverse::is_mudata(&store)? || scverse::is_anndata(&store)? {
-        drop(store);
-        return scverse::read(path, options);
+        let file = OpenFile::of(store);
+        return Ok((file.read(options)?, Some(file)));
     }
     if tenx::is_tenx(&store)? {
-        drop(store);
-        return tenx::read_tenx_h5(path, None);
+        return whole(tenx::read_opened(&store, None));
     }
     Err(DataError::UnknownFormat {
         path: path.to_path_buf(),

@@ -15,7 +15,7 @@ mod tenx;
 mod text;
 mod visium;
 
-pub use detect::{Format, read_any};
+pub use detect::{Format, open_any, read_any};
 pub use mtx::read_tenx_mtx;
 pub use table::{Orientation, TableOptions, read_table};
 pub use tenx::read_tenx_h5;

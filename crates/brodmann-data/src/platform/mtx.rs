@@ -58,7 +58,7 @@ fn matrix_market(path: &Path, n_cells: usize, n_features: usize) -> Result<CsrMa
     let bad = |line: usize, found: &str, expected: &str| DataError::Table {
         path: path.to_path_buf(),
         line,
-        found: found.chars().take(80).collect::<String>().replace("; ", ", "),
+        found: found.chars().take(80).collect::<String>(),
         expected: expected.to_owned(),
     };
     let mut reader = BufReader::with_capacity(1 << 16, open(path)?);

@@ -14,7 +14,7 @@ pub(super) fn columns(path: &Path) -> Result<IndexMap<String, Column>, DataError
     let bad = |found: String| DataError::Table {
         path: path.to_path_buf(),
         line: 0,
-        found: found.replace("; ", ", "),
+        found,
         expected: "a Parquet table of numbers and texts".to_owned(),
     };
     let file = File::open(path).map_err(|e| DataError::read(path, e))?;

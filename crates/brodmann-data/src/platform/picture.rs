@@ -11,7 +11,7 @@ use crate::{Array, DataError};
 pub(super) fn read(path: &Path) -> Result<Array, DataError> {
     let bad = |detail: &dyn std::fmt::Display| DataError::Picture {
         path: path.to_path_buf(),
-        detail: detail.to_string().replace("; ", ", "),
+        detail: detail.to_string(),
     };
     let reader = ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)

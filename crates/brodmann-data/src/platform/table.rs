@@ -155,7 +155,7 @@ fn load(path: &Path) -> Result<Table, DataError> {
     let bad = |line: usize, found: String, expected: String| DataError::Table {
         path: path.to_path_buf(),
         line,
-        found: found.replace("; ", ", "),
+        found,
         expected,
     };
     let header: Vec<String> = match records.next() {
@@ -276,7 +276,8 @@ fn attach(
             key: options.coordinate_columns.as_ref().map_or_else(|| "x, y".to_owned(), |c| c.join(", ")),
             place: path.display().to_string(),
             existing: titles,
-            hint: "name the coordinate columns".to_owned(),
+            named_by: None,
+            otherwise: vec!["call the columns of the coordinates x and y".to_owned()],
         }
     })?;
     let xy = take_coordinates(path, &mut table.columns, &names)?;

@@ -23,8 +23,11 @@ use crate::{AnnData, Column, DataError, DataFrame, MuData, keys};
 /// [`DataError`]: not HDF5, damaged, not a 10x file, several genomes and none named.
 pub fn read_tenx_h5(path: impl AsRef<Path>, genome: Option<&str>) -> Result<Container, DataError> {
     let path = path.as_ref();
-    let store = Hdf5Reader::open(path)?;
-    split_modalities(matrix(&store, path, genome)?)
+    read_opened(&Hdf5Reader::open(path)?, genome)
+}
+
+pub(super) fn read_opened(store: &Hdf5Reader, genome: Option<&str>) -> Result<Container, DataError> {
+    split_modalities(matrix(store, store.path(), genome)?)
 }
 
 /// Whether the file is laid out as 10x does.
@@ -78,7 +81,8 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
                     key: wanted.unwrap_or_default().to_owned(),
                     place: path.display().to_string(),
                     existing: genomes,
-                    hint: "name one of these genomes".to_owned(),
+                    named_by: None,
+                    otherwise: Vec::new(),
                 });
             }
         }

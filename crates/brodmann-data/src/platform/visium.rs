@@ -55,7 +55,7 @@ pub fn read_visium(folder: impl AsRef<Path>, library_id: Option<&str>) -> Result
             serde_json::from_str(&read_all(&scalefactors_path)?).map_err(|e| DataError::Table {
                 path: scalefactors_path.clone(),
                 line: e.line(),
-                found: e.to_string().replace("; ", ", "),
+                found: e.to_string(),
                 expected: "JSON".to_owned(),
             })?;
         Value::from(json)
@@ -193,7 +193,7 @@ fn table(path: &Path) -> Result<Positions, DataError> {
             return Err(DataError::Table {
                 path: path.to_path_buf(),
                 line: line + 1,
-                found: record.iter().collect::<Vec<_>>().join(",").replace("; ", ", "),
+                found: record.iter().collect::<Vec<_>>().join(","),
                 expected: "a barcode and five numbers".to_owned(),
             });
         };

@@ -6,6 +6,7 @@ use brodmann_kernels::CsrView;
 
 use super::write::{
     USERBLOCK, beside_x, checked_key, encoded_group, encoding, mark_mudata, mudata, prepare, row_starts,
+    verify,
 };
 use super::{Container, join};
 use crate::hdf5::Hdf5Writer;
@@ -185,6 +186,7 @@ impl RowAppender {
         if matches!(rest, Container::MuData(_)) {
             mark_mudata(&temporary, &path)?;
         }
+        verify(&temporary, &path)?;
         temporary.persist(None)
     }
 }

@@ -1,9 +1,9 @@
 //! Adding elements to a copy of a file: what we do not write survives as it was.
 //!
 //! The copy is made beside the output, our elements are written into it, it is flushed and closed, opened anew,
-//! every written element is read back and compared, and only then does it take the output's name.
+//! every written element is checked by the rules of the format, read back and compared, and only then does it take the output's name.
 
-use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -43,17 +43,31 @@ pub fn write_with_additions(
     if !in_place && is_same_file(input, output) {
         return Err(DataError::OutputIsInput { path: output.to_path_buf() });
     }
-    let store = Hdf5Reader::open(input)?;
-    let plans = plan(&store, additions)?;
+    write_opened(&Hdf5Reader::open(input)?, output, additions, in_place)
+}
 
+/// As [`write_with_additions`], of a file that was opened before: its copy is made from that descriptor, and nothing
+/// is put in place when the path leads to other content by then.
+pub(super) fn write_opened(
+    store: &Hdf5Reader,
+    output: &Path,
+    additions: &Additions,
+    in_place: bool,
+) -> Result<(), DataError> {
+    let input = store.path();
+    if !in_place && is_same_file(input, output) {
+        return Err(DataError::OutputIsInput { path: output.to_path_buf() });
+    }
     let temporary = Temporary::beside(output)?;
-    copy(input, &temporary, output)?;
+    // Before the work as well as after it: a change from here on is noticed before the output takes its name.
+    store.check_unchanged()?;
+    let plans = plan(store, additions)?;
+    copy(store, &temporary, output)?;
     let writer = Hdf5Writer::edit(temporary.path(), output)?;
     for plan in &plans {
-        apply(&store, &writer, plan)?;
+        apply(store, &writer, plan)?;
     }
     writer.close()?;
-    drop(store);
 
     let written = Hdf5Reader::open(temporary.path()).map_err(|e| match e {
         // Damage to the new file is a fault of the writing, not of the input.
@@ -66,11 +80,13 @@ pub fn write_with_additions(
         verify(&written, output, plan)?;
     }
     drop(written);
-    temporary.persist(in_place.then_some(input))
+    store.check_unchanged()?;
+    temporary.persist(Some(input))
 }
 
-fn copy(input: &Path, temporary: &Temporary, output: &Path) -> Result<(), DataError> {
-    let mut from = File::open(input).map_err(|e| DataError::read(input, e))?;
+fn copy(store: &Hdf5Reader, temporary: &Temporary, output: &Path) -> Result<(), DataError> {
+    let mut from = store.file();
+    from.rewind().map_err(|e| DataError::read(store.path(), e))?;
     let mut to = temporary.open().map_err(|e| DataError::write(output, e))?;
     // The standard library lets the kernel copy where it can.
     std::io::copy(&mut from, &mut to).map_err(|e| DataError::write(output, e))?;
@@ -94,6 +110,9 @@ fn plan<'a>(store: &Hdf5Reader, additions: &'a Additions) -> Result<Vec<Plan<'a>
             expected: "AnnData or MuData".to_owned(),
         });
     }
+    if several {
+        additions.root.require_whole()?;
+    }
     let mut targets = vec![(String::new(), &additions.root)];
     for (name, elements) in &additions.modalities {
         let root = join("mod", name);
@@ -103,7 +122,8 @@ fn plan<'a>(store: &Hdf5Reader, additions: &'a Additions) -> Result<Vec<Plan<'a>
                 key: name.clone(),
                 place: store.path().display().to_string(),
                 existing: if several { store.children("mod")? } else { Vec::new() },
-                hint: "name one of these modalities".to_owned(),
+                named_by: None,
+                otherwise: Vec::new(),
             });
         }
         targets.push((root, elements));
@@ -313,7 +333,10 @@ fn verify(store: &Hdf5Reader, output: &Path, plan: &Plan<'_>) -> Result<(), Data
         Ok(true) => Ok(()),
         _ => Err(DataError::ReadBack { path: output.to_path_buf(), element }),
     };
-    let same_stored = |path: &str, m: &Matrix| Ok(same_matrix(&read::matrix(store, path, None, false)?, m));
+    let same_stored = |path: &str, m: &Matrix| {
+        store.check_rules(path)?;
+        Ok(same_matrix(&read::matrix(store, path, None, false)?, m))
+    };
     if let Some(x) = &a.x {
         answer("X".to_owned(), same_stored(&at("X"), x))?;
     }
@@ -331,18 +354,21 @@ fn verify(store: &Hdf5Reader, output: &Path, plan: &Plan<'_>) -> Result<(), Data
         for (key, c) in columns {
             let path = join(&at(axis), key);
             let listed = order.iter().filter(|k| *k == key).count() == 1;
-            answer(path.clone(), read::column(store, &path).map(|back| listed && same_column(&back, c)))?;
+            let back = store.check_rules(&path).and_then(|()| read::column(store, &path));
+            answer(path.clone(), back.map(|back| listed && same_column(&back, c)))?;
         }
     }
     for (container, entries) in [("obsm", &a.obsm), ("varm", &a.varm), ("uns", &a.uns)] {
         for (key, v) in entries {
             let path = join(&at(container), key);
-            answer(path.clone(), read::value(store, &path).map(|back| same_value(&back, v)))?;
+            let back = store.check_rules(&path).and_then(|()| read::value(store, &path));
+            answer(path.clone(), back.map(|back| same_value(&back, v)))?;
         }
     }
     if let Some((obs, var, _)) = &plan.modern {
         for (axis, table, replaced) in [("obs", obs, &a.obs), ("var", var, &a.var)] {
-            let back = read::frame(store, &at(axis), &Select::All);
+            let back =
+                store.check_rules(&at(axis)).and_then(|()| read::frame(store, &at(axis), &Select::All));
             let same = back.map(|back| {
                 back.index == table.index
                     && table.columns.iter().all(|(k, c)| {

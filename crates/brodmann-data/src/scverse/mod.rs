@@ -1,6 +1,7 @@
 //! `.h5ad` and `.h5mu`: how scverse's containers are laid out in a hierarchical file.
 //!
 //! * `read`: every layout from AnnData 0.5 to 0.12, and MuData.
+//! * `open`: a file held open, for all that is read of it and for the copy.
 //! * `rows`: one matrix of a file, a block of rows at a time.
 //! * `write`: both from scratch, as AnnData 0.12 and MuData 0.3 write them.
 //! * `append`: from scratch, `X` in blocks of rows.
@@ -11,6 +12,7 @@
 mod append;
 mod edit;
 mod legacy;
+mod open;
 mod read;
 mod rows;
 mod verify;
@@ -18,6 +20,7 @@ mod write;
 
 pub use append::RowAppender;
 pub use edit::write_with_additions;
+pub use open::OpenFile;
 pub use read::{Container, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu};
 pub(crate) use read::{array_to_column, is_anndata, is_mudata};
 pub use rows::{MatrixRows, RowBlock, RowBlocks, stored_entries};

@@ -74,7 +74,7 @@ pub fn read_h5ad(path: impl AsRef<Path>, options: &ReadOptions) -> Result<AnnDat
             expected: "AnnData".to_owned(),
         });
     }
-    anndata_file(&store, path.as_ref(), options)
+    anndata_file(&store, options)
 }
 
 /// Reads a `.h5mu`.
@@ -102,11 +102,14 @@ pub fn read_h5mu(path: impl AsRef<Path>, options: &ReadOptions) -> Result<MuData
 /// # Errors
 /// As for [`read_h5ad`] and [`read_h5mu`].
 pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, DataError> {
-    let store = Hdf5Reader::open(path.as_ref())?;
-    if is_mudata(&store)? {
-        mudata(&store, options).map(Container::MuData)
+    container(&Hdf5Reader::open(path.as_ref())?, options)
+}
+
+pub(super) fn container(store: &Hdf5Reader, options: &ReadOptions) -> Result<Container, DataError> {
+    if is_mudata(store)? {
+        mudata(store, options).map(Container::MuData)
     } else {
-        anndata_file(&store, path.as_ref(), options).map(Container::AnnData)
+        anndata_file(store, options).map(Container::AnnData)
     }
 }
 
@@ -127,7 +130,14 @@ pub fn element_names(
     modality: Option<&str>,
     group: &str,
 ) -> Result<Vec<String>, DataError> {
-    let store = Hdf5Reader::open(path.as_ref())?;
+    names_in(&Hdf5Reader::open(path.as_ref())?, modality, group)
+}
+
+pub(super) fn names_in(
+    store: &Hdf5Reader,
+    modality: Option<&str>,
+    group: &str,
+) -> Result<Vec<String>, DataError> {
     let place = modality.map_or_else(|| group.to_owned(), |name| format!("mod/{name}/{group}"));
     if store.node(&place)? != Some(NodeKind::Group) {
         return Ok(Vec::new());
@@ -162,15 +172,19 @@ fn describe_root(store: &impl Store) -> String {
     }
 }
 
-fn anndata_file(store: &Hdf5Reader, path: &Path, options: &ReadOptions) -> Result<AnnData, DataError> {
+fn anndata_file(store: &Hdf5Reader, options: &ReadOptions) -> Result<AnnData, DataError> {
     if !is_anndata(store)? {
-        return Err(DataError::Kind {
-            element: path.display().to_string(),
-            found: describe_root(store),
-            expected: "AnnData (obs and var)".to_owned(),
-        });
+        return Err(not_anndata(store));
     }
     anndata(store, "", options)
+}
+
+pub(super) fn not_anndata(store: &Hdf5Reader) -> DataError {
+    DataError::Kind {
+        element: store.path().display().to_string(),
+        found: describe_root(store),
+        expected: "AnnData (obs and var)".to_owned(),
+    }
 }
 
 /// Reads the AnnData at `root`.

@@ -1,6 +1,7 @@
 //! One matrix of a file, a block of rows at a time: for what does not fit into memory, or need not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use brodmann_kernels::{CsrError, CsrMatrix};
 
@@ -22,9 +23,9 @@ const BLOCK_ROWS: usize = 1 << 16;
 ///
 /// Row starts are held (8 bytes a row), entries are not. A pass over the rows is [`MatrixRows::blocks`]; there may be
 /// as many as one likes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MatrixRows {
-    path: PathBuf,
+    store: Arc<Hdf5Reader>,
     element: String,
     n_rows: usize,
     n_cols: usize,
@@ -32,6 +33,18 @@ pub struct MatrixRows {
     indptr: Option<Vec<usize>>,
     /// Entries are stored as 64-bit floats.
     double: bool,
+}
+
+impl std::fmt::Debug for MatrixRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { element, n_rows, n_cols, double, .. } = self;
+        f.debug_struct("MatrixRows")
+            .field("file", &self.store.path())
+            .field("element", element)
+            .field("shape", &(n_rows, n_cols))
+            .field("double", double)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MatrixRows {
@@ -51,21 +64,27 @@ impl MatrixRows {
         modality: Option<&str>,
         layer: Option<&str>,
     ) -> Result<Option<Self>, DataError> {
-        let path = path.as_ref();
-        let store = Hdf5Reader::open(path)?;
-        if is_mudata(&store)? != modality.is_some() {
+        Self::of(&Arc::new(Hdf5Reader::open(path.as_ref())?), modality, layer)
+    }
+
+    pub(super) fn of(
+        store: &Arc<Hdf5Reader>,
+        modality: Option<&str>,
+        layer: Option<&str>,
+    ) -> Result<Option<Self>, DataError> {
+        if is_mudata(&**store)? != modality.is_some() {
             return Ok(None);
         }
         let element = element_path(modality, layer);
         match store.node(&element)? {
             None => Ok(None),
-            Some(NodeKind::Group) => Self::sparse(&store, path, element),
-            Some(NodeKind::Array) => Self::dense(&store, path, element),
+            Some(NodeKind::Group) => Self::sparse(store, element),
+            Some(NodeKind::Array) => Self::dense(store, element),
         }
     }
 
-    fn sparse(store: &Hdf5Reader, path: &Path, element: String) -> Result<Option<Self>, DataError> {
-        let Ok((true, n_rows, n_cols)) = sparse_form(store, &element) else { return Ok(None) };
+    fn sparse(store: &Arc<Hdf5Reader>, element: String) -> Result<Option<Self>, DataError> {
+        let Ok((true, n_rows, n_cols)) = sparse_form(&**store, &element) else { return Ok(None) };
         let part = |name: &str| join(&element, name);
         for name in ["data", "indices", "indptr"] {
             if store.node(&part(name))? != Some(NodeKind::Array) {
@@ -84,23 +103,25 @@ impl MatrixRows {
             return Ok(None);
         }
         let double = data.element == Element::F64;
-        let rows = Self { path: path.to_path_buf(), element, n_rows, n_cols, indptr: Some(indptr), double };
-        Ok(rows.in_order(store)?.then_some(rows))
+        let store = Arc::clone(store);
+        let rows = Self { store, element, n_rows, n_cols, indptr: Some(indptr), double };
+        Ok(rows.in_order()?.then_some(rows))
     }
 
-    fn dense(store: &Hdf5Reader, path: &Path, element: String) -> Result<Option<Self>, DataError> {
+    fn dense(store: &Arc<Hdf5Reader>, element: String) -> Result<Option<Self>, DataError> {
         let info = store.info(&element)?;
         let [n_rows, n_cols] = info.shape[..] else { return Ok(None) };
         if u32::try_from(n_cols).is_err() {
             return Ok(None);
         }
-        let rows = Self { path: path.to_path_buf(), element, n_rows, n_cols, indptr: None, double: false };
-        Ok(rows.in_order(store)?.then_some(rows))
+        let store = Arc::clone(store);
+        let rows = Self { store, element, n_rows, n_cols, indptr: None, double: false };
+        Ok(rows.in_order()?.then_some(rows))
     }
 
     /// Whether the arrays can be taken piece by piece.
-    fn in_order(&self, store: &Hdf5Reader) -> Result<bool, DataError> {
-        Ok(self.nnz() == 0 || self.entries(store)?.is_some())
+    fn in_order(&self) -> Result<bool, DataError> {
+        Ok(self.nnz() == 0 || self.entries()?.is_some())
     }
 
     /// Rows.
@@ -126,19 +147,20 @@ impl MatrixRows {
     /// The rows from the first to the last, in blocks of about a million entries.
     ///
     /// # Errors
-    /// [`DataError`] when the file cannot be opened again.
+    /// [`DataError::Changed`] when the file is not as it was when it was opened.
     /// # Cost
     /// About 30 MB while it lives, or two chunks of the file where these are larger.
     pub fn blocks(&self) -> Result<RowBlocks<'_>, DataError> {
-        let store = Hdf5Reader::open(&self.path)?;
-        let entries = if self.nnz() == 0 { Some(Entries::None) } else { self.entries(&store)? };
+        self.store.check_unchanged()?;
+        let entries = if self.nnz() == 0 { Some(Entries::None) } else { self.entries()? };
         let entries = entries.ok_or_else(|| {
-            DataError::damaged(&self.path, format!("{}: changed since it was opened", self.element))
+            DataError::damaged(self.store.path(), format!("{}: changed since it was opened", self.element))
         })?;
         Ok(RowBlocks { matrix: self, entries, next: 0 })
     }
 
-    fn entries(&self, store: &Hdf5Reader) -> Result<Option<Entries>, DataError> {
+    fn entries(&self) -> Result<Option<Entries>, DataError> {
+        let store = &self.store;
         if self.indptr.is_none() {
             return Ok(store.sequence(&self.element)?.map(Entries::Dense));
         }
@@ -161,7 +183,14 @@ pub fn stored_entries(
     modality: Option<&str>,
     layer: Option<&str>,
 ) -> Result<Option<usize>, DataError> {
-    let store = Hdf5Reader::open(path.as_ref())?;
+    stored_in(&Hdf5Reader::open(path.as_ref())?, modality, layer)
+}
+
+pub(super) fn stored_in(
+    store: &Hdf5Reader,
+    modality: Option<&str>,
+    layer: Option<&str>,
+) -> Result<Option<usize>, DataError> {
     let element = element_path(modality, layer);
     let data = join(&element, "data");
     Ok(match store.node(&element)? {

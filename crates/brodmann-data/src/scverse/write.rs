@@ -7,8 +7,8 @@ use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
 
 use super::{COLUMN_ORDER, ENCODING_TYPE, ENCODING_VERSION, INDEX, join};
-use crate::hdf5::Hdf5Writer;
-use crate::store::{ArrayData, Attribute, StoreWriter};
+use crate::hdf5::{Hdf5Reader, Hdf5Writer};
+use crate::store::{ArrayData, Attribute, Store, StoreWriter};
 use crate::temporary::Temporary;
 use crate::{
     AnnData, Array, Categorical, CategoryKind, Column, DataError, DataFrame, Matrix, MuData, Value,
@@ -33,6 +33,7 @@ pub fn write_h5ad(adata: &AnnData, path: impl AsRef<Path>, options: &WriteOption
     let writer = Hdf5Writer::create(temporary.path(), path, 0)?;
     anndata(&writer, "", adata, options.gzip)?;
     writer.close()?;
+    verify(&temporary, path)?;
     temporary.persist(None)
 }
 
@@ -48,6 +49,7 @@ pub fn write_h5mu(mdata: &MuData, path: impl AsRef<Path>, options: &WriteOptions
     mudata(&writer, mdata, options.gzip, false)?;
     writer.close()?;
     mark_mudata(&temporary, path)?;
+    verify(&temporary, path)?;
     temporary.persist(None)
 }
 
@@ -68,7 +70,24 @@ pub(super) fn prepare(path: &Path, options: &WriteOptions) -> Result<Temporary, 
     if !options.overwrite && path.exists() {
         return Err(DataError::write(path, std::io::ErrorKind::AlreadyExists.into()));
     }
-    Temporary::beside(path)
+    let temporary = Temporary::beside(path)?;
+    // Again, now that nobody else writes it: another run may have put its output in place in between.
+    if !options.overwrite && path.exists() {
+        return Err(DataError::write(path, std::io::ErrorKind::AlreadyExists.into()));
+    }
+    Ok(temporary)
+}
+
+/// Checks a file written from scratch by the rules of the format.
+pub(super) fn verify(temporary: &Temporary, path: &Path) -> Result<(), DataError> {
+    let checked = Hdf5Reader::open(temporary.path())
+        .and_then(|store| store.children("")?.iter().try_for_each(|name| store.check_rules(name)));
+    checked.map_err(|e| match e {
+        DataError::Damaged { detail, .. } => {
+            DataError::ReadBack { path: path.to_path_buf(), element: format!("the file ({detail})") }
+        }
+        e => e,
+    })
 }
 
 fn text(s: &str) -> Attribute {
