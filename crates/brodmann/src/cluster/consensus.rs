@@ -2,6 +2,7 @@
 
 mod assignment;
 
+use brodmann_kernels::Diagnosis;
 use brodmann_kernels::{Interrupted, Monitor};
 use rayon::prelude::*;
 
@@ -19,12 +20,10 @@ const CHUNK: usize = 4096;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConsensusError {
     /// No runs.
-    #[error("no labelings were given, at least 1 was expected; run the clustering first")]
+    #[error("no labels were given; expected those of at least one run")]
     NoRuns,
     /// A run of another length.
-    #[error(
-        "run {run} has {found} labels, {expected} were expected, as in the first; pass runs on one table"
-    )]
+    #[error("run {run} has {found} labels; expected {expected}, as in the first")]
     LengthMismatch {
         /// Run, from 0.
         run: usize,
@@ -34,7 +33,7 @@ pub enum ConsensusError {
         expected: usize,
     },
     /// A run of very many clusters.
-    #[error("run {run} has {found} clusters, at most {limit} were expected; lower the resolution")]
+    #[error("run {run} has {found} clusters; expected at most {limit}")]
     TooManyClusters {
         /// Run, from 0.
         run: usize,
@@ -49,6 +48,25 @@ pub enum ConsensusError {
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for ConsensusError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Metrics(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoRuns => "run the clustering first".to_owned(),
+            Self::LengthMismatch { .. } => "give runs on one table".to_owned(),
+            Self::TooManyClusters { .. } => "lower the resolution".to_owned(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }
 
 /// What many runs agree on.
@@ -90,6 +108,19 @@ pub struct Consensus {
 /// O(R² n log n) time for the pairs, O(R n) per round; O(R n + k²) memory: no N×N co-association.
 /// # Source
 /// Dimitriadou, Weingessel & Hornik 2002 (voting); Kuhn 1955 (alignment).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::consensus;
+/// use brodmann_kernels::Silent;
+///
+/// // Two runs agree but for the names of their labels; the third moves one spot.
+/// let found = consensus(&[&[0, 0, 1, 1], &[5, 5, 2, 2], &[0, 1, 1, 1]], &Silent)?;
+/// assert_eq!(found.labels, [0, 0, 1, 1]);
+/// assert_eq!(found.stability, [1.0, 2.0 / 3.0, 1.0, 1.0]);
+/// # Ok::<(), brodmann::cluster::ConsensusError>(())
+/// ```
 pub fn consensus(runs: &[&[u32]], monitor: &dyn Monitor) -> Result<Consensus, ConsensusError> {
     let n_obs = runs.first().ok_or(ConsensusError::NoRuns)?.len();
     let mut named = Vec::with_capacity(runs.len());

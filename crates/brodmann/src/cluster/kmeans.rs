@@ -1,5 +1,6 @@
 //! k-means clustering.
 
+use brodmann_kernels::{Diagnosis, Opt, OptionError};
 use std::ops::Range;
 
 use brodmann_kernels::matmul::matmul_into_serial;
@@ -23,34 +24,19 @@ const LARGEST: f64 = 1e150;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum KMeansError {
     /// Not fewer clusters than observations, or none.
-    #[error(
-        "{n_clusters} clusters of {n_obs} observations, between 1 and n_obs - 1 clusters were expected; \
-         ask for fewer clusters"
-    )]
+    #[error("{} is {n_clusters} for {n_obs} observations; expected 1 to {}", Opt("n_clusters"), n_obs.saturating_sub(1))]
     ClusterCount {
         /// Clusters asked for.
         n_clusters: usize,
         /// Observations.
         n_obs: usize,
     },
-    /// `n_init` or `max_iterations` is 0.
-    #[error("`{option}` is 0, at least 1 was expected; the default is {default}")]
-    ZeroOption {
-        /// The option.
-        option: &'static str,
-        /// Its default.
-        default: usize,
-    },
-    /// The tolerance is negative or not a number.
-    #[error("tolerance {found}, a finite number of at least 0 was expected; the default is 1e-4")]
-    Tolerance {
-        /// The value found.
-        found: f64,
-    },
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// The data hold NaN, infinity or a value too large to square.
     #[error(
-        "the data hold a NaN, infinite or huge value in row {row}, column {column}, finite values were \
-         expected; recompute the embedding or drop that row"
+        "the data hold NaN, infinity or a huge value in row {row}, column {column}; expected finite values"
     )]
     NonFinite {
         /// Row.
@@ -61,6 +47,24 @@ pub enum KMeansError {
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for KMeansError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::ClusterCount { .. } => "ask for fewer clusters".to_owned(),
+            Self::NonFinite { .. } => "recompute the embedding or drop that row".to_owned(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }
 
 /// How to run k-means.
@@ -115,6 +119,21 @@ pub struct KMeans {
 /// O(n_init · iterations · n k d) time by blocked products, O(n_init · n + n d) memory.
 /// # Source
 /// Lloyd 1982, IEEE Trans. Inf. Theory 28:129; Arthur & Vassilvitskii 2007, SODA 1027.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{KMeansOptions, kmeans};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::array;
+///
+/// let x = array![[0.0], [10.0], [1.0], [12.0], [2.0]];
+/// let found = kmeans(x.view(), &KMeansOptions { n_clusters: 2, ..Default::default() }, Seed(0), &Silent)?;
+/// assert_eq!(found.labels, [0, 1, 0, 1, 0]);
+/// assert_eq!(found.centers, array![[1.0], [11.0]]);
+/// assert!((found.inertia - 4.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::cluster::KMeansError>(())
+/// ```
 pub fn kmeans(
     data: ArrayView2<'_, f64>,
     options: &KMeansOptions,
@@ -130,11 +149,13 @@ pub fn kmeans(
         [("n_init", options.n_init, 10), ("max_iterations", options.max_iterations, 300)]
     {
         if value == 0 {
-            return Err(KMeansError::ZeroOption { option, default });
+            let error = OptionError::new(option, 0, "at least 1");
+            return Err(error.advise(format!("start from {default}, the default")).into());
         }
     }
     if !(options.tolerance.is_finite() && options.tolerance >= 0.0) {
-        return Err(KMeansError::Tolerance { found: options.tolerance });
+        let error = OptionError::new("tolerance", options.tolerance, "a finite number of at least 0");
+        return Err(error.advise("start from 1e-4, the default").into());
     }
     let problem = Problem::new(data)?;
     let threshold = options.tolerance * problem.mean_variance();

@@ -19,10 +19,15 @@ pub mod select_n_clusters;
 pub use consensus::{Consensus, ConsensusError, consensus};
 pub use gmm::{CovarianceModel, GaussianMixture, GmmError, GmmInit, GmmOptions, Hierarchy, gmm, hierarchy};
 pub use kmeans::{KMeans, KMeansError, KMeansOptions, kmeans};
+pub use leiden::limits::{
+    check_layer_weights, check_n_clusters, check_resolutions, is_cluster_count, is_layer_weight,
+    is_resolution,
+};
 pub use leiden::{
-    EntryEdges, GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions, Partition, Quality,
-    ResolutionSearch, SearchOptions, Unreached, entry_edges, leiden, leiden_multiplex, leiden_multiplex_with,
-    move_difference, quality, search_resolution, search_resolution_latent_spatial,
+    ClusterCountSearch, EntryEdges, GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions,
+    Partition, Quality, ResolutionSearch, SearchOptions, Unreached, entry_edges, leiden, leiden_multiplex,
+    leiden_multiplex_with, move_difference, quality, search_n_clusters, search_resolution,
+    search_resolution_latent_spatial, unreached_warning,
 };
 pub use refine::{NO_NEIGHBOR, RefineError, majority_vote, refine_labels};
 pub use select_n_clusters::{

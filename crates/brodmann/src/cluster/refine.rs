@@ -1,5 +1,6 @@
 //! Smoothing domains by a vote of the neighbourhood.
 
+use brodmann_kernels::{Diagnosis, SliceLength, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -15,7 +16,7 @@ const CHUNK: usize = 1024;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RefineError {
     /// Not as many neighbours as spots times `n_neighbors`.
-    #[error("{found} neighbours were given, {expected} (spots × n_neighbors) were expected; pass whole rows")]
+    #[error("{found} neighbours were given; expected {expected} (spots × n_neighbors)")]
     NeighborCount {
         /// Entries found.
         found: usize,
@@ -23,9 +24,7 @@ pub enum RefineError {
         expected: usize,
     },
     /// A neighbour that is no spot.
-    #[error(
-        "spot {spot} has neighbour {neighbor}, a number below {n_obs} was expected; build the rows again"
-    )]
+    #[error("spot {spot} has the neighbour {neighbor}; expected a number below {n_obs}")]
     UnknownNeighbor {
         /// Spot.
         spot: usize,
@@ -35,7 +34,7 @@ pub enum RefineError {
         n_obs: usize,
     },
     /// Two inputs disagree in length.
-    #[error("{found} {what} for {expected} labels, one each was expected; pass those of the same table")]
+    #[error("{found} {what} were given; expected {expected}, one per label")]
     LengthMismatch {
         /// What was counted.
         what: &'static str,
@@ -47,6 +46,24 @@ pub enum RefineError {
     /// The neighbours could not be found.
     #[error(transparent)]
     Graph(#[from] GraphError),
+}
+
+impl Diagnosis for RefineError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Graph(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NeighborCount { .. } => "give whole rows".to_owned(),
+            Self::UnknownNeighbor { .. } => "build the rows again".to_owned(),
+            Self::LengthMismatch { .. } => "give those of one table".to_owned(),
+            Self::Graph(e) => return e.advice(),
+        })
+    }
 }
 
 /// Every spot takes the label most frequent among its nearest spots of the same slice, itself not counted.
@@ -64,6 +81,18 @@ pub enum RefineError {
 /// O(n log n + n k) time, O(n k) memory.
 /// # Source
 /// Yang et al. 2025 (STAIG); the step is common to SpaGCN and STAGATE.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::refine_labels;
+/// use ndarray::array;
+///
+/// // The stray spot in a row takes the label of the spots beside it.
+/// let row = array![[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [4.0, 0.0]];
+/// assert_eq!(refine_labels(&[7, 7, 1, 7, 7], row.view(), None, 4)?, [7; 5]);
+/// # Ok::<(), brodmann::cluster::RefineError>(())
+/// ```
 pub fn refine_labels(
     labels: &[u32],
     coordinates: ArrayView2<'_, f64>,
@@ -71,29 +100,26 @@ pub fn refine_labels(
     n_neighbors: usize,
 ) -> Result<Vec<u32>, RefineError> {
     let n_obs = labels.len();
-    let same_length = |what, found| {
-        if found == n_obs {
-            Ok(())
-        } else {
-            Err(RefineError::LengthMismatch { what, found, expected: n_obs })
-        }
-    };
-    same_length("coordinates", coordinates.nrows())?;
-    let Some(slices) = slices else {
+    if coordinates.nrows() != n_obs {
+        let found = coordinates.nrows();
+        return Err(RefineError::LengthMismatch { what: "coordinates", found, expected: n_obs });
+    }
+    let slices = Slices::try_new(n_obs, slices).map_err(|SliceLength { found, expected }| {
+        RefineError::LengthMismatch { what: "slice codes", found, expected }
+    })?;
+    if slices.count() == 1 {
         let nearest = spatial_nearest(coordinates, n_neighbors)?;
         let rows: Vec<u32> = nearest.indices.iter().copied().collect();
         return majority_vote(labels, &rows, nearest.indices.ncols());
-    };
-    same_length("slice codes", slices.len())?;
-    let mut spots: Vec<usize> = (0..n_obs).collect();
-    spots.sort_by_key(|&i| (slices[i], i));
+    }
     let mut refined = labels.to_vec();
-    for slice in spots.chunk_by(|&a, &b| slices[a] == slices[b]) {
-        let places = coordinates.select(ndarray::Axis(0), slice);
+    for rows in slices.rows() {
+        let spots: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
+        let places = coordinates.select(ndarray::Axis(0), &spots);
         let nearest = spatial_nearest(places.view(), n_neighbors)?;
-        let own: Vec<u32> = slice.iter().map(|&i| labels[i]).collect();
-        let rows: Vec<u32> = nearest.indices.iter().copied().collect();
-        for (&i, label) in slice.iter().zip(majority_vote(&own, &rows, nearest.indices.ncols())?) {
+        let own: Vec<u32> = spots.iter().map(|&i| labels[i]).collect();
+        let neighbors: Vec<u32> = nearest.indices.iter().copied().collect();
+        for (&i, label) in spots.iter().zip(majority_vote(&own, &neighbors, nearest.indices.ncols())?) {
             refined[i] = label;
         }
     }
@@ -108,6 +134,16 @@ pub fn refine_labels(
 /// [`RefineError::NeighborCount`], [`RefineError::UnknownNeighbor`].
 /// # Cost
 /// O(n k log k).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::majority_vote;
+///
+/// // Spot 2 hears 0 and 1, which agree.
+/// assert_eq!(majority_vote(&[7, 7, 1], &[1, 2, 0, 2, 0, 1], 2)?, [7, 7, 7]);
+/// # Ok::<(), brodmann::cluster::RefineError>(())
+/// ```
 pub fn majority_vote(labels: &[u32], neighbors: &[u32], n_neighbors: usize) -> Result<Vec<u32>, RefineError> {
     let n_obs = labels.len();
     let expected = n_obs.saturating_mul(n_neighbors);

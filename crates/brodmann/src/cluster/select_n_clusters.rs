@@ -1,5 +1,6 @@
 //! How many clusters?
 
+use brodmann_kernels::{Diagnosis, OptionError};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
@@ -19,8 +20,7 @@ const AS_STABLE: f64 = 0.95;
 pub enum SelectError {
     /// An empty or impossible range.
     #[error(
-        "{min} to {max} clusters of {n_obs} observations, a range from at least 2 to fewer than 4 in 5 of the \
-         observations was expected; choose another range"
+        "{min} to {max} clusters are to be tried on {n_obs} observations; expected a range from at least 2 to fewer than 4 in 5 of the observations"
     )]
     Range {
         /// Fewest clusters.
@@ -31,17 +31,10 @@ pub enum SelectError {
         n_obs: usize,
     },
     /// An option out of its range.
-    #[error("{name} is {found}, {expected} was expected; choose another value")]
-    InvalidOption {
-        /// Name of the option.
-        name: &'static str,
-        /// The value given.
-        found: usize,
-        /// The values accepted.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A criterion that the algorithm has no value for.
-    #[error("k-means has no BIC, silhouette or stability was expected; choose one or a Gaussian mixture")]
+    #[error("the criterion is BIC, which k-means does not have; expected silhouette or stability")]
     NoBic,
     /// A mixture failed.
     #[error(transparent)]
@@ -55,6 +48,27 @@ pub enum SelectError {
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for SelectError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Gmm(e) => Some(e),
+            Self::KMeans(e) => Some(e),
+            Self::Metrics(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Range { .. } => "choose another range".to_owned(),
+            Self::NoBic => "choose one of these, or a Gaussian mixture".to_owned(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }
 
 impl From<GmmError> for SelectError {
@@ -76,7 +90,8 @@ impl From<KMeansError> for SelectError {
 }
 
 /// What makes one number better than another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SelectionCriterion {
     /// The most clusters on which runs on random subsets agree as well (95 %) as on any number.
     #[default]
@@ -196,6 +211,24 @@ pub struct Selection {
 /// O(sample · n d). Hierarchies are shared by all numbers.
 /// # Source
 /// Rousseeuw 1987; Ben-Hur, Elisseeff & Guyon 2002 (stability); Fraley & Raftery 2002 (BIC).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{Clusterer, KMeansOptions, SelectOptions, SelectionCriterion, select_n_clusters};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::Array2;
+///
+/// let x = Array2::from_shape_fn((60, 2), |(i, j)| 50.0 * (i % 3 * (j + 1)) as f64 + ((i * 7 + j * 3) % 11) as f64);
+/// let options = SelectOptions {
+///     max_clusters: 5,
+///     criterion: SelectionCriterion::Silhouette,
+///     clusterer: Clusterer::KMeans(KMeansOptions::default()),
+///     ..Default::default()
+/// };
+/// assert_eq!(select_n_clusters(x.view(), &options, Seed(0), &Silent)?.n_clusters, 3);
+/// # Ok::<(), brodmann::cluster::SelectError>(())
+/// ```
 pub fn select_n_clusters(
     x: ArrayView2<'_, f64>,
     options: &SelectOptions,
@@ -293,11 +326,11 @@ impl SelectOptions {
         let (min, max) = (self.min_clusters, self.max_clusters);
         if self.n_runs < 2 {
             let (name, found) = ("n_runs", self.n_runs);
-            return Err(SelectError::InvalidOption { name, found, expected: "at least 2" });
+            return Err(OptionError::new(name, found, "at least 2").into());
         }
         if self.sample_size < 10 {
             let (name, found) = ("sample_size", self.sample_size);
-            return Err(SelectError::InvalidOption { name, found, expected: "at least 10" });
+            return Err(OptionError::new(name, found, "at least 10").into());
         }
         if min < 2 || min > max || max >= run_size(pool_size(self.sample_size, n_obs)) {
             return Err(SelectError::Range { min, max, n_obs });

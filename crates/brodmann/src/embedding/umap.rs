@@ -5,6 +5,7 @@ mod initial;
 mod layout;
 
 use brodmann_kernels::{CsrView, Interrupted, Monitor, Seed};
+use brodmann_kernels::{Diagnosis, OptionError};
 use ndarray::{Array2, ArrayView2};
 
 use self::layout::Forces;
@@ -25,22 +26,13 @@ pub enum UmapError {
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// An option out of its range.
-    #[error("{name} is {found}, expected {expected}; choose another value")]
-    InvalidOption {
-        /// Name of the option.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// The values accepted.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// [`UmapInit::Pca`] without an embedding.
-    #[error(
-        "no embedding was given, PCA initialisation expects one; pass the embedding or start from the graph (spectral)"
-    )]
+    #[error("no embedding was given; expected one, as the PCA start asks for")]
     MissingEmbedding,
     /// Not one row of the embedding per observation.
-    #[error("the embedding has {found} rows, expected {expected}, as in the graph; pass those of one table")]
+    #[error("the embedding has {found} rows; expected {expected}, as in the graph")]
     EmbeddingRows {
         /// Rows found.
         found: usize,
@@ -48,7 +40,7 @@ pub enum UmapError {
         expected: usize,
     },
     /// NaN or infinity in the embedding.
-    #[error("the embedding holds a NaN or infinity in row {row}, expected finite values; compute it again")]
+    #[error("the embedding holds NaN or infinity in row {row}; expected finite values")]
     NonFinite {
         /// First bad row.
         row: usize,
@@ -59,6 +51,27 @@ pub enum UmapError {
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for UmapError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Graph(e) => Some(e),
+            Self::Eigen(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::MissingEmbedding => "give the embedding, or start from the graph (spectral)".to_owned(),
+            Self::EmbeddingRows { .. } => "give those of one table".to_owned(),
+            Self::NonFinite { .. } => "compute it again".to_owned(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }
 
 impl From<PreprocessError> for UmapError {
@@ -117,9 +130,7 @@ impl Default for UmapOptions {
 
 impl UmapOptions {
     fn validate(&self) -> Result<(), UmapError> {
-        let refuse = |name, found: f64, expected| {
-            Err(UmapError::InvalidOption { name, found: found.to_string(), expected })
-        };
+        let refuse = |name, found: f64, expected| Err(OptionError::new(name, found, expected).into());
         if !(self.spread > 0.0 && self.spread <= 1e6) {
             return refuse("spread", self.spread, "a number above 0");
         }
@@ -188,6 +199,24 @@ pub struct Umap {
 /// races. Here every point moves on its own against the others' places at the start of the epoch: a link pulls
 /// each end twice, which is what its two mirrored entries do there. The same bits on any number of threads.
 /// A link is drawn at the epochs where `⌊epoch · w / max w⌋` steps up, umap-learn's own schedule.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::embedding::{UmapOptions, umap};
+/// use brodmann::graph::{NeighborsOptions, neighbors};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::Array2;
+///
+/// let x = Array2::from_shape_fn((40, 3), |(i, j)| (i % 2 * 30) as f64 + ((i * 7 + j * 5) % 13) as f64);
+/// let options = NeighborsOptions { n_neighbors: 6, ..Default::default() };
+/// let graph = neighbors(x.view(), &options, Seed(0), &Silent)?;
+/// let options = UmapOptions { n_epochs: Some(50), ..Default::default() };
+/// let map = umap(graph.connectivities.view(), Some(x.view()), &options, Seed(0), &Silent)?;
+/// assert_eq!(map.positions.dim(), (40, 2));
+/// assert_eq!(map.n_components, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn umap(
     connectivities: CsrView<'_, f64>,
     embedding: Option<ArrayView2<'_, f64>>,

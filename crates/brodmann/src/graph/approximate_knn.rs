@@ -1,6 +1,6 @@
 //! Nearly all of the k nearest observations in feature space, for large tables.
 
-use brodmann_kernels::{Interrupted, Monitor, Seed};
+use brodmann_kernels::{Interrupted, Monitor, OptionError, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -42,11 +42,26 @@ const ROWS: usize = 512;
 /// # Returns
 /// `(n_obs, min(k, n_obs − 1))` by rising `(distance, index)`, distances exact; `recall` as measured, `None` where the search was exact after all.
 /// # Errors
-/// As [`exact_knn`]; `InvalidOption` when `min_recall` is out of range.
+/// As [`exact_knn`]; `Option` when `min_recall` is out of range.
 /// # Cost
 /// O(n^1.5 p d) time for p cells (4–16 in clustered data, more where there is no structure); O(n (d + k + p)) memory.
 /// # Source
 /// Inverted file: Jégou, Douze & Schmid 2011, IEEE TPAMI 33:117.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::{approximate_knn, exact_knn};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::Array2;
+///
+/// let line = Array2::from_shape_fn((300, 1), |(i, _)| i as f64);
+/// let found = approximate_knn(line.view(), 2, 0.9, Seed(0), &Silent)?;
+/// let exact = exact_knn(line.view(), 2, &Silent)?;
+/// let same = found.indices.iter().zip(&exact.indices).filter(|(a, b)| a == b).count();
+/// assert!(same > 500, "{same} of 600");
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn approximate_knn(
     embedding: ArrayView2<'_, f64>,
     k: usize,
@@ -94,11 +109,7 @@ pub(crate) fn check_min_recall(min_recall: f64) -> Result<(), GraphError> {
     if min_recall > 0.0 && min_recall <= 1.0 {
         return Ok(());
     }
-    Err(GraphError::InvalidOption {
-        name: "min_recall",
-        found: min_recall.to_string(),
-        expected: "a share above 0 and at most 1",
-    })
+    Err(OptionError::new("min_recall", min_recall, "a share above 0 and at most 1").into())
 }
 
 /// Neighbours by rising `(squared distance, index)`.

@@ -28,6 +28,17 @@ impl Components {
 /// O(nnz · α(n_obs)) time, O(n_obs) memory.
 /// # Source
 /// Union–find with path halving (Tarjan & van Leeuwen 1984, J. ACM 31:245).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::connected_components;
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// let graph = CsrMatrix::from_dense(array![[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]].view());
+/// assert_eq!(connected_components(graph.view()).count(), 2);
+/// ```
 pub fn connected_components(graph: CsrView<'_, f64>) -> Components {
     let n_obs = graph.n_rows();
     let mut parent: Vec<u32> = (0..n_obs as u32).collect();

@@ -25,11 +25,23 @@ const SMALLEST: f64 = 1e-40;
 /// # Returns
 /// A symmetric graph: weight 1 and the Euclidean distance per edge.
 /// # Errors
-/// `NotPlanar` for 3-D; `InvalidOption` when `max_length` is not above 0; `TooLarge`; `NonFinite`; `SliceLength`.
+/// `NotPlanar` for 3-D; `Option` when `max_length` is not above 0; `TooLarge`; `NonFinite`; `SliceLength`.
 /// # Cost
 /// O(n log n) time, O(n) memory.
 /// # Source
 /// Delaunay 1934, Bull. Acad. Sci. USSR 6:793; triangulation by the crate `spade`.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::delaunay;
+/// use ndarray::array;
+///
+/// let triangle = array![[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]];
+/// assert_eq!(delaunay(triangle.view(), None, None)?.connectivities.nnz(), 6);
+/// assert_eq!(delaunay(triangle.view(), None, Some(1.5))?.connectivities.nnz(), 2);
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn delaunay(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
@@ -79,10 +91,12 @@ fn delaunay_graph(points: &[[f64; 2]], max_length: Option<f64>) -> Result<SliceG
     }
     let mut notes = Vec::new();
     if n_duplicates > 0 {
-        notes.push(format!("{n_duplicates} spots lie exactly on another; each is linked to the first there"));
+        notes.push(
+            format!("{n_duplicates} spots lie exactly on another; each is linked to the first there").into(),
+        );
     }
     if edges.len() < n_all {
-        notes.push(format!("{} of {n_all} edges longer than max_length dropped", n_all - edges.len()));
+        notes.push(format!("{} of {n_all} edges longer than max_length dropped", n_all - edges.len()).into());
     }
 
     // Counting sort by row, then each short row by column.

@@ -18,11 +18,25 @@ use super::error::GraphError;
 /// # Cost
 /// O(nnz).
 /// # Source
-/// METHODS §2; Müller-Bötticher et al. 2025.
+/// docs/methods.md §2; Müller-Bötticher et al. 2025.
 ///
 /// # Differences
 /// Where every distance is 0 the ratio is undefined and the reference gives NaN: here all become 1. An empty
 /// graph stays empty.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::distance2connectivity;
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// let distances = CsrMatrix::from_dense(array![[0.0, 1.0], [4.0, 0.0]].view());
+/// let weights = distance2connectivity(distances.view(), "distances")?;
+/// assert_eq!(weights.view().get(0, 1), Some(0.75));
+/// assert_eq!(weights.view().get(1, 0), Some(0.0));
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn distance2connectivity(distances: CsrView<'_, f64>, key: &str) -> Result<CsrMatrix<f64>, GraphError> {
     super::validate::check_weights(distances, key)?;
     let largest = distances.data().iter().copied().fold(0.0f64, f64::max);

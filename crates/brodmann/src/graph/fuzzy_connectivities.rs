@@ -36,6 +36,21 @@ const CHUNK: usize = 4096;
 /// # Differences
 /// umap-learn bisects in f32; this is f64. Weights agree to about 1e-5, the tolerance of the bisection itself.
 /// Weights that f32 cannot tell from 0 are not stored, so that the pattern agrees.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::{exact_knn, fuzzy_connectivities};
+/// use brodmann_kernels::Silent;
+/// use ndarray::array;
+///
+/// let nearest = exact_knn(array![[0.0], [1.0], [3.0], [3.5]].view(), 2, &Silent)?;
+/// let weights = fuzzy_connectivities(&nearest);
+/// // The nearest neighbour always has weight 1.
+/// assert!((weights.view().get(0, 1).unwrap_or(0.0) - 1.0).abs() < 1e-6);
+/// assert_eq!(weights.view().get(1, 3), weights.view().get(3, 1));
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn fuzzy_connectivities(neighbors: &Neighbors) -> CsrMatrix<f64> {
     let (n_obs, k) = neighbors.indices.dim();
     if k == 0 {

@@ -1,6 +1,6 @@
 //! The k nearest observations in feature space, exactly.
 
-use brodmann_kernels::{Interrupted, Monitor};
+use brodmann_kernels::{Interrupted, Monitor, OptionError};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -33,9 +33,22 @@ pub struct Neighbors {
 /// # Returns
 /// `(n_obs, min(k, n_obs − 1))` indices and distances.
 /// # Errors
-/// `NonFinite`, `NoColumns`, `InvalidOption` when `k` = 0, `Interrupted`.
+/// `NonFinite`, `NoColumns`, `Option` when `k` = 0, `Interrupted`.
 /// # Cost
 /// O(n² d) time; O(n (d + k)) memory and half a megabyte per thread.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::exact_knn;
+/// use brodmann_kernels::Silent;
+/// use ndarray::array;
+///
+/// let nearest = exact_knn(array![[0.0], [1.0], [3.0]].view(), 1, &Silent)?;
+/// assert_eq!(nearest.indices, array![[1], [0], [1]]);
+/// assert_eq!(nearest.distances, array![[1.0], [1.0], [2.0]]);
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn exact_knn(
     embedding: ArrayView2<'_, f64>,
     k: usize,
@@ -53,7 +66,7 @@ pub fn exact_knn(
 
 pub(crate) fn check_embedding(embedding: ArrayView2<'_, f64>, k: usize) -> Result<(), GraphError> {
     if k == 0 {
-        return Err(GraphError::InvalidOption { name: "k", found: "0".to_owned(), expected: "at least 1" });
+        return Err(OptionError::new("n_neighbors", 0, "at least 1").into());
     }
     if embedding.nrows() > u32::MAX as usize {
         return Err(GraphError::TooManyObs { found: embedding.nrows() });

@@ -8,6 +8,7 @@
 //! * [`spatial_knn`](mod@spatial_knn): the k nearest, in 2-D and 3-D.
 //! * [`radius`]: all within a radius.
 //! * [`delaunay`](mod@delaunay): Delaunay triangulation, with an optional length cut-off.
+//! * [`prune`]: the longest edges taken out, by length or percentile.
 //! * [`grid`]: hexagonal and square lattices, with rings; recognising a lattice.
 //!
 //! Feature space:
@@ -18,6 +19,7 @@
 //!
 //! Both:
 //! * [`distance2connectivity`](mod@distance2connectivity): distances as similarities.
+//! * [`transform`](mod@transform): weights by degree, or the likeness of neighbourhoods.
 //! * [`connected_components`](mod@connected_components): pieces that no edge joins.
 //! * [`validate`]: is a graph from a file fit for use?
 
@@ -33,10 +35,12 @@ pub mod grid;
 mod kd_tree;
 pub mod latent_knn;
 pub mod neighbors;
+pub mod prune;
 pub mod radius;
 mod slices;
 pub mod spatial_knn;
 pub mod spatial_neighbors;
+pub mod transform;
 pub mod validate;
 
 #[cfg(test)]
@@ -51,7 +55,10 @@ pub use fuzzy_connectivities::fuzzy_connectivities;
 pub use grid::{Lattice, detect_lattice, grid_neighbors};
 pub use latent_knn::{Neighbors, exact_knn};
 pub use neighbors::{NeighborGraph, NeighborsOptions, neighbors};
+pub use prune::{keep_lengths, keep_percentile};
 pub use radius::radius_neighbors;
+pub use slices::GraphNote;
 pub use spatial_knn::{spatial_knn, spatial_nearest};
 pub use spatial_neighbors::{SpatialGraph, SpatialGraphOptions, SpatialKind, spatial_neighbors};
+pub use transform::{Transform, transform, with_loops};
 pub use validate::{is_symmetric, require_symmetric, require_weight, validate_graph};

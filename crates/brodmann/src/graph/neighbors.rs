@@ -1,6 +1,6 @@
 //! From an embedding to the latent graph.
 
-use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, OptionError, Seed};
 use ndarray::ArrayView2;
 
 use super::approximate_knn::{approximate_knn, check_min_recall};
@@ -50,12 +50,28 @@ pub struct NeighborGraph {
 /// # Returns
 /// Connectivities, distances, and the recall where the search was approximate.
 /// # Errors
-/// `InvalidOption` when `n_neighbors` < 2 or `min_recall` is not in (0, 1]; `NonFinite`; `NoColumns`; `Interrupted`.
+/// `Option` when `n_neighbors` < 2 or `min_recall` is not in (0, 1]; `NonFinite`; `NoColumns`; `Interrupted`.
 /// # Cost
 /// As [`exact_knn`] or [`approximate_knn()`], then O(n k).
 ///
 /// # Differences
 /// An observation is never its own neighbour; scanpy stores one as such where duplicates displace it.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::{NeighborsOptions, neighbors};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::array;
+///
+/// // Two groups of three on a line; `n_neighbors` counts the observation itself.
+/// let embedding = array![[0.0], [0.1], [0.3], [9.0], [9.1], [9.3]];
+/// let options = NeighborsOptions { n_neighbors: 3, ..Default::default() };
+/// let graph = neighbors(embedding.view(), &options, Seed(0), &Silent)?;
+/// assert_eq!(graph.distances.view().row(0).0, [1, 2]);
+/// assert_eq!(graph.connectivities.view().get(0, 3), None);
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn neighbors(
     embedding: ArrayView2<'_, f64>,
     options: &NeighborsOptions,
@@ -63,11 +79,12 @@ pub fn neighbors(
     monitor: &dyn Monitor,
 ) -> Result<NeighborGraph, GraphError> {
     if options.n_neighbors < 2 {
-        return Err(GraphError::InvalidOption {
-            name: "n_neighbors",
-            found: options.n_neighbors.to_string(),
-            expected: "at least 2 (the observation itself counts)",
-        });
+        return Err(OptionError::new(
+            "n_neighbors",
+            options.n_neighbors,
+            "at least 2 (the observation itself counts)",
+        )
+        .into());
     }
     check_min_recall(options.min_recall)?;
     check_embedding(embedding, options.n_neighbors)?;

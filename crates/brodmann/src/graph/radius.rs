@@ -1,5 +1,6 @@
 //! All spots within a radius.
 
+use brodmann_kernels::OptionError;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -19,9 +20,22 @@ const QUERY_CHUNK: usize = 1024;
 /// # Returns
 /// A symmetric graph: weight 1 and the Euclidean distance per edge.
 /// # Errors
-/// `InvalidOption` when `radius` is not above 0; `TooManyEdges`; `NonFinite`; `CoordinateColumns`; `SliceLength`.
+/// `Option` when `radius` is not above 0; `TooManyEdges`; `NonFinite`; `CoordinateColumns`; `SliceLength`.
 /// # Cost
 /// O(n log n + edges) time, O(edges) memory.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::radius_neighbors;
+/// use ndarray::array;
+///
+/// let spots = array![[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]];
+/// let graph = radius_neighbors(spots.view(), None, 1.5)?;
+/// assert_eq!(graph.connectivities.nnz(), 2);
+/// assert_eq!(graph.distances.view().get(0, 1), Some(1.0));
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn radius_neighbors(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
@@ -40,7 +54,7 @@ pub(crate) fn check_length(name: &'static str, length: f64) -> Result<(), GraphE
     if length > 0.0 {
         return Ok(());
     }
-    Err(GraphError::InvalidOption { name, found: length.to_string(), expected: "a number above 0" })
+    Err(OptionError::new(name, length, "a number above 0").into())
 }
 
 fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<SliceGraph, GraphError> {
@@ -89,7 +103,7 @@ fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<Slic
     let isolated = indptr.windows(2).filter(|w| w[0] == w[1]).count();
     let mut notes = Vec::new();
     if isolated > 0 {
-        notes.push(format!("{isolated} of {n_obs} spots have no neighbour within {radius}"));
+        notes.push(format!("{isolated} of {n_obs} spots have no neighbour within {radius}").into());
     }
     Ok(SliceGraph { distances: assemble(n_obs, indptr, indices, data), notes })
 }

@@ -1,8 +1,8 @@
 //! Coordinates in, block-diagonal graphs out: no edge crosses a slice.
 
-use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
-use brodmann_kernels::{CsrMatrix, CsrView};
+use brodmann_kernels::{CsrMatrix, CsrView, SliceLength, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -22,7 +22,31 @@ pub(crate) enum Points {
 /// The graph of one slice, its observations numbered from 0, with what the user should know about it.
 pub(crate) struct SliceGraph {
     pub(crate) distances: CsrMatrix<f64>,
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<GraphNote>,
+}
+
+/// What the user should know about a spatial graph: too few spots, duplicates, isolated spots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphNote {
+    /// The code of the slice it is about, where there are several.
+    pub slice: Option<u32>,
+    /// What it says.
+    pub text: String,
+}
+
+impl From<String> for GraphNote {
+    fn from(text: String) -> Self {
+        Self { slice: None, text }
+    }
+}
+
+impl Display for GraphNote {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.slice {
+            Some(code) => write!(f, "slice {code}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }
 
 /// Squares of larger values, summed over columns, could overflow.
@@ -70,19 +94,10 @@ impl Points {
     }
 }
 
-/// The observations of each slice in rising order, by slice code.
-pub(crate) fn members(n_obs: usize, slices: Option<&[u32]>) -> Result<BTreeMap<u32, Vec<u32>>, GraphError> {
-    let Some(codes) = slices else {
-        return Ok(BTreeMap::from([(0, (0..n_obs as u32).collect())]));
-    };
-    if codes.len() != n_obs {
-        return Err(GraphError::SliceLength { found: codes.len(), expected: n_obs });
-    }
-    let mut by_code: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (i, &code) in codes.iter().enumerate() {
-        by_code.entry(code).or_default().push(i as u32);
-    }
-    Ok(by_code)
+/// The slices of the observations, checked against their number.
+pub(crate) fn grouped(n_obs: usize, codes: Option<&[u32]>) -> Result<Slices, GraphError> {
+    Slices::try_new(n_obs, codes)
+        .map_err(|SliceLength { found, expected }| GraphError::SliceLength { found, expected })
 }
 
 /// Builds each slice's graph on its own and sets them on the diagonal.
@@ -91,20 +106,20 @@ pub(crate) fn by_slice<const D: usize>(
     slices: Option<&[u32]>,
     build: impl Fn(&[[f64; D]]) -> Result<SliceGraph, GraphError>,
 ) -> Result<SliceGraph, GraphError> {
-    let groups = members(points.len(), slices)?;
-    if groups.len() == 1 {
+    let groups = grouped(points.len(), slices)?;
+    if groups.count() == 1 {
         return build(points);
     }
     let mut notes = Vec::new();
-    let mut parts = Vec::with_capacity(groups.len());
-    for (code, group) in &groups {
+    let mut parts = Vec::with_capacity(groups.count());
+    for (slice, group) in groups.rows().iter().enumerate() {
         let local: Vec<[f64; D]> = group.iter().map(|&i| points[i as usize]).collect();
         let part = build(&local)?;
-        notes.extend(part.notes.into_iter().map(|note| format!("slice {code}: {note}")));
+        let code = groups.codes()[slice];
+        notes.extend(part.notes.into_iter().map(|note| GraphNote { slice: Some(code), ..note }));
         parts.push(part.distances);
     }
-    let groups: Vec<Vec<u32>> = groups.into_values().collect();
-    Ok(SliceGraph { distances: block_diagonal(points.len(), &groups, &parts), notes })
+    Ok(SliceGraph { distances: block_diagonal(points.len(), groups.rows(), &parts), notes })
 }
 
 /// Sets graphs of disjoint groups of observations into one graph.

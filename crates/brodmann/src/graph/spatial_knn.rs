@@ -1,6 +1,6 @@
 //! The k nearest spots in the plane or in space.
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, OptionError};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -25,9 +25,24 @@ pub(crate) const MAX_EDGES: usize = 500_000_000;
 /// # Returns
 /// Weight 1 and the Euclidean distance per edge, same pattern; without `symmetrise`, row i holds i's own neighbours.
 /// # Errors
-/// `InvalidOption` when `n_neighbors` = 0; `NonFinite`; `CoordinateColumns`; `SliceLength`; `TooManyEdges`.
+/// `Option` when `n_neighbors` = 0; `NonFinite`; `CoordinateColumns`; `SliceLength`; `TooManyEdges`.
 /// # Cost
 /// O(n log n) time (about 1 µs per spot at k = 6), O(n·k) memory.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::spatial_knn;
+/// use ndarray::array;
+///
+/// let spots = array![[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]];
+/// let directed = spatial_knn(spots.view(), None, 1, false)?;
+/// assert_eq!(directed.connectivities.nnz(), 3);
+/// // The union adds 1 → 2, which 2 → 1 asks for.
+/// let graph = spatial_knn(spots.view(), None, 1, true)?;
+/// assert_eq!(graph.distances.view().get(1, 2), Some(2.0));
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn spatial_knn(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
@@ -72,11 +87,7 @@ pub fn spatial_nearest(
 
 fn check_n_neighbors(n_neighbors: usize) -> Result<(), GraphError> {
     if n_neighbors == 0 {
-        return Err(GraphError::InvalidOption {
-            name: "n_neighbors",
-            found: "0".to_owned(),
-            expected: "at least 1",
-        });
+        return Err(OptionError::new("n_neighbors", 0, "at least 1").into());
     }
     Ok(())
 }
@@ -134,7 +145,7 @@ fn knn_graph<const D: usize>(points: &[[f64; D]], n_neighbors: usize) -> Result<
     let rows = nearest_rows(points, n_neighbors)?;
     let mut notes = Vec::new();
     if rows.k < n_neighbors {
-        notes.push(too_few(points.len(), n_neighbors));
+        notes.push(too_few(points.len(), n_neighbors).into());
     }
     Ok(SliceGraph { distances: rows.into_graph(points.len()), notes })
 }

@@ -1,12 +1,14 @@
 //! One front to every kind of spatial graph.
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, OptionError};
 use ndarray::ArrayView2;
 
 use super::delaunay::delaunay;
 use super::error::GraphError;
 use super::grid::{Lattice, detect_lattice, grid_neighbors};
+use super::prune::{check_lengths, check_percentile, keep_lengths, keep_percentile};
 use super::radius::radius_neighbors;
+use super::slices::GraphNote;
 use super::spatial_knn::spatial_knn;
 
 /// A spatial graph: two matrices of one pattern, no diagonal.
@@ -18,12 +20,13 @@ pub struct SpatialGraph {
     pub distances: CsrMatrix<f64>,
     /// The kind actually built: never `Auto`.
     pub kind: SpatialKind,
-    /// What the user should know: too few spots, duplicates, isolated spots.
-    pub notes: Vec<String>,
+    /// What the user should know.
+    pub notes: Vec<GraphNote>,
 }
 
 /// How spatial neighbours are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SpatialKind {
     /// `Grid` where the spots lie on a lattice, else `Knn`.
     #[default]
@@ -36,6 +39,30 @@ pub enum SpatialKind {
     Delaunay,
     /// Hexagonal or square lattice.
     Grid,
+}
+
+impl SpatialKind {
+    /// Its name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Knn => "knn",
+            Self::Radius => "radius",
+            Self::Delaunay => "delaunay",
+            Self::Grid => "grid",
+        }
+    }
+}
+
+impl std::str::FromStr for SpatialKind {
+    type Err = GraphError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Auto, Self::Knn, Self::Radius, Self::Delaunay, Self::Grid];
+        all.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            OptionError::new("kind", format!("{text:?}"), "auto, knn, radius, delaunay or grid").into()
+        })
+    }
 }
 
 /// Options of [`spatial_neighbors`].
@@ -53,6 +80,10 @@ pub struct SpatialGraphOptions {
     pub max_length: Option<f64>,
     /// Add every edge's reverse (knn and grid; the other kinds are symmetric anyway).
     pub symmetrise: bool,
+    /// Shortest and longest edge kept (not on a grid), in the coordinates' unit.
+    pub lengths: Option<[f64; 2]>,
+    /// Edges longer than this percentile of the distances in their slice go (not on a grid); after `lengths`.
+    pub percentile: Option<f64>,
 }
 
 impl Default for SpatialGraphOptions {
@@ -64,6 +95,8 @@ impl Default for SpatialGraphOptions {
             n_rings: 1,
             max_length: None,
             symmetrise: true,
+            lengths: None,
+            percentile: None,
         }
     }
 }
@@ -74,7 +107,7 @@ const DEFAULT_N_NEIGHBORS: usize = 6;
 const DEFAULT_SQUARE: usize = 4;
 
 impl SpatialGraph {
-    pub(crate) fn from_distances(distances: CsrMatrix<f64>, notes: Vec<String>) -> Self {
+    pub(crate) fn from_distances(distances: CsrMatrix<f64>, notes: Vec<GraphNote>) -> Self {
         let mut connectivities = distances.clone();
         connectivities.data_mut().fill(1.0);
         Self { connectivities, distances, kind: SpatialKind::Knn, notes }
@@ -92,19 +125,41 @@ impl SpatialGraph {
 /// # Returns
 /// Connectivities and distances of one pattern, the kind built, and notes.
 /// # Errors
-/// `MissingOption` when `Radius` has no radius; else as the kind's own function.
+/// `Option` when `Radius` has no radius; else as the kind's own function.
 /// # Cost
 /// O(n log n) time, O(edges) memory.
 ///
 /// # Differences
 /// squidpy's automatic choice asks whether the table has Visium metadata; this one asks the coordinates, so it
 /// works on any source. squidpy leaves knn graphs directed; `symmetrise: false` does that here.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors};
+/// use ndarray::Array2;
+///
+/// // A square of 20 × 20 spots is recognised as a lattice: 760 edges, each in both directions.
+/// let spots = Array2::from_shape_fn((400, 2), |(i, axis)| if axis == 0 { i % 20 } else { i / 20 } as f64);
+/// let graph = spatial_neighbors(spots.view(), None, &SpatialGraphOptions::default())?;
+/// assert_eq!(graph.kind, SpatialKind::Grid);
+/// assert_eq!(graph.connectivities.nnz(), 1520);
+/// // In two slices no edge joins the two halves.
+/// let slices: Vec<u32> = (0..400).map(|i| u32::from(i >= 200)).collect();
+/// let options = SpatialGraphOptions { kind: SpatialKind::Knn, n_neighbors: Some(2), ..Default::default() };
+/// let graph = spatial_neighbors(spots.view(), Some(&slices), &options)?;
+/// assert_eq!(graph.connectivities.view().get(190, 210), None);
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
 pub fn spatial_neighbors(
     coordinates: ArrayView2<'_, f64>,
     slices: Option<&[u32]>,
     options: &SpatialGraphOptions,
 ) -> Result<SpatialGraph, GraphError> {
-    let mut notes = Vec::new();
+    // Before any work, and on a grid too, where they have no say.
+    options.lengths.map_or(Ok(()), check_lengths)?;
+    options.percentile.map_or(Ok(()), check_percentile)?;
+    let mut notes: Vec<GraphNote> = Vec::new();
     let (kind, n_neighbors) = match options.kind {
         SpatialKind::Auto if options.radius.is_some() => (SpatialKind::Radius, DEFAULT_N_NEIGHBORS),
         SpatialKind::Auto => {
@@ -115,7 +170,7 @@ pub fn spatial_neighbors(
                 (Some(Lattice::Square), Some(n @ (4 | 8))) => (SpatialKind::Grid, n),
                 (_, n) => (SpatialKind::Knn, n.unwrap_or(DEFAULT_N_NEIGHBORS)),
             };
-            notes.push(match (lattice, kind) {
+            let found = match (lattice, kind) {
                 (Some(Lattice::Hexagonal), SpatialKind::Grid) => {
                     "the spots lie on a hexagonal grid: 6 grid neighbours each".to_owned()
                 }
@@ -123,7 +178,8 @@ pub fn spatial_neighbors(
                     format!("the spots lie on a square grid: {n_neighbors} grid neighbours each")
                 }
                 _ => format!("the {n_neighbors} nearest spots are neighbours"),
-            });
+            };
+            notes.push(found.into());
             (kind, n_neighbors)
         }
         kind => (kind, options.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS)),
@@ -133,8 +189,9 @@ pub fn spatial_neighbors(
             spatial_knn(coordinates, slices, n_neighbors, options.symmetrise)?
         }
         SpatialKind::Radius => {
-            let radius =
-                options.radius.ok_or(GraphError::MissingOption { kind: "radius", name: "radius" })?;
+            let radius = options
+                .radius
+                .ok_or_else(|| OptionError::new("radius", "not given", "the largest distance of an edge"))?;
             radius_neighbors(coordinates, slices, radius)?
         }
         SpatialKind::Delaunay => delaunay(coordinates, slices, options.max_length)?,
@@ -143,6 +200,14 @@ pub fn spatial_neighbors(
         }
     };
     graph.kind = kind;
+    if kind != SpatialKind::Grid {
+        if let Some(lengths) = options.lengths {
+            keep_lengths(&mut graph, lengths)?;
+        }
+        if let Some(percentile) = options.percentile {
+            keep_percentile(&mut graph, slices, percentile)?;
+        }
+    }
     notes.append(&mut graph.notes);
     graph.notes = notes;
     Ok(graph)

@@ -1,17 +1,17 @@
 //! Tests of the graph module: hand-worked cases, oracles, brute force, edges.
 
 mod latent;
+mod prune;
 mod spatial;
+mod transform;
 
 use brodmann_kernels::{CsrMatrix, CsrView};
 use ndarray::Array2;
-use ndarray_npy::{NpzReader, ReadableElement};
+use ndarray_npy::ReadableElement;
 
-/// One array of an oracle file, `None` when the file is not beside the checkout.
-fn oracle<T: ReadableElement>(file: &str, name: &str) -> Option<Array2<T>> {
-    let path = crate::shared::shared(&format!("oracles/{file}"))?;
-    let mut npz = NpzReader::new(std::fs::File::open(path).expect("readable")).expect("npz");
-    Some(npz.by_name(&format!("{name}.npy")).or_else(|_| npz.by_name(name)).expect("array in the oracle"))
+/// One array of an oracle file.
+fn oracle<T: ReadableElement>(file: &str, name: &str) -> Array2<T> {
+    crate::oracles::open(file).by_name(name).expect("array in the oracle")
 }
 
 fn with_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {

@@ -20,6 +20,16 @@ const NEGLIGIBLE: f64 = 1e-25;
 /// O(n log n) for the table, then O(√(aᵢbⱼ/n)) for each pair of *distinct* cluster sizes.
 /// # Source
 /// Vinh, Epps & Bailey 2010, JMLR 11:2837.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::adjusted_mutual_information;
+///
+/// // Less than chance.
+/// assert!((adjusted_mutual_information(&[0, 0, 1, 1], &[0, 1, 0, 1])? + 0.5).abs() < 1e-12);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn adjusted_mutual_information(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsError> {
     Ok(adjusted_mutual_information_of(&Contingency::new(truth, pred)?))
 }

@@ -15,6 +15,17 @@ use super::{Contingency, MetricsError};
 /// O(n log n).
 /// # Source
 /// Hubert & Arabie 1985, J. Classif. 2:193.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::adjusted_rand_index;
+///
+/// assert!((adjusted_rand_index(&[0, 0, 1, 1], &[0, 0, 1, 2])? - 4.0 / 7.0).abs() < 1e-12);
+/// // The names of labels do not matter.
+/// assert_eq!(adjusted_rand_index(&[0, 0, 1, 1], &[5, 5, 3, 3])?, 1.0);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn adjusted_rand_index(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsError> {
     Ok(adjusted_rand_index_of(&Contingency::new(truth, pred)?))
 }

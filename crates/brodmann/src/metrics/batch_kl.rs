@@ -85,6 +85,20 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
 /// As [`batch_kl()`] and [`exact_neighbors()`].
 /// # Cost
 /// O(n² d) time, O(n · k) memory.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::batch_kl_of_embedding;
+/// use brodmann_kernels::Silent;
+/// use ndarray::Array2;
+///
+/// // Two batches far apart: every neighbourhood holds one of two, log₂(1 / 0.5) = 1 bit.
+/// let apart = Array2::from_shape_fn((40, 1), |(i, _)| i as f64 + if i < 20 { 0.0 } else { 1e3 });
+/// let batch: Vec<u32> = (0..40).map(|i| i / 20).collect();
+/// assert!((batch_kl_of_embedding(apart.view(), &batch, &Silent)?.mean - 1.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn batch_kl_of_embedding(
     embedding: ArrayView2<'_, f64>,
     batch: &[u32],

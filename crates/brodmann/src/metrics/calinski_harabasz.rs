@@ -17,6 +17,18 @@ use super::centroids::Centroids;
 /// O(n d).
 /// # Source
 /// Caliński & Harabasz 1974, Commun. Stat. 3:1.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::calinski_harabasz;
+/// use ndarray::array;
+///
+/// // Between 100 on 1 degree of freedom, within 4 on 2.
+/// let x = array![[0.0], [2.0], [10.0], [12.0]];
+/// assert!((calinski_harabasz(x.view(), &[0, 0, 1, 1])? - 50.0).abs() < 1e-9);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn calinski_harabasz(embedding: ArrayView2<'_, f64>, labels: &[u32]) -> Result<f64, MetricsError> {
     Ok(calinski_harabasz_of(&Centroids::new(embedding, labels)?))
 }

@@ -19,6 +19,20 @@ use super::{MetricsError, exact_neighbors};
 /// O(Σ nₖ²) over domains of size `nₖ`.
 /// # Source
 /// Shang & Zhou 2022, Nat. Commun. 13:7203.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::chaos;
+/// use brodmann_kernels::Silent;
+/// use ndarray::array;
+///
+/// let square = array![[0.0, 0.0], [0.0, 1.0], [2.0, 0.0], [2.0, 1.0]];
+/// let sides = chaos(square.view(), &[0, 0, 1, 1], &Silent)?;
+/// let diagonals = chaos(square.view(), &[0, 1, 1, 0], &Silent)?;
+/// assert!(sides < diagonals);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn chaos(
     coordinates: ArrayView2<'_, f64>,
     labels: &[u32],

@@ -19,6 +19,18 @@ use super::centroids::Centroids;
 /// O(n d + k² d).
 /// # Source
 /// Davies & Bouldin 1979, IEEE TPAMI 1:224; conventions of scikit-learn.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::davies_bouldin;
+/// use ndarray::array;
+///
+/// // Spreads of 1 around centres 10 apart.
+/// let x = array![[0.0], [2.0], [10.0], [12.0]];
+/// assert!((davies_bouldin(x.view(), &[0, 0, 1, 1])? - 0.2).abs() < 1e-12);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn davies_bouldin(embedding: ArrayView2<'_, f64>, labels: &[u32]) -> Result<f64, MetricsError> {
     Ok(davies_bouldin_of(&Centroids::new(embedding, labels)?))
 }

@@ -10,6 +10,7 @@ use super::batch_kl::n_batch_kl_neighbors;
 use super::calinski_harabasz::calinski_harabasz_of;
 use super::centroids::Centroids;
 use super::davies_bouldin::davies_bouldin_of;
+use super::error::empty_sample;
 use super::homogeneity_completeness_v::homogeneity_completeness_v_of;
 use super::lisi::n_lisi_neighbors;
 use super::normalized_mutual_information::normalized_mutual_information_of;
@@ -108,9 +109,29 @@ pub struct Evaluation {
 /// [`EvaluationInputs`]. `seed`: for the sample of large data alone.
 /// # Errors
 /// [`MetricsError::LengthMismatch`], `NonFinite`, `Empty` without observations, `Perplexity`,
-/// `EmptySample`, `Stats` for a bad spatial graph.
+/// `Option`, `Stats` for a bad spatial graph.
 /// # Cost
 /// O(min(n, max_queries) · n · d) with an embedding, else O(n log n + nnz · n_clusters).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::{EvaluationInputs, EvaluationOptions, evaluate};
+/// use brodmann_kernels::{Seed, Silent};
+///
+/// let inputs = EvaluationInputs {
+///     pred: &[0, 0, 1, 2, 2],
+///     truth: Some(&[Some(0), Some(0), Some(1), Some(1), None]),
+///     embedding: None,
+///     batch: None,
+///     spatial: None,
+/// };
+/// let scores = evaluate(&inputs, &EvaluationOptions::default(), Seed(0), &Silent)?;
+/// // The spot without truth does not count.
+/// assert!((scores.ari.unwrap_or(0.0) - 4.0 / 7.0).abs() < 1e-12);
+/// assert_eq!(scores.silhouette, None);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn evaluate(
     inputs: &EvaluationInputs<'_>,
     options: &EvaluationOptions,
@@ -122,7 +143,7 @@ pub fn evaluate(
         return Err(MetricsError::Empty);
     }
     if options.max_queries == Some(0) {
-        return Err(MetricsError::EmptySample);
+        return Err(empty_sample("max_queries").into());
     }
     if let Some(embedding) = inputs.embedding {
         same_length("embedding", embedding.nrows(), n)?;

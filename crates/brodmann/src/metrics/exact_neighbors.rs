@@ -29,7 +29,7 @@ pub struct Neighbors {
 /// # Errors
 /// [`MetricsError::NonFinite`]; `NeighborOutOfRange` for a query outside the embedding.
 /// # Cost
-/// O(n_queries · n_obs · d) time by blocked products, O(n_obs · d) memory plus one tile a thread.
+/// O(n_queries · n_obs · d) time by blocked products, O(n_obs · d) memory plus one tile per thread.
 pub fn exact_neighbors(
     embedding: ArrayView2<'_, f64>,
     queries: Option<&[u32]>,

@@ -24,6 +24,17 @@ pub struct HomogeneityCompletenessV {
 /// O(n log n).
 /// # Source
 /// Rosenberg & Hirschberg 2007, EMNLP-CoNLL 410.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::homogeneity_completeness_v;
+///
+/// let scores = homogeneity_completeness_v(&[0, 0, 1, 1], &[0, 0, 1, 2])?;
+/// assert!((scores.homogeneity - 1.0).abs() < 1e-12);
+/// assert!((scores.completeness - 2.0 / 3.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn homogeneity_completeness_v(
     truth: &[u32],
     pred: &[u32],

@@ -1,6 +1,6 @@
 //! Local inverse Simpson's index.
 
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{Monitor, OptionError};
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
@@ -104,6 +104,21 @@ pub fn lisi(
 /// As [`lisi()`] and [`exact_neighbors()`]; [`MetricsError::TooFewObservations`] below 2.
 /// # Cost
 /// O(n² d) time, O(n · perplexity) memory.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::{LisiOptions, lisi_of_embedding};
+/// use brodmann_kernels::Silent;
+/// use ndarray::Array2;
+///
+/// // Two batches that take turns along a line: both of them around every observation.
+/// let line = Array2::from_shape_fn((40, 1), |(i, _)| i as f64);
+/// let batch: Vec<u32> = (0..40).map(|i| i % 2).collect();
+/// let found = lisi_of_embedding(line.view(), &batch, &LisiOptions { perplexity: 5.0 }, &Silent)?;
+/// assert!(found.median > 1.5 && found.median < 2.0);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn lisi_of_embedding(
     embedding: ArrayView2<'_, f64>,
     labels: &[u32],
@@ -128,7 +143,9 @@ fn check_perplexity(options: LisiOptions) -> Result<(), MetricsError> {
     if options.perplexity.is_finite() && options.perplexity >= 1.0 {
         Ok(())
     } else {
-        Err(MetricsError::Perplexity { found: options.perplexity })
+        Err(OptionError::new("perplexity", options.perplexity, "a finite number of at least 1")
+            .advise("start from 30, the usual value")
+            .into())
     }
 }
 

@@ -17,6 +17,15 @@ pub(crate) const NO_INFORMATION: f64 = f64::EPSILON;
 /// O(n log n).
 /// # Source
 /// Vinh, Epps & Bailey 2010, JMLR 11:2837 (`NMI_sum`).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::normalized_mutual_information;
+///
+/// assert!((normalized_mutual_information(&[0, 0, 1, 1], &[0, 0, 1, 2])? - 0.8).abs() < 1e-12);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn normalized_mutual_information(truth: &[u32], pred: &[u32]) -> Result<f64, MetricsError> {
     Ok(normalized_mutual_information_of(&Contingency::new(truth, pred)?))
 }

@@ -19,6 +19,20 @@ use super::paired_labels::same_length;
 /// O(nnz).
 /// # Source
 /// Shang & Zhou 2022, Nat. Commun. 13:7203 (there: at least 6 of 10).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::percentage_of_abnormal_spots;
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// // In a row of four, both neighbours of spot 2 and the only one of spot 3 have another label.
+/// let path = array![[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
+/// let path = CsrMatrix::from_dense(path.view());
+/// assert_eq!(percentage_of_abnormal_spots(&[0, 0, 1, 0], path.view())?, 0.5);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn percentage_of_abnormal_spots(labels: &[u32], graph: CsrView<'_, f64>) -> Result<f64, MetricsError> {
     same_length("graph", graph.n_rows(), labels.len())?;
     same_length("graph columns", graph.n_cols(), labels.len())?;

@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::MetricsError;
+use super::error::empty_sample;
 use super::paired_labels::{Codes, same_length};
 use super::points::{Points, TILE_COLUMNS, TILE_ROWS, sample_rows};
 
@@ -45,6 +46,20 @@ pub struct Silhouette {
 /// # Differences
 /// scikit-learn's `sample_size` measures the sample against itself; here a sampled observation
 /// is measured against *all* others, so each width is exact and the mean scatters less.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::metrics::{SilhouetteOptions, silhouette};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::array;
+///
+/// let x = array![[0.0], [1.0], [10.0], [11.0]];
+/// let widths = silhouette(x.view(), &[0, 0, 1, 1], &SilhouetteOptions::default(), Seed(0), &Silent)?;
+/// // Its own cluster at 1, the other at (10 + 11) / 2.
+/// assert!((widths.samples[0] - (1.0 - 1.0 / 10.5)).abs() < 1e-12);
+/// # Ok::<(), brodmann::metrics::MetricsError>(())
+/// ```
 pub fn silhouette(
     embedding: ArrayView2<'_, f64>,
     labels: &[u32],
@@ -53,7 +68,7 @@ pub fn silhouette(
     monitor: &dyn Monitor,
 ) -> Result<Silhouette, MetricsError> {
     if options.sample_size == Some(0) {
-        return Err(MetricsError::EmptySample);
+        return Err(empty_sample("sample_size").into());
     }
     let n = embedding.nrows();
     same_length("labels", labels.len(), n)?;

@@ -45,7 +45,7 @@ pub struct ChartPanel {
 pub struct Series {
     /// Its name in the legend; shown where a plot has several curves.
     pub name: String,
-    /// One value a step; gaps where they are not finite.
+    /// One value per step; gaps where they are not finite.
     pub values: Vec<f64>,
 }
 

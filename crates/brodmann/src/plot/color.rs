@@ -62,6 +62,16 @@ pub fn palette(n: usize) -> Vec<Rgb> {
         .collect()
 }
 
+/// The colours of `n` categories: those `given` (`uns["…_colors"]`), else [`palette`]'s.
+///
+/// Given colours count where there is one for each category and all can be read; more than needed do no harm.
+pub fn category_colors<S: AsRef<str>>(n: usize, given: Option<&[S]>) -> Vec<Rgb> {
+    let read = |given: &[S]| -> Option<Vec<Rgb>> {
+        given.get(..n)?.iter().map(|text| Rgb::from_hex(text.as_ref())).collect()
+    };
+    given.and_then(read).unwrap_or_else(|| palette(n))
+}
+
 /// OKLab in polar form to sRGB, clipped (Ottosson 2020).
 fn oklch(lightness: f64, chroma: f64, hue: f64) -> Rgb {
     let (a, b) = (chroma * hue.cos(), chroma * hue.sin());

@@ -1,5 +1,6 @@
 //! What is to be seen: the description both backends draw from.
 
+use brodmann_kernels::Diagnosis;
 use std::sync::Arc;
 
 use ndarray::Array2;
@@ -141,12 +142,10 @@ impl Default for RenderOptions {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlotError {
     /// No panel.
-    #[error("the figure has no panel, at least one was expected; name what to colour by")]
+    #[error("the figure has no panel; expected at least one")]
     NoPanels,
     /// No spot with a place.
-    #[error(
-        "panel {title:?} has {n_obs} spots, none with finite coordinates; check the coordinates (obsm \"spatial\")"
-    )]
+    #[error("panel {title:?} has {n_obs} spots, none of which has finite coordinates; expected at least one")]
     NoSpots {
         /// Panel title.
         title: String,
@@ -154,7 +153,7 @@ pub enum PlotError {
         n_obs: usize,
     },
     /// Fewer than two coordinate columns.
-    #[error("panel {title:?} has coordinates of {found} columns, at least 2 were expected; give x and y")]
+    #[error("panel {title:?} has coordinates of {found} columns; expected at least 2")]
     CoordinateColumns {
         /// Panel title.
         title: String,
@@ -162,7 +161,7 @@ pub enum PlotError {
         found: usize,
     },
     /// One value per spot was expected.
-    #[error("panel {title:?} has {found} values for {expected} spots; give one per spot")]
+    #[error("panel {title:?} has {found} values; expected {expected}, one per spot")]
     Length {
         /// Panel title.
         title: String,
@@ -172,7 +171,7 @@ pub enum PlotError {
         expected: usize,
     },
     /// A category code has no name.
-    #[error("panel {title:?} has category {code} but only {n_names} names; name every category")]
+    #[error("panel {title:?} has the category {code}; expected a number below {n_names}, as there are names")]
     UnnamedCategory {
         /// Panel title.
         title: String,
@@ -182,7 +181,7 @@ pub enum PlotError {
         n_names: usize,
     },
     /// Fewer colours than categories.
-    #[error("panel {title:?} has {found} colours for {expected} categories; give one per category, or none")]
+    #[error("panel {title:?} has {found} colours; expected {expected}, one per category")]
     PaletteLength {
         /// Panel title.
         title: String,
@@ -192,9 +191,7 @@ pub enum PlotError {
         expected: usize,
     },
     /// The image's bytes do not match its size.
-    #[error(
-        "the image of panel {title:?} has {found} bytes, {expected} (width × height × 3) were expected; give RGB bytes"
-    )]
+    #[error("the image of panel {title:?} has {found} bytes; expected {expected} (width × height × 3)")]
     ImageSize {
         /// Panel title.
         title: String,
@@ -204,7 +201,7 @@ pub enum PlotError {
         expected: usize,
     },
     /// A number is out of its range.
-    #[error("{what} is {value}, {expected} was expected; change it")]
+    #[error("{what} is {value}; expected {expected}")]
     OutOfRange {
         /// Which number.
         what: &'static str,
@@ -214,9 +211,7 @@ pub enum PlotError {
         expected: &'static str,
     },
     /// The picture would be too large to draw.
-    #[error(
-        "the picture would have {width} × {height} pixels, at most {limit} altogether; lower the DPI or the size"
-    )]
+    #[error("the picture would have {width} × {height} pixels; expected at most {limit} altogether")]
     TooLarge {
         /// Pixels across.
         width: u64,
@@ -226,19 +221,35 @@ pub enum PlotError {
         limit: u64,
     },
     /// The colour map is unknown.
-    #[error(
-        "colour map {name:?} is unknown, one of viridis, cividis, magma, bluered, greys was expected; correct the name"
-    )]
+    #[error("the colour map is called {name:?}; expected one of viridis, cividis, magma, bluered, greys")]
     UnknownColorMap {
         /// Name found.
         name: String,
     },
     /// The PNG encoder failed.
-    #[error("the PNG could not be encoded ({reason}); report this as a bug")]
+    #[error("the PNG could not be encoded ({reason})")]
     Encode {
         /// What the encoder said.
         reason: String,
     },
+}
+
+impl Diagnosis for PlotError {
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoPanels => "name what to colour by".to_owned(),
+            Self::NoSpots { .. } => "check the coordinates (obsm \"spatial\")".to_owned(),
+            Self::CoordinateColumns { .. } => "give x and y".to_owned(),
+            Self::Length { .. } => "give one value per spot".to_owned(),
+            Self::UnnamedCategory { .. } => "name every category once".to_owned(),
+            Self::PaletteLength { .. } => "give one colour per category, or none".to_owned(),
+            Self::ImageSize { .. } => "give RGB bytes".to_owned(),
+            Self::OutOfRange { .. } => "choose another value".to_owned(),
+            Self::TooLarge { .. } => "lower the DPI or the size".to_owned(),
+            Self::UnknownColorMap { .. } => "correct the name".to_owned(),
+            Self::Encode { .. } => "report this as a bug".to_owned(),
+        })
+    }
 }
 
 impl Panel {
@@ -283,7 +294,7 @@ impl Panel {
                     && !(low.is_finite() && high.is_finite() && low <= high)
                 {
                     let value = if low.is_finite() { high } else { low };
-                    let expected = "a finite number, the lower limit not above the upper,";
+                    let expected = "a finite number, the lower limit not above the upper";
                     return Err(PlotError::OutOfRange { what: "a colour limit", value, expected });
                 }
             }
@@ -333,7 +344,7 @@ impl Figure {
             ("the DPI", options.dpi, 10_000.0),
         ] {
             if !(value > 0.0 && value <= most) {
-                let expected = "a number above 0, in the hundreds at most,";
+                let expected = "a number above 0, in the hundreds at most";
                 return Err(PlotError::OutOfRange { what, value, expected });
             }
         }

@@ -27,7 +27,7 @@ mod text;
 mod ticks;
 
 pub use chart::{Chart, ChartPanel, Series, render_chart_png, render_chart_svg};
-pub use color::{ColorMap, MISSING, Rgb, palette};
+pub use color::{ColorMap, MISSING, Rgb, category_colors, palette};
 pub use figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
 pub use png::render_png;
 pub use shape::{SpotShape, detect_shape, median_neighbor_distance};

@@ -14,6 +14,19 @@ use brodmann_kernels::CsrMatrix;
 /// One pass; sums in f64.
 /// # Source
 /// SpaMI (Gao et al. 2025); Seurat's `NormalizeData(method = "CLR", margin = 2)`.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::clr;
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// // exp(ln(1 + 3) / 2) = 2, so 3 becomes ln(1 + 3 / 2).
+/// let mut x = CsrMatrix::from_dense(array![[3.0f32, 0.0]].view());
+/// clr(&mut x);
+/// assert!((x.view().to_dense()[[0, 0]] - 2.5f32.ln()).abs() < 1e-6);
+/// ```
 pub fn clr(x: &mut CsrMatrix<f32>) {
     let n_vars = x.n_cols().max(1) as f64;
     x.for_each_row_mut(|_, _, values| {

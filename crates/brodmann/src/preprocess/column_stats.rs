@@ -1,8 +1,6 @@
 //! Sums over the columns of a sparse matrix: the one loop behind gene filters, moments and dispersions.
 
-use std::collections::BTreeSet;
-
-use brodmann_kernels::{CsrView, Monitor};
+use brodmann_kernels::{CsrView, Monitor, Real, SliceLength, Slices};
 use rayon::prelude::*;
 
 use super::error::PreprocessError;
@@ -17,53 +15,14 @@ pub struct ColumnMoments {
     pub variance: Vec<f64>,
 }
 
-/// Which slice each row belongs to, slices numbered from 0 by rising name.
-#[derive(Clone, Debug)]
-pub(crate) struct Slices {
-    /// `None` when all rows are of one slice.
-    of: Option<Vec<u32>>,
-    /// Rows of each slice.
-    pub(crate) sizes: Vec<usize>,
-}
-
-impl Slices {
-    /// All rows in one.
-    pub(crate) fn one(n_rows: usize) -> Self {
-        Self { of: None, sizes: vec![n_rows] }
-    }
-
-    pub(crate) fn of(n_rows: usize, names: Option<&[u32]>) -> Result<Self, PreprocessError> {
-        let Some(names) = names else { return Ok(Self::one(n_rows)) };
-        if names.len() != n_rows {
-            return Err(PreprocessError::ShapeMismatch {
-                what: "the list of slices",
-                found: names.len(),
-                expected: n_rows,
-                per: "spot",
-            });
-        }
-        let distinct: Vec<u32> = names.iter().copied().collect::<BTreeSet<u32>>().into_iter().collect();
-        if distinct.len() < 2 {
-            return Ok(Self::one(n_rows));
-        }
-        let mut sizes = vec![0; distinct.len()];
-        let number = |name: &u32| distinct.partition_point(|d| d < name) as u32;
-        let of: Vec<u32> = names.iter().map(number).collect();
-        for &s in &of {
-            sizes[s as usize] += 1;
-        }
-        Ok(Self { of: Some(of), sizes })
-    }
-
-    /// Number of slices, at least one.
-    pub(crate) fn count(&self) -> usize {
-        self.sizes.len()
-    }
-
-    /// The slice of row `i`.
-    pub(crate) fn slice(&self, i: usize) -> usize {
-        self.of.as_ref().map_or(0, |of| of[i] as usize)
-    }
+/// The slices of the rows, checked against their number.
+pub(crate) fn slices_of(n_rows: usize, codes: Option<&[u32]>) -> Result<Slices, PreprocessError> {
+    Slices::try_new(n_rows, codes).map_err(|SliceLength { found, expected }| PreprocessError::ShapeMismatch {
+        what: "the list of slices",
+        found,
+        expected,
+        per: "spot",
+    })
 }
 
 /// What is accumulated for one column.
@@ -112,7 +71,7 @@ impl<'a, A: Accumulator, S> ColumnFold<'a, A, S> {
 impl<A: Accumulator, S: Fn(&mut A, usize, usize, f32) + Sync> Fold for ColumnFold<'_, A, S> {
     #[inline]
     fn row(&mut self, i: usize, columns: &[u32], values: &[f32]) {
-        let slice = self.slices.slice(i);
+        let slice = self.slices.of(i);
         if self.met.get(self.current).is_none_or(|(s, _)| *s != slice) {
             self.current = self.met.iter().position(|(s, _)| *s == slice).unwrap_or_else(|| {
                 self.met.push((slice, vec![A::default(); self.n_cols]));
@@ -150,12 +109,12 @@ where
 }
 
 /// The same over the rows of a source, slice by slice.
-pub(crate) fn fold_source<const K: usize>(
-    source: &dyn RowSource,
+pub(crate) fn fold_source<const K: usize, E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     slices: &Slices,
     f: impl Fn(usize, usize, f32) -> [f64; K] + Sync + Send,
     monitor: &dyn Monitor,
-) -> Result<Vec<Vec<[f64; K]>>, PreprocessError>
+) -> Result<Vec<Vec<[f64; K]>>, E>
 where
     [f64; K]: Default,
 {
@@ -168,24 +127,24 @@ where
 ///
 /// Two passes: the second sums squared distances from the mean, so that a constant column of f32 values gets
 /// exactly zero (its sum is exact in f64) and a large mean does not drown a small variance.
-pub(crate) fn moments_of(
-    source: &dyn RowSource,
+pub(crate) fn moments_of<E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     slices: &Slices,
     f: impl Fn(usize, usize, f32) -> f64 + Sync + Send,
     monitor: &dyn Monitor,
-) -> Result<Vec<ColumnMoments>, PreprocessError> {
+) -> Result<Vec<ColumnMoments>, E> {
     let sums = fold_source(source, slices, |i, j, v| [f(i, j, v), 1.0], monitor)?;
-    let means: Vec<Vec<f64>> = sums.iter().zip(&slices.sizes).map(|(s, &n)| means(s, n)).collect();
+    let means: Vec<Vec<f64>> = sums.iter().zip(slices.sizes()).map(|(s, &n)| means(s, n)).collect();
     let squares = fold_source(
         source,
         slices,
         |i, j, v| {
-            let d = f(i, j, v) - means[slices.slice(i)][j];
+            let d = f(i, j, v) - means[slices.of(i)][j];
             [d * d]
         },
         monitor,
     )?;
-    let parts = means.into_iter().zip(sums.iter().zip(&squares)).zip(&slices.sizes);
+    let parts = means.into_iter().zip(sums.iter().zip(&squares)).zip(slices.sizes());
     Ok(parts.map(|((mean, (sums, squares)), &n)| finish(mean, sums, squares, n)).collect())
 }
 
@@ -234,11 +193,11 @@ pub fn column_moments(x: CsrView<'_, f32>) -> ColumnMoments {
 
 /// The sum of a row over the columns where `keep` is true, in f64 and in order.
 #[inline]
-pub(crate) fn row_total(columns: &[u32], values: &[f32], keep: Option<&[bool]>) -> f64 {
+pub(crate) fn row_total<T: Real>(columns: &[u32], values: &[T], keep: Option<&[bool]>) -> f64 {
     let total: f64 = match keep {
-        None => values.iter().map(|&v| f64::from(v)).sum(),
+        None => values.iter().map(|&v| v.into()).sum(),
         Some(keep) => {
-            columns.iter().zip(values).filter(|&(&j, _)| keep[j as usize]).map(|(_, &v)| f64::from(v)).sum()
+            columns.iter().zip(values).filter(|&(&j, _)| keep[j as usize]).map(|(_, &v)| v.into()).sum()
         }
     };
     // The sum of nothing is −0.
@@ -249,7 +208,7 @@ pub(crate) fn row_total(columns: &[u32], values: &[f32], keep: Option<&[bool]>) 
 ///
 /// # Panics
 /// When `keep` is shorter than the number of columns.
-pub fn row_totals(x: CsrView<'_, f32>, keep: Option<&[bool]>) -> Vec<f64> {
+pub fn row_totals<T: Real>(x: CsrView<'_, T>, keep: Option<&[bool]>) -> Vec<f64> {
     (0..x.n_rows())
         .into_par_iter()
         .map(|i| {

@@ -116,30 +116,34 @@ impl Scan {
     }
 
     /// Refuses NaN, infinities, values below zero and, where `whole`, fractions.
-    pub(crate) fn check(&self, source: &dyn RowSource, whole: bool) -> Result<(), PreprocessError> {
+    pub(crate) fn check<E: From<PreprocessError>>(
+        &self,
+        source: &dyn RowSource<Error = E>,
+        whole: bool,
+    ) -> Result<(), E> {
         self.check_finite()?;
         if let Some((row, column, value)) = self.negative {
             let looks_like = detect(source, *self)?.evidence;
-            return Err(PreprocessError::Negative { row, column, value, looks_like });
+            return Err(PreprocessError::Negative { row, column, value, looks_like }.into());
         }
         match self.fraction {
             Some((row, column, value)) if whole => {
                 let looks_like = detect(source, *self)?.evidence;
-                Err(PreprocessError::NotCounts { row, column, value, looks_like })
+                Err(PreprocessError::NotCounts { row, column, value, looks_like }.into())
             }
             _ => Ok(()),
         }
     }
 
     /// Refuses raw counts where a flavour needs logarithms: whole numbers only, some above 1.
-    pub(crate) fn check_log_normalised(
+    pub(crate) fn check_log_normalised<E: From<PreprocessError>>(
         &self,
-        source: &dyn RowSource,
+        source: &dyn RowSource<Error = E>,
         flavour: &'static str,
-    ) -> Result<(), PreprocessError> {
+    ) -> Result<(), E> {
         self.check(source, false)?;
         if self.fraction.is_none() && self.max > 1.0 {
-            return Err(PreprocessError::CountsWhereLogNeeded { max: self.max, flavour });
+            return Err(PreprocessError::CountsWhereLogNeeded { max: self.max, flavour }.into());
         }
         Ok(())
     }
@@ -160,10 +164,10 @@ pub(crate) fn scan(x: CsrView<'_, f32>) -> Scan {
 }
 
 /// The total that (nearly) all non-empty rows share, if there is one.
-fn common_total(
-    source: &dyn RowSource,
+fn common_total<E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     f: impl Fn(f64) -> f64 + Sync + Send,
-) -> Result<Option<f64>, PreprocessError> {
+) -> Result<Option<f64>, E> {
     let mut totals: Vec<f64> = Vec::new();
     source.for_each_block(&mut |block| {
         let n = block.rows.n_rows().min(MAX_ROWS_COMPARED - totals.len());
@@ -197,7 +201,7 @@ pub fn detect_content(x: CsrView<'_, f32>) -> Detected {
     detect(&x, scan(x)).expect("a matrix in memory has no rows that cannot be had")
 }
 
-fn detect(x: &dyn RowSource, s: Scan) -> Result<Detected, PreprocessError> {
+fn detect<E: From<PreprocessError>>(x: &dyn RowSource<Error = E>, s: Scan) -> Result<Detected, E> {
     let (content, evidence) = if let Some((row, column, value)) = s.non_finite {
         (MatrixContent::NonFinite { row, column }, format!("{value} at row {row}, column {column}"))
     } else if s.min < 0.0 {

@@ -1,12 +1,14 @@
 //! Drop variables that are hardly ever seen.
 
-use brodmann_kernels::CsrView;
+use brodmann_kernels::{CsrView, OptionError};
+use serde::{Deserialize, Serialize};
 
 use super::column_stats::{fold_columns, row_totals};
 use super::error::PreprocessError;
 
 /// Thresholds of [`filter_genes()`]; a gene must pass all that are set.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FilterGenesOptions {
     /// Spots in which the gene must be seen (value above 0).
     pub min_cells: usize,
@@ -45,21 +47,31 @@ impl FilteredGenes {
 /// # Returns
 /// A mask with each gene's number of spots and total; no gene is removed here.
 /// # Errors
-/// `InvalidOption` when `min_counts` is not a finite number of 0 or more.
+/// `Option` when `min_counts` is not a finite number of 0 or more.
 /// # Cost
 /// One pass over the stored entries.
 /// # Source
 /// scanpy's `pp.filter_genes`.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{FilterGenesOptions, filter_genes};
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// let x = CsrMatrix::from_dense(array![[1.0f32, 0.0], [2.0, 3.0]].view());
+/// let genes = filter_genes(x.view(), &FilterGenesOptions { min_cells: 2, min_counts: None })?;
+/// assert_eq!(genes.keep, [true, false]);
+/// assert_eq!(genes.n_cells, [2, 1]);
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn filter_genes(
     x: CsrView<'_, f32>,
     options: &FilterGenesOptions,
 ) -> Result<FilteredGenes, PreprocessError> {
     if let Some(m) = options.min_counts.filter(|m| !m.is_finite() || *m < 0.0) {
-        return Err(PreprocessError::InvalidOption {
-            option: "min_counts",
-            found: m.to_string(),
-            expected: "a finite number of 0 or more",
-        });
+        return Err(OptionError::new("min_counts", m, "a finite number of 0 or more").into());
     }
     let sums = fold_columns(x, |_, _, v| [f64::from(v), if v > 0.0 { 1.0 } else { 0.0 }]);
     let n_cells: Vec<usize> = sums.iter().map(|s| s[1] as usize).collect();
@@ -73,7 +85,8 @@ pub fn filter_genes(
 }
 
 /// Thresholds of [`filter_cells`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FilterCellsOptions {
     /// Genes that must be seen in the spot.
     pub min_genes: usize,

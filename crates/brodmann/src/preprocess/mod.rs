@@ -7,6 +7,7 @@
 //! [`preprocess()`] chains the steps with defaults for each modality; each step is public on its own.
 //!
 //! * [`rows`]: rows in blocks, from memory or a file; every statistic is a fold over them.
+//! * [`feature_map`]: counts to what a network sees, and back.
 //! * [`recipe`]: all steps in order, for RNA, proteins or peaks.
 //! * [`modality`]: which of the three a matrix is, guessed from names.
 //! * [`detect`]: raw counts or already normalised? The checks every step relies on.
@@ -27,6 +28,7 @@ pub mod clr;
 pub mod column_stats;
 pub mod detect;
 mod error;
+pub mod feature_map;
 pub mod filter_genes;
 pub mod highly_variable_genes;
 pub mod log1p;
@@ -48,13 +50,17 @@ pub use clr::clr;
 pub use column_stats::{ColumnMoments, column_moments, row_totals};
 pub use detect::{Detected, MatrixContent, check_counts, check_finite, check_non_negative, detect_content};
 pub use error::PreprocessError;
+pub use feature_map::{FeatureMap, FeatureOptions};
 pub use filter_genes::{FilterCellsOptions, FilterGenesOptions, FilteredGenes, filter_cells, filter_genes};
 pub use highly_variable_genes::{
     HvgFlavor, HvgOptions, HvgSelection, HvgTable, highly_variable_genes, intersect_highly_variable,
 };
-pub use log1p::log1p;
+pub use log1p::{log1p, log1p_to_base, to_natural};
 pub use modality::{Modality, guess_modality};
-pub use normalize_total::{NormalizeTotalOptions, SizeFactors, normalize_total, size_factors};
+pub use normalize_total::{
+    NormalizeTotalOptions, SizeFactors, check_amounts, highly_expressed, normalize_total,
+    normalize_total_excluding, size_factors,
+};
 pub use pca::{Pca, PcaOptions, pad_components, pca};
 pub use pca_dense::pca_dense;
 pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess, preprocess_rows};

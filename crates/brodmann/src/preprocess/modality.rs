@@ -1,7 +1,11 @@
 //! Is this RNA, protein or chromatin? Guessed from names, as people write them.
 
+use brodmann_kernels::OptionError;
+use serde::{Deserialize, Serialize};
+
 /// What was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Modality {
     /// Transcripts.
     Rna,
@@ -32,10 +36,12 @@ impl std::str::FromStr for Modality {
     type Err = super::PreprocessError;
 
     fn from_str(s: &str) -> Result<Self, super::PreprocessError> {
-        from_words(s).ok_or_else(|| super::PreprocessError::InvalidOption {
-            option: "modality",
-            found: s.to_owned(),
-            expected: "one of `rna`, `adt`, `atac`",
+        from_words(s).ok_or_else(|| {
+            super::PreprocessError::from(OptionError::new(
+                "modality",
+                s.to_owned(),
+                "one of `rna`, `adt`, `atac`",
+            ))
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Few axes that hold most of the variance.
 
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrView, Monitor, OptionError, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::column_stats::moments_by;
 use super::detect::check_finite;
@@ -10,7 +11,8 @@ use super::scale::Scaling;
 use super::svd::{Implicit, Svd, SvdMethod, truncated_svd};
 
 /// Options of [`pca()`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PcaOptions {
     /// Components wanted; cut to `min(n_obs − 1, n_vars)`.
     pub n_components: usize,
@@ -62,7 +64,7 @@ impl Pca {
 /// # Returns
 /// Components by falling variance, fewer than asked for when there are fewer.
 /// # Errors
-/// `NonFinite`, `InvalidOption` (no components asked for), `ShapeMismatch` (scaling of another
+/// `NonFinite`, `Option` (no components asked for), `ShapeMismatch` (scaling of another
 /// matrix), `Empty`, `Interrupted`.
 /// # Cost
 /// With `f = min(n_obs, n_vars) ≤ 5000`: one pass, `Σ nnz_i² / 2` multiply-adds, `8 f²` bytes.
@@ -70,6 +72,22 @@ impl Pca {
 /// # Source
 /// Halko, Martinsson & Tropp 2011; Musco & Musco 2015. Signs as scikit-learn's `svd_flip` on the
 /// components.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{PcaOptions, pca};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::array;
+///
+/// // Points on a diagonal: one axis holds all variance, 1 + 1.
+/// let x = CsrMatrix::from_dense(array![[1.0f32, 1.0], [2.0, 2.0], [3.0, 3.0]].view());
+/// let found = pca(x.view(), None, &PcaOptions { n_components: 1 }, Seed(0), &Silent)?;
+/// assert!((found.variance[0] - 2.0).abs() < 1e-6);
+/// assert!((found.variance_ratio[0] - 1.0).abs() < 1e-6);
+/// assert!((found.components[[0, 0]] - 0.5f64.sqrt()).abs() < 1e-6);
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn pca(
     x: CsrView<'_, f32>,
     scaling: Option<&Scaling>,
@@ -79,11 +97,7 @@ pub fn pca(
 ) -> Result<Pca, PreprocessError> {
     let (n, f) = (x.n_rows(), x.n_cols());
     if options.n_components == 0 {
-        return Err(PreprocessError::InvalidOption {
-            option: "n_pcs",
-            found: "0".into(),
-            expected: "at least 1",
-        });
+        return Err(OptionError::new("n_pcs", 0, "at least 1").into());
     }
     if n == 0 || f == 0 {
         return Err(PreprocessError::Empty { n_obs: n, n_vars: f });

@@ -1,5 +1,6 @@
 //! Principal components of a dense, narrow table: an embedding of some dozens of columns.
 
+use brodmann_kernels::OptionError;
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -17,17 +18,25 @@ use super::pca::fix_signs;
 /// # Returns
 /// `(n_obs, min(n_components, d))`; the centred table itself, turned, where all components are kept.
 /// # Errors
-/// `InvalidOption` (no components asked for), `Empty`, `NonFinite`, `Eigen`.
+/// `Option` (no components asked for), `Empty`, `NonFinite`, `Eigen`.
 /// # Cost
 /// O(n_obs · d² + d³) time, one copy of the table.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::pca_dense;
+/// use ndarray::array;
+///
+/// let scores = pca_dense(array![[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]].view(), 1)?;
+/// assert!((scores[[0, 0]].abs() - 2.0f64.sqrt()).abs() < 1e-9);
+/// assert!(scores[[1, 0]].abs() < 1e-9);
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn pca_dense(x: ArrayView2<'_, f64>, n_components: usize) -> Result<Array2<f64>, PreprocessError> {
     let (n_obs, d) = x.dim();
     if n_components == 0 {
-        return Err(PreprocessError::InvalidOption {
-            option: "n_pcs",
-            found: "0".into(),
-            expected: "at least 1",
-        });
+        return Err(OptionError::new("n_pcs", 0, "at least 1").into());
     }
     let Some(mean) = x.mean_axis(Axis(0)).filter(|_| d > 0) else {
         return Err(PreprocessError::Empty { n_obs, n_vars: d });

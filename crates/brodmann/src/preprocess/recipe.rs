@@ -1,26 +1,28 @@
 //! All steps in order: counts in, embedding out.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, OptionError, Seed, Slices};
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
 use super::clr::clr;
-use super::column_stats::{Slices, row_totals};
+use super::column_stats::{row_totals, slices_of};
 use super::detect::Scan;
 use super::error::PreprocessError;
 use super::highly_variable_genes::{
     HvgFlavor, HvgOptions, HvgSelection, HvgTable, Matrix, intersect, measure,
 };
-use super::log1p::log1p_f32;
+use super::log1p::{log1p, log1p_f32};
 use super::modality::Modality;
-use super::normalize_total::{NormalizeTotalOptions, SizeFactors, size_factors};
+use super::normalize_total::{NormalizeTotalOptions, SizeFactors, scaled, size_factors};
 use super::pca::{Pca, PcaOptions, pca};
-use super::rows::{RowSource, collect};
+use super::rows::{Kept, RowSource, collect};
 use super::scale::{ScaleOptions, Scaling, scale};
 use super::survey::{Survey, survey};
 use super::tfidf_lsi::{Lsi, LsiOptions, tfidf_lsi};
 
 /// How spots are made comparable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// The same total in every spot.
     Total,
@@ -30,8 +32,40 @@ pub enum Normalization {
     None,
 }
 
+impl Normalization {
+    /// The name in options, records and models: `total`, `clr`, `none`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Clr => "clr",
+            Self::None => "none",
+        }
+    }
+}
+
+impl std::fmt::Display for Normalization {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Normalization {
+    type Err = PreprocessError;
+
+    fn from_str(s: &str) -> Result<Self, PreprocessError> {
+        [Self::Total, Self::Clr, Self::None].into_iter().find(|n| n.name() == s).ok_or_else(|| {
+            OptionError::new("normalization", format!("{s:?}"), "one of total, clr and none").into()
+        })
+    }
+}
+
 /// Options of [`preprocess()`]; [`PreprocessOptions::for_modality`] has the defaults of each modality.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// As a serialised value it names every field. A field that is left out takes the default of RNA, whatever
+/// `modality` says: start from [`PreprocessOptions::for_modality`] to merge what was said into the defaults of
+/// another modality.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PreprocessOptions {
     /// What was measured. Peaks go through TF-IDF and LSI and use `n_pcs` and `min_fraction` only.
     pub modality: Modality,
@@ -111,9 +145,7 @@ impl PreprocessOptions {
     }
 
     fn validate(&self) -> Result<(), PreprocessError> {
-        let at_least_one = |option| {
-            Err(PreprocessError::InvalidOption { option, found: "0".into(), expected: "at least 1" })
-        };
+        let at_least_one = |option| Err(OptionError::new(option, 0, "at least 1").into());
         if self.n_pcs == 0 {
             return at_least_one("n_pcs");
         }
@@ -167,11 +199,25 @@ pub struct Preprocessed {
 /// The embedding and everything on the way that is worth writing to the file.
 /// # Errors
 /// `NonFinite`, `Negative`, `NotCounts`, `CountsWhereLogNeeded`, `NothingLeft`, `Empty`,
-/// `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+/// `ShapeMismatch`, `Option`, `Interrupted`.
 /// # Cost
 /// As [`preprocess_rows()`], and one copy of the selected columns.
 /// # Source
 /// scanpy's recipe with the steps named in each module.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{PreprocessOptions, preprocess};
+/// use brodmann::simulate::{SimulationOptions, simulate};
+/// use brodmann_kernels::{Seed, Silent};
+///
+/// let tissue = simulate(&SimulationOptions { side: 10, n_genes: 60, ..Default::default() }, &Silent)?;
+/// let options = PreprocessOptions { n_pcs: 5, ..Default::default() };
+/// let done = preprocess(tissue.modalities[0].counts.view(), None, &options, Seed(0), &Silent)?;
+/// assert_eq!(done.embedding.dim(), (100, 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn preprocess(
     counts: CsrView<'_, f32>,
     slices: Option<&[u32]>,
@@ -198,29 +244,31 @@ pub fn preprocess(
 /// # Returns
 /// As [`preprocess()`].
 /// # Errors
-/// As [`preprocess()`], and `Rows` when the source fails.
+/// As [`preprocess()`], and the source's own when a pass fails.
 /// # Cost
 /// Two to five passes; 8 bytes per entry of the selected columns, 8 per spot, [`pca()`], one block.
-pub fn preprocess_rows(
-    source: &dyn RowSource,
+pub fn preprocess_rows<E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     slices: Option<&[u32]>,
     options: &PreprocessOptions,
     seed: Seed,
     monitor: &dyn Monitor,
-) -> Result<Preprocessed, PreprocessError> {
+) -> Result<Preprocessed, E> {
+    // The source may fail in its own way; an interruption is always ours.
+    let go_on = || monitor.check().map_err(PreprocessError::from);
     options.validate()?;
     let (n_obs, n_vars) = (source.n_rows(), source.n_cols());
     if n_obs == 0 || n_vars == 0 {
-        return Err(PreprocessError::Empty { n_obs, n_vars });
+        return Err(PreprocessError::Empty { n_obs, n_vars }.into());
     }
-    let named = Slices::of(n_obs, slices)?;
+    let named = slices_of(n_obs, slices)?;
     let mut notes = Notes { lines: Vec::new(), monitor };
     if options.modality == Modality::Atac {
         if let Some(counts) = source.in_memory() {
-            return peaks(counts, options, seed, notes);
+            return Ok(peaks(counts, options, seed, notes)?);
         }
         let (counts, _) = collect(source, None, source.nnz(), None, monitor)?;
-        return peaks(counts.view(), options, seed, notes);
+        return Ok(peaks(counts.view(), options, seed, notes)?);
     }
 
     monitor.stage("filter and normalise", 0);
@@ -238,7 +286,7 @@ pub fn preprocess_rows(
     let genes: Vec<usize> = (0..n_vars).filter(|&j| kept[j]).collect();
     let n_kept = genes.len();
     if n_kept == 0 {
-        return Err(PreprocessError::NothingLeft { n_vars, n_obs, min_cells });
+        return Err(PreprocessError::NothingLeft { n_vars, n_obs, min_cells }.into());
     }
     if n_kept < n_vars {
         notes.add(format!(
@@ -247,8 +295,8 @@ pub fn preprocess_rows(
         ));
     }
     let in_memory = surveyed.kept.take();
-    let kept_view = in_memory.as_ref().map(CsrMatrix::view);
-    let rows: &dyn RowSource = kept_view.as_ref().map_or(source, |view| view);
+    let kept_rows = in_memory.as_ref().map(|counts| Kept::new(counts.view()));
+    let rows: &dyn RowSource<Error = E> = kept_rows.as_ref().map_or(source, |kept| kept);
 
     let by_total = options.normalization == Normalization::Total;
     let total_options = NormalizeTotalOptions { target_sum: options.target_sum };
@@ -263,7 +311,7 @@ pub fn preprocess_rows(
         });
     }
     let mut factors = totals.map(|t| size_factors(t, &total_options)).transpose()?;
-    monitor.check()?;
+    go_on()?;
     let hvg = match options.n_top_genes {
         Some(n_top) if n_top < n_kept => {
             monitor.stage("highly variable genes", 0);
@@ -304,21 +352,21 @@ pub fn preprocess_rows(
     note_normalization(options, factors.as_ref(), &mut notes);
     let normalise = |x: &mut CsrMatrix<f32>| match options.normalization {
         Normalization::Clr => clr(x),
-        _ => x.for_each_row_mut(|i, _, values| {
-            let by = factors.as_ref().map_or(1.0, |f| f.factors[i]);
-            for v in values {
-                // Rounded to f32 between the steps, as normalize_total and log1p do when called in turn.
-                let scaled = (f64::from(*v) * by) as f32;
-                *v = if options.log1p { log1p_f32(f64::from(scaled)) } else { scaled };
+        Normalization::Total | Normalization::None => {
+            if let Some(factors) = &factors {
+                factors.apply(x);
             }
-        }),
+            if options.log1p {
+                log1p(x);
+            }
+        }
     };
     normalise(&mut selected);
     if clr_first && hvg.is_some() {
         let among: Vec<bool> = genes.iter().map(|&j| highly_variable[j]).collect();
         selected = selected.retain_columns(&among);
     }
-    monitor.check()?;
+    go_on()?;
 
     let scaling = options.scale.as_ref().map(|o| scale(selected.view(), o)).transpose()?;
     if let Some(s) = &scaling {
@@ -366,11 +414,11 @@ pub fn preprocess_rows(
 }
 
 /// Totals of the rows over some columns, in a pass of their own.
-fn kept_totals(
-    source: &dyn RowSource,
+fn kept_totals<E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     kept: &[bool],
     monitor: &dyn Monitor,
-) -> Result<Vec<f64>, PreprocessError> {
+) -> Result<Vec<f64>, E> {
     let none = vec![false; kept.len()];
     Ok(collect(source, Some(&none), 0, Some(kept), monitor)?.1)
 }
@@ -389,11 +437,11 @@ impl Notes<'_> {
 }
 
 /// Counts where a step needs them; otherwise what the remaining steps can bear.
-fn check_input(
+fn check_input<E: From<PreprocessError>>(
     scan: &Scan,
-    source: &dyn RowSource,
+    source: &dyn RowSource<Error = E>,
     options: &PreprocessOptions,
-) -> Result<(), PreprocessError> {
+) -> Result<(), E> {
     let selects = options.n_top_genes.is_some_and(|n| n < source.n_cols());
     let needs_counts = options.normalization != Normalization::None
         || (selects && options.hvg_flavor == HvgFlavor::SeuratV3);
@@ -404,7 +452,7 @@ fn check_input(
     } else if selects || options.log1p {
         scan.check(source, false)
     } else {
-        scan.check_finite()
+        Ok(scan.check_finite()?)
     }
 }
 
@@ -425,14 +473,14 @@ fn note_normalization(options: &PreprocessOptions, factors: Option<&SizeFactors>
     }
 }
 
-fn select_genes(
-    of: &Matrix<'_>,
+fn select_genes<E: From<PreprocessError>>(
+    of: &Matrix<'_, E>,
     n_top: usize,
     options: &PreprocessOptions,
     factor: impl Fn(usize) -> f64 + Sync + Send,
     notes: &mut Notes<'_>,
     monitor: &dyn Monitor,
-) -> Result<HvgTable, PreprocessError> {
+) -> Result<HvgTable, E> {
     let hvg_options = HvgOptions {
         flavor: options.hvg_flavor,
         selection: HvgSelection::Top(n_top),
@@ -445,7 +493,8 @@ fn select_genes(
         if given_as_log {
             return if linear { f64::from(v).exp_m1() } else { f64::from(v) };
         }
-        let normalised = f64::from((f64::from(v) * factor(i)) as f32);
+        // Rounded as `SizeFactors::apply` stores it.
+        let normalised = f64::from(scaled(v, factor(i)));
         if linear || !options.log1p { normalised } else { f64::from(log1p_f32(normalised)) }
     };
     let mut table = measure(of, &hvg_options, value, monitor)?;

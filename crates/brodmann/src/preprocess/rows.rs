@@ -4,6 +4,7 @@
 //! blocks they come in, and the chunks are put together in order. So a result depends on the matrix alone: not on
 //! where it lies, not on the size of blocks, not on the number of threads.
 
+use std::marker::PhantomData;
 use std::ops::{ControlFlow, Range};
 
 use brodmann_kernels::{CsrMatrix, CsrView, Interrupted, Monitor, Silent};
@@ -34,7 +35,13 @@ pub struct RowBlock<'a> {
 pub type Visit<'v> = dyn FnMut(RowBlock<'_>) -> Result<ControlFlow<()>, PreprocessError> + Send + 'v;
 
 /// A matrix whose rows can be passed over again and again.
+///
+/// What a pass can fail with is the source's own: a file that cannot be read says so in its own words, and what
+/// preprocessing finds wrong in the values travels in the same error.
 pub trait RowSource: Sync {
+    /// Why a pass fails.
+    type Error: From<PreprocessError>;
+
     /// Rows.
     fn n_rows(&self) -> usize;
     /// Columns.
@@ -52,11 +59,13 @@ pub trait RowSource: Sync {
     /// Calls `visit` with consecutive blocks, from the first row to the last.
     ///
     /// # Errors
-    /// Those of `visit`, and [`PreprocessError::Rows`] when the rows cannot be had.
-    fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), PreprocessError>;
+    /// Those of `visit`, and the source's own when the rows cannot be had.
+    fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), Self::Error>;
 }
 
 impl RowSource for CsrView<'_, f32> {
+    type Error = PreprocessError;
+
     fn n_rows(&self) -> usize {
         CsrView::n_rows(*self)
     }
@@ -75,6 +84,42 @@ impl RowSource for CsrView<'_, f32> {
 
     fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), PreprocessError> {
         visit(RowBlock { first: 0, rows: *self }).map(|_| ())
+    }
+}
+
+/// A matrix in memory in the place of a source that can fail otherwise: what is left of it once it is kept.
+pub(crate) struct Kept<'a, E> {
+    rows: CsrView<'a, f32>,
+    error: PhantomData<fn() -> E>,
+}
+
+impl<'a, E> Kept<'a, E> {
+    pub(crate) fn new(rows: CsrView<'a, f32>) -> Self {
+        Self { rows, error: PhantomData }
+    }
+}
+
+impl<E: From<PreprocessError>> RowSource for Kept<'_, E> {
+    type Error = E;
+
+    fn n_rows(&self) -> usize {
+        self.rows.n_rows()
+    }
+
+    fn n_cols(&self) -> usize {
+        self.rows.n_cols()
+    }
+
+    fn nnz(&self) -> usize {
+        self.rows.nnz()
+    }
+
+    fn in_memory(&self) -> Option<CsrView<'_, f32>> {
+        Some(self.rows)
+    }
+
+    fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), E> {
+        Ok(self.rows.for_each_block(visit)?)
     }
 }
 
@@ -101,6 +146,10 @@ impl<P: Fold, N: Fn() -> P + Sync> Folding<P, N> {
     }
 
     /// Takes in the block that follows.
+    ///
+    /// A chunk is the same rows whatever blocks they come in, so a block's last chunk may be incomplete: it stays
+    /// open and the next block goes on with it. Up to `ABREAST` chunks are folded side by side, each by one task,
+    /// and absorbed in the order of their rows: the sums are the same bits on any number of threads.
     pub(crate) fn add(&mut self, block: RowBlock<'_>, monitor: &dyn Monitor) -> Result<(), Interrupted> {
         let end = block.first + block.rows.n_rows();
         let mut chunks: Vec<Range<usize>> = Vec::new();
@@ -142,11 +191,11 @@ impl<P: Fold, N: Fn() -> P + Sync> Folding<P, N> {
 }
 
 /// One pass over the rows of a source.
-pub(crate) fn fold_rows<P: Fold>(
-    source: &dyn RowSource,
+pub(crate) fn fold_rows<P: Fold, E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     monitor: &dyn Monitor,
     new: impl Fn() -> P + Sync + Send,
-) -> Result<P, PreprocessError> {
+) -> Result<P, E> {
     let mut folding = Folding::new(new);
     source.for_each_block(&mut |block| {
         folding.add(block, monitor)?;
@@ -168,13 +217,13 @@ pub(crate) fn fold_view<P: Fold>(x: CsrView<'_, f32>, new: impl Fn() -> P + Sync
 ///
 /// # Cost
 /// One pass; the result, with room for `nnz` entries, and one block.
-pub(crate) fn collect(
-    source: &dyn RowSource,
+pub(crate) fn collect<E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     keep: Option<&[bool]>,
     nnz: usize,
     totals: Option<&[bool]>,
     monitor: &dyn Monitor,
-) -> Result<(CsrMatrix<f32>, Vec<f64>), PreprocessError> {
+) -> Result<(CsrMatrix<f32>, Vec<f64>), E> {
     let mut renumbered: Vec<u32> = (0..source.n_cols() as u32).collect();
     let mut n_kept = source.n_cols();
     if let Some(keep) = keep {

@@ -4,15 +4,17 @@
 //! the scaled matrix; [`pca`](super::pca()) works on the sparse one through it, and [`Scaling::to_dense`] writes
 //! it out where it is small enough.
 
-use brodmann_kernels::{CsrMatrix, CsrView};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError};
 use ndarray::Array2;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::column_stats::column_moments;
 use super::error::PreprocessError;
 
 /// Options of [`scale()`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScaleOptions {
     /// Subtract the mean first. `false` keeps zeros zero (STAIG).
     pub zero_center: bool,
@@ -44,18 +46,28 @@ pub struct Scaling {
 /// # Returns
 /// The scaling, to be applied by [`Scaling::to_dense`], [`Scaling::apply`] or within the PCA.
 /// # Errors
-/// `InvalidOption` when `max_value` is not a positive number.
+/// `Option` when `max_value` is not a positive number.
 /// # Cost
 /// Two passes over the stored entries.
 /// # Source
 /// scanpy's `pp.scale`.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{ScaleOptions, scale};
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// let x = CsrMatrix::from_dense(array![[0.0f32], [2.0], [4.0]].view());
+/// let scaling = scale(x.view(), &ScaleOptions::default())?;
+/// assert_eq!((scaling.mean[0], scaling.sd[0]), (2.0, 2.0));
+/// assert_eq!(scaling.to_dense(x.view()), array![[-1.0], [0.0], [1.0]]);
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn scale(x: CsrView<'_, f32>, options: &ScaleOptions) -> Result<Scaling, PreprocessError> {
     if let Some(m) = options.max_value.filter(|m| m.is_nan() || *m <= 0.0) {
-        return Err(PreprocessError::InvalidOption {
-            option: "max_value",
-            found: m.to_string(),
-            expected: "a positive number",
-        });
+        return Err(OptionError::new("max_value", m, "a positive number").into());
     }
     let moments = column_moments(x);
     let sd = moments.variance.iter().map(|&v| if v == 0.0 { 1.0 } else { v.sqrt() }).collect();
@@ -99,14 +111,15 @@ impl Scaling {
     /// Scales in place; only without centring, which keeps zeros zero.
     ///
     /// # Errors
-    /// `InvalidOption` when the scaling centres, `ShapeMismatch` when columns differ.
+    /// `Option` when the scaling centres, `ShapeMismatch` when columns differ.
     pub fn apply(&self, x: &mut CsrMatrix<f32>) -> Result<(), PreprocessError> {
         if self.options.zero_center {
-            return Err(PreprocessError::InvalidOption {
-                option: "zero_center",
-                found: "true".into(),
-                expected: "false, because centring a sparse matrix would fill it,",
-            });
+            return Err(OptionError::new(
+                "zero_center",
+                "true",
+                "false, because centring a sparse matrix would fill it,",
+            )
+            .into());
         }
         if x.n_cols() != self.mean.len() {
             return Err(PreprocessError::ShapeMismatch {

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use brodmann_kernels::{CsrMatrix, Monitor};
+use brodmann_kernels::{CsrMatrix, Monitor, Slices};
 
-use super::column_stats::{Accumulator, ColumnFold, ColumnMoments, Slices, row_total};
+use super::column_stats::{Accumulator, ColumnFold, ColumnMoments, row_total};
 use super::detect::Scan;
 use super::error::PreprocessError;
 use super::rows::{Fold, Folding, RowSource};
@@ -113,12 +113,12 @@ impl<S: Fn(&mut CountColumn, usize, usize, f32) + Sync> Fold for Part<'_, S> {
 ///
 /// # Cost
 /// One pass; 24 bytes per column, slice and chunk alive, 8 per row.
-pub(crate) fn survey(
-    source: &dyn RowSource,
+pub(crate) fn survey<E: From<PreprocessError>>(
+    source: &dyn RowSource<Error = E>,
     slices: &Slices,
     keep: bool,
     monitor: &dyn Monitor,
-) -> Result<Survey, PreprocessError> {
+) -> Result<Survey, E> {
     let n_cols = source.n_cols();
     let step = |c: &mut CountColumn, _: usize, _: usize, v: f32| {
         let wide = f64::from(v);

@@ -1,7 +1,8 @@
 //! Latent semantic indexing of chromatin peaks: words in documents, peaks in spots.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, OptionError, Seed};
 use ndarray::{Array2, Axis, Slice};
+use serde::{Deserialize, Serialize};
 
 use super::column_stats::fold_columns;
 use super::detect::check_non_negative;
@@ -10,7 +11,8 @@ use super::pca::fix_signs;
 use super::svd::{Implicit, Svd, truncated_svd};
 
 /// Options of [`tfidf_lsi()`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LsiOptions {
     /// Dimensions of the result. One more is computed and the first, which follows the depth, dropped.
     pub n_components: usize,
@@ -63,6 +65,18 @@ pub struct Lsi {
 /// Two passes.
 /// # Source
 /// SpaMI (Gao et al. 2025); Cusanovich et al. 2015.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::tfidf;
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::array;
+///
+/// // Both spots have peak 0 open (idf 2 / 2), only the second has peak 1 (idf 2 / 1).
+/// let peaks = CsrMatrix::from_dense(array![[3.0f32, 0.0], [1.0, 1.0]].view());
+/// assert_eq!(tfidf(peaks.view()).view().to_dense(), array![[1.0, 0.0], [0.5, 1.0]]);
+/// ```
 pub fn tfidf(x: CsrView<'_, f32>) -> CsrMatrix<f32> {
     let n = x.n_rows();
     let idf = inverse_frequency(x);
@@ -140,11 +154,27 @@ pub(crate) fn log_tfidf_by(x: CsrView<'_, f32>, idf: &[f64], scale_factor: f64) 
 /// # Returns
 /// At most `min(n_obs, peaks kept) − 1` dimensions. Spots without open peaks become zero rows.
 /// # Errors
-/// `NonFinite`, `Negative`, `InvalidOption`, `Empty`, `NothingLeft`, `Interrupted`.
+/// `NonFinite`, `Negative`, `Option`, `Empty`, `NothingLeft`, `Interrupted`.
 /// # Cost
 /// As [`pca`](super::pca()) without centring; one copy of the kept peaks.
 /// # Source
 /// SpaMI (Gao et al. 2025), following Signac and Seurat's `RunLSI`.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{LsiOptions, tfidf_lsi};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::Array2;
+///
+/// // Ten spots with the even peaks open, ten with the odd ones, and a peak that all share.
+/// let peaks = Array2::from_shape_fn((20, 12), |(i, j)| f32::from(u8::from(j == 0 || j % 2 == i / 10)));
+/// let peaks = CsrMatrix::from_dense(peaks.view());
+/// let lsi = tfidf_lsi(peaks.view(), &LsiOptions { n_components: 1, ..Default::default() }, Seed(0), &Silent)?;
+/// assert_eq!(lsi.embedding.dim(), (20, 1));
+/// assert!(lsi.embedding[[0, 0]] * lsi.embedding[[19, 0]] < 0.0);
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn tfidf_lsi(
     x: CsrView<'_, f32>,
     options: &LsiOptions,
@@ -209,8 +239,7 @@ pub fn tfidf_lsi(
 }
 
 fn validate(options: &LsiOptions) -> Result<(), PreprocessError> {
-    let invalid =
-        |option, found: String, expected| Err(PreprocessError::InvalidOption { option, found, expected });
+    let invalid = |option, found: String, expected| Err(OptionError::new(option, found, expected).into());
     if options.n_components == 0 {
         return invalid("n_components", "0".into(), "at least 1");
     }

@@ -1,5 +1,6 @@
 //! What can be asked of a simulation, and which questions are refused.
 
+use brodmann_kernels::{Diagnosis, Opt, OptionError};
 use brodmann_kernels::{Interrupted, Seed};
 
 /// Spatial factors besides the background.
@@ -43,51 +44,26 @@ impl std::str::FromStr for SimModality {
 /// Why a simulation is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SimulateError {
-    /// A count that must be positive is zero.
-    #[error("{option} is 0, at least 1 was expected; give a positive number")]
-    Zero {
-        /// Option name.
-        option: &'static str,
-    },
-    /// A number is NaN, infinite or out of its range.
-    #[error("{option} is {value}, {expected} was expected; change it")]
-    OutOfRange {
-        /// Option name.
-        option: &'static str,
-        /// Value given.
-        value: f64,
-        /// Range in words.
-        expected: &'static str,
-    },
-    /// More spots or features than can be numbered.
-    #[error("{option} asks for {value}, at most {limit} are supported; choose a smaller number")]
-    TooLarge {
-        /// Option name.
-        option: &'static str,
-        /// Value given.
-        value: u128,
-        /// The most supported.
-        limit: u64,
-    },
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// No modality was asked for.
-    #[error("no modality was given, at least one was expected; name some of rna, adt, atac")]
+    #[error("no modality was given; expected at least one")]
     NoModality,
     /// A modality was asked for twice.
-    #[error("modality {name} is given twice, each was expected at most once; remove one")]
+    #[error("the modality {name} is given twice; expected each once")]
     DuplicateModality {
         /// Its name.
         name: &'static str,
     },
     /// A modality name is unknown.
-    #[error("modality {name:?} is unknown, one of rna, adt, atac was expected; correct the name")]
+    #[error("the modality is called {name:?}; expected one of rna, adt, atac")]
     UnknownModality {
         /// The name found.
         name: String,
     },
     /// `visible` does not have one mask per modality.
-    #[error(
-        "visible has {found} masks for {expected} modalities, one each was expected; add or remove masks"
-    )]
+    #[error("{found} masks of visible factors were given; expected {expected}, one per modality")]
     VisibleLength {
         /// Masks given.
         found: usize,
@@ -95,9 +71,7 @@ pub enum SimulateError {
         expected: usize,
     },
     /// The requested density cannot be reached.
-    #[error(
-        "density {density} cannot be reached by {name}, at most {limit:.3} was expected; ask for less or lower the dropout"
-    )]
+    #[error("{} is {density}, which {name} cannot reach; expected at most {limit:.3}", Opt("density"))]
     Density {
         /// Modality.
         name: &'static str,
@@ -109,6 +83,27 @@ pub enum SimulateError {
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for SimulateError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoModality => "name some of rna, adt, atac".to_owned(),
+            Self::DuplicateModality { .. } => "remove one".to_owned(),
+            Self::UnknownModality { .. } => "correct the name".to_owned(),
+            Self::VisibleLength { .. } => "add or remove masks".to_owned(),
+            Self::Density { .. } => "ask for less, or lower the dropout".to_owned(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }
 
 /// Options of [`super::simulate`] and [`super::SimulationStream`].
@@ -218,16 +213,21 @@ impl SimulationOptions {
         const MAX_SLICES: usize = 10_000;
         if self.slices > MAX_SLICES {
             let value = self.slices as u128;
-            return Err(SimulateError::TooLarge { option: "slices", value, limit: MAX_SLICES as u64 });
+            return Err(OptionError::new("slices", value, format!("at most {}", MAX_SLICES as u64)).into());
         }
         for (option, value) in [("side", self.side), ("slices", self.slices)] {
             if value == 0 {
-                return Err(SimulateError::Zero { option });
+                return Err(OptionError::new(option, 0, "at least 1").into());
             }
         }
         let n_obs = (self.side as u128).saturating_mul(self.side as u128).saturating_mul(self.slices as u128);
         if n_obs > u128::from(MAX_OBS) {
-            return Err(SimulateError::TooLarge { option: "side² × slices", value: n_obs, limit: MAX_OBS });
+            return Err(OptionError::new(
+                "side",
+                format!("{}, which makes {n_obs} spots", self.side),
+                format!("at most {MAX_OBS} spots"),
+            )
+            .into());
         }
         if self.modalities.is_empty() {
             return Err(SimulateError::NoModality);
@@ -242,9 +242,9 @@ impl SimulationOptions {
                 SimModality::Atac => "n_peaks",
             };
             match self.n_vars(*m) {
-                0 => return Err(SimulateError::Zero { option }),
+                0 => return Err(OptionError::new(option, 0, "at least 1").into()),
                 n if n as u128 > u128::from(MAX_OBS) => {
-                    return Err(SimulateError::TooLarge { option, value: n as u128, limit: MAX_OBS });
+                    return Err(OptionError::new(option, n as u128, format!("at most {MAX_OBS}")).into());
                 }
                 _ => {}
             }
@@ -261,18 +261,18 @@ impl SimulationOptions {
                     "batch_effect" => "0 to 10 on the last slice",
                     _ => "a number from 0 to 3",
                 };
-                return Err(SimulateError::OutOfRange { option, value, expected });
+                return Err(OptionError::new(option, value, expected).into());
             }
         }
         if !(self.spot_pitch.is_finite() && self.spot_pitch > 0.0) {
             let expected = "a finite number above 0";
-            return Err(SimulateError::OutOfRange { option: "spot_pitch", value: self.spot_pitch, expected });
+            return Err(OptionError::new("spot_pitch", self.spot_pitch, expected).into());
         }
         if let Some(density) = self.density
             && !(density > 0.0 && density <= 1.0)
         {
             let expected = "a fraction above 0, at most 1";
-            return Err(SimulateError::OutOfRange { option: "density", value: density, expected });
+            return Err(OptionError::new("density", density, expected).into());
         }
         if let Some(visible) = &self.visible
             && visible.len() != self.modalities.len()

@@ -1,3 +1,4 @@
+use brodmann_kernels::proofread::flaw;
 use brodmann_kernels::{CsrMatrix, Monitor, Seed, Silent};
 
 use super::model::RowBuffer;
@@ -243,7 +244,10 @@ fn batch_effects_grow_from_slice_to_slice_and_leave_the_first_alone() {
     assert!((0.3..0.5).contains(&spread(&shifted, 1)), "{}", spread(&shifted, 1));
     assert!((0.6..1.0).contains(&spread(&shifted, 2)), "{}", spread(&shifted, 2));
     assert_eq!(shifted.slice_rows(2), 2 * per_slice..3 * per_slice);
-    assert_eq!(shifted.slice_coordinates(1), shifted.slice_coordinates(0));
+    let places = |slice: usize| {
+        shifted.coordinates.slice_axis(ndarray::Axis(0), ndarray::Slice::from(shifted.slice_rows(slice)))
+    };
+    assert_eq!(places(1), places(0));
 }
 
 #[test]
@@ -308,8 +312,8 @@ fn impossible_options_are_refused_with_one_hint() {
         SimulationOptions { visible: Some(vec![[true; 4]]), ..d() },
     ];
     for options in bad {
-        let error = simulate(&options, &Silent).expect_err("refused").to_string();
-        assert_eq!(error.matches("; ").count(), 1, "{error}");
+        let error = simulate(&options, &Silent).expect_err("refused");
+        assert_eq!(flaw(&error), None);
     }
     assert_eq!("Protein".parse(), Ok(SimModality::Adt));
     assert!("dna".parse::<SimModality>().is_err());

@@ -1,7 +1,7 @@
 //! The whole tissue in memory.
 
 use brodmann_kernels::{CsrMatrix, Monitor};
-use ndarray::{Array2, Axis, Slice};
+use ndarray::Array2;
 
 use super::image::{SimulatedImage, draw_image};
 use super::options::{SimModality, SimulateError, SimulationOptions};
@@ -61,6 +61,23 @@ pub struct Simulation {
 /// O(non-zeros) time and memory without noise; with noise O(`n_obs` · features) time.
 /// # Source
 /// Townes & Engelhardt 2023, Nat. Methods 20:229; Long et al. 2024, Nat. Methods 21:1658.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::simulate::{SimulationOptions, simulate};
+/// use brodmann_kernels::Silent;
+///
+/// let options = SimulationOptions { side: 6, n_genes: 40, n_proteins: 10, n_peaks: 40, ..Default::default() };
+/// let tissue = simulate(&options, &Silent)?;
+/// assert_eq!(tissue.ground_truth.len(), 36);
+/// // The background and four factors; 5 of the 36 blocks belong to the cross.
+/// assert_eq!(tissue.domain_names.len(), 5);
+/// assert_eq!(tissue.ground_truth.iter().filter(|domain| **domain == 1).count(), 5);
+/// let (proteins, counts) = (&tissue.modalities[1].feature_names, &tissue.modalities[1].counts);
+/// assert_eq!((counts.n_rows(), counts.n_cols()), (36, proteins.len()));
+/// # Ok::<(), brodmann::simulate::SimulateError>(())
+/// ```
 pub fn simulate(options: &SimulationOptions, monitor: &dyn Monitor) -> Result<Simulation, SimulateError> {
     let stream = SimulationStream::new(options)?;
     let n_obs = stream.n_obs();
@@ -122,11 +139,5 @@ impl Simulation {
     pub fn slice_rows(&self, slice: usize) -> std::ops::Range<usize> {
         let per_slice = self.library.len() / self.library_names.len().max(1);
         slice * per_slice..(slice + 1) * per_slice
-    }
-
-    /// Coordinates of one slice.
-    pub fn slice_coordinates(&self, slice: usize) -> Array2<f64> {
-        let rows = self.slice_rows(slice);
-        self.coordinates.slice_axis(Axis(0), Slice::from(rows)).to_owned()
     }
 }

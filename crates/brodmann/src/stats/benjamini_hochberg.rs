@@ -12,6 +12,15 @@
 /// O(m log m).
 /// # Source
 /// Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::stats::benjamini_hochberg;
+///
+/// let adjusted = benjamini_hochberg(&[0.01, 0.04, 0.02, 0.5]);
+/// assert_eq!(adjusted, [0.04, 0.04 * 4.0 / 3.0, 0.04, 0.5]);
+/// ```
 pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).filter(|&i| !p_values[i].is_nan()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));

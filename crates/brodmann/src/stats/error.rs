@@ -1,44 +1,44 @@
 //! Why a spatial statistic could not be computed.
 
+// Fields are named after what the messages say of them.
+#![expect(missing_docs)]
+
+use brodmann_kernels::Diagnosis;
 use brodmann_kernels::Interrupted;
 
 /// Why a spatial statistic could not be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatsError {
     /// Values and weights do not describe the same observations.
-    #[error(
-        "the spatial graph is {rows} × {columns} where {n_obs} × {n_obs} was expected, one row per observation; \
-         rebuild the graph from the same data"
-    )]
-    ShapeMismatch {
-        /// Rows of the graph.
-        rows: usize,
-        /// Columns of the graph.
-        columns: usize,
-        /// Observations.
-        n_obs: usize,
-    },
+    #[error("the spatial graph is {rows} × {columns}; expected {n_obs} × {n_obs}, one row per observation")]
+    ShapeMismatch { rows: usize, columns: usize, n_obs: usize },
     /// The weights sum to zero.
-    #[error(
-        "the spatial graph of {n_obs} observations has no weight, at least one edge was expected; \
-         build it with more neighbours or a larger radius"
-    )]
-    EmptyGraph {
-        /// Observations.
-        n_obs: usize,
-    },
+    #[error("the spatial graph of {n_obs} observations has no weight; expected at least one edge")]
+    EmptyGraph { n_obs: usize },
     /// A weight is NaN, infinite or negative.
     #[error(
-        "row {row} of the spatial graph holds the weight {weight}, finite weights of at least 0 were expected; \
-         rebuild the graph"
+        "row {row} of the spatial graph holds the weight {weight}; expected a finite weight of at least 0"
     )]
-    BadWeight {
-        /// Row.
-        row: usize,
-        /// The weight, as text: NaN does not compare.
-        weight: String,
-    },
+    BadWeight { row: usize, weight: String },
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for StatsError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::ShapeMismatch { .. } => "build the graph again from the same data".to_owned(),
+            Self::EmptyGraph { .. } => "build it with more neighbours or a larger radius".to_owned(),
+            Self::BadWeight { .. } => "build the graph again".to_owned(),
+            Self::Interrupted(e) => return e.advice(),
+        })
+    }
 }

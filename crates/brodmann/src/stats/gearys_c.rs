@@ -21,6 +21,24 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
 /// # Source
 /// Geary 1954, Inc. Stat. 5:115; moments of Cliff & Ord 1981.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::stats::{AutocorrelationOptions, Variables, gearys_c};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::array;
+///
+/// // Four spots in a row.
+/// let path = array![[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
+/// let path = CsrMatrix::from_dense(path.view());
+/// let x = array![[1.0], [2.0], [3.0], [4.0]];
+/// let options = AutocorrelationOptions { row_normalize: false, ..Default::default() };
+/// let found = gearys_c(Variables::Dense(x.view()), path.view(), &options, Seed(0), &Silent)?;
+/// // (n − 1) / 2Σw = 3 / 12, Σ w (xᵢ − xⱼ)² = 6, Σ z² = 5.
+/// assert!((found.statistic[0] - 0.3).abs() < 1e-12);
+/// # Ok::<(), brodmann::stats::StatsError>(())
+/// ```
 pub fn gearys_c(
     variables: Variables<'_>,
     weights: CsrView<'_, f64>,

@@ -21,6 +21,24 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
 /// # Source
 /// Moran 1950, Biometrika 37:17; moments of Cliff & Ord 1981.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::stats::{AutocorrelationOptions, Variables, morans_i};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::array;
+///
+/// // Four spots in a row.
+/// let path = array![[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
+/// let path = CsrMatrix::from_dense(path.view());
+/// let x = array![[1.0], [2.0], [3.0], [4.0]];
+/// let options = AutocorrelationOptions { row_normalize: false, ..Default::default() };
+/// let found = morans_i(Variables::Dense(x.view()), path.view(), &options, Seed(0), &Silent)?;
+/// // n / Σw = 4 / 6, Σ w z z = 2.5, Σ z² = 5.
+/// assert!((found.statistic[0] - 1.0 / 3.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::stats::StatsError>(())
+/// ```
 pub fn morans_i(
     variables: Variables<'_>,
     weights: CsrView<'_, f64>,
@@ -43,6 +61,24 @@ pub fn morans_i(
 /// As [`morans_i()`].
 /// # Cost
 /// O(nnz · n_labels).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::stats::{AutocorrelationOptions, morans_i_of_labels};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::array;
+///
+/// let path = array![[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
+/// let path = CsrMatrix::from_dense(path.view());
+/// let of = |labels: &[u32]| {
+///     let options = AutocorrelationOptions::default();
+///     morans_i_of_labels(labels, path.view(), &options, Seed(0), &Silent).map(|(_, found)| found.statistic[0])
+/// };
+/// assert!(of(&[0, 0, 1, 1])? > 0.0);
+/// assert_eq!(of(&[0, 1, 0, 1])?, -1.0);
+/// # Ok::<(), brodmann::stats::StatsError>(())
+/// ```
 pub fn morans_i_of_labels(
     labels: &[u32],
     weights: CsrView<'_, f64>,

@@ -70,6 +70,19 @@ impl Hierarchy {
 /// # Differences
 /// A determinant that cannot change the criterion's last bit, by the inequality of arithmetic and geometric means
 /// of the eigenvalues, is not computed: from about ten dimensions on that is every one of them.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::hierarchy;
+/// use brodmann_kernels::Silent;
+/// use ndarray::array;
+///
+/// let x = array![[0.0, 0.0], [0.1, 0.0], [0.0, 0.1], [9.0, 9.0], [9.1, 9.0]];
+/// let labels = hierarchy(x.view(), &Silent)?.cut(2);
+/// assert_eq!(labels, [0, 0, 0, 1, 1]);
+/// # Ok::<(), brodmann_kernels::Interrupted>(())
+/// ```
 pub fn hierarchy(x: ArrayView2<'_, f64>, monitor: &dyn Monitor) -> Result<Hierarchy, Interrupted> {
     Agglomeration::new(transform(x)).run(monitor)
 }

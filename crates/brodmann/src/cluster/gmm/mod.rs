@@ -15,6 +15,7 @@ mod hierarchy;
 mod model;
 pub(in crate::cluster) mod start;
 
+use brodmann_kernels::{Diagnosis, Opt, OptionError};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -35,9 +36,7 @@ const LARGEST_SUBSET: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GmmError {
     /// Not fewer components than observations, or none.
-    #[error(
-        "{n_components} components for {n_obs} observations, between 1 and n_obs - 1 were expected; ask for fewer"
-    )]
+    #[error("{} is {n_components} for {n_obs} observations; expected 1 to {}", Opt("n_clusters"), n_obs.saturating_sub(1))]
     ComponentCount {
         /// Components asked for.
         n_components: usize,
@@ -45,22 +44,14 @@ pub enum GmmError {
         n_obs: usize,
     },
     /// An embedding without columns.
-    #[error("the data have no columns, at least 1 was expected; compute the embedding again")]
+    #[error("the data have no columns; expected at least 1")]
     NoColumns,
     /// An option out of its range.
-    #[error("{name} is {found}, {expected} was expected; choose another value")]
-    InvalidOption {
-        /// Name of the option.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// The values accepted.
-        expected: String,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// The data hold NaN, infinity or a value too large to square.
     #[error(
-        "the data hold a NaN, infinite or huge value in row {row}, column {column}, finite values were \
-         expected; recompute the embedding or drop that row"
+        "the data hold NaN, infinity or a huge value in row {row}, column {column}; expected finite values"
     )]
     NonFinite {
         /// Row.
@@ -74,6 +65,26 @@ pub enum GmmError {
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Diagnosis for GmmError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::KMeans(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::ComponentCount { .. } => "ask for fewer".to_owned(),
+            Self::NoColumns => "compute the embedding again".to_owned(),
+            Self::NonFinite { .. } => "recompute the embedding or drop that row".to_owned(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }
 
 impl From<KMeansError> for GmmError {
@@ -140,7 +151,7 @@ impl GmmOptions {
             return Err(GmmError::ComponentCount { n_components, n_obs });
         }
         let refuse =
-            |name, found: String, expected: String| Err(GmmError::InvalidOption { name, found, expected });
+            |name, found: String, expected: String| Err(OptionError::new(name, found, expected).into());
         if self.n_init == 0 {
             return refuse("n_init", "0".to_owned(), "at least 1".to_owned());
         }
@@ -243,6 +254,21 @@ impl GaussianMixture {
 /// # Differences
 /// mclust runs one start, from one random subset of 2000 where there are more observations, and gives no result
 /// where a covariance is singular. With `n_init = 1` and up to `subset` observations the results agree.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{GmmOptions, gmm};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::array;
+///
+/// let x = array![[0.0], [1.0], [2.0], [3.0], [20.0], [21.0], [22.0]];
+/// let found = gmm(x.view(), &GmmOptions { n_components: 2, ..Default::default() }, Seed(0), &Silent)?;
+/// assert_eq!(found.labels, [0, 0, 0, 0, 1, 1, 1]);
+/// assert!((found.means[[0, 0]] - 1.5).abs() < 1e-6);
+/// assert!((found.weights[1] - 3.0 / 7.0).abs() < 1e-6);
+/// # Ok::<(), brodmann::cluster::GmmError>(())
+/// ```
 pub fn gmm(
     x: ArrayView2<'_, f64>,
     options: &GmmOptions,

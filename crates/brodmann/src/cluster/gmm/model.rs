@@ -6,7 +6,8 @@ use super::cholesky::Factor;
 
 /// How the covariances of the components are tied, in mclust's letters for volume, shape and orientation:
 /// E equal, V varying, I identity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum CovarianceModel {
     /// Balls of one size: `λ I`.
     Eii,

@@ -1,6 +1,12 @@
 //! Why a Leiden run is refused.
 
+// Fields are named after what the messages say of them.
+#![expect(missing_docs)]
+
+use std::fmt::{self, Display, Formatter};
+
 use brodmann_kernels::Interrupted;
+use brodmann_kernels::{Diagnosis, Opt, OptionError};
 
 use super::layer::Quality;
 
@@ -8,178 +14,142 @@ use super::layer::Quality;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LeidenError {
     /// No layer was given.
-    #[error("no layer was given where at least one graph is needed; pass a latent or a spatial graph")]
+    #[error("no layer was given; expected at least one graph")]
     NoLayers,
     /// A graph is not square.
-    #[error(
-        "layer {layer} is a {n_rows} × {n_cols} matrix where a square one was expected; pass the spot × spot connectivities"
-    )]
-    NotSquare {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Rows found.
-        n_rows: usize,
-        /// Columns found.
-        n_cols: usize,
-    },
+    #[error("{layer} is a {n_rows} × {n_cols} matrix; expected a square one")]
+    NotSquare { layer: LayerId, n_rows: usize, n_cols: usize },
     /// Layers differ in their number of nodes.
-    #[error(
-        "layer {layer} has {found} nodes where layer 0 has {expected}; build every graph on the same spots in the same order"
-    )]
-    NodeCount {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Nodes found.
-        found: usize,
-        /// Nodes of layer 0.
-        expected: usize,
-    },
+    #[error("{layer} has {found} nodes; expected {expected}, as in the first layer")]
+    NodeCount { layer: LayerId, found: usize, expected: usize },
     /// More nodes than `u32` can number.
-    #[error("{n_nodes} nodes are more than the 4294967294 supported; split the data by slice")]
-    TooManyNodes {
-        /// Nodes found.
-        n_nodes: usize,
-    },
+    #[error("the graph has {n_nodes} nodes; expected at most 4294967294")]
+    TooManyNodes { n_nodes: usize },
     /// More layers than one run takes.
-    #[error("{found} layers are more than the {limit} supported; merge layers of the same kind before")]
-    TooManyLayers {
-        /// Layers found.
-        found: usize,
-        /// Most layers taken.
-        limit: usize,
-    },
+    #[error("{found} layers were given; expected at most {limit}")]
+    TooManyLayers { found: usize, limit: usize },
     /// A resolution is not a positive finite number.
-    #[error(
-        "layer {layer} has resolution {resolution} where a positive number was expected; 1 is a usual start"
-    )]
-    Resolution {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Value found.
-        resolution: f64,
-    },
+    #[error("{layer} has the resolution {resolution}; expected a number above 0, at most 1e9")]
+    Resolution { layer: LayerId, resolution: f64 },
     /// A layer weight is negative or not finite.
-    #[error(
-        "layer {layer} has weight {weight} where a number ≥ 0 was expected; leave the layer out to ignore it"
-    )]
-    LayerWeight {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Value found.
-        weight: f64,
-    },
+    #[error("{layer} has the weight {weight}; expected a number from 0 to 1e9")]
+    LayerWeight { layer: LayerId, weight: f64 },
     /// Every layer weight is zero.
-    #[error(
-        "all layer weights are 0, so every partition is equally good; give at least one layer a positive weight"
-    )]
+    #[error("all layers have the weight 0, so every partition is equally good; expected one weight above 0")]
     AllLayerWeightsZero,
     /// An edge weight is NaN or infinite.
-    #[error(
-        "layer {layer} stores {weight} at ({row}, {column}) where a finite weight was expected; rebuild the graph from finite coordinates"
-    )]
-    NonFiniteWeight {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Row of the entry.
-        row: usize,
-        /// Column of the entry.
-        column: usize,
-        /// Value found.
-        weight: f64,
-    },
+    #[error("{layer} stores {weight} at ({row}, {column}); expected a finite weight")]
+    NonFiniteWeight { layer: LayerId, row: usize, column: usize, weight: f64 },
     /// An edge weight is negative in a layer whose quality function needs degrees.
-    #[error(
-        "layer {layer} stores {weight} at ({row}, {column}) where {quality:?} needs weights ≥ 0; use Quality::Cpm for graphs with negative weights"
-    )]
-    NegativeWeight {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Row of the entry.
-        row: usize,
-        /// Column of the entry.
-        column: usize,
-        /// Value found.
-        weight: f64,
-        /// The layer's quality function.
-        quality: Quality,
-    },
+    #[error("{layer} stores {weight} at ({row}, {column}); expected a weight of at least 0, as {} asks for", quality.name())]
+    NegativeWeight { layer: LayerId, row: usize, column: usize, weight: f64, quality: Quality },
     /// A layer stores entries, and all of them are zero.
-    #[error(
-        "layer {layer} stores {n_entries} entries and all are 0 where at least one positive weight was expected; rebuild the graph or set use_weights = false after removing the zeros"
-    )]
-    AllWeightsZero {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Stored entries.
-        n_entries: usize,
-    },
+    #[error("{layer} stores {n_entries} entries and all are 0; expected at least one positive weight")]
+    AllWeightsZero { layer: LayerId, n_entries: usize },
     /// An undirected layer's matrix is not symmetric.
     #[error(
-        "layer {layer} is undirected but stores {forward} at ({row}, {column}) and {backward} at ({column}, {row}); symmetrise the graph or set directed = true"
+        "{layer} is undirected but stores {forward} at ({row}, {column}) and {backward} at ({column}, {row}); expected equal weights"
     )]
-    NotSymmetric {
-        /// Layer number, from 0.
-        layer: usize,
-        /// Row of the entry.
-        row: usize,
-        /// Column of the entry.
-        column: usize,
-        /// Weight at `(row, column)`, 0 when absent.
-        forward: f64,
-        /// Weight at `(column, row)`, 0 when absent.
-        backward: f64,
-    },
+    NotSymmetric { layer: LayerId, row: usize, column: usize, forward: f64, backward: f64 },
     /// A membership has the wrong length.
-    #[error("the partition has {found} labels where the graph has {expected} nodes; pass one label per node")]
-    MembershipLength {
-        /// Labels found.
-        found: usize,
-        /// Nodes.
-        expected: usize,
-    },
+    #[error("the partition has {found} labels; expected {expected}, one per node")]
+    MembershipLength { found: usize, expected: usize },
     /// A node number is out of range.
-    #[error("node {node} was asked for where the graph has {n_nodes} nodes; node numbers start at 0")]
-    NodeOutOfRange {
-        /// Node asked for.
-        node: usize,
-        /// Nodes.
-        n_nodes: usize,
-    },
-    /// An option is outside its range.
-    #[error("{option} is {found} where {expected} was expected; see LeidenOptions and SearchOptions")]
-    Option {
-        /// Name of the option.
-        option: &'static str,
-        /// Value found.
-        found: f64,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error("node {node} was asked for; expected a number below {n_nodes}, as nodes are numbered from 0")]
+    NodeOutOfRange { node: usize, n_nodes: usize },
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A layer named for the resolution search does not exist.
-    #[error(
-        "layer {layer} was named for the resolution search where {n_layers} layers exist; layer numbers start at 0"
-    )]
-    LayerOutOfRange {
-        /// Layer named.
-        layer: usize,
-        /// Layers given.
-        n_layers: usize,
-    },
+    #[error("{layer} is to be searched; expected one of {n_layers} layers, which are numbered from 0")]
+    LayerOutOfRange { layer: LayerId, n_layers: usize },
     /// The resolution of a layer that has none was to be varied.
-    #[error(
-        "layer {layer} has quality Modularity, which has no resolution to search; use Quality::RbConfiguration, its generalisation"
-    )]
-    NoResolution {
-        /// Layer named.
-        layer: usize,
-    },
+    #[error("the quality of {layer} is modularity, which has no resolution to search")]
+    NoResolution { layer: LayerId },
     /// The caller asked to stop.
-    #[error("interrupted before the partition was found; run again to completion")]
-    Interrupted,
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
-impl From<Interrupted> for LeidenError {
-    fn from(_: Interrupted) -> Self {
-        Self::Interrupted
+impl Diagnosis for LeidenError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoLayers => "pass a latent or a spatial graph".to_owned(),
+            Self::NotSquare { .. } => "pass the spot × spot connectivities".to_owned(),
+            Self::NodeCount { .. } => "build every graph on the same spots in the same order".to_owned(),
+            Self::TooManyNodes { .. } => "split the data by slice".to_owned(),
+            Self::TooManyLayers { .. } => "merge layers of the same kind first".to_owned(),
+            Self::Resolution { .. } => "start with 1, the usual value".to_owned(),
+            Self::LayerWeight { .. } => "leave the layer out to ignore it".to_owned(),
+            Self::AllLayerWeightsZero => "give at least one layer a positive weight".to_owned(),
+            Self::NonFiniteWeight { .. } => "rebuild the graph from finite coordinates".to_owned(),
+            Self::NegativeWeight { .. } => {
+                format!("use {} for graphs with negative weights", Opt("quality").set("cpm"))
+            }
+            Self::AllWeightsZero { .. } => format!(
+                "build the graph again, or remove the zeros and say {}",
+                Opt("use_weights").set(false)
+            ),
+            Self::NotSymmetric { .. } => {
+                format!("symmetrise the graph, or say {}", Opt("directed").set(true))
+            }
+            Self::MembershipLength { .. } => "label each node once".to_owned(),
+            Self::NodeOutOfRange { .. } | Self::LayerOutOfRange { .. } => "correct the number".to_owned(),
+            Self::NoResolution { .. } => format!("use {}, its generalisation", Opt("quality").set("rb")),
+            _ => return self.origin()?.advice(),
+        })
+    }
+}
+
+impl LeidenError {
+    /// With the layer it speaks of under the name it has in `names`.
+    #[must_use]
+    pub fn named(mut self, names: &[String]) -> Self {
+        if let Self::NotSquare { layer, .. }
+        | Self::NodeCount { layer, .. }
+        | Self::Resolution { layer, .. }
+        | Self::LayerWeight { layer, .. }
+        | Self::NonFiniteWeight { layer, .. }
+        | Self::NegativeWeight { layer, .. }
+        | Self::AllWeightsZero { layer, .. }
+        | Self::NotSymmetric { layer, .. }
+        | Self::LayerOutOfRange { layer, .. }
+        | Self::NoResolution { layer, .. } = &mut self
+        {
+            layer.name = names.get(layer.index).cloned();
+        }
+        self
+    }
+}
+
+/// A layer as errors speak of it: by its number or, where the caller's names are known, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerId {
+    /// Its number, from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+impl From<usize> for LayerId {
+    fn from(index: usize) -> Self {
+        Self { index, name: None }
+    }
+}
+
+impl Display for LayerId {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "the layer {name:?}"),
+            None => write!(f, "layer {}", self.index),
+        }
     }
 }

@@ -4,15 +4,18 @@ use brodmann_kernels::arch::prefetch::prefetch;
 use brodmann_kernels::{CsrMatrix, CsrView};
 
 use super::error::LeidenError;
+use super::limits::{is_layer_weight, is_resolution};
 
 /// The quality function of one layer, in the scale `leidenalg` reports it.
 ///
 /// With `A` the weights (`m = Σ A`, a self-loop of an undirected layer counted twice, as in a degree), `k` the
 /// weighted degrees and `γ` the resolution, each is a sum over ordered pairs of one community:
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Quality {
     /// `Σ (Aᵢⱼ − γ kᵢᵒᵘᵗ kⱼⁱⁿ / m)`, un-normalised (Reichardt & Bornholdt 2006; Leicht & Newman 2008).
     #[default]
+    #[serde(rename = "rb")]
     RbConfiguration,
     /// `Σ (Aᵢⱼ − kᵢᵒᵘᵗ kⱼⁱⁿ / m) / m`: no resolution (Newman & Girvan 2004).
     Modularity,
@@ -178,17 +181,17 @@ pub(crate) fn check_layers(layers: &[Layer<'_>]) -> Result<Vec<LayerSums>, Leide
     for (l, layer) in layers.iter().enumerate() {
         let (n_rows, n_cols) = (layer.graph.n_rows(), layer.graph.n_cols());
         if n_rows != n_cols {
-            return Err(LeidenError::NotSquare { layer: l, n_rows, n_cols });
+            return Err(LeidenError::NotSquare { layer: l.into(), n_rows, n_cols });
         }
         if n_rows != n_nodes {
-            return Err(LeidenError::NodeCount { layer: l, found: n_rows, expected: n_nodes });
+            return Err(LeidenError::NodeCount { layer: l.into(), found: n_rows, expected: n_nodes });
         }
         let resolution = layer.effective_resolution();
-        if !(resolution > 0.0 && resolution.is_finite()) {
-            return Err(LeidenError::Resolution { layer: l, resolution });
+        if !is_resolution(resolution) {
+            return Err(LeidenError::Resolution { layer: l.into(), resolution });
         }
-        if !(layer.weight >= 0.0 && layer.weight.is_finite()) {
-            return Err(LeidenError::LayerWeight { layer: l, weight: layer.weight });
+        if !is_layer_weight(layer.weight) {
+            return Err(LeidenError::LayerWeight { layer: l.into(), weight: layer.weight });
         }
     }
     if layers.iter().all(|layer| layer.weight == 0.0) {
@@ -220,7 +223,7 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
             let stored: f64 = value.into();
             if !stored.is_finite() {
                 return Err(LeidenError::NonFiniteWeight {
-                    layer: l,
+                    layer: l.into(),
                     row: i,
                     column: j as usize,
                     weight: stored,
@@ -230,7 +233,7 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
             if weight < 0.0 && layer.quality != Quality::Cpm {
                 let quality = layer.quality;
                 return Err(LeidenError::NegativeWeight {
-                    layer: l,
+                    layer: l.into(),
                     row: i,
                     column: j as usize,
                     weight,
@@ -244,7 +247,7 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
         out[i] = degree;
     }
     if !any_weight && graph.nnz() > 0 {
-        return Err(LeidenError::AllWeightsZero { layer: l, n_entries: graph.nnz() });
+        return Err(LeidenError::AllWeightsZero { layer: l.into(), n_entries: graph.nnz() });
     }
     let asymmetry = first_asymmetry(layer, graph);
     if let Some(a) = &asymmetry
@@ -252,7 +255,7 @@ fn layer_sums<T: Copy + Send + Sync + Into<f64>>(
         && (a.forward - a.backward).abs() > SYMMETRY_TOLERANCE * a.forward.abs().max(a.backward.abs())
     {
         let (row, column, forward, backward) = (a.row, a.column, a.forward, a.backward);
-        return Err(LeidenError::NotSymmetric { layer: l, row, column, forward, backward });
+        return Err(LeidenError::NotSymmetric { layer: l.into(), row, column, forward, backward });
     }
     let total = out.iter().sum();
     let into = asymmetry.map(|_| {

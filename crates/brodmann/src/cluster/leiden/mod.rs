@@ -12,6 +12,8 @@
 //! * `optimise`: the phases put together, iterated to convergence.
 //! * `entry_edges`: undirected graphs as igraph and `spatialleiden` read them.
 //! * `resolution`: the resolution that gives a wanted number of clusters.
+//! * `n_clusters`: the same for several layers, the latent ones before space.
+//! * `limits`: what may be asked of a run.
 //! * `error`: why a run is refused.
 
 mod adjacency;
@@ -20,7 +22,9 @@ mod entry_edges;
 mod error;
 mod layer;
 mod level;
+pub mod limits;
 mod local_moving;
+mod n_clusters;
 mod objective;
 mod optimise;
 mod quality;
@@ -29,11 +33,12 @@ mod resolution;
 #[cfg(test)]
 mod tests;
 
-use brodmann_kernels::{Monitor, Seed, Silent};
+use brodmann_kernels::{Monitor, OptionError, Seed, Silent};
 
 pub use entry_edges::{EntryEdges, entry_edges};
-pub use error::LeidenError;
+pub use error::{LayerId, LeidenError};
 pub use layer::{GraphView, Layer, Quality};
+pub use n_clusters::{ClusterCountSearch, search_n_clusters, unreached_warning};
 pub use quality::{move_difference, quality};
 pub use resolution::{
     LatentSpatialSearch, ResolutionSearch, SearchOptions, Unreached, search_resolution,
@@ -65,15 +70,11 @@ impl Default for LeidenOptions {
 impl LeidenOptions {
     fn check(&self) -> Result<(), LeidenError> {
         if self.n_iterations == Some(0) {
-            return Err(LeidenError::Option {
-                option: "n_iterations",
-                found: 0.0,
-                expected: "at least 1, or None",
-            });
+            return Err(OptionError::new("n_iterations", 0.0, "at least 1, or None").into());
         }
         if !(self.randomness > 0.0 && self.randomness.is_finite()) {
             let (option, found) = ("randomness", self.randomness);
-            return Err(LeidenError::Option { option, found, expected: "a positive number" });
+            return Err(OptionError::new(option, found, "a positive number").into());
         }
         Ok(())
     }
@@ -112,6 +113,29 @@ pub struct Partition {
 /// # Differences
 /// `θ` is in units of the mean edge weight, so that rescaling a graph changes nothing. When a
 /// refinement merges nothing, the (connected parts of the) communities are aggregated instead.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{Layer, LeidenOptions, leiden_multiplex};
+/// use brodmann_kernels::{CsrMatrix, Seed};
+/// use ndarray::Array2;
+///
+/// // Two triangles, joined by one edge.
+/// let edges = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)];
+/// let mut graph = Array2::<f64>::zeros((6, 6));
+/// for (i, j) in edges {
+///     graph[[i, j]] = 1.0;
+///     graph[[j, i]] = 1.0;
+/// }
+/// let graph = CsrMatrix::from_dense(graph.view());
+/// // The same graph as latent and, twice as heavy, as spatial layer: 1 · 5 + 2 · 5.
+/// let layers = [Layer::new(&graph), Layer { weight: 2.0, ..Layer::new(&graph) }];
+/// let found = leiden_multiplex(&layers, &LeidenOptions::default(), Seed(0))?;
+/// assert_eq!(found.membership, [0, 0, 0, 1, 1, 1]);
+/// assert!((found.quality - 15.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::cluster::LeidenError>(())
+/// ```
 pub fn leiden_multiplex(
     layers: &[Layer<'_>],
     options: &LeidenOptions,
@@ -147,6 +171,28 @@ pub fn leiden_multiplex_with(
 /// As [`leiden_multiplex`].
 /// # Source
 /// Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{LeidenOptions, leiden};
+/// use brodmann_kernels::{CsrMatrix, Seed};
+/// use ndarray::Array2;
+///
+/// // Two triangles, joined by one edge.
+/// let edges = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)];
+/// let mut graph = Array2::<f64>::zeros((6, 6));
+/// for (i, j) in edges {
+///     graph[[i, j]] = 1.0;
+///     graph[[j, i]] = 1.0;
+/// }
+/// let graph = CsrMatrix::from_dense(graph.view());
+/// let found = leiden(&graph, 1.0, &LeidenOptions::default(), Seed(0))?;
+/// assert_eq!(found.membership, [0, 0, 0, 1, 1, 1]);
+/// // In each, 6 of 14 weights lie inside and its degrees are 7: 2 · (6 − 7² / 14).
+/// assert!((found.quality - 5.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::cluster::LeidenError>(())
+/// ```
 pub fn leiden<'a>(
     graph: impl Into<GraphView<'a>>,
     resolution: f64,

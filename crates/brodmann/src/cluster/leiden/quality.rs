@@ -18,6 +18,27 @@ use super::layer::{Layer, LayerSums, Quality, check_layers, entry_weight, wide, 
 /// O(nnz) time, O(n_obs) memory.
 /// # Source
 /// Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; the definitions stand at [`Quality`].
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{Layer, quality};
+/// use brodmann_kernels::CsrMatrix;
+/// use ndarray::Array2;
+///
+/// // Two triangles, joined by one edge.
+/// let edges = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)];
+/// let mut graph = Array2::<f64>::zeros((6, 6));
+/// for (i, j) in edges {
+///     graph[[i, j]] = 1.0;
+///     graph[[j, i]] = 1.0;
+/// }
+/// let graph = CsrMatrix::from_dense(graph.view());
+/// let (together, _) = quality(&[Layer::new(&graph)], &[0; 6])?;
+/// let (apart, _) = quality(&[Layer::new(&graph)], &[0, 0, 0, 1, 1, 1])?;
+/// assert!(together.abs() < 1e-12 && (apart - 5.0).abs() < 1e-12);
+/// # Ok::<(), brodmann::cluster::LeidenError>(())
+/// ```
 pub fn quality(layers: &[Layer<'_>], membership: &[u32]) -> Result<(f64, Vec<f64>), LeidenError> {
     let sums = check_layers(layers)?;
     let membership = compact(membership, sums[0].out.len())?;

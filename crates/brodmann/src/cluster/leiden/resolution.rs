@@ -4,11 +4,12 @@
 //! search keeps every point it has tried, always divides an interval whose ends lie on either side of the wanted
 //! number, and says plainly when no resolution tried gave it.
 
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Interrupted, Monitor, OptionError, Seed};
 
 use super::adjacency::Adjacency;
 use super::error::LeidenError;
 use super::layer::{Layer, Quality};
+use super::limits::is_cluster_count;
 use super::{LeidenOptions, Partition, Prepared};
 
 /// Where to search and for how long.
@@ -43,7 +44,9 @@ impl Default for SearchOptions {
 
 impl SearchOptions {
     fn check(&self) -> Result<(), LeidenError> {
-        let refuse = |option, found, expected| Err(LeidenError::Option { option, found, expected });
+        let refuse = |option: &'static str, found: f64, expected: &str| {
+            Err(OptionError::new(option, found, expected).into())
+        };
         let positive = |x: f64| x > 0.0 && x.is_finite();
         if !positive(self.lowest) {
             return refuse("lowest", self.lowest, "a positive number");
@@ -137,11 +140,33 @@ pub struct ResolutionSearch {
 /// The nearest found. `exact` says whether it is the number wanted, `unreached` why not.
 /// # Errors
 /// As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
-/// without resolution (modularity), `n_clusters` of 0 or above the number of nodes.
+/// without resolution (modularity), `n_clusters` of 0 or not below the number of nodes.
 /// # Cost
 /// At most `max_iterations` clusterings.
 /// # Source
 /// Bracketing and bisection, on a logarithmic scale.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{Layer, SearchOptions, search_resolution};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::Array2;
+///
+/// // Two triangles, joined by one edge.
+/// let edges = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)];
+/// let mut graph = Array2::<f64>::zeros((6, 6));
+/// for (i, j) in edges {
+///     graph[[i, j]] = 1.0;
+///     graph[[j, i]] = 1.0;
+/// }
+/// let graph = CsrMatrix::from_dense(graph.view());
+/// let layers = [Layer::new(&graph)];
+/// let found = search_resolution(&layers, &[0], 1, &SearchOptions::default(), Seed(0), &Silent)?;
+/// assert!(found.exact && found.resolution < 1.0);
+/// assert_eq!(found.partition.membership, [0; 6]);
+/// # Ok::<(), brodmann::cluster::LeidenError>(())
+/// ```
 pub fn search_resolution(
     layers: &[Layer<'_>],
     which: &[usize],
@@ -153,27 +178,18 @@ pub fn search_resolution(
     options.check()?;
     for &l in which {
         let n_layers = layers.len();
-        let layer = layers.get(l).ok_or(LeidenError::LayerOutOfRange { layer: l, n_layers })?;
+        let layer = layers.get(l).ok_or(LeidenError::LayerOutOfRange { layer: l.into(), n_layers })?;
         if layer.quality == Quality::Modularity {
-            return Err(LeidenError::NoResolution { layer: l });
+            return Err(LeidenError::NoResolution { layer: l.into() });
         }
     }
     let Some(&first) = which.first() else {
-        return Err(LeidenError::Option {
-            option: "which",
-            found: 0.0,
-            expected: "at least one layer number",
-        });
+        return Err(OptionError::new("which", "empty", "at least one layer number").into());
     };
     let prepared = Prepared::new(layers, monitor)?;
     let n_nodes = prepared.edges.n_nodes();
-    if n_clusters == 0 || n_clusters > n_nodes {
-        let found = n_clusters as f64;
-        return Err(LeidenError::Option {
-            option: "n_clusters",
-            found,
-            expected: "between 1 and the number of nodes",
-        });
+    if !is_cluster_count(n_clusters, n_nodes) {
+        return Err(OptionError::new("n_clusters", n_clusters, "1 or more, and fewer than the nodes").into());
     }
     let n_components = count_components(&prepared.edges);
     let mut search = Search {
@@ -192,7 +208,7 @@ pub fn search_resolution(
     let start = options.start.unwrap_or(layers[first].resolution).clamp(options.lowest, options.highest);
     let mut unreached = search.run(start)?;
     // `run` computes at least one clustering.
-    let Some((resolution, partition)) = search.best else { return Err(LeidenError::Interrupted) };
+    let Some((resolution, partition)) = search.best else { return Err(Interrupted.into()) };
     let exact = partition.n_clusters == n_clusters;
     if n_components > n_clusters {
         unreached = Some(Unreached::Components { n_components });
@@ -348,6 +364,29 @@ pub struct LatentSpatialSearch {
 /// At most `2 · max_iterations` clusterings.
 /// # Source
 /// SpatialLeiden, Müller-Bötticher et al. 2025.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::cluster::{Layer, SearchOptions, search_resolution_latent_spatial};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::Array2;
+///
+/// // Two triangles, joined by one edge.
+/// let edges = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)];
+/// let mut graph = Array2::<f64>::zeros((6, 6));
+/// for (i, j) in edges {
+///     graph[[i, j]] = 1.0;
+///     graph[[j, i]] = 1.0;
+/// }
+/// let graph = CsrMatrix::from_dense(graph.view());
+/// let layers = [Layer::new(&graph), Layer::new(&graph)];
+/// let options = SearchOptions::default();
+/// let found = search_resolution_latent_spatial(&layers, 1, 2, &options, Seed(0), &Silent)?;
+/// assert!(found.latent.exact && found.spatial.exact);
+/// assert_eq!(found.spatial.partition.membership, [0, 0, 0, 1, 1, 1]);
+/// # Ok::<(), brodmann::cluster::LeidenError>(())
+/// ```
 pub fn search_resolution_latent_spatial(
     layers: &[Layer<'_>],
     spatial: usize,
@@ -357,7 +396,7 @@ pub fn search_resolution_latent_spatial(
     monitor: &dyn Monitor,
 ) -> Result<LatentSpatialSearch, LeidenError> {
     if spatial >= layers.len() {
-        return Err(LeidenError::LayerOutOfRange { layer: spatial, n_layers: layers.len() });
+        return Err(LeidenError::LayerOutOfRange { layer: spatial.into(), n_layers: layers.len() });
     }
     let latent: Vec<Layer<'_>> =
         layers.iter().enumerate().filter(|(l, _)| *l != spatial).map(|(_, layer)| *layer).collect();

@@ -1,5 +1,6 @@
 //! UMAP's layout against umap-learn's constants, a graph worked by hand, and its own laws.
 
+use brodmann_kernels::proofread::flaw;
 use brodmann_kernels::{CsrMatrix, Interrupted, Monitor, Seed, Silent};
 use ndarray::{Array2, Axis};
 
@@ -219,7 +220,7 @@ fn bad_input_is_refused() {
     let refused = |options: &UmapOptions, embedding: Option<&Array2<f64>>| {
         let error =
             umap(graph.view(), embedding.map(|e| e.view()), options, Seed(0), &Silent).expect_err("refused");
-        assert_eq!(error.to_string().matches("; ").count(), 1, "{error}");
+        assert_eq!(flaw(&error), None);
         error
     };
     for options in [
@@ -231,7 +232,7 @@ fn bad_input_is_refused() {
         UmapOptions { n_epochs: Some(0), ..plain },
         UmapOptions { negative_sample_rate: 5000, ..plain },
     ] {
-        assert!(matches!(refused(&options, None), UmapError::InvalidOption { .. }));
+        assert!(matches!(refused(&options, None), UmapError::Option(_)));
     }
     let pca = UmapOptions { init: UmapInit::Pca, ..plain };
     assert_eq!(refused(&pca, None), UmapError::MissingEmbedding);

@@ -16,12 +16,12 @@ struct Measured {
     selected: Vec<bool>,
 }
 
-pub(super) fn measure(
-    matrix: &Matrix<'_>,
+pub(super) fn measure<E: From<PreprocessError>>(
+    matrix: &Matrix<'_, E>,
     options: &HvgOptions,
     value: impl Fn(usize, f32) -> f64 + Sync + Send,
     monitor: &dyn Monitor,
-) -> Result<HvgTable, PreprocessError> {
+) -> Result<HvgTable, E> {
     let all = moments_of(matrix.source, matrix.slices, |i, _, v| value(i, v), monitor)?;
     let several = all.len() > 1;
     let mut slices: Vec<Measured> = all

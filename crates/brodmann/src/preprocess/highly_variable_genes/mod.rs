@@ -19,15 +19,17 @@ pub mod seurat_v3;
 #[cfg(test)]
 mod tests;
 
-use brodmann_kernels::{CsrView, Monitor};
+use brodmann_kernels::{CsrView, Monitor, OptionError, Slices};
+use serde::{Deserialize, Serialize};
 
-use super::column_stats::Slices;
+use super::column_stats::slices_of;
 use super::error::PreprocessError;
 use super::rows::RowSource;
 use super::survey::{CountColumn, survey};
 
 /// How variability is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HvgFlavor {
     /// Binned dispersion of log-normalised data (Satija et al. 2015).
     Seurat,
@@ -57,11 +59,7 @@ impl std::str::FromStr for HvgFlavor {
             "seurat" => Ok(Self::Seurat),
             "cell_ranger" => Ok(Self::CellRanger),
             "seurat_v3" => Ok(Self::SeuratV3),
-            _ => Err(PreprocessError::InvalidOption {
-                option: "hvg",
-                found: s.to_owned(),
-                expected: "one of `seurat`, `cell_ranger`, `seurat_v3`",
-            }),
+            _ => Err(OptionError::new("flavor", s, "one of seurat, cell_ranger, seurat_v3").into()),
         }
     }
 }
@@ -111,8 +109,7 @@ impl Default for HvgOptions {
 
 impl HvgOptions {
     fn validate(&self) -> Result<(), PreprocessError> {
-        let invalid =
-            |option, found: String, expected| Err(PreprocessError::InvalidOption { option, found, expected });
+        let invalid = |option, found: String, expected| Err(OptionError::new(option, found, expected).into());
         match self.selection {
             HvgSelection::Top(0) => return invalid("n_top_genes", "0".into(), "at least 1"),
             HvgSelection::Cutoff { .. } if self.flavor == HvgFlavor::SeuratV3 => {
@@ -175,12 +172,30 @@ impl HvgTable {
 /// One entry per gene.
 /// # Errors
 /// `NonFinite`, `Negative`, `NotCounts` (fractions for `seurat_v3`), `CountsWhereLogNeeded` (whole
-/// numbers for the others), `ShapeMismatch`, `InvalidOption`, `Interrupted`.
+/// numbers for the others), `ShapeMismatch`, `Option`, `Interrupted`.
 /// # Cost
 /// One pass over the stored entries for `seurat_v3` (two where counts must be clipped), three for the
 /// others; O(n_vars) memory per slice and part.
 /// # Source
 /// scanpy's `pp.highly_variable_genes`; see the flavours.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{HvgOptions, HvgSelection, highly_variable_genes};
+/// use brodmann_kernels::{CsrMatrix, Silent};
+/// use ndarray::Array2;
+///
+/// // Thirty genes of like mean; gene 7 is on in every other spot, the rest hardly change.
+/// let x = Array2::from_shape_fn((40, 30), |(i, j)| {
+///     if j == 7 { 12.0 * (i % 2) as f32 } else { 5.0 + ((i * (j + 3)) % 3) as f32 }
+/// });
+/// let x = CsrMatrix::from_dense(x.view());
+/// let options = HvgOptions { selection: HvgSelection::Top(1), ..Default::default() };
+/// let table = highly_variable_genes(x.view(), None, &options, &Silent)?;
+/// assert_eq!(table.highly_variable.iter().position(|selected| *selected), Some(7));
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn highly_variable_genes(
     x: CsrView<'_, f32>,
     slices: Option<&[u32]>,
@@ -191,7 +206,7 @@ pub fn highly_variable_genes(
     if x.n_rows() == 0 || x.n_cols() == 0 {
         return Err(PreprocessError::Empty { n_obs: x.n_rows(), n_vars: x.n_cols() });
     }
-    let slices = Slices::of(x.n_rows(), slices)?;
+    let slices = slices_of(x.n_rows(), slices)?;
     let surveyed = survey(&x, &slices, false, monitor)?;
     match options.flavor {
         HvgFlavor::SeuratV3 => surveyed.scan.check(&x, true)?,
@@ -206,8 +221,8 @@ pub fn highly_variable_genes(
 }
 
 /// What is measured.
-pub(crate) struct Matrix<'a> {
-    pub(crate) source: &'a dyn RowSource,
+pub(crate) struct Matrix<'a, E> {
+    pub(crate) source: &'a dyn RowSource<Error = E>,
     /// The columns that take part, rising; the table has one entry for each.
     pub(crate) genes: &'a [usize],
     pub(crate) slices: &'a Slices,
@@ -215,7 +230,7 @@ pub(crate) struct Matrix<'a> {
     pub(crate) counts: &'a [Vec<CountColumn>],
 }
 
-impl Matrix<'_> {
+impl<E> Matrix<'_, E> {
     /// The entries of the columns that take part.
     fn pick<T: Copy>(&self, all: &[T]) -> Vec<T> {
         self.genes.iter().map(|&j| all[j]).collect()
@@ -224,12 +239,12 @@ impl Matrix<'_> {
 
 /// [`highly_variable_genes()`] on input already checked; `value(row, stored)` is what the dispersion flavours
 /// measure: normalised values for `seurat`, their logarithms for `cell_ranger`.
-pub(crate) fn measure(
-    matrix: &Matrix<'_>,
+pub(crate) fn measure<E: From<PreprocessError>>(
+    matrix: &Matrix<'_, E>,
     options: &HvgOptions,
     value: impl Fn(usize, f32) -> f64 + Sync + Send,
     monitor: &dyn Monitor,
-) -> Result<HvgTable, PreprocessError> {
+) -> Result<HvgTable, E> {
     options.validate()?;
     match options.flavor {
         HvgFlavor::SeuratV3 => seurat_v3::measure(matrix, options, monitor),
@@ -258,7 +273,7 @@ pub fn intersect_highly_variable(
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
     let mut table = highly_variable_genes(x, Some(slices), options, monitor)?;
-    intersect(&mut table, Slices::of(x.n_rows(), Some(slices))?.count());
+    intersect(&mut table, slices_of(x.n_rows(), Some(slices))?.count());
     Ok(table)
 }
 
@@ -267,9 +282,4 @@ pub(crate) fn intersect(table: &mut HvgTable, n_slices: usize) {
     for (hv, &n) in table.highly_variable.iter_mut().zip(&table.n_slices) {
         *hv = n as usize == n_slices;
     }
-}
-
-/// Number of slices named, at least one.
-pub(crate) fn count_slices(slices: Option<&[u32]>) -> usize {
-    slices.map_or(1, |s| s.iter().collect::<std::collections::BTreeSet<_>>().len().max(1))
 }

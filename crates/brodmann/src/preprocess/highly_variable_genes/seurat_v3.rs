@@ -1,10 +1,10 @@
 //! Variance of standardised counts, the variance expected from the mean removed (VST).
 
-use brodmann_kernels::{CsrView, Monitor, Silent};
+use brodmann_kernels::{CsrView, Monitor, OptionError, Silent, Slices};
 
 use super::loess::loess_quadratic;
 use super::{HvgOptions, HvgSelection, HvgTable, Matrix};
-use crate::preprocess::column_stats::{Accumulator, ColumnMoments, Slices, fold_source};
+use crate::preprocess::column_stats::{Accumulator, ColumnMoments, fold_source};
 use crate::preprocess::error::PreprocessError;
 use crate::preprocess::survey::{CountColumn, moments_of_counts, survey};
 
@@ -73,14 +73,14 @@ fn standards(columns: &[CountColumn], n: usize, span: f64) -> Vec<Standard> {
 }
 
 /// Standardised variances of the genes that take part, slice by slice.
-fn standardized(
-    matrix: &Matrix<'_>,
+fn standardized<E: From<PreprocessError>>(
+    matrix: &Matrix<'_, E>,
     span: f64,
     monitor: &dyn Monitor,
-) -> Result<Vec<Vec<f64>>, PreprocessError> {
+) -> Result<Vec<Vec<f64>>, E> {
     let columns: Vec<Vec<CountColumn>> = matrix.counts.iter().map(|c| matrix.pick(c)).collect();
     let standard: Vec<Vec<Standard>> =
-        columns.iter().zip(&matrix.slices.sizes).map(|(c, &n)| standards(c, n, span)).collect();
+        columns.iter().zip(matrix.slices.sizes()).map(|(c, &n)| standards(c, n, span)).collect();
     // Where no count exceeds its bound, clipping changes nothing and the sums are those of the first pass: with
     // many spots the bound is so far out that the second pass is hardly ever needed.
     let exceeds = |c: &CountColumn, s: &Standard| f64::from(c.max) > s.bound && s.varies;
@@ -96,7 +96,7 @@ fn standardized(
     }
     let clipped = if any {
         let clip = |i: usize, j: usize, v: f32| {
-            let bound = bounds[matrix.slices.slice(i)][j];
+            let bound = bounds[matrix.slices.of(i)][j];
             if bound.is_infinite() {
                 return [0.0; 2];
             }
@@ -108,7 +108,7 @@ fn standardized(
         None
     };
     let of_slice = |g: usize| {
-        let n = matrix.slices.sizes[g] as f64;
+        let n = matrix.slices.sizes()[g] as f64;
         let each = matrix.genes.iter().zip(&columns[g]).zip(&standard[g]);
         each.map(|((&j, c), s)| {
             if n < 2.0 || !s.varies {
@@ -125,18 +125,19 @@ fn standardized(
     Ok((0..columns.len()).map(of_slice).collect())
 }
 
-pub(super) fn measure(
-    matrix: &Matrix<'_>,
+pub(super) fn measure<E: From<PreprocessError>>(
+    matrix: &Matrix<'_, E>,
     options: &HvgOptions,
     monitor: &dyn Monitor,
-) -> Result<HvgTable, PreprocessError> {
+) -> Result<HvgTable, E> {
     let n_vars = matrix.genes.len();
     let HvgSelection::Top(n_top) = options.selection else {
-        return Err(PreprocessError::InvalidOption {
-            option: "selection",
-            found: "a cutoff".into(),
-            expected: "a number of top genes with `seurat_v3`",
-        });
+        return Err(PreprocessError::from(OptionError::new(
+            "selection",
+            "a cutoff",
+            "a number of top genes with `seurat_v3`",
+        ))
+        .into());
     };
     let mut normalized = vec![0.0; n_vars];
     let mut ranks: Vec<Vec<u32>> = vec![Vec::new(); n_vars];
@@ -154,7 +155,7 @@ pub(super) fn measure(
     for slice in &matrix.counts[1..] {
         overall.iter_mut().zip(matrix.pick(slice)).for_each(|(a, b)| a.absorb(&b));
     }
-    let moments = moments_of_counts(&overall, matrix.slices.sizes.iter().sum());
+    let moments = moments_of_counts(&overall, matrix.slices.sizes().iter().sum());
     let n_slices: Vec<u32> = ranks.iter().map(|r| r.len() as u32).collect();
     let rank: Vec<f64> = ranks.iter_mut().map(|r| median_rank(r)).collect();
     let mut order: Vec<usize> = (0..n_vars).collect();

@@ -1,3 +1,4 @@
+use brodmann_kernels::proofread::flaw;
 use brodmann_kernels::{CsrMatrix, Silent};
 use ndarray::Array2;
 
@@ -8,12 +9,12 @@ fn top(flavor: HvgFlavor, n: usize) -> HvgOptions {
     HvgOptions { flavor, selection: HvgSelection::Top(n), ..HvgOptions::default() }
 }
 
-/// `oracles/scanpy.npz`: counts and log-normalised values as f32, and the file.
-fn oracle() -> Option<(Oracle, CsrMatrix<f32>, CsrMatrix<f32>)> {
-    let mut oracle = Oracle::open("oracles/scanpy.npz")?;
+/// `scanpy.npz`: counts and log-normalised values as f32, and the file.
+fn oracle() -> (Oracle, CsrMatrix<f32>, CsrMatrix<f32>) {
+    let mut oracle = Oracle::open("scanpy");
     let counts = oracle.sparse("counts");
     let log = oracle.sparse("log");
-    Some((oracle, counts, log))
+    (oracle, counts, log)
 }
 
 fn indices(mask: &[bool]) -> Vec<usize> {
@@ -22,7 +23,7 @@ fn indices(mask: &[bool]) -> Vec<usize> {
 
 #[test]
 fn seurat_v3_equals_scanpy() {
-    let Some((mut o, counts, _)) = oracle() else { return };
+    let (mut o, counts, _) = oracle();
     let t =
         highly_variable_genes(counts.view(), None, &top(HvgFlavor::SeuratV3, 50), &Silent).expect("counts");
     assert_close(&t.means, &o.vector("v3_means"), 1e-12);
@@ -38,7 +39,7 @@ fn seurat_v3_equals_scanpy() {
 
 #[test]
 fn dispersion_flavours_equal_scanpy() {
-    let Some((mut o, _, log)) = oracle() else { return };
+    let (mut o, _, log) = oracle();
     for (flavor, name) in [(HvgFlavor::Seurat, "seurat"), (HvgFlavor::CellRanger, "cell_ranger")] {
         let t = highly_variable_genes(log.view(), None, &top(flavor, 50), &Silent).expect("log");
         // The logarithms come in as f32 (6e-8); exp multiplies that by up to their size, about 9.
@@ -60,7 +61,7 @@ fn dispersion_flavours_equal_scanpy() {
 /// Numbers from scanpy 1.11.5 on the oracle's `log`, slices = spots 0..90 and 90..200, `batch_key` given.
 #[test]
 fn slices_are_combined_as_scanpy_does() {
-    let Some((_, _, log)) = oracle() else { return };
+    let (_, _, log) = oracle();
     let slices: Vec<u32> = (0..200).map(|i| u32::from(i >= 90)).collect();
     let seurat = [
         0, 4, 23, 26, 28, 35, 51, 63, 64, 70, 76, 77, 85, 91, 98, 117, 120, 122, 125, 132, 135, 137, 141,
@@ -145,9 +146,9 @@ fn the_wrong_kind_of_input_is_refused() {
     let mut fractions = counts.clone();
     fractions.data_mut()[7] += 0.5;
     let error = highly_variable_genes(fractions.view(), None, &top(HvgFlavor::SeuratV3, 5), &Silent);
-    let error = error.expect_err("fractions").to_string();
-    assert!(error.starts_with("already-normalised data where counts are needed"), "{error}");
-    assert_eq!(error.matches("; ").count(), 1, "{error}");
+    let error = error.expect_err("fractions");
+    assert!(error.to_string().contains("expected a whole number, as counts are"), "{error}");
+    assert_eq!(flaw(&error), None);
     for flavor in [HvgFlavor::Seurat, HvgFlavor::CellRanger] {
         let error = highly_variable_genes(counts.view(), None, &top(flavor, 5), &Silent);
         assert!(matches!(error, Err(PreprocessError::CountsWhereLogNeeded { .. })));
@@ -172,7 +173,7 @@ fn bad_options_are_refused() {
         HvgOptions { span: f64::NAN, ..base },
         HvgOptions { n_bins: 0, ..base },
     ] {
-        assert!(matches!(run(bad), Err(PreprocessError::InvalidOption { .. })), "{bad:?}");
+        assert!(matches!(run(bad), Err(PreprocessError::Option(_))), "{bad:?}");
     }
     let short = highly_variable_genes(x.view(), Some(&[0, 1]), &base, &Silent);
     assert!(matches!(short, Err(PreprocessError::ShapeMismatch { found: 2, expected: 10, .. })));

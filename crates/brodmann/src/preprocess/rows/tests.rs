@@ -14,6 +14,8 @@ struct Blocks<'a> {
 }
 
 impl RowSource for Blocks<'_> {
+    type Error = PreprocessError;
+
     fn n_rows(&self) -> usize {
         self.x.n_rows()
     }
@@ -174,4 +176,59 @@ fn what_is_wrong_is_found_in_blocks_as_in_memory() {
         let found = preprocess_rows(&source, None, &options, Seed(1), &Silent).expect_err("bad");
         assert_eq!(found.to_string(), expected.to_string());
     }
+}
+
+/// Why a source of the tests fails.
+#[derive(Debug, PartialEq)]
+enum Torn {
+    At(usize),
+    Preprocess(PreprocessError),
+}
+
+impl From<PreprocessError> for Torn {
+    fn from(error: PreprocessError) -> Self {
+        Self::Preprocess(error)
+    }
+}
+
+/// A file that can be read up to a row.
+struct TornFile<'a>(Blocks<'a>, usize);
+
+impl RowSource for TornFile<'_> {
+    type Error = Torn;
+
+    fn n_rows(&self) -> usize {
+        self.0.n_rows()
+    }
+
+    fn n_cols(&self) -> usize {
+        self.0.n_cols()
+    }
+
+    fn nnz(&self) -> usize {
+        self.0.nnz()
+    }
+
+    fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), Torn> {
+        let mut torn = false;
+        self.0.for_each_block(&mut |block| {
+            torn = block.first >= self.1;
+            if torn { Ok(ControlFlow::Break(())) } else { visit(block) }
+        })?;
+        if torn { Err(Torn::At(self.1)) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_source_fails_in_its_own_words() {
+    let x = example();
+    let run = |x: &CsrMatrix<f32>, torn_at| {
+        let source = TornFile(Blocks { x, block: 1000, keep: false }, torn_at);
+        preprocess_rows(&source, None, &options(HvgFlavor::Seurat, Some(10), None), Seed(1), &Silent)
+    };
+    assert_eq!(run(&x, 2000).expect_err("torn"), Torn::At(2000));
+    assert!(run(&x, 5000).is_ok());
+    let negative = x.view().map(|v| -v);
+    let found = run(&negative, 5000).expect_err("negative");
+    assert!(matches!(found, Torn::Preprocess(PreprocessError::Negative { .. })), "{found:?}");
 }

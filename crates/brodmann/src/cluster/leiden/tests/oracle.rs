@@ -10,9 +10,8 @@ use super::*;
 struct Oracle(NpzReader<File>);
 
 impl Oracle {
-    fn open() -> Option<Self> {
-        let path = crate::shared::shared("oracles/leiden.npz")?;
-        Some(Self(NpzReader::new(File::open(path).expect("readable")).expect("npz")))
+    fn open() -> Self {
+        Self(crate::oracles::open("leiden"))
     }
     fn number(&mut self, name: &str) -> f64 {
         let value: Array0<f64> = self.0.by_name(name).expect("number");
@@ -44,7 +43,7 @@ fn close(ours: f64, theirs: f64) {
 
 #[test]
 fn qualities_equal_leidenalg() {
-    let Some(mut oracle) = Oracle::open() else { return };
+    let mut oracle = Oracle::open();
     let membership = oracle.partition();
     for (name, undirected) in [("und", true), ("dir", false)] {
         let g = oracle.graph(name, undirected);
@@ -68,7 +67,7 @@ fn qualities_equal_leidenalg() {
 
 #[test]
 fn multiplex_quality_and_move_differences_equal_leidenalg() {
-    let Some(mut oracle) = Oracle::open() else { return };
+    let mut oracle = Oracle::open();
     let membership = oracle.partition();
     let (a, b) = (oracle.graph("dir", false), oracle.graph("dir2", false));
     let weights: Array1<f64> = oracle.vector("mx_layer_weights");
@@ -90,7 +89,7 @@ fn multiplex_quality_and_move_differences_equal_leidenalg() {
 
 #[test]
 fn the_best_of_ten_seeds_is_at_least_leidenalgs() {
-    let Some(mut oracle) = Oracle::open() else { return };
+    let mut oracle = Oracle::open();
     let (a, b) = (oracle.graph("dir", false), oracle.graph("dir2", false));
     let u = oracle.graph("und", true);
     let weights: Array1<f64> = oracle.vector("mx_layer_weights");

@@ -1,0 +1,61 @@
+//! One scale for the features of several modalities.
+
+use ndarray::{Array2, ArrayView2};
+
+/// One scale for all modalities: columns centred, and everything divided by one number, the root mean square.
+///
+/// The reconstruction loss is a mean of squares, so a modality whose features are larger outweighs the others, and
+/// attention follows it: on the simulated tissue principal components of RNA have 19 times the variance of CLR values,
+/// RNA gets .996 of the attention, and domains that only proteins show are lost (ARI .45; balanced .94). Within a
+/// modality nothing changes: components keep their proportions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Balance {
+    /// Mean of each column.
+    pub center: Vec<f64>,
+    /// Root mean square after centring; 1 where nothing varies.
+    pub scale: f64,
+}
+
+impl Balance {
+    /// Measures the features of a modality.
+    ///
+    /// # Inputs
+    /// `values`: `(n_obs, d)`, finite.
+    /// # Cost
+    /// Two passes, sums in f64 and in order.
+    pub fn fit(values: ArrayView2<'_, f32>) -> Self {
+        let (n, d) = values.dim();
+        let mut center = vec![0.0f64; d];
+        for row in values.rows() {
+            center.iter_mut().zip(row).for_each(|(c, v)| *c += f64::from(*v));
+        }
+        for c in &mut center {
+            *c /= n.max(1) as f64;
+        }
+        let squares: f64 = values
+            .rows()
+            .into_iter()
+            .map(|row| row.iter().zip(&center).map(|(v, c)| (f64::from(*v) - c).powi(2)).sum::<f64>())
+            .sum();
+        let scale = (squares / (n * d).max(1) as f64).sqrt();
+        Self { center, scale: if scale > 0.0 && scale.is_finite() { scale } else { 1.0 } }
+    }
+
+    /// Onto the common scale.
+    pub fn apply(&self, values: &mut Array2<f32>) {
+        for mut row in values.rows_mut() {
+            for (v, c) in row.iter_mut().zip(&self.center) {
+                *v = ((f64::from(*v) - c) / self.scale) as f32;
+            }
+        }
+    }
+
+    /// Back from the common scale.
+    pub fn undo(&self, values: &mut Array2<f32>) {
+        for mut row in values.rows_mut() {
+            for (v, c) in row.iter_mut().zip(&self.center) {
+                *v = (f64::from(*v) * self.scale + c) as f32;
+            }
+        }
+    }
+}

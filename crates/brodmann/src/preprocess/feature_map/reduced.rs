@@ -1,0 +1,72 @@
+//! Fitting the maps that lead to a few dense columns: principal components, log-ratios, latent semantic indexing.
+
+use brodmann_kernels::{CsrView, Monitor, Seed};
+use ndarray::{Array2, Axis, Slice};
+
+use super::{FeatureMap, Projection};
+use crate::preprocess::{
+    LsiOptions, Modality, Normalization, PreprocessError, PreprocessOptions, check_counts,
+    check_non_negative, preprocess,
+};
+
+/// Panels of more proteins than this go through principal components.
+pub const MAX_CLR_FEATURES: usize = 200;
+
+pub(super) fn fit(
+    counts: CsrView<'_, f32>,
+    slices: Option<&[u32]>,
+    options: &PreprocessOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<FeatureMap, PreprocessError> {
+    let kind = options.modality;
+    let n_vars = counts.n_cols();
+    let few = kind == Modality::Adt && n_vars <= MAX_CLR_FEATURES && n_vars > 0 && counts.n_rows() > 0;
+    let direct = match options.normalization {
+        Normalization::Clr => Some(Projection::Clr),
+        Normalization::None if !options.log1p => Some(Projection::Identity),
+        _ => None,
+    };
+    if let Some(projection) =
+        direct.filter(|_| few && options.n_top_genes.is_none() && options.min_cells == 0)
+    {
+        match projection {
+            Projection::Clr => check_counts(counts)?,
+            _ => check_non_negative(counts)?,
+        }
+        monitor.note(match projection {
+            Projection::Clr => "centred log-ratio (CLR) per spot; the values themselves are the features",
+            _ => "values taken as they are; they themselves are the features",
+        });
+        let all = vec![true; n_vars];
+        return Ok(FeatureMap { kind, kept: all.clone(), selected: all, projection });
+    }
+    let made = preprocess(counts, slices, options, seed, monitor)?;
+    let projection = match (made.pca, made.lsi) {
+        (Some(pca), _) => Projection::Pca {
+            normalization: options.normalization,
+            target_sum: made.size_factors.as_ref().map_or(0.0, |f| f.target_sum),
+            log1p: options.log1p,
+            scaling: made.scaling,
+            mean: pca.mean,
+            components: pca.components,
+        },
+        (None, Some(lsi)) => {
+            let mut components = Array2::zeros((lsi.idf.len(), lsi.singular_values.len()));
+            if lsi.singular_values.is_empty() {
+                components = Array2::zeros((lsi.idf.len(), 0));
+            } else {
+                components.column_mut(0).assign(&ndarray::aview1(&lsi.first_component));
+                components.slice_axis_mut(Axis(1), Slice::from(1..)).assign(&lsi.components);
+            }
+            Projection::Lsi {
+                scale_factor: LsiOptions::default().scale_factor,
+                idf: lsi.idf,
+                components,
+                singular_values: lsi.singular_values,
+            }
+        }
+        (None, None) => Projection::Identity,
+    };
+    Ok(FeatureMap { kind, kept: made.kept, selected: made.highly_variable, projection })
+}

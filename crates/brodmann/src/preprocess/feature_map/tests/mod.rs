@@ -1,0 +1,3 @@
+mod card;
+mod reduced;
+mod scaled;
