@@ -3,6 +3,7 @@
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::Array2;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::preprocess::{PcaOptions, PreprocessError, pca};
 
@@ -10,7 +11,8 @@ use crate::preprocess::{PcaOptions, PreprocessError, pca};
 const CHUNK: usize = 256;
 
 /// Options of [`smoothed_pca()`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SmoothedPcaOptions {
     /// Components wanted.
     pub n_components: usize,
@@ -31,12 +33,31 @@ impl Default for SmoothedPcaOptions {
 /// # Returns
 /// `(n_obs, min(n_components, n_obs − 1, n_features))`.
 /// # Errors
-/// `InvalidOption`, `NonFinite`, `Empty`, `ShapeMismatch`, `Interrupted`.
+/// `Option`, `NonFinite`, `Empty`, `ShapeMismatch`, `Interrupted`.
 /// # Cost
 /// O(rounds · edges · entries per row) and a PCA; memory for the averaged matrix, which has up to
 /// `1 + neighbours` times the entries per round.
 /// # Source
 /// Common practice; the mean with spatial neighbours is one untrained graph convolution.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::models::{SmoothedPcaOptions, smoothed_pca};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::array;
+///
+/// // Spots 0 and 1 are neighbours, and so are 2 and 3: each pair meets in its mean, 1 or 7.
+/// let features = CsrMatrix::from_dense(array![[0.0f32], [2.0], [6.0], [8.0]].view());
+/// let pairs = array![[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
+/// let graph = CsrMatrix::from_dense(pairs.view());
+/// let options = SmoothedPcaOptions { n_components: 1, rounds: 1 };
+/// let scores = smoothed_pca(features.view(), graph.view(), &options, Seed(0), &Silent)?;
+/// for (found, expected) in scores.iter().zip([-3.0, -3.0, 3.0, 3.0]) {
+///     assert!((found - expected).abs() < 1e-5);
+/// }
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
 pub fn smoothed_pca(
     features: CsrView<'_, f32>,
     graph: CsrView<'_, f64>,
@@ -143,5 +164,16 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn options_read_back_from_json_and_unknown_ones_are_refused() {
+        let options = SmoothedPcaOptions { n_components: 12, rounds: 3 };
+        let written = serde_json::json!(options);
+        assert_eq!(written, serde_json::json!({ "n_components": 12, "rounds": 3 }));
+        assert_eq!(serde_json::from_value::<SmoothedPcaOptions>(written).expect("as written"), options);
+        let read = |text| serde_json::from_str::<SmoothedPcaOptions>(text);
+        assert_eq!(read("{}").expect("defaults"), SmoothedPcaOptions::default());
+        assert!(read(r#"{ "tau": 1.0 }"#).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Adam (Kingma & Ba 2015), with L2 weight decay added to the gradient as in PyTorch's `Adam`.
 
 use super::parameters::Parameters;
-use super::real::Real;
+use super::scalar::Scalar;
 
 /// Rates of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +36,7 @@ pub struct Adam<T> {
     pub second_moments: Vec<Vec<T>>,
 }
 
-impl<T: Real> Adam<T> {
+impl<T: Scalar> Adam<T> {
     /// Before the first step.
     pub fn new(options: AdamOptions, parameters: &Parameters<T>) -> Self {
         let zeros: Vec<Vec<T>> = parameters.iter().map(|p| vec![T::ZERO; p.value.len()]).collect();
@@ -45,6 +45,15 @@ impl<T: Real> Adam<T> {
 
     /// One step along the gradients held by `parameters`.
     pub fn step(&mut self, parameters: &mut Parameters<T>) {
+        let gradients = parameters.take_grads();
+        self.step_along(parameters, &gradients);
+        for (parameter, gradient) in parameters.iter_mut().zip(gradients) {
+            parameter.grad = gradient;
+        }
+    }
+
+    /// One step along gradients given, one list per parameter.
+    pub fn step_along(&mut self, parameters: &mut Parameters<T>, gradients: &[Vec<T>]) {
         let AdamOptions { learning_rate, beta1, beta2, epsilon, weight_decay } = self.options;
         self.steps += 1;
         let t = self.steps as f64;
@@ -54,8 +63,8 @@ impl<T: Real> Adam<T> {
         let (b1, b2, eps, decay) = (T::of(beta1), T::of(beta2), T::of(epsilon), T::of(weight_decay));
         let (c1, c2) = (T::of(1.0 - beta1), T::of(1.0 - beta2));
         let moments = self.first_moments.iter_mut().zip(&mut self.second_moments);
-        for (parameter, (first, second)) in parameters.iter_mut().zip(moments) {
-            let values = parameter.value.iter_mut().zip(&parameter.grad);
+        for ((parameter, gradient), (first, second)) in parameters.iter_mut().zip(gradients).zip(moments) {
+            let values = parameter.value.iter_mut().zip(gradient);
             for ((value, &grad), (m, v)) in values.zip(first.iter_mut().zip(second.iter_mut())) {
                 let g = grad + decay * *value;
                 *m = b1 * *m + c1 * g;

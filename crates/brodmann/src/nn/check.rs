@@ -35,8 +35,8 @@ pub(crate) fn gradient_error(
     let mut tape = builder.build(true);
     let mut run = |values: &[Vec<f64>], weights: &mut Parameters<f64>| {
         let mats: Vec<Mat<'_, f64>> = values.iter().zip(inputs).map(|(v, s)| Mat::new(v, s.0, s.1)).collect();
-        let step = Step { seed: Seed(3), training, inputs: &mats, indices: &[] };
-        let loss = tape.run(&step, weights);
+        let step = Step { training, ..Step::training(Seed(3), &mats) };
+        let loss = tape.run(&step, weights).expect("a finite loss");
         let grads: Vec<Vec<f64>> =
             nodes.iter().map(|&n| tape.gradient(n).map_or(Vec::new(), |g| g.data.to_vec())).collect();
         (loss, grads)

@@ -5,21 +5,21 @@
 use brodmann_kernels::Seed;
 use rand::RngExt;
 
-use super::real::Real;
+use super::scalar::Scalar;
 
 /// Uniform on `±√(6 / (n_in + n_out))` (Glorot & Bengio 2010): weights of PyG's `GCNConv`, and PyTorch's
 /// `xavier_uniform_`.
-pub fn glorot_uniform<T: Real>(n_in: usize, n_out: usize, seed: Seed) -> Vec<T> {
+pub fn glorot_uniform<T: Scalar>(n_in: usize, n_out: usize, seed: Seed) -> Vec<T> {
     uniform(n_in * n_out, (6.0 / (n_in + n_out).max(1) as f64).sqrt(), seed)
 }
 
 /// Uniform on `±1/√n_in`: weights and biases of PyTorch's `Linear` (Kaiming with `a = √5`), and of `Bilinear` with
 /// its first input width.
-pub fn kaiming_uniform<T: Real>(n_in: usize, len: usize, seed: Seed) -> Vec<T> {
+pub fn kaiming_uniform<T: Scalar>(n_in: usize, len: usize, seed: Seed) -> Vec<T> {
     uniform(len, 1.0 / (n_in.max(1) as f64).sqrt(), seed)
 }
 
-fn uniform<T: Real>(len: usize, bound: f64, seed: Seed) -> Vec<T> {
+fn uniform<T: Scalar>(len: usize, bound: f64, seed: Seed) -> Vec<T> {
     let mut draws = seed.stream("nn/init", 0);
     (0..len).map(|_| T::of(bound * (2.0 * draws.random::<f64>() - 1.0))).collect()
 }

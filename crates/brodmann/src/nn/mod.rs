@@ -11,7 +11,9 @@
 //! * [`operator`](SparseOperator): graphs as sparse operators, and their normalisation.
 //! * [`parameters`](Parameters), [`init`]: named weights, and how they begin.
 //! * [`adam`](Adam): the optimiser.
-//! * [`mat`](Mat), [`real`](Real): matrices and their element types.
+//! * [`trainer`](Trainer): epochs, each the gradients of a [`Network`] and then a step; what is saved on the way.
+//! * [`stop`](Stop): why training ends before its time.
+//! * [`mat`](Mat), [`scalar`](Scalar): matrices and their element types.
 
 mod adam;
 pub mod init;
@@ -21,9 +23,11 @@ mod operator;
 pub mod ops;
 mod parameters;
 mod plan;
-mod real;
+mod scalar;
 mod scratch;
+mod stop;
 mod tape;
+mod trainer;
 
 #[cfg(test)]
 pub(crate) mod check;
@@ -35,6 +39,10 @@ pub use mat::Mat;
 pub use op::{Backward, Evaluation, Forward, Grad, Loss, Op, Step, Uses};
 pub use operator::{SparseOperator, gcn_normalized};
 pub use parameters::{Parameter, ParameterId, Parameters};
-pub use real::{Real, sigmoid, softplus};
+pub use scalar::{Scalar, sigmoid, softplus};
 pub use scratch::ScratchPool;
+pub use stop::{StateError, Stop};
 pub use tape::{LossId, Node, Tape, TapeBuilder};
+pub use trainer::{
+    Column, EarlyStopping, Gradients, Merge, Network, Progress, Schedule, Trainer, TrainingState,
+};

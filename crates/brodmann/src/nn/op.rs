@@ -1,10 +1,11 @@
 //! What a layer and a loss are.
 
-use brodmann_kernels::Seed;
+use brodmann_kernels::{CsrView, Seed};
 
 use super::mat::Mat;
-use super::real::Real;
+use super::scalar::Scalar;
 use super::scratch::ScratchPool;
+use super::stop::Stop;
 
 /// What changes from one pass to the next.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,10 @@ pub struct Step<'a, T> {
     pub inputs: &'a [Mat<'a, T>],
     /// Index lists (permutations), by slot.
     pub indices: &'a [&'a [u32]],
+    /// Sparse matrices, by slot: features that are mostly zero, graphs that are drawn anew.
+    pub sparse: &'a [CsrView<'a, T>],
+    /// Flags per feature, whose bits a layer gives their meaning.
+    pub masks: &'a [u8],
 }
 
 /// A gradient to be written.
@@ -28,7 +33,7 @@ pub struct Grad<'a, T> {
     pub accumulate: bool,
 }
 
-impl<T: Real> Grad<'_, T> {
+impl<T: Scalar> Grad<'_, T> {
     /// Writes or adds `value` at `target`.
     #[inline]
     pub fn put(accumulate: bool, target: &mut T, value: T) {
@@ -99,7 +104,7 @@ pub struct Backward<'a, 'g, T> {
 }
 
 /// A layer: one value from others, and the way back.
-pub trait Op<T: Real>: Send + Sync {
+pub trait Op<T: Scalar>: Send + Sync {
     /// For profiles.
     fn name(&self) -> &'static str;
 
@@ -145,7 +150,7 @@ pub struct Evaluation<'a, 'g, T> {
 
 /// A term of the objective. As its weight is known beforehand, value and gradient are found in one go, and what
 /// lies before it can be walked back at once.
-pub trait Loss<T: Real>: Send + Sync {
+pub trait Loss<T: Scalar>: Send + Sync {
     /// For profiles and messages.
     fn name(&self) -> &'static str;
 
@@ -155,5 +160,13 @@ pub trait Loss<T: Real>: Send + Sync {
     }
 
     /// The unweighted loss; writes or adds the weighted gradients.
-    fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64;
+    ///
+    /// # Errors
+    /// [`Stop`]: the gradients are then not to be used.
+    fn evaluate(&mut self, pass: Evaluation<'_, '_, T>) -> Result<f64, Stop>;
+
+    /// Largest relative error that an approximation can have caused in the last evaluation; 0 for exact losses.
+    fn bound(&self) -> f64 {
+        0.0
+    }
 }

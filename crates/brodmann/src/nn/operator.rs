@@ -4,7 +4,7 @@ use brodmann_kernels::arch::rows::SparseRows;
 use brodmann_kernels::{CsrMatrix, CsrView};
 
 use super::mat::{Mat, for_blocks};
-use super::real::Real;
+use super::scalar::Scalar;
 
 /// A sparse matrix ready for products with it and with its transpose.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct SparseOperator<T> {
     transpose: Option<CsrMatrix<T>>,
 }
 
-impl<T: Real> SparseOperator<T> {
+impl<T: Scalar> SparseOperator<T> {
     /// Keeps the matrix, and its transpose unless they are equal.
     pub fn new(matrix: CsrView<'_, f64>) -> Self {
         let forward = matrix.map(T::of);
@@ -62,13 +62,13 @@ impl<T: Real> SparseOperator<T> {
 
 fn rows<'a, T>(matrix: &'a CsrMatrix<T>, dense: Mat<'a, T>) -> SparseRows<'a, T>
 where
-    T: Real,
+    T: Scalar,
 {
     let (indptr, indices, data) = (matrix.indptr(), matrix.indices(), matrix.data());
     SparseRows { indptr, indices, data, dense: dense.data, width: dense.cols }
 }
 
-fn product<T: Real>(out: &mut [T], matrix: &CsrMatrix<T>, dense: Mat<'_, T>, bias: &[T], add: bool) {
+fn product<T: Scalar>(out: &mut [T], matrix: &CsrMatrix<T>, dense: Mat<'_, T>, bias: &[T], add: bool) {
     assert_eq!(matrix.n_cols(), dense.rows, "sparse product: inner dimensions differ");
     for_blocks(out, dense.cols, |first, block| {
         T::sparse_rows(block, first, rows(matrix, dense), bias, add);

@@ -1,7 +1,10 @@
 //! Named parameters with their gradients.
 
+use ndarray::Array2;
+
 use super::mat::Mat;
-use super::real::Real;
+use super::scalar::Scalar;
+use super::stop::StateError;
 
 /// Position of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct Parameters<T> {
     list: Vec<Parameter<T>>,
 }
 
-impl<T: Real> Parameters<T> {
+impl<T: Scalar> Parameters<T> {
     /// None yet.
     pub fn new() -> Self {
         Self { list: Vec::new() }
@@ -87,11 +90,64 @@ impl<T: Real> Parameters<T> {
         Mat::new(&p.value, p.shape.0, p.shape.1)
     }
 
-    /// Sets every gradient to zero.
+    /// Sets every gradient to zero, those taken out included.
     pub fn zero_grads(&mut self) {
         for p in &mut self.list {
-            p.grad.fill(T::ZERO);
+            p.grad.clear();
+            p.grad.resize(p.value.len(), T::ZERO);
         }
+    }
+
+    /// Takes all gradients out, in the order of the parameters; they are empty until zeroed.
+    pub fn take_grads(&mut self) -> Vec<Vec<T>> {
+        self.list.iter_mut().map(|p| std::mem::take(&mut p.grad)).collect()
+    }
+
+    /// Numbers shaped like the parameters, one list per parameter, under their names.
+    ///
+    /// # Panics
+    /// When a list does not fill the shape of its parameter.
+    pub fn named<'a>(&self, values: impl Fn(usize) -> &'a [T]) -> Vec<(String, Array2<T>)>
+    where
+        T: 'a,
+    {
+        let copy = |(k, p): (usize, &Parameter<T>)| {
+            (p.name.clone(), Mat::new(values(k), p.shape.0, p.shape.1).view().to_owned())
+        };
+        self.list.iter().enumerate().map(copy).collect()
+    }
+
+    /// Every value under its name.
+    pub fn named_values(&self) -> Vec<(String, Array2<T>)> {
+        self.named(|k| &self.list[k].value)
+    }
+
+    /// Puts named values, in any order, into the parameters: each exactly once, in its shape.
+    ///
+    /// # Errors
+    /// [`StateError::Unknown`] and [`StateError::Shape`].
+    pub fn load(&mut self, named: &[(String, Array2<T>)]) -> Result<(), StateError> {
+        for (k, (name, _)) in named.iter().enumerate() {
+            if self.find(name).is_none() || named[..k].iter().any(|(other, _)| other == name) {
+                return Err(StateError::Unknown { name: name.clone() });
+            }
+        }
+        for parameter in &mut self.list {
+            let given = named.iter().find(|(name, _)| *name == parameter.name).map(|(_, array)| array);
+            match given {
+                Some(array) if array.dim() == parameter.shape => {
+                    parameter.value.iter_mut().zip(array).for_each(|(v, &a)| *v = a);
+                }
+                _ => {
+                    return Err(StateError::Shape {
+                        name: parameter.name.clone(),
+                        found: given.map_or((0, 0), Array2::dim),
+                        expected: parameter.shape,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn take_grad(&mut self, id: ParameterId) -> Vec<T> {
@@ -103,7 +159,7 @@ impl<T: Real> Parameters<T> {
     }
 }
 
-impl<'a, T: Real> IntoIterator for &'a Parameters<T> {
+impl<'a, T: Scalar> IntoIterator for &'a Parameters<T> {
     type Item = &'a Parameter<T>;
     type IntoIter = std::slice::Iter<'a, Parameter<T>>;
 
@@ -112,7 +168,7 @@ impl<'a, T: Real> IntoIterator for &'a Parameters<T> {
     }
 }
 
-impl<'a, T: Real> IntoIterator for &'a mut Parameters<T> {
+impl<'a, T: Scalar> IntoIterator for &'a mut Parameters<T> {
     type Item = &'a mut Parameter<T>;
     type IntoIter = std::slice::IterMut<'a, Parameter<T>>;
 

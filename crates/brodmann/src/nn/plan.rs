@@ -97,8 +97,13 @@ impl Plan {
         plan
     }
 
-    /// First-fit over the lifetimes: the smallest free slot that is large enough, else the largest, grown.
+    /// Best fit over the lifetimes: the smallest free slot that is large enough, else the largest, grown.
+    ///
+    /// A slot too small is grown rather than a new one opened, because growing costs the difference alone, least for
+    /// the largest. Nothing better is needed: buffers come in few sizes (`rows × width` of some layer), so nearly every
+    /// one finds a slot of exactly its size.
     fn assign(&mut self, nodes: &[PlannedNode], ops: &[PlannedOp], losses: &[PlannedLoss], training: bool) {
+        // First use, last use, length. What is used at `end`, past the last action, is never given back.
         let mut lives: std::collections::BTreeMap<Buffer, (usize, usize, usize)> =
             std::collections::BTreeMap::new();
         let end = self.actions.len();
@@ -141,6 +146,8 @@ impl Plan {
                     use_at(Buffer::Grad(ops[o].output), nodes[ops[o].output].len, at);
                 }
             }
+            // A gradient begins to live with the first consumer that writes it, walking back, and ends above, where the
+            // layer that made the value reads it.
             let written: &[usize] = match *action {
                 Action::Forward(_) => &[],
                 Action::Loss(l) => &losses[l].inputs,
@@ -156,6 +163,8 @@ impl Plan {
             }
         }
         let mut free: Vec<usize> = Vec::new();
+        // All that begins at an action takes its slot before anything that ends there gives one back: an action reads
+        // and writes at once, so its inputs and outputs may not share memory.
         for at in 0..end {
             for (&buffer, &(first, _, len)) in &lives {
                 if first != at {

@@ -6,8 +6,9 @@ use super::mat::Mat;
 use super::op::{Backward, Evaluation, Forward, Grad, Loss, Op, Step};
 use super::parameters::{ParameterId, Parameters};
 use super::plan::{Action, Buffer, Plan, PlannedLoss, PlannedNode, PlannedOp, Written};
-use super::real::Real;
+use super::scalar::Scalar;
 use super::scratch::ScratchPool;
+use super::stop::Stop;
 
 /// A value of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct TapeBuilder<'n, T> {
     n_inputs: usize,
 }
 
-impl<'n, T: Real> TapeBuilder<'n, T> {
+impl<'n, T: Scalar> TapeBuilder<'n, T> {
     /// Nothing yet.
     pub fn new() -> Self {
         Self { nodes: Vec::new(), ops: Vec::new(), losses: Vec::new(), written: Vec::new(), n_inputs: 0 }
@@ -196,37 +197,78 @@ pub struct Tape<'n, T> {
     profile: bool,
 }
 
-impl<T: Real> Tape<'_, T> {
+impl<T: Scalar> Tape<'_, T> {
     /// One pass: forward, losses, and (in training) gradients into `parameters`, which are zeroed first. Returns
     /// the weighted sum of the losses.
     ///
+    /// # Errors
+    /// That of the first loss that cannot be evaluated; gradients are then without meaning, and the tape may run again.
+    ///
     /// # Panics
     /// When `step.inputs` do not have the shapes the network was written for.
-    pub fn run(&mut self, step: &Step<'_, T>, parameters: &mut Parameters<T>) -> f64 {
-        for node in &self.net.nodes {
-            if let Some(k) = node.external {
-                let given = &step.inputs[k];
-                assert_eq!((given.rows, given.cols), (node.rows, node.cols), "shape of input {k}");
-            }
-        }
+    pub fn run(&mut self, step: &Step<'_, T>, parameters: &mut Parameters<T>) -> Result<f64, Stop> {
+        self.check_inputs(step);
         parameters.zero_grads();
         for at in 0..self.plan.actions.len() {
             let start = self.profile.then(std::time::Instant::now);
             match self.plan.actions[at] {
                 Action::Forward(o) => self.forward(o, step, parameters),
-                Action::Loss(l) => self.evaluate(at, l, step, parameters),
+                Action::Loss(l) => self.evaluate(at, l, step, parameters)?,
                 Action::Backward(o) => self.backward(at, o, step, parameters),
             }
             if let Some(start) = start {
                 self.seconds[at] += start.elapsed().as_secs_f64();
             }
         }
-        self.losses.iter().zip(&self.net.losses).map(|(value, l)| value * l.weight).sum()
+        Ok(self.losses.iter().zip(&self.net.losses).map(|(value, l)| value * l.weight).sum())
+    }
+
+    /// The layers alone, without losses and the way back: nothing in it can fail.
+    ///
+    /// # Panics
+    /// As [`Tape::run`].
+    pub fn infer(&mut self, step: &Step<'_, T>, parameters: &Parameters<T>) {
+        self.check_inputs(step);
+        for at in 0..self.plan.actions.len() {
+            if let Action::Forward(o) = self.plan.actions[at] {
+                self.forward(o, step, parameters);
+            }
+        }
+    }
+
+    fn check_inputs(&self, step: &Step<'_, T>) {
+        for node in &self.net.nodes {
+            if let Some(k) = node.external {
+                let given = &step.inputs[k];
+                assert_eq!((given.rows, given.cols), (node.rows, node.cols), "shape of input {k}");
+            }
+        }
     }
 
     /// The unweighted value of a term in the last run.
     pub fn loss(&self, id: LossId) -> f64 {
         self.losses[id.0]
+    }
+
+    /// Largest relative error that an approximation can have caused in a term in the last run; 0 for exact terms.
+    pub fn bound(&self, id: LossId) -> f64 {
+        self.net.losses[id.0].loss.bound()
+    }
+
+    /// Takes the buffers out: tapes that run in turn share one set. Before the next run some must be lent.
+    pub fn take_buffers(&mut self) -> Vec<Vec<T>> {
+        std::mem::take(&mut self.slots)
+    }
+
+    /// Gives the tape buffers to work in, whatever they hold; they grow where they are too small.
+    pub fn lend_buffers(&mut self, mut buffers: Vec<Vec<T>>) {
+        buffers.resize_with(buffers.len().max(self.plan.slot_sizes.len()), Vec::new);
+        for (buffer, &size) in buffers.iter_mut().zip(&self.plan.slot_sizes) {
+            if buffer.len() < size {
+                buffer.resize(size, T::ZERO);
+            }
+        }
+        self.slots = buffers;
     }
 
     /// The value of a node in the last run; `None` unless it was kept.
@@ -292,8 +334,14 @@ impl<T: Real> Tape<'_, T> {
         saved.put(&mut self.slots);
     }
 
-    fn evaluate(&mut self, at: usize, l: usize, step: &Step<'_, T>, parameters: &mut Parameters<T>) {
-        let info = &self.net.losses[l];
+    fn evaluate(
+        &mut self,
+        at: usize,
+        l: usize,
+        step: &Step<'_, T>,
+        parameters: &mut Parameters<T>,
+    ) -> Result<(), Stop> {
+        let info = &mut self.net.losses[l];
         let mut scratch = Taken::take(&mut self.slots, self.plan.slot(Buffer::Scratch(at)));
         let mut grads = take_grads(&info.inputs, &self.net.nodes, &self.plan, &mut self.slots);
         let mut weight_grads: Vec<Vec<T>> =
@@ -303,12 +351,13 @@ impl<T: Real> Tape<'_, T> {
         let mut input_grads = lend(&mut grads, &self.plan.accumulate[at], &info.inputs, &self.net.nodes);
         let mut parameter_grads: Vec<&mut [T]> = weight_grads.iter_mut().map(Vec::as_mut_slice).collect();
         let rows = info.inputs.first().map_or(0, |&n| self.net.nodes[n].rows);
-        self.losses[l] = info.loss.evaluate(Evaluation {
+        let scratch_len = info.loss.scratch_len(rows);
+        let value = info.loss.evaluate(Evaluation {
             step,
             inputs: &inputs,
             parameters: &weights,
             weight: info.weight,
-            scratch: scratch.slice(info.loss.scratch_len(rows)),
+            scratch: scratch.slice(scratch_len),
             input_grads: &mut input_grads,
             parameter_grads: &mut parameter_grads,
             pool: &self.pool,
@@ -320,6 +369,8 @@ impl<T: Real> Tape<'_, T> {
         for (&p, grad) in info.parameters.iter().zip(weight_grads) {
             parameters.put_grad(p, grad);
         }
+        self.losses[l] = value?;
+        Ok(())
     }
 
     fn backward(&mut self, at: usize, o: usize, step: &Step<'_, T>, parameters: &mut Parameters<T>) {
@@ -425,6 +476,11 @@ fn values<'a, T>(
 impl<'a, T> Step<'a, T> {
     /// A pass without random draws: dropout off.
     pub fn inference(inputs: &'a [Mat<'a, T>]) -> Self {
-        Self { seed: Seed(0), training: false, inputs, indices: &[] }
+        Self { seed: Seed(0), training: false, inputs, indices: &[], sparse: &[], masks: &[] }
+    }
+
+    /// A pass with random draws.
+    pub fn training(seed: Seed, inputs: &'a [Mat<'a, T>]) -> Self {
+        Self { seed, training: true, ..Self::inference(inputs) }
     }
 }

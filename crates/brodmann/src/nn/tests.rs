@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use brodmann_kernels::{CsrMatrix, Seed};
 use ndarray::{Array1, Array2};
-use ndarray_npy::NpzReader;
 
 use super::check::{gradient_error, numbers, op_error};
 use super::ops::{
@@ -141,8 +140,8 @@ fn the_squared_error_and_its_slope_are_those_of_the_definition() {
     let term = tape.loss(Mse, &[node, data], &[], 3.0);
     let mut tape = tape.build(true);
     let inputs = [Mat::new(&x, 300, 21), Mat::new(&target, 300, 21)];
-    let step = Step { seed: Seed(1), training: true, inputs: &inputs, indices: &[] };
-    let loss = tape.run(&step, &mut Parameters::new());
+    let step = Step::training(Seed(1), &inputs);
+    let loss = tape.run(&step, &mut Parameters::new()).expect("a finite loss");
     let mean = x.iter().zip(&target).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / 6300.0;
     assert!((tape.loss(term) - mean).abs() < 1e-12 && (loss - 3.0 * mean).abs() < 1e-12);
     let grad = tape.gradient(node).expect("asked for");
@@ -178,8 +177,8 @@ fn gradients_of_many_rows_are_the_same_bits_on_any_thread_count() {
             tape.loss(InnerProduct, &[z, other], &[], 1.0);
             let mut tape = tape.build(true);
             let inputs = [Mat::new(&x, n, 20), Mat::new(&c, n, 5)];
-            let step = Step { seed: Seed(1), training: true, inputs: &inputs, indices: &[] };
-            let loss = tape.run(&step, &mut parameters);
+            let step = Step::training(Seed(1), &inputs);
+            let loss = tape.run(&step, &mut parameters).expect("a finite loss");
             let grads: Vec<Vec<f32>> = parameters.iter().map(|p| p.grad.clone()).collect();
             (loss, grads, tape.gradient(input).expect("kept").data.to_vec())
         })
@@ -201,8 +200,8 @@ fn chunked_gradients_equal_the_plain_product() {
     let y = tape.op(Dense { n_in: 6, n_out: 4 }, &[node], &ids, (n, 4));
     tape.loss(InnerProduct, &[y, weights], &[], 1.0);
     let inputs = [Mat::new(&x, n, 6), Mat::new(&up, n, 4)];
-    let step = Step { seed: Seed(1), training: true, inputs: &inputs, indices: &[] };
-    tape.build(true).run(&step, &mut parameters);
+    let step = Step::training(Seed(1), &inputs);
+    tape.build(true).run(&step, &mut parameters).expect("a finite loss");
     let expected = inputs[0].view().t().dot(&inputs[1].view());
     let found = &parameters.find("w").expect("added").grad;
     assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-10));
@@ -233,8 +232,8 @@ fn nobody_asks_nobody_works() {
     let values = numbers(6, 1);
     let mut tape = tape.build(true);
     let inputs = [Mat::new(&values, 3, 2)];
-    let step = Step { seed: Seed(1), training: true, inputs: &inputs, indices: &[] };
-    assert_eq!(tape.run(&step, &mut Parameters::new()), 0.0);
+    let step = Step::training(Seed(1), &inputs);
+    assert_eq!(tape.run(&step, &mut Parameters::new()).expect("a finite loss"), 0.0);
     assert!(tape.gradient(x).is_none() && tape.value(x).is_none());
     assert_eq!(tape.value(dead).expect("kept").data[0], values[0].tanh());
 }
@@ -263,8 +262,7 @@ fn adjacency(edges: &Array2<i64>, weights: Option<&Array1<f64>>, n: usize) -> Cs
 
 #[test]
 fn graph_convolutions_equal_those_of_pytorch_geometric() {
-    let Some(path) = crate::shared::shared("oracles/gcn.npz") else { return };
-    let mut npz = NpzReader::new(std::fs::File::open(path).expect("readable")).expect("npz");
+    let mut npz = crate::oracles::open("gcn");
     let mut get = |name: &str| -> Array2<f64> { npz.by_name(name).expect(name) };
     let (x, w, upstream) = (get("x"), get("W"), get("upstream"));
     let outs = ["out", "out_weighted", "out_loops", "out_directed"].map(&mut get);
@@ -298,8 +296,8 @@ fn graph_convolutions_equal_those_of_pytorch_geometric() {
             Mat::new(xs.as_slice().expect("standard"), 50, 12),
             Mat::new(ups.as_slice().expect("standard"), 50, 8),
         ];
-        let step = Step { seed: Seed(1), training: true, inputs: &inputs, indices: &[] };
-        tape.run(&step, &mut parameters);
+        let step = Step::training(Seed(1), &inputs);
+        tape.run(&step, &mut parameters).expect("a finite loss");
         close(tape.value(y).expect("kept").data, expected, "out");
         if k == 0 {
             close(tape.gradient(node).expect("kept").data, &grad_x, "grad_x");

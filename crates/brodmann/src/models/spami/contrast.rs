@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::nn::mat::{BLOCK_ROWS, gemm, gemm_nt, gemm_tn};
 use crate::nn::ops::{add_partials, chunk_rows, n_chunks, optional_chunks, ordered_sum};
-use crate::nn::{Evaluation, Loss, Mat, Real, SparseOperator};
+use crate::nn::{Evaluation, Loss, Mat, Scalar, SparseOperator, Stop};
 
 /// Shorter local contexts are divided by this instead of their length, as in PyTorch's `normalize`.
 const SHORTEST: f64 = 1e-12;
@@ -54,7 +54,7 @@ impl<'a, T> View<'a, T> {
     }
 }
 
-impl<T: Real> Loss<T> for Contrast<T> {
+impl<T: Scalar> Loss<T> for Contrast<T> {
     fn name(&self) -> &'static str {
         "contrast"
     }
@@ -63,16 +63,16 @@ impl<T: Real> Loss<T> for Contrast<T> {
         2 * rows * self.width + n_chunks(rows) * (self.width * self.width + 1)
     }
 
-    fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64 {
+    fn evaluate(&mut self, pass: Evaluation<'_, '_, T>) -> Result<f64, Stop> {
         let d = self.width;
         let rows = pass.inputs[0].rows;
         if rows == 0 || d == 0 {
-            return 0.0;
+            return Ok(0.0);
         }
         let (chunk, stride) = (chunk_rows(rows), d * d + 1);
         let (mean_grads, partials) = pass.scratch.split_at_mut(2 * rows * d);
         let (mean_grad, mean_grad_permuted) = mean_grads.split_at_mut(rows * d);
-        let [grad, grad_permuted] = pass.input_grads else { return f64::NAN };
+        let [grad, grad_permuted] = pass.input_grads else { return Ok(f64::NAN) };
         let adds = [&*grad, &*grad_permuted].map(|g| g.as_ref().is_some_and(|g| g.accumulate));
         let mut grads = optional_chunks(grad.as_mut().map(|g| &mut *g.data), chunk * d, n_chunks(rows));
         let mut grads_permuted =
@@ -116,7 +116,7 @@ impl<T: Real> Loss<T> for Contrast<T> {
         }
         add_partials(pass.parameter_grads[0], partials, stride, 0);
         add_partials(pass.parameter_grads[1], partials, stride, d * d);
-        ordered_sum(&sums) / (2 * rows) as f64
+        Ok(ordered_sum(&sums) / (2 * rows) as f64)
     }
 }
 
@@ -131,7 +131,7 @@ struct Work<'a, T> {
     adds: [bool; 2],
 }
 
-impl<T: Real> Work<'_, T> {
+impl<T: Scalar> Work<'_, T> {
     /// The sum of cross-entropies over the rows from `first`; writes their gradients.
     fn block(
         &self,
@@ -231,7 +231,7 @@ impl<T: Real> Work<'_, T> {
 
 /// `softplus` of the logit (negated for positives), and its slope by the logit.
 #[inline]
-fn cross_entropy<T: Real>(logit: T, positive: bool) -> (f64, T) {
+fn cross_entropy<T: Scalar>(logit: T, positive: bool) -> (f64, T) {
     let signed = if positive { -logit } else { logit };
     let e = (-signed.abs()).exp();
     let loss = signed.max(T::ZERO) + e.ln_1p();

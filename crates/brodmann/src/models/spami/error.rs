@@ -1,190 +1,109 @@
 //! Why SpaMI cannot start, or stopped.
 
+// Fields are named after what the messages say of them.
+#![expect(missing_docs)]
+
 use brodmann_kernels::monitor::Interrupted;
+use brodmann_kernels::{Diagnosis, Opt, OptionError};
+
+use crate::nn::StateError;
 
 /// Why a network cannot be trained or applied.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SpamiError {
     /// No modality was given.
-    #[error("no modality was given, at least one was expected; name the modalities to integrate")]
+    #[error("no modality was given; expected at least one")]
     NoModalities,
     /// No spot was given.
-    #[error(
-        "modality {modality} has no spots, at least one was expected; check the filters before the network"
-    )]
-    NoObservations {
-        /// Position of the modality.
-        modality: usize,
-    },
+    #[error("modality {modality} has no spots; expected at least one")]
+    NoObservations { modality: usize },
     /// A modality has no features.
-    #[error("modality {modality} has no features, at least one was expected; check its feature selection")]
-    NoFeatures {
-        /// Position of the modality.
-        modality: usize,
-    },
+    #[error("modality {modality} has no features; expected at least one")]
+    NoFeatures { modality: usize },
     /// A modality, the graph or the slices disagree in the number of spots.
-    #[error(
-        "{what} has {found} spots, but the graph has {expected}; give the same spots in the same order everywhere"
-    )]
-    SpotMismatch {
-        /// What disagrees.
-        what: String,
-        /// Spots found.
-        found: usize,
-        /// Spots of the graph.
-        expected: usize,
-    },
+    #[error("{what} has {found} spots; expected {expected}, as in the graph")]
+    SpotMismatch { what: String, found: usize, expected: usize },
     /// A feature is not a finite number.
-    #[error(
-        "modality {modality} holds {value} at spot {row}, feature {column}, where a finite number was expected; \
-         remove the spot or the feature, or preprocess from raw counts"
-    )]
-    NonFiniteFeature {
-        /// Position of the modality.
-        modality: usize,
-        /// Row.
-        row: usize,
-        /// Column.
-        column: usize,
-        /// The value.
-        value: f32,
-    },
+    #[error("modality {modality} holds {value} at spot {row}, feature {column}; expected a finite number")]
+    NonFiniteFeature { modality: usize, row: usize, column: usize, value: f32 },
     /// A neighbour row names a spot that does not exist.
-    #[error(
-        "spot {row} has neighbour {neighbor}, but there are only {n_obs} spots; build the graph on the same spots"
-    )]
-    NeighborOutOfRange {
-        /// Row.
-        row: usize,
-        /// Neighbour found.
-        neighbor: u32,
-        /// Spots.
-        n_obs: usize,
-    },
+    #[error("spot {row} has the neighbour {neighbor}; expected a number below {n_obs}")]
+    NeighborOutOfRange { row: usize, neighbor: u32, n_obs: usize },
     /// A neighbour lies in another slice.
     #[error(
-        "spot {row} of slice {slice} has neighbour {neighbor} of slice {other}, but no edge may cross slices; \
-         build the graph with the same slice labels"
+        "spot {row} of slice {slice} has the neighbour {neighbor} of slice {other}; expected neighbours in its own slice"
     )]
-    EdgeAcrossSlices {
-        /// Row.
-        row: usize,
-        /// Its slice.
-        slice: u32,
-        /// Neighbour.
-        neighbor: u32,
-        /// The neighbour's slice.
-        other: u32,
-    },
-    /// An option is out of range.
-    #[error("{option} = {value}, where {expected} was expected; {hint}")]
-    Option {
-        /// Name of the option.
-        option: &'static str,
-        /// Value found.
-        value: String,
-        /// What is allowed.
-        expected: &'static str,
-        /// What to do.
-        hint: &'static str,
-    },
+    EdgeAcrossSlices { row: usize, slice: u32, neighbor: u32, other: u32 },
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// There are not as many weights as modalities.
-    #[error(
-        "{option} has {found} weights for {modalities} modalities; give one weight per modality, or one for all"
-    )]
-    WeightCount {
-        /// Name of the option.
-        option: &'static str,
-        /// Weights found.
-        found: usize,
-        /// Modalities.
-        modalities: usize,
-    },
-    /// A name is not known.
-    #[error("`{found}` is no {what}; choose one of {choices}")]
-    UnknownName {
-        /// What was expected.
-        what: &'static str,
-        /// What was given.
-        found: String,
-        /// What is known.
-        choices: &'static str,
-    },
+    #[error("{option} has {found} weights; expected {modalities}, one per modality, or one for all")]
+    WeightCount { option: Opt, found: usize, modalities: usize },
     /// The features do not fit a trained network.
-    #[error(
-        "modality {modality} has {found} features, but the network was trained on {expected}; \
-         give the features it was trained on, in the same order"
-    )]
-    WidthMismatch {
-        /// Position of the modality.
-        modality: usize,
-        /// Features found.
-        found: usize,
-        /// Features expected.
-        expected: usize,
-    },
+    #[error("modality {modality} has {found} features; expected {expected}, as in training")]
+    WidthMismatch { modality: usize, found: usize, expected: usize },
     /// The number of modalities does not fit a trained network.
-    #[error(
-        "{found} modalities were given, but the network was trained on {expected}; give the modalities it was trained on"
-    )]
-    ModalityCount {
-        /// Modalities found.
-        found: usize,
-        /// Modalities expected.
-        expected: usize,
-    },
+    #[error("{found} modalities were given; expected {expected}, as in training")]
+    ModalityCount { found: usize, expected: usize },
     /// A parameter is missing, or has another shape.
-    #[error(
-        "parameter `{name}` has shape {found:?}, but {expected:?} was expected; the file belongs to another network or is damaged"
-    )]
-    ParameterShape {
-        /// Name.
-        name: String,
-        /// Shape found; (0, 0) when it is missing.
-        found: (usize, usize),
-        /// Shape expected.
-        expected: (usize, usize),
-    },
+    #[error("the parameter {name:?} has the shape {found:?}; expected {expected:?}")]
+    ParameterShape { name: String, found: (usize, usize), expected: (usize, usize) },
     /// A parameter that the network does not have.
-    #[error(
-        "parameter `{name}` is not one of this network; the file belongs to another network or is damaged"
-    )]
-    UnknownParameter {
-        /// Name.
-        name: String,
-    },
+    #[error("the parameter {name:?} is not one of this network")]
+    UnknownParameter { name: String },
     /// A checkpoint is already at its end, or beyond.
-    #[error(
-        "the checkpoint holds {found} epochs, but only {expected} were asked for; raise the number of epochs or train anew"
-    )]
-    CheckpointBeyondEnd {
-        /// Epochs done.
-        found: usize,
-        /// Epochs asked for.
-        expected: usize,
-    },
+    #[error("{} is {expected}; expected more than the {found} epochs of the checkpoint", Opt("epochs"))]
+    CheckpointBeyondEnd { found: usize, expected: usize },
     /// The loss is no longer finite.
-    #[error(
-        "the {term} loss became {value} in epoch {epoch}; lower the learning rate ({learning_rate}) or check the \
-         features for extreme values"
-    )]
-    NonFiniteLoss {
-        /// Epoch, from 1.
-        epoch: usize,
-        /// Which term.
-        term: String,
-        /// Its value.
-        value: f64,
-        /// The learning rate in use.
-        learning_rate: f64,
-    },
+    #[error("the {term} loss became {value} in epoch {epoch}; expected a finite number")]
+    NonFiniteLoss { epoch: usize, term: String, value: f64, learning_rate: f64 },
     /// The caller asked to stop.
-    #[error("interrupted")]
-    Interrupted,
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
-impl From<Interrupted> for SpamiError {
-    fn from(_: Interrupted) -> Self {
-        Self::Interrupted
+impl Diagnosis for SpamiError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoModalities => "name the modalities to integrate".to_owned(),
+            Self::NoObservations { .. } => "check the filters before the network".to_owned(),
+            Self::NoFeatures { .. } => "check its feature selection".to_owned(),
+            Self::SpotMismatch { .. } => "give the same spots in the same order everywhere".to_owned(),
+            Self::NonFiniteFeature { .. } => {
+                "remove the spot or the feature, or preprocess from raw counts".to_owned()
+            }
+            Self::NeighborOutOfRange { .. } => "build the graph on the same spots".to_owned(),
+            Self::EdgeAcrossSlices { .. } => "build the graph with the same slice labels".to_owned(),
+            Self::WidthMismatch { .. } => "give the features it was trained on, in the same order".to_owned(),
+            Self::ModalityCount { .. } => "give the modalities it was trained on".to_owned(),
+            Self::ParameterShape { .. } | Self::UnknownParameter { .. } => {
+                "name a file of this network, or write it again if it is damaged".to_owned()
+            }
+            Self::CheckpointBeyondEnd { .. } => "train on for longer, or train anew".to_owned(),
+            Self::NonFiniteLoss { learning_rate, .. } => format!(
+                "lower {} ({learning_rate}), or check the features for extreme values",
+                Opt("learning_rate")
+            ),
+            _ => return self.origin()?.advice(),
+        })
+    }
+}
+
+impl From<StateError> for SpamiError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Shape { name, found, expected } => Self::ParameterShape { name, found, expected },
+            StateError::Unknown { name } => Self::UnknownParameter { name },
+            StateError::BeyondEnd { found, expected } => Self::CheckpointBeyondEnd { found, expected },
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brodmann_kernels::CsrMatrix;
 
 use super::error::SpamiError;
-use crate::nn::{Real, SparseOperator, gcn_normalized};
+use crate::nn::{Scalar, SparseOperator, gcn_normalized};
 
 /// The spatial graph as the network uses it.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ impl SpamiGraph {
     }
 }
 
-impl<T: Real> Operators<T> {
+impl<T: Scalar> Operators<T> {
     /// From directed rows without loops.
     fn new(neighbors: &CsrMatrix<f64>) -> Self {
         let n_obs = neighbors.n_rows();

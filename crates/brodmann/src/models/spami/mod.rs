@@ -9,9 +9,9 @@
 //! * `network`: the network written down as in the paper; `contrast`: its contrastive term.
 //! * [`train()`]: epochs, corruption, checkpoints, early stopping. [`memory_bytes`]: what it will take.
 
+mod checks;
 mod contrast;
 mod error;
-mod features;
 mod graph;
 mod memory;
 mod model;
@@ -22,9 +22,10 @@ mod train;
 #[cfg(test)]
 mod tests;
 
+pub use crate::nn::EarlyStopping;
 pub use error::SpamiError;
 pub use graph::SpamiGraph;
 pub use memory::memory_bytes;
 pub use model::{SpamiModel, SpamiOutput};
-pub use options::{EarlyStopping, Fusion, SpamiOptions, SpamiPreset};
-pub use train::{SpamiCheckpoint, SpamiEpoch, SpamiFit, SpamiProgress, SpamiStep, profile, train};
+pub use options::{Fusion, SpamiOptions, SpamiPreset};
+pub use train::{SpamiEpoch, SpamiFit, SpamiStep, profile, train};

@@ -3,8 +3,8 @@
 use brodmann_kernels::{Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 
+use super::checks::{check_features, matrices, standard};
 use super::error::SpamiError;
-use super::features::{check_features, matrices, standard};
 use super::graph::SpamiGraph;
 use super::network;
 use super::options::SpamiOptions;
@@ -49,7 +49,7 @@ impl SpamiModel {
             return Err(SpamiError::NoFeatures { modality });
         }
         let (mut expected, _) = network::parameters::<f32>(&options, &widths, seed);
-        fill(&mut expected, &parameters)?;
+        expected.load(&parameters)?;
         Ok(Self::new(options, seed, widths, &expected))
     }
 
@@ -59,7 +59,7 @@ impl SpamiModel {
         widths: Vec<usize>,
         parameters: &Parameters<f32>,
     ) -> Self {
-        Self { options, seed, widths, parameters: named(parameters, |k| &parameters.get(k).value) }
+        Self { options, seed, widths, parameters: parameters.named_values() }
     }
 
     /// How it was built and trained.
@@ -106,11 +106,11 @@ impl SpamiModel {
         }
         monitor.check()?;
         let (mut parameters, layout) = network::parameters::<f32>(&self.options, &self.widths, self.seed);
-        fill(&mut parameters, &self.parameters)?;
+        parameters.load(&self.parameters)?;
         let n_obs = graph.n_obs();
         let (mut tape, nodes) = network::inference(&self.options, &layout, &graph.operators, n_obs);
         let features = standard(modalities);
-        tape.run(&Step::inference(&matrices(&features)), &mut parameters);
+        tape.infer(&Step::inference(&matrices(&features)), &parameters);
         monitor.check()?;
         let copy = |node| {
             let value: Mat<'_, f32> = tape.value(node).expect("the inference tape keeps its results");
@@ -128,46 +128,4 @@ impl SpamiModel {
             reconstructions: nodes.reconstructions.iter().map(|&x| copy(x)).collect(),
         })
     }
-}
-
-/// Values of the shape of the parameters, under their names.
-pub(super) fn named<'a>(
-    parameters: &Parameters<f32>,
-    values: impl Fn(usize) -> &'a Vec<f32>,
-) -> Vec<(String, Array2<f32>)> {
-    let each = parameters.iter().enumerate();
-    each.map(|(k, p)| {
-        let array = Mat::new(values(k), p.shape.0, p.shape.1).view().to_owned();
-        (p.name.clone(), array)
-    })
-    .collect()
-}
-
-/// Puts named values into the parameters: each exactly once, in its shape.
-pub(super) fn fill(
-    parameters: &mut Parameters<f32>,
-    named: &[(String, Array2<f32>)],
-) -> Result<(), SpamiError> {
-    for (k, (name, _)) in named.iter().enumerate() {
-        let known = parameters.find(name).is_some();
-        if !known || named[..k].iter().any(|(other, _)| other == name) {
-            return Err(SpamiError::UnknownParameter { name: name.clone() });
-        }
-    }
-    for parameter in parameters.iter_mut() {
-        let given = named.iter().find(|(name, _)| *name == parameter.name).map(|(_, array)| array);
-        match given {
-            Some(array) if array.dim() == parameter.shape => {
-                parameter.value.iter_mut().zip(array).for_each(|(v, &a)| *v = a);
-            }
-            _ => {
-                return Err(SpamiError::ParameterShape {
-                    name: parameter.name.clone(),
-                    found: given.map_or((0, 0), Array2::dim),
-                    expected: parameter.shape,
-                });
-            }
-        }
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use super::graph::Operators;
 use super::options::{Fusion, SpamiOptions};
 use crate::nn::init::{glorot_uniform, kaiming_uniform};
 use crate::nn::ops::{Attention, Concat, Corrupt, Cosine, Mse, Perceptron, Propagate, WeightedSum};
-use crate::nn::{LossId, Node, ParameterId, Parameters, Real, Tape, TapeBuilder};
+use crate::nn::{LossId, Node, ParameterId, Parameters, Scalar, Tape, TapeBuilder};
 
 /// The parameters of a two-layer graph network: `Â · relu(Â · X · W₁ + b₁) · W₂ + b₂`.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Layout {
 
 /// Initial parameters: Glorot for graph layers and attention with biases at zero, PyTorch's own for the bilinear
 /// discriminator. What an ablation leaves out has no parameters.
-pub(super) fn parameters<T: Real>(
+pub(super) fn parameters<T: Scalar>(
     options: &SpamiOptions,
     widths: &[usize],
     seed: Seed,
@@ -105,7 +105,7 @@ struct Writer<'a, T> {
 }
 
 /// Writes the network down; in training with its losses.
-pub(super) fn write<T: Real>(
+pub(super) fn write<T: Scalar>(
     options: &SpamiOptions,
     layout: &Layout,
     operators: &Operators<T>,
@@ -144,7 +144,7 @@ pub(super) fn write<T: Real>(
     (writer.tape, nodes)
 }
 
-impl<T: Real> Writer<'_, T> {
+impl<T: Scalar> Writer<'_, T> {
     /// Dropout on the input, then two graph convolutions with a ReLU between.
     fn two_layers(&mut self, x: Node, layers: TwoLayers, permutation: Option<usize>) -> Node {
         let n_obs = self.n_obs;
@@ -182,7 +182,7 @@ impl<T: Real> Writer<'_, T> {
 }
 
 /// A tape without losses that keeps what a user wants to see.
-pub(super) fn inference<T: Real>(
+pub(super) fn inference<T: Scalar>(
     options: &SpamiOptions,
     layout: &Layout,
     operators: &Operators<T>,

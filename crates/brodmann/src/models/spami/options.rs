@@ -1,11 +1,16 @@
 //! Weights, rates and ablations of SpaMI, with the paper's presets.
 
+use brodmann_kernels::{Opt, OptionError};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::SpamiError;
+use crate::nn::EarlyStopping;
 
 /// The paper's settings per kind of data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum SpamiPreset {
     /// Simulated tissues, and anything else.
     #[default]
@@ -36,17 +41,26 @@ impl SpamiPreset {
 impl FromStr for SpamiPreset {
     type Err = SpamiError;
 
+    /// By name, with `-` read as `_`: on a command line both are natural.
     fn from_str(text: &str) -> Result<Self, SpamiError> {
-        Self::ALL.into_iter().find(|p| p.name() == text).ok_or_else(|| SpamiError::UnknownName {
-            what: "preset of SpaMI",
-            found: text.to_owned(),
-            choices: "default, misar, atac_rna_brain, stereo_cite",
+        let name = text.replace('-', "_");
+        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| {
+            OptionError::new("preset", text, "one of default, misar, atac_rna_brain, stereo_cite").into()
         })
     }
 }
 
+impl TryFrom<String> for SpamiPreset {
+    type Error = SpamiError;
+
+    fn try_from(text: String) -> Result<Self, SpamiError> {
+        text.parse()
+    }
+}
+
 /// How the embeddings of the modalities become one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fusion {
     /// The sum weighted by attention, spot by spot.
     #[default]
@@ -75,25 +89,16 @@ impl FromStr for Fusion {
     type Err = SpamiError;
 
     fn from_str(text: &str) -> Result<Self, SpamiError> {
-        Self::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| SpamiError::UnknownName {
-            what: "kind of fusion",
-            found: text.to_owned(),
-            choices: "attention, concat, mean",
-        })
+        Self::ALL
+            .into_iter()
+            .find(|f| f.name() == text)
+            .ok_or_else(|| OptionError::new("fusion", text, "one of attention, concat, mean").into())
     }
 }
 
-/// Ends training once the loss no longer falls.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EarlyStopping {
-    /// Epochs without a new best loss before training ends.
-    pub patience: usize,
-    /// A loss is a new best when it lies at least this far below the old one.
-    pub min_delta: f64,
-}
-
-/// How SpaMI is built and trained.
-#[derive(Clone, Debug, PartialEq)]
+/// How SpaMI is built and trained. As JSON, options left out have the values of [`SpamiPreset::Default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SpamiOptions {
     /// Step of Adam.
     pub learning_rate: f64,
@@ -167,14 +172,15 @@ impl SpamiOptions {
         if modalities == 0 {
             return Err(SpamiError::NoModalities);
         }
-        let fail =
-            |option, value: String, expected, hint| Err(SpamiError::Option { option, value, expected, hint });
+        let fail = |option: &'static str, value: String, expected: &str, hint: &str| {
+            Err(OptionError::new(option, value, expected).advise(hint).into())
+        };
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return fail(
                 "learning_rate",
                 self.learning_rate.to_string(),
                 "a number in (0, 1]",
-                "1e-3 suits most data",
+                "start from 1e-3, which suits most data",
             );
         }
         for (option, value) in [
@@ -194,7 +200,12 @@ impl SpamiOptions {
         }
         for (option, value) in [("hidden", self.hidden), ("latent", self.latent)] {
             if value > 65_536 {
-                return fail(option, value.to_string(), "at most 65536", "256 and 64 are the paper's widths");
+                return fail(
+                    option,
+                    value.to_string(),
+                    "at most 65536",
+                    "start from 256 and 64, the paper's widths",
+                );
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
@@ -202,7 +213,7 @@ impl SpamiOptions {
                 "dropout",
                 self.dropout.to_string(),
                 "a share in [0, 1)",
-                "0.15 is the paper's value",
+                "start from 0.15, the paper's value",
             );
         }
         for (option, weights) in [
@@ -210,25 +221,34 @@ impl SpamiOptions {
             ("reconstruction_weights", &self.reconstruction_weights),
         ] {
             if weights.len() != 1 && weights.len() != modalities {
-                return Err(SpamiError::WeightCount { option, found: weights.len(), modalities });
+                return Err(SpamiError::WeightCount {
+                    option: Opt(option),
+                    found: weights.len(),
+                    modalities,
+                });
             }
             if let Some(bad) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
                 return fail(
                     option,
                     bad.to_string(),
                     "finite numbers, not negative",
-                    "0 leaves the term out",
+                    "give 0 to leave the term out",
                 );
             }
         }
         for (option, value) in [("cosine_weight", self.cosine_weight), ("weight_decay", self.weight_decay)] {
             if !(value.is_finite() && value >= 0.0) {
-                return fail(option, value.to_string(), "a finite number, not negative", "0 leaves it out");
+                return fail(
+                    option,
+                    value.to_string(),
+                    "a finite number, not negative",
+                    "give 0 to leave it out",
+                );
             }
         }
         if let Some(stop) = self.early_stopping {
             if stop.patience == 0 {
-                return fail("patience", "0".to_owned(), "a positive number", "50 epochs are a good start");
+                return fail("patience", "0".to_owned(), "a positive number", "start from 50 epochs");
             }
             if !(stop.min_delta.is_finite() && stop.min_delta >= 0.0) {
                 return fail(
@@ -274,4 +294,48 @@ impl SpamiOptions {
 
 fn one_or_each(weights: &[f64], modality: usize) -> f64 {
     weights.get(if weights.len() == 1 { 0 } else { modality }).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn options_read_back_from_json_as_they_were() {
+        for preset in SpamiPreset::ALL {
+            let stop = EarlyStopping { patience: 7, min_delta: 1e-4 };
+            let options = SpamiOptions {
+                fusion: Fusion::Mean,
+                early_stopping: Some(stop),
+                learning_rate: 0.1 + 0.2,
+                ..SpamiOptions::preset(preset)
+            };
+            let text = serde_json::to_string(&options).expect("plain numbers");
+            assert_eq!(serde_json::from_str::<SpamiOptions>(&text).expect("as written"), options);
+        }
+    }
+
+    #[test]
+    fn options_left_out_are_the_defaults_and_unknown_ones_are_refused() {
+        let read = |value| serde_json::from_value::<SpamiOptions>(value);
+        let expected = SpamiOptions { fusion: Fusion::Concat, latent: 8, ..SpamiOptions::default() };
+        assert_eq!(read(json!({ "fusion": "concat", "latent": 8 })).expect("known options"), expected);
+        let error = read(json!({ "width": 8 })).expect_err("an option of another method").to_string();
+        assert!(error.contains("unknown field `width`"), "{error}");
+        assert!(read(json!({ "early_stopping": { "epochs": 3 } })).is_err());
+    }
+
+    #[test]
+    fn a_preset_has_one_spelling_and_reads_two() {
+        for preset in SpamiPreset::ALL {
+            assert_eq!(json!(preset), json!(preset.name()));
+            for text in [preset.name().to_owned(), preset.name().replace('_', "-")] {
+                assert_eq!(text.parse(), Ok(preset));
+                assert_eq!(serde_json::from_value::<SpamiPreset>(json!(text)).expect("a name"), preset);
+            }
+        }
+        assert!("brain".parse::<SpamiPreset>().is_err());
+    }
 }

@@ -1,16 +1,19 @@
 //! Epochs, corruption, checkpoints, early stopping.
 
 use brodmann_kernels::{Monitor, Seed};
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 
+use super::checks::{check_features, matrices, standard};
 use super::error::SpamiError;
-use super::features::{check_features, matrices, standard};
 use super::graph::SpamiGraph;
-use super::model::{SpamiModel, fill, named};
+use super::model::SpamiModel;
 use super::network::{self, Nodes};
-use super::options::{EarlyStopping, SpamiOptions};
-use crate::nn::{Adam, AdamOptions, Parameters, Step, Tape};
+use super::options::SpamiOptions;
+use crate::nn::{
+    AdamOptions, Column, LossId, Mat, Network, Parameters, Progress, Schedule, Step, Stop, Tape, Trainer,
+    TrainingState,
+};
 
 /// The loss of one epoch, before its step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,32 +39,24 @@ pub struct SpamiFit {
     pub stopped_early: bool,
 }
 
-/// All that training needs to go on where it was: plain data, for any file format.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SpamiCheckpoint {
-    /// Every parameter under its name.
-    pub parameters: Vec<(String, Array2<f32>)>,
-    /// Adam's running mean of each gradient, under the same names.
-    pub first_moments: Vec<(String, Array2<f32>)>,
-    /// Adam's running mean of each squared gradient.
-    pub second_moments: Vec<(String, Array2<f32>)>,
-    /// One entry per epoch done.
-    pub epochs: Vec<SpamiEpoch>,
-}
+impl SpamiEpoch {
+    /// Numbers per epoch of a network for so many modalities: the columns of its history.
+    pub const fn width(n_modalities: usize) -> usize {
+        2 + 2 * n_modalities
+    }
 
-/// Where training is, handed to the caller after each epoch.
-pub struct SpamiProgress<'a> {
-    /// Epochs done, from 1.
-    pub epoch: usize,
-    /// The losses of this epoch.
-    pub losses: &'a SpamiEpoch,
-    pub(super) checkpoint: &'a dyn Fn() -> SpamiCheckpoint,
-}
-
-impl SpamiProgress<'_> {
-    /// A copy of the state: costs three times the parameters, so ask now and then.
-    pub fn checkpoint(&self) -> SpamiCheckpoint {
-        (self.checkpoint)()
+    /// The losses of one row of the history.
+    ///
+    /// # Panics
+    /// When the row has fewer than two numbers.
+    pub fn from_row(row: &[f64]) -> Self {
+        let (contrast, reconstruction) = row[2..].split_at((row.len() - 2) / 2);
+        Self {
+            loss: row[0],
+            cosine: row[1],
+            contrast: contrast.to_vec(),
+            reconstruction: reconstruction.to_vec(),
+        }
     }
 }
 
@@ -85,37 +80,50 @@ impl SpamiProgress<'_> {
 /// [`memory_bytes`](super::memory_bytes).
 /// # Source
 /// Gao et al. 2025 (SpaMI).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::models::spami::{SpamiError, SpamiGraph, SpamiOptions, train};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::Array2;
+///
+/// // Twelve spots in a ring, each the neighbour of the next; two modalities of four and three features.
+/// let ring: Vec<Vec<u32>> = (0..12).map(|i| vec![(i + 1) % 12]).collect();
+/// let graph = SpamiGraph::new(&ring)?;
+/// let features = |width: usize| Array2::from_shape_fn((12, width), |(i, j)| ((i / 6 + j) % 2) as f32 - 0.5);
+/// let (rna, adt) = (features(4), features(3));
+/// let options = SpamiOptions { epochs: 20, hidden: 8, latent: 4, ..Default::default() };
+/// let modalities = [rna.view(), adt.view()];
+/// let fit = train::<SpamiError>(&modalities, &graph, None, &options, Seed(0), None, &mut |_| Ok(()), &Silent)?;
+/// assert_eq!(fit.epochs.len(), 20);
+/// assert!(fit.epochs[19].loss < fit.epochs[0].loss);
+/// # Ok::<(), SpamiError>(())
+/// ```
+// Data, options, seed, and three ways to follow the work: all the caller's, and none goes with another.
+#[expect(clippy::too_many_arguments)]
 pub fn train<E: From<SpamiError>>(
     modalities: &[ArrayView2<'_, f32>],
     graph: &SpamiGraph,
     slices: Option<&[u32]>,
     options: &SpamiOptions,
     seed: Seed,
-    resume: Option<SpamiCheckpoint>,
-    on_epoch: &mut dyn FnMut(&SpamiProgress<'_>) -> Result<(), E>,
+    resume: Option<TrainingState>,
+    on_epoch: &mut dyn FnMut(&Progress<'_>) -> Result<(), E>,
     monitor: &dyn Monitor,
 ) -> Result<SpamiFit, E> {
     let features = standard(modalities);
     let features = matrices(&features);
-    let mut training = Training::new(modalities, graph, slices, options, seed, resume)?;
-    let widths: Vec<usize> = modalities.iter().map(ArrayView2::ncols).collect();
-    monitor.stage("train", options.epochs as u64);
-    monitor.advance(training.epochs.len() as u64);
-    let mut stopped_early = false;
-    while training.epochs.len() < options.epochs {
-        if options.early_stopping.is_some_and(|stop| no_longer_falls(&training.epochs, stop)) {
-            stopped_early = true;
-            break;
-        }
-        monitor.check().map_err(SpamiError::from)?;
-        training.epoch(&features)?;
-        let epoch = training.epochs.len();
-        let losses = &training.epochs[epoch - 1];
-        on_epoch(&SpamiProgress { epoch, losses, checkpoint: &|| training.checkpoint() })?;
-        monitor.advance(1);
+    let mut trainer = trainer(modalities, &features, graph, slices, options, seed)?;
+    if let Some(state) = resume {
+        trainer.resume(&state, options.epochs).map_err(SpamiError::from)?;
     }
-    let model = SpamiModel::new(options.clone(), seed, widths, &training.parameters);
-    Ok(SpamiFit { model, epochs: training.epochs, stopped_early })
+    let schedule = Schedule { epochs: options.epochs, early_stopping: options.early_stopping };
+    let stopped_early = trainer.run(&schedule, on_epoch, monitor)?;
+    let widths = modalities.iter().map(ArrayView2::ncols).collect();
+    let model = SpamiModel::new(options.clone(), seed, widths, trainer.parameters());
+    let epochs = trainer.history().iter().map(|row| SpamiEpoch::from_row(row)).collect();
+    Ok(SpamiFit { model, epochs, stopped_early })
 }
 
 /// The time of one step of the schedule of an epoch.
@@ -142,16 +150,21 @@ pub fn profile(
 ) -> Result<Vec<SpamiStep>, SpamiError> {
     let features = standard(modalities);
     let features = matrices(&features);
-    let mut training = Training::new(modalities, graph, None, options, seed, None)?;
-    training.epoch(&features)?;
-    training.tape.profile();
+    let mut trainer = trainer(modalities, &features, graph, None, options, seed)?;
+    let epoch = |trainer: &mut Trainer<SpamiNetwork<'_>>| -> Result<(), SpamiError> {
+        let gradients = trainer.gradients()?;
+        trainer.apply(&gradients);
+        Ok(())
+    };
+    epoch(&mut trainer)?;
+    trainer.network_mut().tape.profile();
     let start = std::time::Instant::now();
     for _ in 0..options.epochs {
-        training.epoch(&features)?;
+        epoch(&mut trainer)?;
     }
     let each = 1.0 / options.epochs as f64;
     let total = start.elapsed().as_secs_f64() * each;
-    let timings = training.tape.timings().into_iter();
+    let timings = trainer.network().tape.timings().into_iter();
     let mut steps: Vec<SpamiStep> =
         timings.map(|(op, pass, seconds)| SpamiStep { op, pass, seconds: seconds * each }).collect();
     let rest = total - steps.iter().map(|s| s.seconds).sum::<f64>();
@@ -159,127 +172,116 @@ pub fn profile(
     Ok(steps)
 }
 
-struct Training {
-    parameters: Parameters<f32>,
-    adam: Adam<f32>,
+/// The network with its data, before the first epoch.
+fn trainer<'a>(
+    modalities: &[ArrayView2<'_, f32>],
+    features: &'a [Mat<'a, f32>],
+    graph: &SpamiGraph,
+    slices: Option<&[u32]>,
+    options: &SpamiOptions,
+    seed: Seed,
+) -> Result<Trainer<SpamiNetwork<'a>>, SpamiError> {
+    options.validate(modalities.len())?;
+    check_features(modalities, graph)?;
+    let n_obs = graph.n_obs();
+    if let Some(slices) = slices {
+        if slices.len() != n_obs {
+            let what = "the list of slices".to_owned();
+            return Err(SpamiError::SpotMismatch { what, found: slices.len(), expected: n_obs });
+        }
+        graph.check_slices(slices)?;
+    }
+    let widths: Vec<usize> = modalities.iter().map(ArrayView2::ncols).collect();
+    let (parameters, layout) = network::parameters::<f32>(options, &widths, seed);
+    let (tape, nodes) = network::write(options, &layout, &graph.operators, n_obs, true);
+    let permuted = if nodes.contrast.iter().any(Option::is_some) { widths.len() } else { 0 };
+    let network = SpamiNetwork {
+        tape: tape.build(true),
+        nodes,
+        features,
+        members: members(slices, n_obs),
+        permutations: vec![(0..n_obs as u32).collect(); permuted],
+        seed,
+        learning_rate: options.learning_rate,
+    };
+    let adam = AdamOptions {
+        learning_rate: options.learning_rate,
+        weight_decay: options.weight_decay,
+        ..AdamOptions::default()
+    };
+    Ok(Trainer::new(network, parameters, adam))
+}
+
+/// One part, whatever the number of slices: its losses are means over all spots at once.
+struct SpamiNetwork<'a> {
     tape: Tape<'static, f32>,
     nodes: Nodes,
+    features: &'a [Mat<'a, f32>],
     /// Spots of each slice.
     members: Vec<Vec<u32>>,
     permutations: Vec<Vec<u32>>,
-    epochs: Vec<SpamiEpoch>,
     seed: Seed,
     learning_rate: f64,
 }
 
-impl Training {
-    fn new(
-        modalities: &[ArrayView2<'_, f32>],
-        graph: &SpamiGraph,
-        slices: Option<&[u32]>,
-        options: &SpamiOptions,
-        seed: Seed,
-        resume: Option<SpamiCheckpoint>,
-    ) -> Result<Self, SpamiError> {
-        options.validate(modalities.len())?;
-        check_features(modalities, graph)?;
-        let n_obs = graph.n_obs();
-        if let Some(slices) = slices {
-            if slices.len() != n_obs {
-                let what = "the list of slices".to_owned();
-                return Err(SpamiError::SpotMismatch { what, found: slices.len(), expected: n_obs });
-            }
-            graph.check_slices(slices)?;
-        }
-        let widths: Vec<usize> = modalities.iter().map(ArrayView2::ncols).collect();
-        let (mut parameters, layout) = network::parameters::<f32>(options, &widths, seed);
-        let adam_options = AdamOptions {
-            learning_rate: options.learning_rate,
-            weight_decay: options.weight_decay,
-            ..AdamOptions::default()
-        };
-        let mut adam = Adam::new(adam_options, &parameters);
-        let mut epochs = Vec::with_capacity(options.epochs.min(1 << 16));
-        if let Some(checkpoint) = resume {
-            let done = checkpoint.epochs.len();
-            if done > options.epochs {
-                return Err(SpamiError::CheckpointBeyondEnd { found: done, expected: options.epochs });
-            }
-            for (moments, saved) in [
-                (&mut adam.first_moments, &checkpoint.first_moments),
-                (&mut adam.second_moments, &checkpoint.second_moments),
-            ] {
-                fill(&mut parameters, saved)?;
-                for (moment, parameter) in moments.iter_mut().zip(parameters.iter()) {
-                    moment.copy_from_slice(&parameter.value);
-                }
-            }
-            fill(&mut parameters, &checkpoint.parameters)?;
-            adam.steps = done as u64;
-            epochs.extend(checkpoint.epochs);
-        }
-        let (tape, nodes) = network::write(options, &layout, &graph.operators, n_obs, true);
-        let permuted = if nodes.contrast.iter().any(Option::is_some) { widths.len() } else { 0 };
-        Ok(Self {
-            parameters,
-            adam,
-            tape: tape.build(true),
-            nodes,
-            members: members(slices, n_obs),
-            permutations: vec![(0..n_obs as u32).collect(); permuted],
-            epochs,
-            seed,
-            learning_rate: options.learning_rate,
-        })
-    }
-
-    fn epoch(&mut self, features: &[crate::nn::Mat<'_, f32>]) -> Result<(), SpamiError> {
-        let done = self.epochs.len() as u64;
-        let n = features.len() as u64;
-        for (m, permutation) in self.permutations.iter_mut().enumerate() {
-            permute(permutation, &self.members, self.seed, done * n + m as u64);
-        }
-        let indices: Vec<&[u32]> = self.permutations.iter().map(Vec::as_slice).collect();
-        let seed = self.seed.derive("spami/epoch", done);
-        let step = Step { seed, training: true, inputs: features, indices: &indices };
-        let loss = self.tape.run(&step, &mut self.parameters);
-        let value = |id: &Option<_>| id.map_or(0.0, |id| self.tape.loss(id));
-        let epoch = SpamiEpoch {
-            loss,
-            contrast: self.nodes.contrast.iter().map(value).collect(),
-            reconstruction: self.nodes.reconstruction.iter().map(value).collect(),
-            cosine: value(&self.nodes.cosine),
-        };
-        self.check_finite(&epoch)?;
-        self.adam.step(&mut self.parameters);
-        self.epochs.push(epoch);
-        Ok(())
-    }
-
-    /// Before the step, so that the caller's last checkpoint is whole.
-    fn check_finite(&self, epoch: &SpamiEpoch) -> Result<(), SpamiError> {
-        let contrast = epoch.contrast.iter().enumerate().map(|(m, &v)| (format!("contrast {m}"), v));
+impl SpamiNetwork<'_> {
+    /// The first term that is not finite, the total last.
+    fn check_finite(&self, epoch: u64, numbers: &[f64]) -> Result<(), SpamiError> {
+        let row = SpamiEpoch::from_row(numbers);
+        let contrast = row.contrast.iter().enumerate().map(|(m, &v)| (format!("contrast {m}"), v));
         let reconstruction =
-            epoch.reconstruction.iter().enumerate().map(|(m, &v)| (format!("reconstruction {m}"), v));
-        let rest = [("cosine".to_owned(), epoch.cosine), ("total".to_owned(), epoch.loss)];
+            row.reconstruction.iter().enumerate().map(|(m, &v)| (format!("reconstruction {m}"), v));
+        let rest = [("cosine".to_owned(), row.cosine), ("total".to_owned(), row.loss)];
         match reconstruction.chain(contrast).chain(rest).find(|(_, v)| !v.is_finite()) {
             None => Ok(()),
             Some((term, value)) => Err(SpamiError::NonFiniteLoss {
-                epoch: self.epochs.len() + 1,
+                epoch: epoch as usize + 1,
                 term,
                 value,
                 learning_rate: self.learning_rate,
             }),
         }
     }
+}
 
-    fn checkpoint(&self) -> SpamiCheckpoint {
-        SpamiCheckpoint {
-            parameters: named(&self.parameters, |k| &self.parameters.get(k).value),
-            first_moments: named(&self.parameters, |k| &self.adam.first_moments[k]),
-            second_moments: named(&self.parameters, |k| &self.adam.second_moments[k]),
-            epochs: self.epochs.clone(),
+impl Network for SpamiNetwork<'_> {
+    type Error = SpamiError;
+
+    fn columns(&self) -> Vec<Column> {
+        let each =
+            |term: &'static str| (0..self.features.len()).map(move |m| Column::sum(format!("{term}_{m}")));
+        let first = [Column::sum("loss"), Column::sum("cosine")];
+        first.into_iter().chain(each("contrast")).chain(each("reconstruction")).collect()
+    }
+
+    fn pass(
+        &mut self,
+        _part: usize,
+        epoch: u64,
+        parameters: &mut Parameters<f32>,
+    ) -> Result<Vec<f64>, SpamiError> {
+        let n = self.features.len() as u64;
+        for (m, permutation) in self.permutations.iter_mut().enumerate() {
+            permute(permutation, &self.members, self.seed, epoch * n + m as u64);
         }
+        let indices: Vec<&[u32]> = self.permutations.iter().map(Vec::as_slice).collect();
+        let seed = self.seed.derive("spami/epoch", epoch);
+        let step = Step { indices: &indices, ..Step::training(seed, self.features) };
+        let learning_rate = self.learning_rate;
+        let loss = self.tape.run(&step, parameters).map_err(|stop| match stop {
+            Stop::Interrupted(interrupted) => SpamiError::Interrupted(interrupted),
+            Stop::Diverged { loss, .. } => SpamiError::NonFiniteLoss {
+                epoch: epoch as usize + 1,
+                term: "total".to_owned(),
+                value: loss,
+                learning_rate,
+            },
+        })?;
+        let value = |id: &Option<LossId>| id.map_or(0.0, |id| self.tape.loss(id));
+        let terms = self.nodes.contrast.iter().chain(&self.nodes.reconstruction).map(value);
+        let numbers: Vec<f64> = [loss, value(&self.nodes.cosine)].into_iter().chain(terms).collect();
+        self.check_finite(epoch, &numbers)?;
+        Ok(numbers)
     }
 }
 
@@ -304,19 +306,4 @@ fn permute(permutation: &mut [u32], members: &[Vec<u32>], seed: Seed, index: u64
             permutation[place as usize] = source;
         }
     }
-}
-
-/// Whether the best loss lies `patience` epochs back.
-fn no_longer_falls(epochs: &[SpamiEpoch], stop: EarlyStopping) -> bool {
-    let mut best = f64::INFINITY;
-    let mut since = 0;
-    for epoch in epochs {
-        if epoch.loss < best - stop.min_delta || best == f64::INFINITY {
-            best = epoch.loss;
-            since = 0;
-        } else {
-            since += 1;
-        }
-    }
-    since >= stop.patience
 }

@@ -1,177 +1,118 @@
 //! Why STAIG could not run.
 
+// Fields are named after what the messages say of them.
+#![expect(missing_docs)]
+
 use brodmann_kernels::Interrupted;
+use brodmann_kernels::{Diagnosis, Opt, OptionError};
+
+use crate::nn::{StateError, Stop};
 
 /// Why STAIG could not run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StaigError {
     /// An option out of its range.
-    #[error("{name} is {found}, expected {expected}; choose another value")]
-    InvalidOption {
-        /// Name of the option.
-        name: &'static str,
-        /// The value given.
-        found: String,
-        /// The values accepted.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// Arrays that describe different observations.
-    #[error(
-        "{what} has {found} rows, expected {expected} (one per observation); give both for the same observations"
-    )]
-    RowCount {
-        /// What was given: "the graph", "the image features", …
-        what: &'static str,
-        /// Rows found.
-        found: usize,
-        /// Observations.
-        expected: usize,
-    },
+    #[error("{what} has {found} rows; expected {expected}, one per observation")]
+    RowCount { what: &'static str, found: usize, expected: usize },
     /// The two views of the loss have different widths.
-    #[error(
-        "the two views are {first} and {second} wide, expected the same width; encode both with one encoder"
-    )]
-    ViewWidths {
-        /// Columns of the first.
-        first: usize,
-        /// Columns of the second.
-        second: usize,
-    },
+    #[error("the two views are {first} and {second} wide; expected the same width")]
+    ViewWidths { first: usize, second: usize },
     /// More observations than the kernels can number.
-    #[error("{found} observations, expected at most {limit}; split the data by slice")]
-    TooManyObs {
-        /// Observations found.
-        found: usize,
-        /// Observations at most.
-        limit: usize,
-    },
+    #[error("the tissue has {found} observations; expected at most {limit}")]
+    TooManyObs { found: usize, limit: usize },
     /// A graph that is not square.
-    #[error(
-        "the spatial graph is {n_rows} × {n_cols}, expected a square one; build it again for these observations"
-    )]
-    GraphShape {
-        /// Rows found.
-        n_rows: usize,
-        /// Columns found.
-        n_cols: usize,
-    },
+    #[error("the spatial graph is {n_rows} × {n_cols}; expected a square one")]
+    GraphShape { n_rows: usize, n_cols: usize },
     /// An observation that is its own neighbour.
-    #[error(
-        "observation {row} is its own neighbour, expected a graph without a diagonal; remove the diagonal"
-    )]
-    SelfNeighbor {
-        /// The observation.
-        row: usize,
-    },
+    #[error("observation {row} is its own neighbour; expected a graph without a diagonal")]
+    SelfNeighbor { row: usize },
     /// An edge without its mirror image.
-    #[error(
-        "the spatial graph has an edge {row} → {column} and none back, expected an undirected graph; symmetrise it by union"
-    )]
-    NotSymmetric {
-        /// Where the edge starts.
-        row: usize,
-        /// Where it ends.
-        column: usize,
-    },
+    #[error("the spatial graph has an edge {row} → {column} and none back; expected an undirected graph")]
+    NotSymmetric { row: usize, column: usize },
     /// An edge between slices.
     #[error(
-        "the spatial graph joins observations {row} and {column} of different slices, expected edges within slices alone; build it per slice"
+        "the spatial graph joins observations {row} and {column} of different slices; expected edges within slices"
     )]
-    EdgeAcrossSlices {
-        /// Where the edge starts.
-        row: usize,
-        /// Where it ends.
-        column: usize,
-    },
+    EdgeAcrossSlices { row: usize, column: usize },
     /// An edge without a probability of being dropped.
-    #[error(
-        "the edge {row} – {column} has no probability of being dropped, expected one for each edge; compute them on the same graph"
-    )]
-    MissingProbability {
-        /// One end.
-        row: usize,
-        /// The other.
-        column: usize,
-    },
+    #[error("the edge {row} – {column} has no probability of being dropped; expected one for each edge")]
+    MissingProbability { row: usize, column: usize },
     /// NaN or infinity in the input.
-    #[error(
-        "{what} of observation {row}, column {column}, is {value}, expected a finite number; correct or remove such observations first"
-    )]
-    NonFinite {
-        /// What was read.
-        what: &'static str,
-        /// Row.
-        row: usize,
-        /// Column.
-        column: usize,
-        /// The value.
-        value: f64,
-    },
+    #[error("{what} of observation {row}, column {column}, is {value}; expected a finite number")]
+    NonFinite { what: &'static str, row: usize, column: usize, value: f64 },
     /// A tissue without observations or features.
-    #[error("the tissue has no {what}, expected at least one; check the filters and the selection of genes")]
-    Empty {
-        /// What is missing: "observations" or "features".
-        what: &'static str,
-    },
+    #[error("the tissue has no {what}; expected at least one")]
+    Empty { what: &'static str },
     /// Features other than those of the trained network.
-    #[error(
-        "the tissue has {found} features, but the network was trained on {expected}; give the features it was trained on, in the same order"
-    )]
-    FeatureCount {
-        /// Features found.
-        found: usize,
-        /// Features expected.
-        expected: usize,
-    },
-    /// A name is not known.
-    #[error("`{found}` is no {what}; choose one of {choices}")]
-    UnknownName {
-        /// What was expected.
-        what: &'static str,
-        /// What was given.
-        found: String,
-        /// What is known.
-        choices: &'static str,
-    },
+    #[error("the tissue has {found} features; expected {expected}, as in training")]
+    FeatureCount { found: usize, expected: usize },
     /// A parameter is missing, or has another shape.
-    #[error(
-        "parameter `{name}` has shape {found:?}, but {expected:?} was expected; the file belongs to another network or is damaged"
-    )]
-    ParameterShape {
-        /// Name.
-        name: String,
-        /// Shape found; (0, 0) when it is missing.
-        found: (usize, usize),
-        /// Shape expected.
-        expected: (usize, usize),
-    },
+    #[error("the parameter {name:?} has the shape {found:?}; expected {expected:?}")]
+    ParameterShape { name: String, found: (usize, usize), expected: (usize, usize) },
     /// A parameter that the network does not have.
-    #[error(
-        "parameter `{name}` is not one of this network; the file belongs to another network or is damaged"
-    )]
-    UnknownParameter {
-        /// Name.
-        name: String,
-    },
+    #[error("the parameter {name:?} is not one of this network")]
+    UnknownParameter { name: String },
     /// A checkpoint is already beyond its end.
-    #[error(
-        "the checkpoint holds {found} epochs, but only {expected} were asked for; raise the number of epochs or train anew"
-    )]
-    CheckpointBeyondEnd {
-        /// Epochs done.
-        found: usize,
-        /// Epochs asked for.
-        expected: usize,
-    },
+    #[error("{} is {expected}; expected more than the {found} epochs of the checkpoint", Opt("epochs"))]
+    CheckpointBeyondEnd { found: usize, expected: usize },
     /// The loss is no number.
-    #[error("the loss became {loss}, expected a finite number; {advice}")]
-    Diverged {
-        /// The loss.
-        loss: f64,
-        /// What may help.
-        advice: &'static str,
-    },
+    #[error("the loss became {loss}; expected a finite number")]
+    Diverged { loss: f64, advice: String },
     /// The caller asked to stop.
-    #[error("{0}")]
+    #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<Stop> for StaigError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            Stop::Diverged { loss, advice } => Self::Diverged { loss, advice },
+        }
+    }
+}
+
+impl From<StateError> for StaigError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Shape { name, found, expected } => Self::ParameterShape { name, found, expected },
+            StateError::Unknown { name } => Self::UnknownParameter { name },
+            StateError::BeyondEnd { found, expected } => Self::CheckpointBeyondEnd { found, expected },
+        }
+    }
+}
+
+impl Diagnosis for StaigError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Option(e) => Some(e),
+            Self::Interrupted(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::RowCount { .. } => "give both for the same observations".to_owned(),
+            Self::ViewWidths { .. } => "encode both with one encoder".to_owned(),
+            Self::TooManyObs { .. } => "split the data by slice".to_owned(),
+            Self::GraphShape { .. } => "build it again for these observations".to_owned(),
+            Self::SelfNeighbor { .. } => "remove the diagonal".to_owned(),
+            Self::NotSymmetric { .. } => "symmetrise it by union".to_owned(),
+            Self::EdgeAcrossSlices { .. } => "build it per slice".to_owned(),
+            Self::MissingProbability { .. } => "compute them on the same graph".to_owned(),
+            Self::NonFinite { .. } => "correct or remove such observations first".to_owned(),
+            Self::Empty { .. } => "check the filters and the selection of genes".to_owned(),
+            Self::FeatureCount { .. } => "give the features it was trained on, in the same order".to_owned(),
+            Self::ParameterShape { .. } | Self::UnknownParameter { .. } => {
+                "name a file of this network, or write it again if it is damaged".to_owned()
+            }
+            Self::CheckpointBeyondEnd { .. } => "train on for longer, or train anew".to_owned(),
+            Self::Diverged { advice, .. } => advice.clone(),
+            _ => return self.origin()?.advice(),
+        })
+    }
 }

@@ -8,17 +8,18 @@
 //! * [`options`](StaigOptions): rates, widths, and the released presets.
 //! * [`augment`]: the two views.
 //! * [`loss`]: the neighbour-contrastive loss, exact or in linear time.
-//! * `network`: the layers, on the engine [`nn`](crate::nn); `features`, `views`: the two layers of its own.
+//! * `network`: the layers, on the engine [`nn`](crate::nn); `masked_features`, `views`: the two layers of its own.
 //! * [`model`](StaigModel): named parameters, and the trained network applied to a tissue.
-//! * [`train()`]: epochs, checkpoints; [`memory_bytes`]: what it will take.
+//! * [`train()`]: epochs; `parts`: the slices they consist of; [`memory_bytes`]: what it will take.
 
 pub mod augment;
 mod error;
-mod features;
 pub mod loss;
+mod masked_features;
 mod model;
 mod network;
 mod options;
+mod parts;
 mod train;
 mod views;
 
@@ -27,7 +28,7 @@ pub use error::StaigError;
 pub use loss::Negatives;
 pub use model::{StaigModel, StaigTissue};
 pub use options::{EdgeRule, StaigOptions, StaigPreset};
-pub use train::{StaigCheckpoint, StaigEpoch, StaigFit, StaigProgress, memory_bytes, train};
+pub use train::{StaigEpoch, StaigFit, memory_bytes, train};
 
 #[cfg(test)]
 mod tests;

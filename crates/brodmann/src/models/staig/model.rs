@@ -1,7 +1,5 @@
 //! The trained network, and the tissue it is shown.
 
-use std::sync::{Arc, RwLock};
-
 use brodmann_kernels::{CsrView, Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 
@@ -79,14 +77,14 @@ impl StaigModel {
         n_features: usize,
         parameters: &Parameters<f32>,
     ) -> Self {
-        let parameters = named(parameters, |k| &parameters.get(k).value);
+        let parameters = parameters.named_values();
         Self { options, seed, n_features, parameters }
     }
 
     /// From saved parameters, each under its name, in any order.
     ///
     /// # Errors
-    /// `InvalidOption`; `ParameterShape`, `UnknownParameter` when they are another network's.
+    /// `Option`; `ParameterShape`, `UnknownParameter` when they are another network's.
     pub fn from_parameters(
         options: StaigOptions,
         seed: Seed,
@@ -95,7 +93,7 @@ impl StaigModel {
     ) -> Result<Self, StaigError> {
         options.validate()?;
         let (mut parameters, _) = network::parameters::<f32>(&options, n_features, seed);
-        fill(&mut parameters, &saved)?;
+        parameters.load(&saved)?;
         Ok(Self::new(options, seed, n_features, &parameters))
     }
 
@@ -142,7 +140,7 @@ impl StaigModel {
         }
         let options = &self.options;
         let (mut parameters, layout) = network::parameters::<f32>(options, self.n_features, self.seed);
-        fill(&mut parameters, &self.parameters)?;
+        parameters.load(&self.parameters)?;
         let n_views = if options.average_views { 2 } else { 1 };
         let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, options.resamples)?;
         let mut views = Views::full(&augmenter, self.n_features, n_views);
@@ -151,11 +149,13 @@ impl StaigModel {
             views.draw(&augmenter, options.feature_mask, self.seed, options.epochs as u64);
         }
         let mut tape = TapeBuilder::new();
-        let views = Arc::new(RwLock::new(views));
-        let output = network::write(&mut tape, options, &layout, tissue.features, &views, n_views);
+        let shape = (tissue.n_obs(), self.n_features);
+        let output = network::write(&mut tape, options, &layout, shape, n_views);
         tape.keep(output);
         let mut tape = tape.build(false);
-        tape.run(&Step::inference(&[]), &mut parameters);
+        let sparse = views.sparse(tissue.features);
+        let step = Step { sparse: &sparse, masks: &views.masks, ..Step::inference(&[]) };
+        tape.infer(&step, &parameters);
         monitor.check()?;
         let z = tape.value(output).expect("the output was kept");
         let n = tissue.n_obs();
@@ -164,45 +164,4 @@ impl StaigModel {
         }
         Ok((&z.block(0, n).view() + &z.block(n, n).view()) * 0.5)
     }
-}
-
-/// Copies of lists of numbers shaped like the parameters, under their names.
-pub(super) fn named<'a>(
-    parameters: &Parameters<f32>,
-    values: impl Fn(usize) -> &'a [f32],
-) -> Vec<(String, Array2<f32>)> {
-    let copy = |(k, p): (usize, &crate::nn::Parameter<f32>)| {
-        let matrix = Array2::from_shape_vec(p.shape, values(k).to_vec()).expect("shaped like the parameter");
-        (p.name.clone(), matrix)
-    };
-    parameters.iter().enumerate().map(copy).collect()
-}
-
-/// Writes named values into parameters; every parameter must be there, and nothing else.
-pub(super) fn fill(
-    parameters: &mut Parameters<f32>,
-    saved: &[(String, Array2<f32>)],
-) -> Result<(), StaigError> {
-    for (name, _) in saved {
-        if parameters.find(name).is_none() {
-            return Err(StaigError::UnknownParameter { name: name.clone() });
-        }
-    }
-    for parameter in parameters.iter_mut() {
-        let found = saved.iter().find(|(name, _)| *name == parameter.name);
-        let shape = found.map_or((0, 0), |(_, value)| value.dim());
-        match found {
-            Some((_, value)) if shape == parameter.shape => {
-                parameter.value.iter_mut().zip(value).for_each(|(p, &v)| *p = v);
-            }
-            _ => {
-                return Err(StaigError::ParameterShape {
-                    name: parameter.name.clone(),
-                    found: shape,
-                    expected: parameter.shape,
-                });
-            }
-        }
-    }
-    Ok(())
 }

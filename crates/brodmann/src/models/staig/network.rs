@@ -1,21 +1,18 @@
 //! The network, written down: graph convolutions with PReLU, then two dense layers with ELU between.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
 use brodmann_kernels::arch::masked::MaskedKernels;
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{Monitor, Seed};
 
-use super::error::StaigError;
-use super::features::MaskedFeatures;
-use super::loss::{ContrastLoss, ContrastValue};
+use super::loss::ContrastLoss;
+use super::masked_features::MaskedFeatures;
 use super::options::StaigOptions;
-use super::views::{PropagateViews, Views};
+use super::views::PropagateViews;
 use crate::nn::init::{glorot_uniform, kaiming_uniform};
 use crate::nn::ops::{Dense, Elu, Prelu};
-use crate::nn::{Evaluation, Loss, LossId, Node, ParameterId, Parameters, Real, TapeBuilder};
+use crate::nn::{Evaluation, Loss, LossId, Node, ParameterId, Parameters, Scalar, Stop, TapeBuilder};
 
 /// Element types the network exists for.
-pub(super) trait Number: Real + brodmann_kernels::Real + MaskedKernels {}
+pub(super) trait Number: Scalar + MaskedKernels {}
 impl Number for f32 {}
 impl Number for f64 {}
 
@@ -66,28 +63,27 @@ pub(super) fn parameters<T: Number>(
     (parameters, Layout { encoder, slope, projection })
 }
 
-/// Writes the network for `n_views` views of the same features below each other, and returns its output.
-pub(super) fn write<'n, T: Number>(
-    tape: &mut TapeBuilder<'n, T>,
+/// Writes the network for `n_views` views of the same features below each other, and returns its output. Features and
+/// graphs are given to each run, as [`Views::sparse`](super::views::Views::sparse) lists them.
+pub(super) fn write<T: Number>(
+    tape: &mut TapeBuilder<'_, T>,
     options: &StaigOptions,
     layout: &Layout,
-    features: CsrView<'n, T>,
-    views: &Arc<RwLock<Views<T>>>,
+    (n_obs, n_features): (usize, usize),
     n_views: usize,
 ) -> Node {
-    let rows = n_views * features.n_rows();
+    let rows = n_views * n_obs;
     let widths = options.layer_widths();
     let mut x: Option<Node> = None;
     for (k, (&[weight, bias], &width)) in layout.encoder.iter().zip(&widths).enumerate() {
         let product = match x {
             None => {
-                let op = MaskedFeatures { features, views: Arc::clone(views), n_views, width };
+                let op = MaskedFeatures { n_features, n_views, width };
                 tape.op(op, &[], &[weight], (rows, width))
             }
             Some(x) => tape.op(Dense { n_in: widths[k - 1], n_out: width }, &[x], &[weight], (rows, width)),
         };
-        let convolved =
-            tape.op(PropagateViews { views: Arc::clone(views) }, &[product], &[bias], (rows, width));
+        let convolved = tape.op(PropagateViews, &[product], &[bias], (rows, width));
         x = Some(tape.op(Prelu, &[convolved], &[layout.slope], (rows, width)));
     }
     let d = options.width;
@@ -98,16 +94,11 @@ pub(super) fn write<'n, T: Number>(
     tape.op(Dense { n_in: d, n_out: d }, &[hidden], &layout.projection[1], (rows, d))
 }
 
-/// The contrastive loss as the engine sees it. What it reports beside its value is read after the run.
-pub(super) struct Objective<'n, T> {
-    pub(super) state: Arc<Mutex<ObjectiveState<T>>>,
-    pub(super) monitor: &'n dyn Monitor,
-}
-
-/// The loss with its buffers, and how the last evaluation ended.
-pub(super) struct ObjectiveState<T> {
-    pub(super) loss: ContrastLoss<T>,
-    pub(super) last: Result<ContrastValue, StaigError>,
+/// The contrastive loss as the engine sees it: of the upper and the lower half of its input.
+struct Objective<'n, T> {
+    loss: ContrastLoss<T>,
+    bound: f64,
+    monitor: &'n dyn Monitor,
 }
 
 impl<T: Number> Loss<T> for Objective<'_, T> {
@@ -115,34 +106,32 @@ impl<T: Number> Loss<T> for Objective<'_, T> {
         "contrast"
     }
 
-    fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64 {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn evaluate(&mut self, pass: Evaluation<'_, '_, T>) -> Result<f64, Stop> {
         let z = pass.inputs[0];
         let n = z.rows / 2;
         let (first, second) = (z.block(0, n), z.block(n, n));
-        state.last = state.loss.evaluate(first.view(), second.view(), self.monitor);
-        let value = state.last.as_ref().map_or(f64::NAN, |v| v.loss);
+        let value = self.loss.evaluate_fitting(first.view(), second.view(), self.monitor)?;
+        self.bound = value.bound;
         if let Some(grad) = &mut pass.input_grads[0] {
             let (first, second) = grad.data.split_at_mut(n * z.cols);
-            if value.is_finite() {
-                state.loss.write_gradient(0, pass.weight, grad.accumulate, first);
-                state.loss.write_gradient(1, pass.weight, grad.accumulate, second);
-            } else {
-                // The step is not taken; the gradient only has to be something.
-                first.fill(T::ZERO);
-                second.fill(T::ZERO);
-            }
+            self.loss.write_gradient(0, pass.weight, grad.accumulate, first);
+            self.loss.write_gradient(1, pass.weight, grad.accumulate, second);
         }
-        value
+        Ok(value.loss)
+    }
+
+    fn bound(&self) -> f64 {
+        self.bound
     }
 }
 
-/// Adds the loss to a network.
+/// Adds `weight · loss` to a network.
 pub(super) fn contrast<'n, T: Number>(
     tape: &mut TapeBuilder<'n, T>,
     output: Node,
-    state: &Arc<Mutex<ObjectiveState<T>>>,
+    loss: ContrastLoss<T>,
+    weight: f64,
     monitor: &'n dyn Monitor,
 ) -> LossId {
-    tape.loss(Objective { state: Arc::clone(state), monitor }, &[output], &[], 1.0)
+    tape.loss(Objective { loss, bound: 0.0, monitor }, &[output], &[], weight)
 }

@@ -1,13 +1,17 @@
 //! How STAIG is built and trained, with the released settings per platform.
 
+use brodmann_kernels::OptionError;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::augment::graph_view::MAX_RESAMPLES;
 use super::error::StaigError;
 use super::loss::{ContrastOptions, Negatives};
 
 /// The released settings per kind of data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum StaigPreset {
     /// The paper's text: anything without settings of its own.
     #[default]
@@ -49,13 +53,13 @@ impl StaigPreset {
         match self {
             Self::Default => "default",
             Self::Visium => "visium",
-            Self::VisiumImage => "visium-image",
+            Self::VisiumImage => "visium_image",
             Self::Starmap => "starmap",
             Self::Merfish => "merfish",
-            Self::SlideSeq => "slide-seq",
-            Self::StereoSeq => "stereo-seq",
+            Self::SlideSeq => "slide_seq",
+            Self::StereoSeq => "stereo_seq",
             Self::Integration => "integration",
-            Self::BreastCancer => "breast-cancer",
+            Self::BreastCancer => "breast_cancer",
         }
     }
 
@@ -68,18 +72,29 @@ impl StaigPreset {
 impl FromStr for StaigPreset {
     type Err = StaigError;
 
+    /// By name, with `-` read as `_`: on a command line both are natural.
     fn from_str(text: &str) -> Result<Self, StaigError> {
-        Self::ALL.into_iter().find(|p| p.name() == text).ok_or_else(|| StaigError::UnknownName {
-            what: "preset of STAIG",
-            found: text.to_owned(),
-            choices: "default, visium, visium-image, starmap, merfish, slide-seq, stereo-seq, integration, \
-                      breast-cancer",
+        let name = text.replace('-', "_");
+        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| {
+            let choices = "one of default, visium, visium_image, starmap, merfish, slide_seq, stereo_seq, \
+                           integration, breast_cancer";
+            OptionError::new("preset", text, choices).into()
         })
     }
 }
 
+impl TryFrom<String> for StaigPreset {
+    type Error = StaigError;
+
+    fn try_from(text: String) -> Result<Self, StaigError> {
+        text.parse()
+    }
+}
+
 /// Where the probabilities of dropping edges come from. The network takes them as given; who makes them reads this.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// As JSON: `{"fixed": 0.2}`, `"expression"` or `"image"`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EdgeRule {
     /// One probability for all edges.
     Fixed(f64),
@@ -89,8 +104,20 @@ pub enum EdgeRule {
     Image,
 }
 
-/// How STAIG is built and trained.
-#[derive(Clone, Debug, PartialEq)]
+impl EdgeRule {
+    /// Its name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fixed(_) => "fixed",
+            Self::Expression => "expression",
+            Self::Image => "image",
+        }
+    }
+}
+
+/// How STAIG is built and trained. As JSON, options left out have the values of [`StaigPreset::Default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StaigOptions {
     /// Step of Adam.
     pub learning_rate: f64,
@@ -169,9 +196,11 @@ impl StaigOptions {
     /// Checks every option, before any work.
     ///
     /// # Errors
-    /// `InvalidOption`, naming the first one out of range.
+    /// `Option`, naming the first one out of range.
     pub fn validate(&self) -> Result<(), StaigError> {
-        let fail = |name, found: String, expected| Err(StaigError::InvalidOption { name, found, expected });
+        let fail = |name: &'static str, found: String, expected: &str| {
+            Err(OptionError::new(name, found, expected).into())
+        };
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return fail("learning_rate", self.learning_rate.to_string(), "a number in (0, 1]");
         }
@@ -216,5 +245,50 @@ impl StaigOptions {
     /// Width of each graph convolution's output.
     pub(super) fn layer_widths(&self) -> Vec<usize> {
         if self.layers == 2 { vec![2 * self.width, self.width] } else { vec![self.width] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn options_read_back_from_json_as_they_were() {
+        let rules = [EdgeRule::Fixed(0.1 + 0.2), EdgeRule::Expression, EdgeRule::Image];
+        for (edge_rule, written) in
+            rules.into_iter().zip([json!({ "fixed": 0.1 + 0.2 }), json!("expression"), json!("image")])
+        {
+            for negatives in [Negatives::Auto, Negatives::Exact, Negatives::Moments] {
+                let options =
+                    StaigOptions { negatives, edge_rule, ..StaigOptions::preset(StaigPreset::Merfish) };
+                let text = serde_json::to_string(&options).expect("plain numbers");
+                assert_eq!(serde_json::from_str::<StaigOptions>(&text).expect("as written"), options);
+                assert_eq!(json!(options)["edge_rule"], written);
+            }
+        }
+    }
+
+    #[test]
+    fn options_left_out_are_the_defaults_and_unknown_ones_are_refused() {
+        let read = |value| serde_json::from_value::<StaigOptions>(value);
+        let expected = StaigOptions { tau: 3.0, negatives: Negatives::Exact, ..StaigOptions::default() };
+        assert_eq!(read(json!({ "tau": 3.0, "negatives": "exact" })).expect("known options"), expected);
+        let error = read(json!({ "fusion": "mean" })).expect_err("an option of another method").to_string();
+        assert!(error.contains("unknown field `fusion`"), "{error}");
+        assert!(read(json!({ "edge_rule": "distance" })).is_err());
+    }
+
+    #[test]
+    fn a_preset_has_one_spelling_and_reads_two() {
+        for preset in StaigPreset::ALL {
+            assert_eq!(json!(preset), json!(preset.name()));
+            for text in [preset.name().to_owned(), preset.name().replace('_', "-")] {
+                assert_eq!(text.parse(), Ok(preset));
+                assert_eq!(serde_json::from_value::<StaigPreset>(json!(text)).expect("a name"), preset);
+            }
+        }
+        assert!("brain".parse::<StaigPreset>().is_err());
     }
 }

@@ -1,14 +1,12 @@
-use std::sync::{Arc, Mutex, RwLock};
-
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Silent};
 use ndarray::{Array2, Axis};
 
 use super::augment::{GraphAugmenter, normalized_adjacency};
 use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs};
-use super::network::{ObjectiveState, contrast, parameters, write};
+use super::network::{contrast, parameters, write};
 use super::views::Views;
 use super::*;
-use crate::nn::{Step, TapeBuilder};
+use crate::nn::{Progress, Step, TapeBuilder, TrainingState};
 
 fn uniform(seed: u64, i: usize) -> f64 {
     (Seed(seed).word(i as u64) >> 11) as f64 / (1u64 << 53) as f64
@@ -93,20 +91,18 @@ fn the_gradient_by_every_parameter_is_a_finite_difference() {
         let augmenter = GraphAugmenter::new(example.graph.view(), &EdgeDrop::Fixed(0.3), 1).unwrap();
         let mut views = Views::full(&augmenter, 20, 2);
         views.draw(&augmenter, [0.2, 0.4], Seed(2), 0);
-        let views = Arc::new(RwLock::new(views));
         let pairs = ContrastPairs::try_new(example.graph.view(), None, Some(&classes)).unwrap();
         let contrast_options = ContrastOptions { tau: 1.5, negatives, ..Default::default() };
         let loss = ContrastLoss::new(pairs, contrast_options).unwrap();
-        let last = Err(StaigError::Empty { what: "features" });
-        let state = Arc::new(Mutex::new(ObjectiveState { loss, last }));
         let mut tape = TapeBuilder::new();
-        let output = write(&mut tape, &options, &layout, features.view(), &views, 2);
-        contrast(&mut tape, output, &state, &Silent);
+        let output = write(&mut tape, &options, &layout, (16, 20), 2);
+        contrast(&mut tape, output, loss, 1.0, &Silent);
         let mut tape = tape.build(true);
-        let step = Step { seed: Seed(0), training: true, inputs: &[], indices: &[] };
+        let sparse = views.sparse(features.view());
+        let step = Step { sparse: &sparse, masks: &views.masks, ..Step::training(Seed(0), &[]) };
         // Twice: the buffers then hold old numbers.
-        tape.run(&step, &mut weights);
-        tape.run(&step, &mut weights);
+        tape.run(&step, &mut weights).unwrap();
+        tape.run(&step, &mut weights).unwrap();
         let found: Vec<(String, Vec<f64>)> =
             weights.iter().map(|p| (p.name.clone(), p.grad.clone())).collect();
         for (name, gradient) in found {
@@ -114,7 +110,7 @@ fn the_gradient_by_every_parameter_is_a_finite_difference() {
                 let h = 1e-6;
                 let mut at = |by: f64| {
                     weights.find_mut(&name).unwrap().value[k] += by;
-                    tape.run(&step, &mut weights)
+                    tape.run(&step, &mut weights).unwrap()
                 };
                 let (above, below) = (at(h), at(-2.0 * h));
                 at(h);
@@ -301,11 +297,11 @@ fn what_does_not_fit_is_refused() {
     broken.data_mut()[5] = f32::NAN;
     let broken = StaigTissue { features: broken.view(), ..example.tissue() };
     assert!(matches!(refuse(broken, small(), None), StaigError::NonFinite { .. }));
-    let done = StaigCheckpoint {
+    let done = TrainingState {
         parameters: Vec::new(),
         first_moments: Vec::new(),
         second_moments: Vec::new(),
-        epochs: vec![StaigEpoch::default(); 13],
+        history: Array2::zeros((13, StaigEpoch::WIDTH)),
     };
     assert_eq!(
         refuse(example.tissue(), small(), Some(done)),
@@ -339,7 +335,7 @@ fn the_callers_error_and_interruption_end_training() {
         }
     }
     let example = Example::new(4);
-    let mut full_disk = |_: &StaigProgress<'_>| Err(Outer::Disk);
+    let mut full_disk = |_: &Progress<'_>| Err(Outer::Disk);
     let run = train(&example.tissue(), &small(), Seed(3), None, &mut full_disk, &Silent);
     assert_eq!(run.unwrap_err(), Outer::Disk);
     let run = train::<Outer>(&example.tissue(), &small(), Seed(3), None, &mut |_| Ok(()), &Stop);
@@ -352,7 +348,7 @@ fn options_are_checked_and_presets_have_names() {
         assert_eq!(preset.name().parse::<StaigPreset>().unwrap(), preset);
         StaigOptions::preset(preset).validate().unwrap();
     }
-    assert!(matches!("visum".parse::<StaigPreset>(), Err(StaigError::UnknownName { .. })));
+    assert!(matches!("visum".parse::<StaigPreset>(), Err(StaigError::Option(_))));
     let good = StaigOptions::default();
     for bad in [
         StaigOptions { learning_rate: 0.0, ..good.clone() },
@@ -366,7 +362,7 @@ fn options_are_checked_and_presets_have_names() {
         StaigOptions { edge_rule: EdgeRule::Fixed(1.5), ..good.clone() },
         StaigOptions { resamples: 0, ..good.clone() },
     ] {
-        assert!(matches!(bad.validate(), Err(StaigError::InvalidOption { .. })), "{bad:?}");
+        assert!(matches!(bad.validate(), Err(StaigError::Option(_))), "{bad:?}");
     }
 }
 
@@ -393,4 +389,51 @@ fn genes_without_a_count_and_isolated_spots_do_no_harm() {
         edge_drop: &drop,
     };
     assert!(fit(&tissue, &small()).embedding.iter().all(|v| v.is_finite()));
+}
+
+#[test]
+fn slices_trained_apart_and_added_in_order_are_those_trained_together() {
+    let side = 12;
+    let (features, graph) = (expression(side, 20), lattice(side, true));
+    // Their rows alternate: a slice is no range of rows.
+    let slices: Vec<u32> = (0..side * side).map(|i| u32::from(i % side >= side / 2)).collect();
+    let classes: Vec<u32> = (0..side * side).map(|i| (i / side / 4) as u32).collect();
+    let drop = EdgeDrop::PerEdge(graph.view().map(|_| 0.3));
+    for (negatives, classes) in [(Negatives::Exact, None), (Negatives::Moments, Some(&classes[..]))] {
+        let tissue = StaigTissue {
+            features: features.view(),
+            graph: graph.view(),
+            slices: Some(&slices),
+            classes,
+            edge_drop: &drop,
+        };
+        let options = StaigOptions { negatives, resamples: 3, ..small() };
+        let whole = fit(&tissue, &options);
+        let alone = |slice: usize| {
+            let mut trainer = train::trainer(&tissue, &options, Seed(3), &Silent).unwrap().0;
+            trainer.network_mut().keep(slice..slice + 1);
+            trainer
+        };
+        let (mut first, mut second) = (alone(0), alone(1));
+        for _ in 0..options.epochs {
+            let mut gradients = first.gradients().unwrap();
+            gradients.add(&second.gradients().unwrap());
+            first.apply(&gradients);
+            second.apply(&gradients);
+        }
+        assert_eq!(first.state(), second.state());
+        let expected: Vec<(String, Array2<f32>)> =
+            whole.model.parameters().into_iter().map(|(name, p)| (name, p.to_owned())).collect();
+        assert_eq!(first.state().parameters, expected);
+        let epochs: Vec<StaigEpoch> = first.history().iter().map(|row| StaigEpoch::from_row(row)).collect();
+        assert_eq!(epochs, whole.epochs);
+    }
+}
+
+#[test]
+fn one_label_is_no_label() {
+    let example = Example::new(10);
+    let one = vec![7u32; 100];
+    let labelled = StaigTissue { slices: Some(&one), ..example.tissue() };
+    assert_eq!(fit(&labelled, &small()), fit(&example.tissue(), &small()));
 }

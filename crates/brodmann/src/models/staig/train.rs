@@ -1,18 +1,17 @@
-//! Epochs, views, checkpoints.
-
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+//! Epochs: two views of each slice, one step.
 
 use brodmann_kernels::{Monitor, Seed};
 use ndarray::Array2;
 
-use super::augment::GraphAugmenter;
 use super::error::StaigError;
-use super::loss::{ContrastLoss, ContrastPairs, Negatives};
-use super::model::{StaigModel, StaigTissue, fill, named};
-use super::network::{self, ObjectiveState};
+use super::loss::Negatives;
+use super::model::{StaigModel, StaigTissue};
+use super::network;
 use super::options::StaigOptions;
-use super::views::Views;
-use crate::nn::{Adam, AdamOptions, Parameters, Step, Tape, TapeBuilder};
+use super::parts::{Part, parts};
+use crate::nn::{
+    AdamOptions, Column, Network, Parameters, Progress, Schedule, Step, TapeBuilder, Trainer, TrainingState,
+};
 
 /// One epoch, before its step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,6 +20,19 @@ pub struct StaigEpoch {
     pub loss: f64,
     /// Largest relative error that the polynomial can have caused in a denominator; 0 for exact negatives.
     pub bound: f64,
+}
+
+impl StaigEpoch {
+    /// Numbers per epoch: the columns of its history.
+    pub const WIDTH: usize = 2;
+
+    /// The numbers of one row of the history.
+    ///
+    /// # Panics
+    /// When the row has fewer than two numbers.
+    pub fn from_row(row: &[f64]) -> Self {
+        Self { loss: row[0], bound: row[1] }
+    }
 }
 
 /// A trained network and how it got there.
@@ -36,39 +48,11 @@ pub struct StaigFit {
     pub negatives: Negatives,
 }
 
-/// All that training needs to go on where it was: plain data, for any file format.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StaigCheckpoint {
-    /// Every parameter under its name.
-    pub parameters: Vec<(String, Array2<f32>)>,
-    /// Adam's running mean of each gradient, under the same names.
-    pub first_moments: Vec<(String, Array2<f32>)>,
-    /// Adam's running mean of each squared gradient.
-    pub second_moments: Vec<(String, Array2<f32>)>,
-    /// One entry per epoch done.
-    pub epochs: Vec<StaigEpoch>,
-}
-
-/// Where training is, handed to the caller after each epoch.
-pub struct StaigProgress<'a> {
-    /// Epochs done, from 1.
-    pub epoch: usize,
-    /// The loss of this epoch.
-    pub losses: &'a StaigEpoch,
-    checkpoint: &'a dyn Fn() -> StaigCheckpoint,
-}
-
-impl StaigProgress<'_> {
-    /// A copy of the state: costs three times the parameters, so ask now and then.
-    pub fn checkpoint(&self) -> StaigCheckpoint {
-        (self.checkpoint)()
-    }
-}
-
 /// Trains STAIG on a tissue.
 ///
-/// Every epoch is one full pass: two views are drawn, encoded by one network, compared, and Adam steps once. The draws
-/// of an epoch depend on the seed and its number alone, so training resumed from a checkpoint ends in the same bits.
+/// Every epoch is one full pass: of each slice two views are drawn, encoded by one network and compared; the gradients
+/// are summed in the order of the slices, and Adam steps once. The draws of an epoch depend on the seed and its number
+/// alone, so training resumed from a checkpoint ends in the same bits.
 ///
 /// `E` is the caller's error, so that a checkpoint that cannot be written ends training with its own error.
 ///
@@ -83,143 +67,128 @@ impl StaigProgress<'_> {
 /// memory see [`memory_bytes`].
 /// # Source
 /// Yang et al. 2025 (STAIG).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::models::staig::{EdgeDrop, StaigError, StaigOptions, StaigTissue, train};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent};
+/// use ndarray::Array2;
+///
+/// // Twelve spots in a ring, each the neighbour of those beside it, in two domains of two genes each.
+/// let ring: Vec<Vec<(u32, f64)>> = (0..12)
+///     .map(|i| {
+///         let mut row = vec![((i + 11) % 12, 1.0), ((i + 1) % 12, 1.0)];
+///         row.sort_by_key(|edge| edge.0);
+///         row
+///     })
+///     .collect();
+/// let graph = CsrMatrix::from_rows(12, &ring);
+/// let features = Array2::from_shape_fn((12, 4), |(i, j)| if i / 6 == j % 2 { 1.0f32 + j as f32 } else { 0.0 });
+/// let features = CsrMatrix::from_dense(features.view());
+/// let edge_drop = EdgeDrop::Fixed(0.2);
+/// let tissue = StaigTissue {
+///     features: features.view(),
+///     graph: graph.view(),
+///     slices: None,
+///     classes: None,
+///     edge_drop: &edge_drop,
+/// };
+/// let options = StaigOptions { epochs: 30, width: 8, learning_rate: 5e-3, ..Default::default() };
+/// let fit = train::<StaigError>(&tissue, &options, Seed(0), None, &mut |_| Ok(()), &Silent)?;
+/// assert_eq!(fit.embedding.dim(), (12, 8));
+/// assert_eq!(fit.epochs.len(), 30);
+/// # Ok::<(), StaigError>(())
+/// ```
 pub fn train<E: From<StaigError>>(
     tissue: &StaigTissue<'_>,
     options: &StaigOptions,
     seed: Seed,
-    resume: Option<StaigCheckpoint>,
-    on_epoch: &mut dyn FnMut(&StaigProgress<'_>) -> Result<(), E>,
+    resume: Option<TrainingState>,
+    on_epoch: &mut dyn FnMut(&Progress<'_>) -> Result<(), E>,
     monitor: &dyn Monitor,
 ) -> Result<StaigFit, E> {
-    let mut training = Training::new(tissue, options, seed, resume, monitor)?;
-    monitor.stage("train", options.epochs as u64);
-    monitor.advance(training.epochs.len() as u64);
-    while training.epochs.len() < options.epochs {
-        monitor.check().map_err(StaigError::from)?;
-        training.epoch()?;
-        let epoch = training.epochs.len();
-        let losses = &training.epochs[epoch - 1];
-        on_epoch(&StaigProgress { epoch, losses, checkpoint: &|| training.checkpoint() })?;
-        monitor.advance(1);
+    let (mut trainer, negatives) = trainer(tissue, options, seed, monitor)?;
+    if let Some(state) = resume {
+        trainer.resume(&state, options.epochs).map_err(StaigError::from)?;
     }
-    let (epochs, negatives) = (std::mem::take(&mut training.epochs), training.negatives);
-    let model = StaigModel::new(options.clone(), seed, tissue.features.n_cols(), &training.parameters);
+    let schedule = Schedule { epochs: options.epochs, early_stopping: None };
+    trainer.run(&schedule, on_epoch, monitor)?;
+    let epochs = trainer.history().iter().map(|row| StaigEpoch::from_row(row)).collect();
+    let model = StaigModel::new(options.clone(), seed, tissue.features.n_cols(), trainer.parameters());
     // The buffers of training go before those of the last pass come.
-    drop(training);
+    drop(trainer);
     let embedding = model.apply(tissue, monitor)?;
     Ok(StaigFit { model, embedding, epochs, negatives })
 }
 
-struct Training<'n> {
-    options: StaigOptions,
-    seed: Seed,
-    augmenter: GraphAugmenter,
-    views: Arc<RwLock<Views<f32>>>,
-    objective: Arc<Mutex<ObjectiveState<f32>>>,
-    negatives: Negatives,
-    tape: Tape<'n, f32>,
-    parameters: Parameters<f32>,
-    adam: Adam<f32>,
-    epochs: Vec<StaigEpoch>,
-}
-
-impl<'n> Training<'n> {
-    fn new(
-        tissue: &StaigTissue<'n>,
-        options: &StaigOptions,
-        seed: Seed,
-        resume: Option<StaigCheckpoint>,
-        monitor: &'n dyn Monitor,
-    ) -> Result<Self, StaigError> {
-        options.validate()?;
-        tissue.check_features()?;
-        let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, options.resamples)?;
-        let pairs = ContrastPairs::try_new(tissue.graph, tissue.slices, tissue.classes)?;
-        let loss = ContrastLoss::new(pairs, options.contrast())?;
-        let negatives = loss.negatives();
-        if options.negatives == Negatives::Auto && negatives == Negatives::Moments {
-            monitor.note("negatives: summed by moments, as exact sums would be slow for so many spots");
-        }
-        let n_features = tissue.features.n_cols();
-        let (mut parameters, layout) = network::parameters::<f32>(options, n_features, seed);
-        let adam_options = AdamOptions {
-            learning_rate: options.learning_rate,
-            weight_decay: options.weight_decay,
-            ..AdamOptions::default()
-        };
-        let mut adam = Adam::new(adam_options, &parameters);
-        let mut epochs = Vec::with_capacity(options.epochs.min(1 << 16));
-        if let Some(checkpoint) = resume {
-            restore(&mut parameters, &mut adam, &checkpoint, options)?;
-            epochs.extend(checkpoint.epochs);
-        }
-        let views = Arc::new(RwLock::new(Views::full(&augmenter, n_features, 2)));
-        let last = Err(StaigError::Diverged { loss: f64::NAN, advice: "train for at least one epoch" });
-        let objective = Arc::new(Mutex::new(ObjectiveState { loss, last }));
-        let mut tape = TapeBuilder::new();
-        let output = network::write(&mut tape, options, &layout, tissue.features, &views, 2);
-        network::contrast(&mut tape, output, &objective, monitor);
-        Ok(Self {
-            options: options.clone(),
-            seed,
-            augmenter,
-            views,
-            objective,
-            negatives,
-            tape: tape.build(true),
-            parameters,
-            adam,
-            epochs,
-        })
-    }
-
-    fn epoch(&mut self) -> Result<(), StaigError> {
-        let done = self.epochs.len() as u64;
-        {
-            let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-            views.draw(&self.augmenter, self.options.feature_mask, self.seed, done);
-        }
-        let seed = self.seed.derive("staig/epoch", done);
-        let step = Step { seed, training: true, inputs: &[], indices: &[] };
-        self.tape.run(&step, &mut self.parameters);
-        let value = self.objective.lock().unwrap_or_else(PoisonError::into_inner).last.clone()?;
-        self.adam.step(&mut self.parameters);
-        self.epochs.push(StaigEpoch { loss: value.loss, bound: value.bound });
-        Ok(())
-    }
-
-    fn checkpoint(&self) -> StaigCheckpoint {
-        StaigCheckpoint {
-            parameters: named(&self.parameters, |k| &self.parameters.get(k).value),
-            first_moments: named(&self.parameters, |k| &self.adam.first_moments[k]),
-            second_moments: named(&self.parameters, |k| &self.adam.second_moments[k]),
-            epochs: self.epochs.clone(),
-        }
-    }
-}
-
-fn restore(
-    parameters: &mut Parameters<f32>,
-    adam: &mut Adam<f32>,
-    checkpoint: &StaigCheckpoint,
+/// The network with its slices, before the first epoch, and how negatives are summed.
+pub(super) fn trainer<'n>(
+    tissue: &StaigTissue<'n>,
     options: &StaigOptions,
-) -> Result<(), StaigError> {
-    let done = checkpoint.epochs.len();
-    if done > options.epochs {
-        return Err(StaigError::CheckpointBeyondEnd { found: done, expected: options.epochs });
+    seed: Seed,
+    monitor: &'n dyn Monitor,
+) -> Result<(Trainer<StaigNetwork<'n>>, Negatives), StaigError> {
+    options.validate()?;
+    tissue.check_features()?;
+    let n_features = tissue.features.n_cols();
+    let (parameters, layout) = network::parameters::<f32>(options, n_features, seed);
+    let (parts, negatives) = parts(tissue, options, &layout, monitor)?;
+    if options.negatives == Negatives::Auto && negatives == Negatives::Moments {
+        monitor.note("negatives: summed by moments, as exact sums would be slow for so many spots");
     }
-    for (moments, saved) in [
-        (&mut adam.first_moments, &checkpoint.first_moments),
-        (&mut adam.second_moments, &checkpoint.second_moments),
-    ] {
-        fill(parameters, saved)?;
-        for (moment, parameter) in moments.iter_mut().zip(parameters.iter()) {
-            moment.copy_from_slice(&parameter.value);
-        }
+    let adam = AdamOptions {
+        learning_rate: options.learning_rate,
+        weight_decay: options.weight_decay,
+        ..AdamOptions::default()
+    };
+    let network = StaigNetwork { parts, buffers: Vec::new(), feature_mask: options.feature_mask, seed };
+    Ok((Trainer::new(network, parameters, adam), negatives))
+}
+
+/// The slices, each with a tape of its own. The tapes run in turn, in buffers they share.
+pub(super) struct StaigNetwork<'n> {
+    parts: Vec<Part<'n>>,
+    buffers: Vec<Vec<f32>>,
+    feature_mask: [f64; 2],
+    seed: Seed,
+}
+
+impl StaigNetwork<'_> {
+    /// Leaves the slices in a range alone, as where others are trained elsewhere.
+    #[cfg(test)]
+    pub(super) fn keep(&mut self, slices: std::ops::Range<usize>) {
+        self.parts = self.parts.drain(slices).collect();
     }
-    fill(parameters, &checkpoint.parameters)?;
-    adam.steps = done as u64;
-    Ok(())
+}
+
+impl Network for StaigNetwork<'_> {
+    type Error = StaigError;
+
+    fn columns(&self) -> Vec<Column> {
+        vec![Column::sum("loss"), Column::max("bound")]
+    }
+
+    fn n_parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn pass(
+        &mut self,
+        part: usize,
+        epoch: u64,
+        parameters: &mut Parameters<f32>,
+    ) -> Result<Vec<f64>, StaigError> {
+        let Part { features, augmenter, views, tape, loss, .. } = &mut self.parts[part];
+        views.draw(augmenter, self.feature_mask, self.seed, epoch);
+        let sparse = views.sparse(features.view());
+        let seed = self.seed.derive("staig/epoch", epoch);
+        let step = Step { sparse: &sparse, masks: &views.masks, ..Step::training(seed, &[]) };
+        tape.lend_buffers(std::mem::take(&mut self.buffers));
+        let value = tape.run(&step, parameters);
+        self.buffers = tape.take_buffers();
+        Ok(vec![value?, tape.bound(*loss)])
+    }
 }
 
 /// Forecast of the peak of [`train`] in bytes, beyond the tissue given: views, loss, and the buffers of the network.
@@ -232,13 +201,8 @@ pub fn memory_bytes(n_obs: usize, n_features: usize, n_edges: usize, options: &S
     }
     let (n, nnz) = (n_obs as u64, n_edges as u64);
     let (parameters, layout) = network::parameters::<f32>(options, 1, Seed(0));
-    let (indptr, augmenter) = (vec![0; n_obs + 1], GraphAugmenter::empty());
-    let views = Arc::new(RwLock::new(Views::full(&augmenter, 1, 2)));
-    let Ok(features) = brodmann_kernels::CsrView::try_new(n_obs, n_features, &indptr, &[], &[]) else {
-        return 0;
-    };
     let mut tape = TapeBuilder::<f32>::new();
-    network::write(&mut tape, options, &layout, features, &views, 2);
+    network::write(&mut tape, options, &layout, (n_obs, n_features), 2);
     let first_layer = (n_features * options.layer_widths()[0]) as u64;
     let other_layers: u64 = parameters.iter().map(|p| p.value.len() as u64).sum();
     // Value, gradient, two moments.

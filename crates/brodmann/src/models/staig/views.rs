@@ -1,16 +1,17 @@
 //! The two views of an epoch, and the graph convolution over them.
 
-use std::sync::{Arc, PoisonError, RwLock};
-
-use brodmann_kernels::Seed;
 use brodmann_kernels::arch::masked::{BOTH, FIRST, SECOND};
+use brodmann_kernels::{CsrView, Real, Seed};
 use rayon::prelude::*;
 
 use super::augment::{GraphAugmenter, GraphView, feature_mask};
 use crate::nn::mat::BLOCK_ROWS;
 use crate::nn::ops::{add_partials, chunk_rows};
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 use brodmann_kernels::arch::rows::SparseRows;
+
+/// Where the features stand among the sparse matrices of a step; the graphs of the views follow.
+pub(super) const FEATURES: usize = 0;
 
 /// What the layers see: a graph per view, and which features are in which view.
 pub(super) struct Views<T> {
@@ -20,7 +21,7 @@ pub(super) struct Views<T> {
     drawn: [Vec<T>; 2],
 }
 
-impl<T: brodmann_kernels::Real> Views<T> {
+impl<T: Real> Views<T> {
     /// `n_views` views with every edge and feature.
     pub(super) fn full(augmenter: &GraphAugmenter, n_features: usize, n_views: usize) -> Self {
         let view = augmenter.full_view();
@@ -29,6 +30,11 @@ impl<T: brodmann_kernels::Real> Views<T> {
             masks: vec![BOTH; n_features],
             drawn: [vec![T::ONE; n_features], vec![T::ONE; n_features]],
         }
+    }
+
+    /// The sparse matrices of a step: features, then the graph of each view.
+    pub(super) fn sparse<'a>(&'a self, features: CsrView<'a, T>) -> Vec<CsrView<'a, T>> {
+        std::iter::once(features).chain(self.graphs.iter().map(|g| g.adjacency().view())).collect()
     }
 
     /// Draws the views of an epoch.
@@ -49,20 +55,25 @@ impl<T: brodmann_kernels::Real> Views<T> {
 /// `Yᵥ = Âᵥ · Xᵥ + b` for views below each other; parameter `b (1, width)`.
 ///
 /// `dXᵥ = Âᵥ · dYᵥ`, as `Âᵥ` is symmetric; `db = Σ rows of dY`.
-pub(super) struct PropagateViews<T> {
-    pub(super) views: Arc<RwLock<Views<T>>>,
-}
+///
+/// The graphs come with the step, anew in every epoch.
+pub(super) struct PropagateViews;
 
-impl<T: Real + brodmann_kernels::Real> PropagateViews<T> {
-    fn apply(&self, out: &mut [T], dense: &[T], width: usize, bias: &[T], add: bool) {
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        let half = out.len() / views.graphs.len();
+impl PropagateViews {
+    fn apply<T: Scalar>(
+        graphs: &[CsrView<'_, T>],
+        out: &mut [T],
+        dense: &[T],
+        width: usize,
+        bias: &[T],
+        add: bool,
+    ) {
+        let half = out.len() / graphs.len();
         if half == 0 {
             return;
         }
-        for ((out, dense), graph) in out.chunks_mut(half).zip(dense.chunks(half)).zip(&views.graphs) {
-            let a = graph.adjacency();
-            let (indptr, indices, data) = (a.indptr(), a.indices(), a.data());
+        for ((out, dense), graph) in out.chunks_mut(half).zip(dense.chunks(half)).zip(graphs) {
+            let (indptr, indices, data) = (graph.indptr(), graph.indices(), graph.data());
             let rows = SparseRows { indptr, indices, data, dense, width };
             out.par_chunks_mut(BLOCK_ROWS * width).enumerate().for_each(|(b, block)| {
                 T::sparse_rows(block, b * BLOCK_ROWS, rows, bias, add);
@@ -71,7 +82,7 @@ impl<T: Real + brodmann_kernels::Real> PropagateViews<T> {
     }
 }
 
-impl<T: Real + brodmann_kernels::Real> Op<T> for PropagateViews<T> {
+impl<T: Scalar> Op<T> for PropagateViews {
     fn name(&self) -> &'static str {
         "propagate_views"
     }
@@ -82,13 +93,15 @@ impl<T: Real + brodmann_kernels::Real> Op<T> for PropagateViews<T> {
 
     fn forward(&self, pass: Forward<'_, T>) {
         let input = pass.inputs[0];
-        self.apply(pass.output, input.data, input.cols, pass.parameters[0].data, false);
+        let graphs = &pass.step.sparse[FEATURES + 1..];
+        Self::apply(graphs, pass.output, input.data, input.cols, pass.parameters[0].data, false);
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
         let up = pass.upstream;
+        let graphs = &pass.step.sparse[FEATURES + 1..];
         if let Some(grad) = &mut pass.input_grads[0] {
-            self.apply(grad.data, up.data, up.cols, &[], grad.accumulate);
+            Self::apply(graphs, grad.data, up.data, up.cols, &[], grad.accumulate);
         }
         let width = up.cols;
         if up.data.is_empty() {

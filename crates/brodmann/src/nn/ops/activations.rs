@@ -1,14 +1,14 @@
 //! Activations whose slope is a function of their value: ReLU, ELU, tanh, sigmoid.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 macro_rules! activation {
     ($(#[$doc:meta])* $name:ident, $label:literal, |$row:ident| $apply:expr, |$y:ident| $slope:expr) => {
         $(#[$doc])*
         pub struct $name;
 
-        impl<T: Real> Op<T> for $name {
+        impl<T: Scalar> Op<T> for $name {
             fn name(&self) -> &'static str {
                 $label
             }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::softmax::softmax_row;
 use super::{add_partials, chunk_rows, n_chunks};
 use crate::nn::mat::{BLOCK_ROWS, gemm, gemm_nt, gemm_tn};
-use crate::nn::{Backward, Forward, Mat, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Mat, Op, Scalar, Uses};
 
 /// `a = softmax over m of tanh(Z_m · Wω) · uω`, `Z = Σ_m a_m Z_m`; parameters `Wω (d, d)` and `uω (d, 1)`. Saves `a`,
 /// `(n, M)`, which [`Tape::saved`](crate::nn::Tape::saved) reads.
@@ -20,7 +20,7 @@ pub struct Attention {
     pub n_inputs: usize,
 }
 
-impl<T: Real> Op<T> for Attention {
+impl<T: Scalar> Op<T> for Attention {
     fn name(&self) -> &'static str {
         "attention"
     }

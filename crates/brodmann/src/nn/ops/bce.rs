@@ -2,7 +2,7 @@
 
 use super::sum_blocks;
 use crate::nn::mat::for_rows;
-use crate::nn::{Evaluation, Loss, Real, sigmoid, softplus};
+use crate::nn::{Evaluation, Loss, Scalar, Stop, sigmoid, softplus};
 
 /// Mean over all entries of `softplus(x)` where the label is 0, of `softplus(−x)` where it is 1; the same label for
 /// every entry. `dx = (σ(x) − label) / count`.
@@ -11,12 +11,12 @@ pub struct BceWithLogits {
     pub label: bool,
 }
 
-impl<T: Real> Loss<T> for BceWithLogits {
+impl<T: Scalar> Loss<T> for BceWithLogits {
     fn name(&self) -> &'static str {
         "bce"
     }
 
-    fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64 {
+    fn evaluate(&mut self, pass: Evaluation<'_, '_, T>) -> Result<f64, Stop> {
         let x = pass.inputs[0];
         let count = x.data.len().max(1) as f64;
         let scale = T::of(pass.weight / count);
@@ -34,6 +34,6 @@ impl<T: Real> Loss<T> for BceWithLogits {
             let signed = |v: T| if self.label { -v } else { v };
             x.block(first, rows).data.iter().map(|&v| softplus(signed(v)).to_f64()).sum()
         });
-        total / count
+        Ok(total / count)
     }
 }

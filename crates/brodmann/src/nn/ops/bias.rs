@@ -2,12 +2,12 @@
 
 use super::propagate::bias_gradient;
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `Y = X + b`, the same row added to each; parameter `b (1, n)`.
 pub struct Bias;
 
-impl<T: Real> Op<T> for Bias {
+impl<T: Scalar> Op<T> for Bias {
     fn name(&self) -> &'static str {
         "bias"
     }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{add_partials, chunk_rows, n_chunks, optional_chunks};
 use crate::nn::mat::{BLOCK_ROWS, gemm, gemm_nt, gemm_tn};
-use crate::nn::{Backward, Forward, Mat, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Mat, Op, Scalar, Uses};
 
 /// `y_i = x_iᵀ W c_i + b` for inputs `X (n, p)` and `C (n, q)`; parameters `W (p, q)` and `b (1, 1)`; `Y` is `(n, 1)`.
 ///
@@ -16,7 +16,7 @@ pub struct Bilinear {
     pub right: usize,
 }
 
-impl<T: Real> Op<T> for Bilinear {
+impl<T: Scalar> Op<T> for Bilinear {
     fn name(&self) -> &'static str {
         "bilinear"
     }

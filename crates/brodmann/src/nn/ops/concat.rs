@@ -1,12 +1,12 @@
 //! Matrices side by side.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `Y = [X_1 | X_2 | …]`; the gradient is cut the same way.
 pub struct Concat;
 
-impl<T: Real> Op<T> for Concat {
+impl<T: Scalar> Op<T> for Concat {
     fn name(&self) -> &'static str {
         "concat"
     }

@@ -1,7 +1,7 @@
 //! Rows permuted, entries dropped.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Step, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Step, Uses};
 use brodmann_kernels::Seed;
 
 /// `Y_i = dropout(X_π(i))`: entries become 0 with probability `dropout`, the others grow by `1 / (1 − dropout)`; in
@@ -16,14 +16,14 @@ pub struct Corrupt {
 }
 
 impl Corrupt {
-    fn rates<T: Real>(&self, step: &Step<'_, T>, stream: u64) -> (Seed, u32, T) {
+    fn rates<T: Scalar>(&self, step: &Step<'_, T>, stream: u64) -> (Seed, u32, T) {
         let share = if step.training { self.dropout } else { 0.0 };
         let seed = step.seed.derive("nn/dropout", stream);
         (seed, (share * 4_294_967_296.0) as u32, T::of(1.0 / (1.0 - share)))
     }
 }
 
-impl<T: Real> Op<T> for Corrupt {
+impl<T: Scalar> Op<T> for Corrupt {
     fn name(&self) -> &'static str {
         "corrupt"
     }

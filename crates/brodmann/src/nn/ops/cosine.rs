@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::ordered_sum;
 use crate::nn::mat::BLOCK_ROWS;
-use crate::nn::{Evaluation, Loss, Real};
+use crate::nn::{Evaluation, Loss, Scalar, Stop};
 
 /// `1 − mean cos(x_i, z_i)` over rows; over all pairs where there are more than two inputs. Lengths below 1e-8 count
 /// as 1e-8, so that an empty row has cosine 0.
@@ -17,17 +17,17 @@ const SHORTEST: f64 = 1e-8;
 /// The rows of a block of one gradient, and whether to add; `None` where nobody asks.
 type BlockGrad<'a, T> = Option<(&'a mut [T], bool)>;
 
-impl<T: Real> Loss<T> for Cosine {
+impl<T: Scalar> Loss<T> for Cosine {
     fn name(&self) -> &'static str {
         "cosine"
     }
 
-    fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64 {
+    fn evaluate(&mut self, pass: Evaluation<'_, '_, T>) -> Result<f64, Stop> {
         let inputs = pass.inputs;
         let (rows, d) = (inputs[0].rows, inputs[0].cols);
         let n_pairs = inputs.len() * (inputs.len() - 1) / 2;
         if n_pairs == 0 || rows == 0 || d == 0 {
-            return 0.0;
+            return Ok(0.0);
         }
         let count = (n_pairs * rows) as f64;
         let scale = -pass.weight / count;
@@ -60,13 +60,13 @@ impl<T: Real> Loss<T> for Cosine {
                 total
             })
             .collect();
-        1.0 - ordered_sum(&parts) / count
+        Ok(1.0 - ordered_sum(&parts) / count)
     }
 }
 
 /// The sum of cosines of row `i` over pairs; `give(m, a, x, fresh)` adds `a · x` to the gradient of input `m`, `fresh`
 /// being its first contribution to that row.
-fn one_row<T: Real>(
+fn one_row<T: Scalar>(
     inputs: &[crate::nn::Mat<'_, T>],
     i: usize,
     scale: f64,

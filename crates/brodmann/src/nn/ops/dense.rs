@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{add_partials, chunk_rows, n_chunks, optional_chunks};
 use crate::nn::mat::{for_blocks, gemm, gemm_nt, gemm_tn};
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `Y = X · W + b`; parameters `W (n_in, n_out)` and, if given, `b (1, n_out)`.
 ///
@@ -16,7 +16,7 @@ pub struct Dense {
     pub n_out: usize,
 }
 
-impl<T: Real> Op<T> for Dense {
+impl<T: Scalar> Op<T> for Dense {
     fn name(&self) -> &'static str {
         "dense"
     }

@@ -1,7 +1,7 @@
 //! Rows of length one.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `y = x / max(‖x‖, 1e-12)` per row, as PyTorch's `normalize`.
 ///
@@ -12,12 +12,12 @@ pub struct L2Norm;
 const SHORTEST: f64 = 1e-12;
 
 /// The divisor of a row, and whether it is the row's own length.
-pub fn length<T: Real>(row: &[T]) -> (T, bool) {
+pub fn length<T: Scalar>(row: &[T]) -> (T, bool) {
     let length = T::dot(row, row).sqrt();
     if length > T::of(SHORTEST) { (length, true) } else { (T::of(SHORTEST), false) }
 }
 
-impl<T: Real> Op<T> for L2Norm {
+impl<T: Scalar> Op<T> for L2Norm {
     fn name(&self) -> &'static str {
         "l2_norm"
     }

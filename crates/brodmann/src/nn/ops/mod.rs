@@ -56,7 +56,7 @@ pub use sparse_dense::SparseDense;
 pub use weighted_sum::WeightedSum;
 
 use super::mat::BLOCK_ROWS;
-use super::real::Real;
+use super::scalar::Scalar;
 use rayon::prelude::*;
 
 /// Most partial sums of a parameter's gradient alive at once.
@@ -74,7 +74,7 @@ pub fn n_chunks(rows: usize) -> usize {
 }
 
 /// Adds partial sums, laid out one chunk after another, to a gradient; `offset` is its place within a chunk.
-pub fn add_partials<T: Real>(grad: &mut [T], partials: &[T], stride: usize, offset: usize) {
+pub fn add_partials<T: Scalar>(grad: &mut [T], partials: &[T], stride: usize, offset: usize) {
     const PIECE: usize = 2048;
     let len = grad.len();
     grad.par_chunks_mut(PIECE).enumerate().for_each(|(p, piece)| {

@@ -4,17 +4,17 @@ use rayon::prelude::*;
 
 use super::ordered_sum;
 use crate::nn::mat::{BLOCK_ROWS, for_rows};
-use crate::nn::{Evaluation, Loss, Real};
+use crate::nn::{Evaluation, Loss, Scalar, Stop};
 
 /// `mean (x − t)²` over all entries, for inputs `x` and `t`; `dx = 2 (x − t) / (n · cols)`, `dt = −dx`.
 pub struct Mse;
 
-impl<T: Real> Loss<T> for Mse {
+impl<T: Scalar> Loss<T> for Mse {
     fn name(&self) -> &'static str {
         "mse"
     }
 
-    fn evaluate(&self, pass: Evaluation<'_, '_, T>) -> f64 {
+    fn evaluate(&mut self, pass: Evaluation<'_, '_, T>) -> Result<f64, Stop> {
         let (x, target) = (pass.inputs[0], pass.inputs[1]);
         let count = x.data.len().max(1) as f64;
         let scale = T::of(2.0 * pass.weight / count);
@@ -36,6 +36,6 @@ impl<T: Real> Loss<T> for Mse {
                 .map(|(x, t)| x.iter().zip(t).map(|(&x, &t)| ((x - t) * (x - t)).to_f64()).sum())
                 .collect(),
         };
-        ordered_sum(&parts) / count
+        Ok(ordered_sum(&parts) / count)
     }
 }

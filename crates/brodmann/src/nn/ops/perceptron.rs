@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{add_partials, chunk_rows, n_chunks, optional_chunks};
 use crate::nn::mat::{BLOCK_ROWS, for_blocks, gemm, gemm_nt, gemm_tn};
-use crate::nn::{Backward, Forward, Mat, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Mat, Op, Scalar, Uses};
 
 /// `Y = H · W₂`, `H = relu(X · W₁ + b₁)`; parameters `W₁ (n_in, hidden)`, `b₁ (1, hidden)`, `W₂ (hidden, n_out)`.
 ///
@@ -29,7 +29,7 @@ impl Perceptron {
     }
 }
 
-impl<T: Real> Op<T> for Perceptron {
+impl<T: Scalar> Op<T> for Perceptron {
     fn name(&self) -> &'static str {
         "perceptron"
     }

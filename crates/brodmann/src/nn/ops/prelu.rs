@@ -1,7 +1,7 @@
 //! `y = x` above 0, `a · x` below, with a learned slope.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 use super::sum_blocks;
 
@@ -10,7 +10,7 @@ use super::sum_blocks;
 /// `dx = dy` above 0, `a · dy` below; `da = Σ x · dy` over `x < 0`.
 pub struct Prelu;
 
-impl<T: Real> Op<T> for Prelu {
+impl<T: Scalar> Op<T> for Prelu {
     fn name(&self) -> &'static str {
         "prelu"
     }

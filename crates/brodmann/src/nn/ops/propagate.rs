@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{add_partials, chunk_rows};
-use crate::nn::{Backward, Forward, Op, Real, SparseOperator, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, SparseOperator, Uses};
 
 /// `Y = A · X + b` with `A (n, m)` sparse and constant; `b` is the op's parameter, if it has one.
 ///
@@ -15,7 +15,7 @@ pub struct Propagate<T> {
     pub operator: Arc<SparseOperator<T>>,
 }
 
-impl<T: Real> Op<T> for Propagate<T> {
+impl<T: Scalar> Op<T> for Propagate<T> {
     fn name(&self) -> &'static str {
         "propagate"
     }
@@ -40,7 +40,7 @@ impl<T: Real> Op<T> for Propagate<T> {
 }
 
 /// `grad += Σ rows of upstream`, in fixed chunks.
-pub(super) fn bias_gradient<T: Real>(
+pub(super) fn bias_gradient<T: Scalar>(
     grad: &mut [T],
     upstream: &[T],
     rows: usize,

@@ -1,12 +1,12 @@
 //! `y_i = x_i · z_i`.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `y_i = x_i · z_i`; `Y` is `(n, 1)`. `dX = dy ∘ Z`, `dZ = dy ∘ X`.
 pub struct RowDot;
 
-impl<T: Real> Op<T> for RowDot {
+impl<T: Scalar> Op<T> for RowDot {
     fn name(&self) -> &'static str {
         "row_dot"
     }

@@ -1,7 +1,7 @@
 //! Rows that sum to one.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `y = eˣ / Σ eˣ` per row.
 ///
@@ -9,7 +9,7 @@ use crate::nn::{Backward, Forward, Op, Real, Uses};
 pub struct Softmax;
 
 /// In place, without overflow.
-pub(super) fn softmax_row<T: Real>(row: &mut [T]) {
+pub(super) fn softmax_row<T: Scalar>(row: &mut [T]) {
     let Some(&first) = row.first() else { return };
     let largest = row.iter().fold(first, |m, &v| m.max(v));
     let mut total = T::ZERO;
@@ -22,7 +22,7 @@ pub(super) fn softmax_row<T: Real>(row: &mut [T]) {
     }
 }
 
-impl<T: Real> Op<T> for Softmax {
+impl<T: Scalar> Op<T> for Softmax {
     fn name(&self) -> &'static str {
         "softmax"
     }

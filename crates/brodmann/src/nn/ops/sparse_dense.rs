@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::nn::{Backward, Forward, Mat, Op, Real, SparseOperator, Uses};
+use crate::nn::{Backward, Forward, Mat, Op, Scalar, SparseOperator, Uses};
 
 /// `Y = S · W + b` with `S (n, n_in)` sparse and constant; parameters `W (n_in, n_out)` and, if given,
 /// `b (1, n_out)`; no inputs.
@@ -13,7 +13,7 @@ pub struct SparseDense<T> {
     pub features: Arc<SparseOperator<T>>,
 }
 
-impl<T: Real> Op<T> for SparseDense<T> {
+impl<T: Scalar> Op<T> for SparseDense<T> {
     fn name(&self) -> &'static str {
         "sparse_dense"
     }

@@ -1,7 +1,7 @@
 //! `Y = Σ w_m X_m`.
 
 use crate::nn::mat::for_rows;
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Uses};
 
 /// `Y = Σ w_m X_m` with fixed weights; `dX_m = w_m dY`.
 pub struct WeightedSum {
@@ -9,7 +9,7 @@ pub struct WeightedSum {
     pub weights: Vec<f64>,
 }
 
-impl<T: Real> Op<T> for WeightedSum {
+impl<T: Scalar> Op<T> for WeightedSum {
     fn name(&self) -> &'static str {
         "weighted_sum"
     }

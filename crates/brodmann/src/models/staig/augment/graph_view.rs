@@ -1,6 +1,6 @@
 //! The normalised graph of a view: some edges dropped, then `Â = D^-½ (A + I) D^-½`.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Real, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Real, Seed};
 use rayon::prelude::*;
 
 use super::super::error::StaigError;
@@ -20,6 +20,8 @@ pub struct GraphAugmenter {
     indices: Vec<u32>,
     /// For each entry, of both directions alike, the probability of dropping its edge as a share of 2³².
     thresholds: Vec<u32>,
+    /// The number each observation draws by, where that is not its own: of a part, the number in the whole.
+    numbers: Option<Vec<u32>>,
     resamples: usize,
 }
 
@@ -47,24 +49,17 @@ impl GraphAugmenter {
     /// `graph`: undirected, no diagonal, edges are its stored entries whatever their value. `resamples`: 1
     /// to 10; above 1, an edge is kept when at least half of so many draws keep it.
     /// # Errors
-    /// `InvalidOption`; `GraphShape`, `SelfNeighbor`, `NotSymmetric`; `RowCount` when the probabilities
+    /// `Option`; `GraphShape`, `SelfNeighbor`, `NotSymmetric`; `RowCount` when the probabilities
     /// are another graph's.
     /// # Cost
     /// O(nnz log k), with k neighbours per spot.
     pub fn new(graph: CsrView<'_, f64>, drop: &EdgeDrop, resamples: usize) -> Result<Self, StaigError> {
         if !(1..=MAX_RESAMPLES).contains(&resamples) {
-            return Err(StaigError::InvalidOption {
-                name: "resamples",
-                found: resamples.to_string(),
-                expected: "1 to 10",
-            });
+            return Err(OptionError::new("resamples", resamples, "1 to 10").into());
         }
         check_undirected(graph)?;
-        let invalid = |p: f64| StaigError::InvalidOption {
-            name: "the probability of dropping an edge",
-            found: p.to_string(),
-            expected: "a number from 0 to 1",
-        };
+        let invalid =
+            |p: f64| StaigError::from(OptionError::new("edge_rule", p, "a probability from 0 to 1"));
         let valid = |p: f64| if (0.0..=1.0).contains(&p) { Ok(threshold(p)) } else { Err(invalid(p)) };
         let thresholds = match drop {
             EdgeDrop::Fixed(p) => vec![valid(*p)?; graph.nnz()],
@@ -88,12 +83,30 @@ impl GraphAugmenter {
                 thresholds
             }
         };
-        Ok(Self { indptr: graph.indptr().to_vec(), indices: graph.indices().to_vec(), thresholds, resamples })
+        let (indptr, indices) = (graph.indptr().to_vec(), graph.indices().to_vec());
+        Ok(Self { indptr, indices, thresholds, numbers: None, resamples })
+    }
+
+    /// The part on some observations, which draws of its edges what the whole draws of them.
+    ///
+    /// # Inputs
+    /// `members`: the observations of the part, rising, with all their neighbours. `places`: for each observation of
+    /// the whole its place in its part.
+    pub(in super::super) fn part(&self, members: &[u32], places: &[u32]) -> Self {
+        let mut part = Self { indptr: vec![0], numbers: Some(members.to_vec()), ..Self::empty() };
+        part.resamples = self.resamples;
+        for &i in members {
+            let entries = self.indptr[i as usize]..self.indptr[i as usize + 1];
+            part.indices.extend(self.indices[entries.clone()].iter().map(|&j| places[j as usize]));
+            part.thresholds.extend_from_slice(&self.thresholds[entries]);
+            part.indptr.push(part.indices.len());
+        }
+        part
     }
 
     /// Of a graph without observations.
     pub(in super::super) fn empty() -> Self {
-        Self { indptr: vec![0], indices: Vec::new(), thresholds: Vec::new(), resamples: 1 }
+        Self { indptr: vec![0], indices: Vec::new(), thresholds: Vec::new(), numbers: None, resamples: 1 }
     }
 
     /// A view with every edge, large enough for any draw.
@@ -120,7 +133,10 @@ impl GraphAugmenter {
             *draw = base.derive("resample", k as u64);
         }
         let draws = &draws[..self.resamples];
+        let numbers = self.numbers.as_deref();
+        let number = |i: u32| numbers.map_or(i, |numbers| numbers[i as usize]);
         self.measure(&mut view.scale, &mut view.kept, |i, j, threshold| {
+            let (i, j) = (number(i), number(j));
             // The same word for both directions, whatever the order of the edges.
             let edge = (u64::from(i.min(j)) << 32) | u64::from(i.max(j));
             let n_kept = draws.iter().filter(|draw| !is_dropped(draw.word(edge), threshold)).count();

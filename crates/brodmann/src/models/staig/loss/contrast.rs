@@ -1,7 +1,7 @@
 //! Value and gradient of the loss.
 
 use brodmann_kernels::similarity::{exp_gradient, exp_row_sums};
-use brodmann_kernels::{Monitor, Real};
+use brodmann_kernels::{Monitor, Opt, Real};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -10,6 +10,7 @@ use super::moments::{self, Polynomial};
 use super::pairs::ContrastPairs;
 use super::positives::{Anchor, Context, Scratch, project, stack};
 use super::{ContrastOptions, Negatives};
+use crate::nn::Stop;
 
 /// Places summed together: fixed, so that the loss does not depend on the thread count.
 const CHUNK: usize = 4096;
@@ -37,7 +38,7 @@ pub struct ContrastLoss<T> {
 
 impl<T: Real> ContrastLoss<T> {
     /// # Errors
-    /// `InvalidOption`.
+    /// `Option`.
     pub fn new(pairs: ContrastPairs, options: ContrastOptions) -> Result<Self, StaigError> {
         options.validate()?;
         let negatives = options.resolve(&pairs);
@@ -77,14 +78,14 @@ impl<T: Real> ContrastLoss<T> {
     /// # Cost
     /// Exact: 8 Σ nₛ² d multiply-adds over slices of `nₛ` spots, halved by symmetry; moments: 8 n d².
     /// # Source
-    /// Yang et al. 2025; METHODS of this project for the polynomial.
+    /// Yang et al. 2025; docs/methods.md §5.1 for the polynomial.
     pub fn evaluate(
         &mut self,
         first: ArrayView2<'_, T>,
         second: ArrayView2<'_, T>,
         monitor: &dyn Monitor,
     ) -> Result<ContrastValue, StaigError> {
-        let (n, d) = first.dim();
+        let d = first.ncols();
         for (what, view) in [("the first view", first), ("the second view", second)] {
             if view.nrows() != self.pairs.n_obs() {
                 return Err(StaigError::RowCount { what, found: view.nrows(), expected: self.pairs.n_obs() });
@@ -93,6 +94,17 @@ impl<T: Real> ContrastLoss<T> {
         if second.ncols() != d {
             return Err(StaigError::ViewWidths { first: d, second: second.ncols() });
         }
+        Ok(self.evaluate_fitting(first, second, monitor)?)
+    }
+
+    /// [`evaluate`](Self::evaluate) of views known to have the right shape, which can fail in two ways only.
+    pub(in super::super) fn evaluate_fitting(
+        &mut self,
+        first: ArrayView2<'_, T>,
+        second: ArrayView2<'_, T>,
+        monitor: &dyn Monitor,
+    ) -> Result<ContrastValue, Stop> {
+        let (n, d) = first.dim();
         if n == 0 {
             return Ok(ContrastValue { loss: 0.0, bound: 0.0 });
         }
@@ -137,7 +149,7 @@ impl<T: Real> ContrastLoss<T> {
             .collect_into_vec(&mut self.anchors);
         let value = self.total();
         if !value.loss.is_finite() {
-            return Err(StaigError::Diverged { loss: value.loss, advice: self.advice() });
+            return Err(Stop::Diverged { loss: value.loss, advice: self.advice() });
         }
 
         // ∂L/∂denominator, and −∂L/∂positive.
@@ -192,13 +204,13 @@ impl<T: Real> ContrastLoss<T> {
         }
     }
 
-    fn advice(&self) -> &'static str {
+    fn advice(&self) -> String {
         if self.negatives == Negatives::Moments {
-            "use exact negatives or a larger tau"
+            format!("choose {} or a larger {}", Opt("negatives").set("exact"), Opt("tau"))
         } else if self.options.released_denominator && self.pairs.is_debiased() {
-            "leave released_denominator off: it subtracts what it never added"
+            format!("leave {} out, as it subtracts what it never added", Opt("released_denominator"))
         } else {
-            "lower the learning rate, or check the features for extreme values"
+            format!("lower {}, or check the features for extreme values", Opt("learning_rate"))
         }
     }
 
@@ -206,7 +218,8 @@ impl<T: Real> ContrastLoss<T> {
     ///
     /// # Panics
     /// When `view` is above 1.
-    pub fn spot_losses(&self, view: usize) -> Vec<f64> {
+    #[cfg(test)]
+    pub(super) fn spot_losses(&self, view: usize) -> Vec<f64> {
         if self.anchors.len() != self.pairs.n_obs() {
             return vec![0.0; self.pairs.n_obs()];
         }

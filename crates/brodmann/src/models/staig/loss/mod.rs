@@ -26,13 +26,17 @@ pub mod moments;
 pub mod pairs;
 mod positives;
 
+use brodmann_kernels::OptionError;
 pub use contrast::{ContrastLoss, ContrastValue};
 pub use pairs::ContrastPairs;
+
+use serde::{Deserialize, Serialize};
 
 use super::error::StaigError;
 
 /// How the sums over all other spots are formed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Negatives {
     /// Every pair: O(N²·d) time, O(N·d) memory.
     Exact,
@@ -41,6 +45,17 @@ pub enum Negatives {
     /// `Exact` for τ below 1 or while the pairs are few (about one slice of 5,000 spots), `Moments` otherwise.
     #[default]
     Auto,
+}
+
+impl Negatives {
+    /// The name by which it is chosen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Moments => "moments",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// Below this temperature the polynomial is too coarse: on clustered embeddings of real tissue its part of the gradient
@@ -69,16 +84,12 @@ impl Default for ContrastOptions {
 
 impl ContrastOptions {
     /// # Errors
-    /// `InvalidOption` naming the first option out of range.
+    /// `Option` naming the first option out of range.
     pub fn validate(&self) -> Result<(), StaigError> {
         if self.tau.is_finite() && self.tau >= 0.01 {
             return Ok(());
         }
-        Err(StaigError::InvalidOption {
-            name: "tau",
-            found: self.tau.to_string(),
-            expected: "a number of at least 0.01",
-        })
+        Err(OptionError::new("tau", self.tau, "a number of at least 0.01").into())
     }
 
     /// The way `Auto` chooses for these pairs.

@@ -139,6 +139,16 @@ impl ContrastPairs {
         self.slices.len()
     }
 
+    /// Observations of each slice, rising.
+    pub(in super::super) fn members(&self) -> Vec<Vec<u32>> {
+        let sorted = |slice: &Range<usize>| {
+            let mut members = self.order[slice.clone()].to_vec();
+            members.sort_unstable();
+            members
+        };
+        self.slices.iter().map(sorted).collect()
+    }
+
     /// Pairs of observations within slices, both orders.
     pub fn n_pairs(&self) -> f64 {
         self.slices.iter().map(|s| (s.len() as f64).powi(2)).sum()
@@ -197,6 +207,7 @@ impl ContrastPairs {
     }
 
     /// Values given by place, as values by observation.
+    #[cfg(test)]
     pub(super) fn by_observation(&self, by_place: impl Fn(usize) -> f64) -> Vec<f64> {
         let mut out = vec![0.0; self.n_obs()];
         for (p, &i) in self.order.iter().enumerate() {

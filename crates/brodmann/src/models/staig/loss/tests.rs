@@ -5,7 +5,6 @@ use ndarray::{Array0, Array1, Array2, ArrayView2, Axis};
 use ndarray_npy::NpzReader;
 
 use super::*;
-use crate::shared::shared;
 
 fn uniform(seed: u64, i: usize) -> f64 {
     (Seed(seed).word(i as u64) >> 11) as f64 / (1u64 << 53) as f64
@@ -37,9 +36,8 @@ fn clustered(seed: u64, n: usize, d: usize, groups: usize, spread: f64) -> Array
 struct Oracle(NpzReader<File>);
 
 impl Oracle {
-    fn open() -> Option<Self> {
-        let path = shared("oracles/staig_loss.npz")?;
-        Some(Self(NpzReader::new(File::open(path).unwrap()).unwrap()))
+    fn open() -> Self {
+        Self(crate::oracles::open("staig_loss"))
     }
     fn matrix(&mut self, name: &str) -> Array2<f64> {
         self.0.by_name(&format!("{name}.npy")).unwrap()
@@ -65,7 +63,7 @@ fn close(found: &Array2<f64>, expected: &Array2<f64>, tolerance: f64) {
 
 #[test]
 fn values_and_gradients_are_those_of_the_reference() {
-    let Some(mut oracle) = Oracle::open() else { return };
+    let mut oracle = Oracle::open();
     let (z1, z2) = (oracle.matrix("z1"), oracle.matrix("z2"));
     let slices: Vec<u32> = (0..40).map(|i| u32::from(i >= 20)).collect();
     let labels: Array1<i64> = oracle.0.by_name("pseudo_labels.npy").unwrap();
@@ -100,7 +98,7 @@ fn values_and_gradients_are_those_of_the_reference() {
 
 #[test]
 fn single_precision_is_the_reference_to_its_own_rounding() {
-    let Some(mut oracle) = Oracle::open() else { return };
+    let mut oracle = Oracle::open();
     let (z1, z2) = (oracle.matrix("z1").mapv(|x| x as f32), oracle.matrix("z2").mapv(|x| x as f32));
     let pairs = ContrastPairs::try_new(oracle.graph("adj").view(), None, None).unwrap();
     let options = ContrastOptions { tau: 2.0, ..Default::default() };

@@ -117,6 +117,11 @@ pub(super) struct Approximation<T> {
 
 /// Calls `f` for each set. With a quartic polynomial the directions of each slice are found on the way if `bases` has
 /// none yet.
+///
+/// Without classes a slice is one set: all its rows share all its rows as partners. With classes a row's partners are
+/// the slice but its class, so each class is a set whose moments are those of the slice minus its own. Subtracting
+/// costs O(rows of the class); summing the others would cost O(rows of the slice) for each of, say, 80 classes.
+/// The sums are in f64, so what cancels is far below the rounding of their f32 products.
 fn for_each_set<T: Real>(
     rows: ArrayView2<'_, T>,
     pairs: &ContrastPairs,
@@ -129,8 +134,10 @@ fn for_each_set<T: Real>(
     let mut classes = pairs.classes().map(|c| c.iter().peekable());
     for (s, slice) in pairs.slices().iter().enumerate() {
         monitor.check()?;
+        // In the stack both views of a slice stand together, so that a slice is one range and its moments one sum.
         let stack = 2 * slice.start..2 * slice.end;
         let whole = Moments::of(rows, stack.clone(), weights);
+        // The first pass finds the directions, from unweighted moments; the gradient's pass must project on the same.
         if polynomial.is_quartic() && bases.len() == s {
             bases.push(Basis::new(whole.second.view()));
         }
@@ -150,6 +157,7 @@ fn for_each_set<T: Real>(
             });
             continue;
         };
+        // Classes are sorted by slice, so one walk over them serves the walk over slices.
         while let Some((_, places)) = classes.next_if(|(of, _)| *of as usize == s) {
             monitor.check()?;
             let ranges = stacked(places);

@@ -1,37 +1,17 @@
 //! The two element types of the engine.
 
-use std::fmt::{Debug, Display};
-use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::ops::AddAssign;
 
+use brodmann_kernels::Real;
 use brodmann_kernels::arch::rows::RowKernels;
-use brodmann_kernels::matmul::Float;
 
-/// `f32` for work, `f64` for checks of gradients.
-pub trait Real:
-    Float
-    + RowKernels
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + AddAssign
-    + SubAssign
-    + MulAssign
-    + PartialOrd
-    + Default
-    + Debug
-    + Display
-{
-    /// `1`.
-    const ONE: Self;
+/// `f32` for work, `f64` for checks of gradients: the [`Real`] of the kernels, with what layers and losses need
+/// beyond it.
+pub trait Scalar: Real + RowKernels + AddAssign {
     /// The nearest value of this type.
     fn of(value: f64) -> Self;
     /// The same value, wider.
     fn to_f64(self) -> f64;
-    /// Square root.
-    #[must_use]
-    fn sqrt(self) -> Self;
     /// `e` to this power.
     #[must_use]
     fn exp(self) -> Self;
@@ -46,10 +26,9 @@ pub trait Real:
     fn max(self, other: Self) -> Self;
 }
 
-macro_rules! real {
+macro_rules! scalar {
     ($t:ty) => {
-        impl Real for $t {
-            const ONE: Self = 1.0;
+        impl Scalar for $t {
             #[inline]
             fn of(value: f64) -> Self {
                 value as Self
@@ -57,10 +36,6 @@ macro_rules! real {
             #[inline]
             fn to_f64(self) -> f64 {
                 f64::from(self)
-            }
-            #[inline]
-            fn sqrt(self) -> Self {
-                <$t>::sqrt(self)
             }
             #[inline]
             fn exp(self) -> Self {
@@ -81,16 +56,16 @@ macro_rules! real {
         }
     };
 }
-real!(f32);
-real!(f64);
+scalar!(f32);
+scalar!(f64);
 
 /// `σ(x)`, without overflow at either end.
-pub fn sigmoid<T: Real>(x: T) -> T {
+pub fn sigmoid<T: Scalar>(x: T) -> T {
     let e = (-x.abs()).exp();
     if x >= T::ZERO { T::ONE / (T::ONE + e) } else { e / (T::ONE + e) }
 }
 
 /// `ln(1 + eˣ)`, without overflow.
-pub fn softplus<T: Real>(x: T) -> T {
+pub fn softplus<T: Scalar>(x: T) -> T {
     x.max(T::ZERO) + (-x.abs()).exp().ln_1p()
 }

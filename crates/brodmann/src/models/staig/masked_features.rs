@@ -1,28 +1,32 @@
 //! `X · (mask ⊙ W)` for both views in one pass over sparse `X`.
 
-use std::sync::{Arc, PoisonError, RwLock};
-
 use brodmann_kernels::CsrView;
 use brodmann_kernels::arch::masked::MaskedKernels;
 use rayon::prelude::*;
 
-use super::views::Views;
+use super::views::FEATURES;
 use crate::nn::mat::BLOCK_ROWS;
 use crate::nn::ops::{add_partials, chunk_rows};
-use crate::nn::{Backward, Forward, Op, Real, Uses};
+use crate::nn::{Backward, Forward, Op, Scalar, Step, Uses};
 
 /// The first product of the encoder: `X · (maskᵥ ⊙ W)` for each view `v`, the views below each other.
 ///
 /// Parameter `W (n_features, width)`; no inputs. `dW = Σᵥ maskᵥ ⊙ (Xᵀ · dYᵥ)`, scattered row by row of `X` in fixed
 /// chunks: `W` stays in the cache where `dY` would not.
-pub(super) struct MaskedFeatures<'n, T> {
-    pub(super) features: CsrView<'n, T>,
-    pub(super) views: Arc<RwLock<Views<T>>>,
+///
+/// `X` and the masks are not known when the network is written: both come with the step.
+pub(super) struct MaskedFeatures {
+    pub(super) n_features: usize,
     pub(super) n_views: usize,
     pub(super) width: usize,
 }
 
-impl<T: Real + MaskedKernels> Op<T> for MaskedFeatures<'_, T> {
+/// The features of a step.
+fn features<'a, T: Scalar>(step: &Step<'a, T>) -> CsrView<'a, T> {
+    step.sparse[FEATURES]
+}
+
+impl<T: Scalar + MaskedKernels> Op<T> for MaskedFeatures {
     fn name(&self) -> &'static str {
         "masked_features"
     }
@@ -34,8 +38,8 @@ impl<T: Real + MaskedKernels> Op<T> for MaskedFeatures<'_, T> {
     fn forward(&self, pass: Forward<'_, T>) {
         let weights = pass.parameters[0].data;
         let width = self.width;
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        let half = self.features.n_rows() * width;
+        let (features, masks) = (features(pass.step), pass.step.masks);
+        let half = features.n_rows() * width;
         if half == 0 {
             return;
         }
@@ -47,15 +51,7 @@ impl<T: Real + MaskedKernels> Op<T> for MaskedFeatures<'_, T> {
                 pass.pool.with(out.len() + 3 * width, |scratch| {
                     let (ignored, scratch) = scratch.split_at_mut(out.len());
                     let outs = [out, ignored];
-                    T::masked_rows(
-                        self.features,
-                        b * BLOCK_ROWS,
-                        weights,
-                        &views.masks,
-                        outs,
-                        width,
-                        scratch,
-                    );
+                    T::masked_rows(features, b * BLOCK_ROWS, weights, masks, outs, width, scratch);
                 });
             });
             return;
@@ -64,27 +60,19 @@ impl<T: Real + MaskedKernels> Op<T> for MaskedFeatures<'_, T> {
             |(b, (out1, out2))| {
                 pass.pool.with(3 * width, |scratch| {
                     let outs = [out1, out2];
-                    T::masked_rows(
-                        self.features,
-                        b * BLOCK_ROWS,
-                        weights,
-                        &views.masks,
-                        outs,
-                        width,
-                        scratch,
-                    );
+                    T::masked_rows(features, b * BLOCK_ROWS, weights, masks, outs, width, scratch);
                 });
             },
         );
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {
-        let n = self.features.n_rows();
+        let (features, masks) = (features(pass.step), pass.step.masks);
+        let n = features.n_rows();
         let (width, size) = (self.width, pass.parameter_grads[0].len());
         if n == 0 || size == 0 {
             return;
         }
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
         let (first, second) = pass.upstream.data.split_at(n * width);
         let zeros;
         let second = if self.n_views == 1 {
@@ -102,15 +90,15 @@ impl<T: Real + MaskedKernels> Op<T> for MaskedFeatures<'_, T> {
                 partial.fill(T::ZERO);
                 pass.pool.with(3 * width, |scratch| {
                     let ups = [up1, up2];
-                    T::masked_scatter(self.features, c * chunk, ups, &views.masks, partial, width, scratch);
+                    T::masked_scatter(features, c * chunk, ups, masks, partial, width, scratch);
                 });
             });
         add_partials(pass.parameter_grads[0], pass.partials, size, 0);
     }
 
-    fn partials_len(&self, _rows: usize) -> usize {
-        let n = self.features.n_rows();
-        if n == 0 { 0 } else { n.div_ceil(partial_rows(n)) * self.features.n_cols() * self.width }
+    fn partials_len(&self, rows: usize) -> usize {
+        let n = rows / self.n_views;
+        if n == 0 { 0 } else { n.div_ceil(partial_rows(n)) * self.n_features * self.width }
     }
 }
 

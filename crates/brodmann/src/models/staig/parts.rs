@@ -1,0 +1,122 @@
+//! The slices of a tissue as parts of training: each with its features, its graph, and a tape.
+//!
+//! No edge and no pair of the loss crosses slices, so the loss of a tissue is the mean of those of its slices, weighted
+//! by their spots, and so is its gradient. Where the whole is one slice nothing is copied.
+
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor};
+
+use super::augment::GraphAugmenter;
+use super::error::StaigError;
+use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs, Negatives};
+use super::model::StaigTissue;
+use super::network::{self, Layout};
+use super::options::StaigOptions;
+use super::views::Views;
+use crate::nn::{LossId, Tape, TapeBuilder};
+
+/// The features of a part.
+pub(super) enum Features<'n> {
+    /// Those of the tissue.
+    Whole(CsrView<'n, f32>),
+    /// The rows of a slice.
+    Rows(CsrMatrix<f32>),
+}
+
+impl Features<'_> {
+    pub(super) fn view(&self) -> CsrView<'_, f32> {
+        match self {
+            Self::Whole(view) => *view,
+            Self::Rows(rows) => rows.view(),
+        }
+    }
+}
+
+/// A slice in training.
+pub(super) struct Part<'n> {
+    pub(super) features: Features<'n>,
+    pub(super) augmenter: GraphAugmenter,
+    pub(super) views: Views<f32>,
+    pub(super) tape: Tape<'n, f32>,
+    pub(super) loss: LossId,
+}
+
+/// One part per slice, in the order of their labels, and how negatives are summed in all of them.
+///
+/// # Errors
+/// Those of the graph and its probabilities.
+pub(super) fn parts<'n>(
+    tissue: &StaigTissue<'n>,
+    options: &StaigOptions,
+    layout: &Layout,
+    monitor: &'n dyn Monitor,
+) -> Result<(Vec<Part<'n>>, Negatives), StaigError> {
+    let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, options.resamples)?;
+    let pairs = ContrastPairs::try_new(tissue.graph, tissue.slices, tissue.classes)?;
+    // By the pairs of the whole: a small slice is summed like its large neighbours.
+    let negatives = options.contrast().resolve(&pairs);
+    let maker =
+        Maker { options, layout, monitor, contrast: ContrastOptions { negatives, ..options.contrast() } };
+    if pairs.n_slices() <= 1 {
+        let part = maker.part(Features::Whole(tissue.features), augmenter, pairs, 1.0)?;
+        return Ok((vec![part], negatives));
+    }
+    let members = pairs.members();
+    let mut places = vec![0u32; tissue.n_obs()];
+    for slice in &members {
+        for (place, &i) in slice.iter().enumerate() {
+            places[i as usize] = place as u32;
+        }
+    }
+    let mut parts = Vec::with_capacity(members.len());
+    for slice in &members {
+        let rows: Vec<usize> = slice.iter().map(|&i| i as usize).collect();
+        let features = Features::Rows(tissue.features.select_rows(&rows));
+        let graph = within(tissue.graph, slice, &places);
+        let classes: Option<Vec<u32>> =
+            tissue.classes.map(|classes| rows.iter().map(|&i| classes[i]).collect());
+        let pairs = ContrastPairs::try_new(graph.view(), None, classes.as_deref())?;
+        let share = slice.len() as f64 / tissue.n_obs() as f64;
+        parts.push(maker.part(features, augmenter.part(slice, &places), pairs, share)?);
+    }
+    Ok((parts, negatives))
+}
+
+struct Maker<'a, 'n> {
+    options: &'a StaigOptions,
+    layout: &'a Layout,
+    contrast: ContrastOptions,
+    monitor: &'n dyn Monitor,
+}
+
+impl<'n> Maker<'_, 'n> {
+    fn part(
+        &self,
+        features: Features<'n>,
+        augmenter: GraphAugmenter,
+        pairs: ContrastPairs,
+        share: f64,
+    ) -> Result<Part<'n>, StaigError> {
+        let (n_obs, n_features) = (features.view().n_rows(), features.view().n_cols());
+        let views = Views::full(&augmenter, n_features, 2);
+        let mut tape = TapeBuilder::new();
+        let output = network::write(&mut tape, self.options, self.layout, (n_obs, n_features), 2);
+        let loss = ContrastLoss::new(pairs, self.contrast)?;
+        let loss = network::contrast(&mut tape, output, loss, share, self.monitor);
+        let mut tape = tape.build(true);
+        // It will be lent some.
+        drop(tape.take_buffers());
+        Ok(Part { features, augmenter, views, tape, loss })
+    }
+}
+
+/// The graph on some observations with all their neighbours, renumbered.
+fn within(graph: CsrView<'_, f64>, members: &[u32], places: &[u32]) -> CsrMatrix<f64> {
+    let rows: Vec<Vec<(u32, f64)>> = members
+        .iter()
+        .map(|&i| {
+            let (columns, values) = graph.row(i as usize);
+            columns.iter().zip(values).map(|(&j, &v)| (places[j as usize], v)).collect()
+        })
+        .collect();
+    CsrMatrix::from_rows(members.len(), &rows)
+}

@@ -1,0 +1,323 @@
+//! Epochs: how a network comes to its weights.
+//!
+//! A [`Trainer`] owns parameters, optimiser and history, whatever the network; a [`Network`] says what one pass over a
+//! part of its data yields. An epoch is [`Trainer::gradients`], the sum over the parts in their order, and then
+//! [`Trainer::apply`]. Between the two lies a seam: gradients of other parts, found by another trainer, may be added
+//! there, and as sums are formed in the order of the parts, the bits are those of one trainer that has them all.
+
+use brodmann_kernels::{Interrupted, Monitor};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::adam::{Adam, AdamOptions};
+use super::parameters::Parameters;
+use super::stop::StateError;
+
+/// What is trained: the parts of the data and a pass over each.
+pub trait Network {
+    /// Why a pass has no result.
+    type Error: From<Interrupted> + From<StateError>;
+
+    /// The numbers of an epoch. The first is the objective, which early stopping looks at.
+    fn columns(&self) -> Vec<Column>;
+
+    /// Parts whose gradients are summed, in this order.
+    fn n_parts(&self) -> usize {
+        1
+    }
+
+    /// One pass over a part: its gradients into `parameters`, its share of each number of [`Network::columns`] as the
+    /// value. Draws depend on `epoch` (from 0) and not on passes before.
+    ///
+    /// # Errors
+    /// The network's own; the epoch is then not finished.
+    fn pass(
+        &mut self,
+        part: usize,
+        epoch: u64,
+        parameters: &mut Parameters<f32>,
+    ) -> Result<Vec<f64>, Self::Error>;
+}
+
+/// How numbers of several parts become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Their sum: losses, weighted by the share of each part.
+    Sum,
+    /// The largest: bounds.
+    Max,
+}
+
+/// A number of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// What it is.
+    pub name: String,
+    /// How parts are put together.
+    pub merge: Merge,
+}
+
+impl Column {
+    /// A number that adds up.
+    pub fn sum(name: impl Into<String>) -> Self {
+        Self { name: name.into(), merge: Merge::Sum }
+    }
+
+    /// A number of which the largest counts.
+    pub fn max(name: impl Into<String>) -> Self {
+        Self { name: name.into(), merge: Merge::Max }
+    }
+}
+
+/// The gradient of an epoch by every parameter, and the numbers of the epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    /// One list per parameter, in the order of the parameters.
+    values: Vec<Vec<f32>>,
+    numbers: Vec<(f64, Merge)>,
+}
+
+impl Gradients {
+    /// Adds the gradients of further parts. The sum depends on the order in its last bits: keep that of the parts.
+    ///
+    /// # Panics
+    /// When they are another network's.
+    pub fn add(&mut self, other: &Self) {
+        assert!(
+            self.values.len() == other.values.len() && self.numbers.len() == other.numbers.len(),
+            "gradients of one network"
+        );
+        for (sum, values) in self.values.iter_mut().zip(&other.values) {
+            assert_eq!(sum.len(), values.len(), "gradients of one network");
+            sum.iter_mut().zip(values).for_each(|(s, &v)| *s += v);
+        }
+        for ((sum, merge), &(number, _)) in self.numbers.iter_mut().zip(&other.numbers) {
+            *sum = match merge {
+                Merge::Sum => *sum + number,
+                Merge::Max => sum.max(number),
+            };
+        }
+    }
+
+    /// One list per parameter, in the order of the parameters.
+    pub fn values(&self) -> &[Vec<f32>] {
+        &self.values
+    }
+}
+
+/// Ends training once the loss no longer falls.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without a new best loss before training ends.
+    pub patience: usize,
+    /// A loss is a new best when it lies at least this far below the old one.
+    pub min_delta: f64,
+}
+
+impl EarlyStopping {
+    /// Whether the best of these losses lies `patience` epochs back.
+    fn ends(self, losses: impl Iterator<Item = f64>) -> bool {
+        let mut best = f64::INFINITY;
+        let mut since = 0;
+        for loss in losses {
+            if loss < best - self.min_delta || best == f64::INFINITY {
+                best = loss;
+                since = 0;
+            } else {
+                since += 1;
+            }
+        }
+        since >= self.patience
+    }
+}
+
+/// How long to train.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// Epochs, those already done included.
+    pub epochs: usize,
+    /// Ends training before.
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+/// All that training needs to go on where it was: plain data, for any file format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingState {
+    /// Every parameter under its name.
+    pub parameters: Vec<(String, Array2<f32>)>,
+    /// Adam's running mean of each gradient, under the same names.
+    pub first_moments: Vec<(String, Array2<f32>)>,
+    /// Adam's running mean of each squared gradient.
+    pub second_moments: Vec<(String, Array2<f32>)>,
+    /// One row per epoch done, one column per [`Network::columns`].
+    pub history: Array2<f64>,
+}
+
+/// Where training is, handed to the caller after each epoch.
+pub struct Progress<'a> {
+    /// Epochs done, from 1.
+    pub epoch: usize,
+    /// The numbers of this epoch, before its step, in the order of [`Network::columns`].
+    pub numbers: &'a [f64],
+    checkpoint: &'a dyn Fn() -> TrainingState,
+}
+
+impl Progress<'_> {
+    /// A copy of the state: costs three times the parameters, so ask now and then.
+    pub fn checkpoint(&self) -> TrainingState {
+        (self.checkpoint)()
+    }
+}
+
+/// Parameters, optimiser and history of a network in training.
+pub struct Trainer<N> {
+    network: N,
+    parameters: Parameters<f32>,
+    adam: Adam<f32>,
+    columns: Vec<Column>,
+    history: Vec<Vec<f64>>,
+}
+
+impl<N: Network> Trainer<N> {
+    /// Before the first epoch.
+    pub fn new(network: N, parameters: Parameters<f32>, options: AdamOptions) -> Self {
+        let adam = Adam::new(options, &parameters);
+        let columns = network.columns();
+        Self { network, parameters, adam, columns, history: Vec::new() }
+    }
+
+    /// Goes on from a saved state, of which nothing is trusted.
+    ///
+    /// # Errors
+    /// [`StateError`] when it is another network's, or holds more than `epochs` epochs.
+    pub fn resume(&mut self, state: &TrainingState, epochs: usize) -> Result<(), StateError> {
+        let done = state.history.nrows();
+        if done > epochs {
+            return Err(StateError::BeyondEnd { found: done, expected: epochs });
+        }
+        let expected = (done, self.columns.len());
+        if state.history.dim() != expected {
+            let name = "history".to_owned();
+            return Err(StateError::Shape { name, found: state.history.dim(), expected });
+        }
+        for (moments, saved) in [
+            (&mut self.adam.first_moments, &state.first_moments),
+            (&mut self.adam.second_moments, &state.second_moments),
+        ] {
+            // By way of the parameters, which know the names and shapes.
+            self.parameters.load(saved)?;
+            for (moment, parameter) in moments.iter_mut().zip(self.parameters.iter()) {
+                moment.copy_from_slice(&parameter.value);
+            }
+        }
+        self.parameters.load(&state.parameters)?;
+        self.adam.steps = done as u64;
+        self.history = state.history.rows().into_iter().map(|row| row.to_vec()).collect();
+        Ok(())
+    }
+
+    /// The gradients of the epoch to come: of all parts, summed in their order. Changes nothing but buffers.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn gradients(&mut self) -> Result<Gradients, N::Error> {
+        let epoch = self.history.len() as u64;
+        let mut total: Option<Gradients> = None;
+        for part in 0..self.network.n_parts() {
+            let numbers = self.network.pass(part, epoch, &mut self.parameters)?;
+            let gradients = Gradients {
+                values: self.parameters.take_grads(),
+                numbers: numbers.into_iter().zip(self.columns.iter().map(|c| c.merge)).collect(),
+            };
+            match &mut total {
+                None => total = Some(gradients),
+                Some(sum) => sum.add(&gradients),
+            }
+        }
+        // A network without parts has nothing to learn from.
+        Ok(total.unwrap_or_else(|| Gradients {
+            values: self.parameters.iter().map(|p| vec![0.0; p.value.len()]).collect(),
+            numbers: self.columns.iter().map(|c| (0.0, c.merge)).collect(),
+        }))
+    }
+
+    /// One step along gradients, which ends the epoch.
+    ///
+    /// # Panics
+    /// When they are another network's.
+    pub fn apply(&mut self, gradients: &Gradients) {
+        assert_eq!(gradients.values.len(), self.parameters.len(), "gradients of this network");
+        self.adam.step_along(&mut self.parameters, &gradients.values);
+        self.history.push(gradients.numbers.iter().map(|(number, _)| *number).collect());
+    }
+
+    /// Trains to the end of a schedule; whether it ended early.
+    ///
+    /// `E` is the caller's error, so that a checkpoint that cannot be written ends training with its own error.
+    ///
+    /// # Errors
+    /// The network's own, an interruption, and whatever `on_epoch` returns.
+    pub fn run<E: From<N::Error>>(
+        &mut self,
+        schedule: &Schedule,
+        on_epoch: &mut dyn FnMut(&Progress<'_>) -> Result<(), E>,
+        monitor: &dyn Monitor,
+    ) -> Result<bool, E> {
+        monitor.stage("train", schedule.epochs as u64);
+        monitor.advance(self.history.len() as u64);
+        while self.history.len() < schedule.epochs {
+            let losses = self.history.iter().filter_map(|numbers| numbers.first().copied());
+            if schedule.early_stopping.is_some_and(|stop| stop.ends(losses)) {
+                return Ok(true);
+            }
+            monitor.check().map_err(N::Error::from)?;
+            let gradients = self.gradients()?;
+            self.apply(&gradients);
+            let epoch = self.history.len();
+            let numbers = &self.history[epoch - 1];
+            on_epoch(&Progress { epoch, numbers, checkpoint: &|| self.state() })?;
+            monitor.advance(1);
+        }
+        Ok(false)
+    }
+
+    /// A copy of all that is needed to go on.
+    pub fn state(&self) -> TrainingState {
+        let mut history = Array2::zeros((self.history.len(), self.columns.len()));
+        for (mut row, numbers) in history.rows_mut().into_iter().zip(&self.history) {
+            row.iter_mut().zip(numbers).for_each(|(slot, &number)| *slot = number);
+        }
+        TrainingState {
+            parameters: self.parameters.named_values(),
+            first_moments: self.parameters.named(|k| &self.adam.first_moments[k]),
+            second_moments: self.parameters.named(|k| &self.adam.second_moments[k]),
+            history,
+        }
+    }
+
+    /// What the numbers of an epoch are.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The numbers of each epoch done.
+    pub fn history(&self) -> &[Vec<f64>] {
+        &self.history
+    }
+
+    /// The parameters after the last step.
+    pub fn parameters(&self) -> &Parameters<f32> {
+        &self.parameters
+    }
+
+    /// What is trained.
+    pub fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// What is trained.
+    pub fn network_mut(&mut self) -> &mut N {
+        &mut self.network
+    }
+}
