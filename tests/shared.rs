@@ -1,4 +1,4 @@
-//! Where tests find the oracles and the real tissue kept beside the checkout.
+//! Where tests find the real tissue kept beside the checkout.
 //!
 //! A stranger's clone has no `../shared`: such tests then say so and pass. With `BRODMANN_REQUIRE_SHARED=1` (as
 //! in continuous integration) a missing file fails the test instead.

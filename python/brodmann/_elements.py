@@ -140,12 +140,8 @@ def matrix(adata: AnnData, layer: str | None = None, *, writes: bool = False) ->
 
 def checked_matrix(x: Any, name: str) -> Any:
     """``x`` in memory; ``ValueError`` for what holds no numbers."""
+    refuse_dask(x, name)
     module = type(x).__module__.split(".")[0]
-    if module == "dask":
-        raise ValueError(
-            f"{name} is a Dask array, where a matrix in memory was expected; "
-            f"compute it first: adata.{name} = adata.{name}.compute()"
-        )
     if not sp.issparse(x) and not isinstance(x, np.ndarray):
         # Views of AnnData are subclasses of the above. A file's matrix is read as a whole.
         if hasattr(x, "to_memory"):
@@ -175,6 +171,18 @@ def checked_matrix(x: Any, name: str) -> Any:
     return x
 
 
+def refuse_dask(x: Any, name: str) -> None:
+    """``ValueError`` for a Dask array, the same wherever one stands.
+
+    Computing it may read a file for minutes and fill the memory, once per call: that is for the caller to decide.
+    """
+    if type(x).__module__.split(".")[0] == "dask":
+        raise ValueError(
+            f"{name} is a Dask array, where an array in memory was expected; "
+            f"compute it first: adata.{name} = adata.{name}.compute()"
+        )
+
+
 def require_numbers(x: Any, name: str) -> None:
     """``ValueError`` unless the dtype is real."""
     if x.dtype.kind not in "fiub":
@@ -184,11 +192,11 @@ def require_numbers(x: Any, name: str) -> None:
         )
 
 
-def to_csr(x: Any) -> Any:
-    """``x`` as scipy CSR; itself where it is that already."""
+def to_csr(x: Any, *, wide: bool = False) -> Any:
+    """``x`` as scipy CSR; itself where it is that already. A dense one becomes float32, or float64 where ``wide``."""
     if sp.issparse(x):
         return x if x.format == "csr" else x.tocsr()
-    return csr(_brodmann.dense_to_csr(x))
+    return csr(_brodmann.dense_to_csr(x, wide=wide))
 
 
 def csr(arrays: CsrArrays, *, array: bool = False, dtype: Any = None) -> Any:
@@ -226,11 +234,7 @@ def set_matrix(adata: AnnData, layer: str | None, x: Any) -> None:
 
 def array_of(value: Any, name: str, n_obs: int) -> np.ndarray:
     """An element of ``obsm`` as ``(n_obs, d)`` float64; views, DataFrames and sparse matrices too."""
-    if type(value).__module__.split(".")[0] == "dask":
-        raise ValueError(
-            f"{name} is a Dask array, where an array in memory was expected; "
-            f"compute it first: adata.{name} = adata.{name}.compute()"
-        )
+    refuse_dask(value, name)
     if sp.issparse(value):
         value = value.toarray()
     elif hasattr(value, "to_numpy"):
@@ -280,8 +284,7 @@ def graph(data: Data, key: str, *, advice: str) -> Any:
 def checked_graph(x: Any, key: str, n_obs: int) -> Any:
     """A graph given as a matrix; see :func:`graph`."""
     name = f"obsp[{key!r}]"
-    if type(x).__module__.split(".")[0] == "dask":
-        raise ValueError(f"{name} is a Dask array, a sparse matrix was expected; compute it first")
+    refuse_dask(x, name)
     if not sp.issparse(x):
         x = np.asarray(x)
         require_numbers(x, name)

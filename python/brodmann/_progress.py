@@ -1,4 +1,4 @@
-"""Bars of long work; called by the compiled part (crates/brodmann-py/src/monitor.rs)."""
+"""Progress bars for long work, called by the compiled part (crates/brodmann-py/src/monitor.rs)."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class Bar(Protocol):
 
 
 def note(message: str) -> None:
-    """A choice made on the way, kept in the log ``brodmann`` (``logging.getLogger("brodmann")``).
+    """A choice made on the way, kept in the log ``brodmann`` (``logging.getLogger("brodmann")``)."""
+    logger.info(message)
 
-    What a modality measures decides everything after it, so a guess without any sign in the names is a warning.
-    """
-    if "not evident from names" in message:
-        warnings.warn(message, UserWarning, stacklevel=2)
+
+def warn(message: str) -> None:
+    """What the reader should act on: a guess without any sign in the data, a result that may be wrong."""
+    warnings.warn(message, UserWarning, stacklevel=2)
     logger.info(message)
 
 

@@ -40,7 +40,7 @@ class Settings:
         """How work of more than two seconds shows how far it is.
 
         ``"auto"`` (a bar in a notebook or on a terminal, nothing elsewhere), ``True`` (also elsewhere), ``False``
-        (never), or a function of ``(stage: str, done: int, total: int)`` called about ten times a second
+        (never), or a function of ``(stage: str, done: int, total: int)`` called about ten times per second
         (``total`` is 0 where it is unknown). Bars are ``tqdm``'s where that is installed, else lines.
         """
         return self._progress

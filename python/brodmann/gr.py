@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
@@ -95,7 +94,6 @@ def spatial_neighbors(
     el.require_container(data)
     el.require(coord_type in (None, "grid", "generic", "auto"), f"coord_type is {coord_type!r}", "grid or generic")
     el.require(transform in (None, "spectral", "cosine"), f"transform is {transform!r}", "spectral, cosine or None")
-    el.require(percentile is None or 0 <= percentile <= 100, f"percentile is {percentile}", "a number from 0 to 100")
     if n_neighs is not None:
         n_neighs = el.whole(n_neighs, "n_neighs")
     n_rings = el.whole(n_rings, "n_rings")
@@ -127,21 +125,19 @@ def spatial_neighbors(
         radius=within if kind == "radius" else None,
         n_rings=n_rings,
         symmetrise=False,
+        lengths=interval,
+        percentile=None if percentile is None else float(percentile),
     )
     # The compiled part knows slices by their codes.
-    el.warn_notes(re.sub(r"^slice (\d+):", lambda m: f"{library_key} {slice_names[int(m[1])]}:", n) for n in notes)
+    el.warn_notes(
+        text if code is None else f"{library_key} {slice_names[code]}: {text}" for code, text in notes
+    )
     grid = kind == "grid"
     connectivities = el.csr(connectivities, dtype=np.float32)
     distances = el.csr(distances, dtype=np.float32 if grid else None)
-    if not grid and interval is not None:
-        low, high = interval
-        connectivities, distances = _kept(connectivities, distances, (distances.data >= low) & (distances.data <= high))
-    if not grid and percentile is not None:
-        connectivities, distances = _kept(connectivities, distances, _short(distances, percentile, slices))
-    if set_diag:
-        connectivities = (connectivities + sp.identity(data.n_obs, dtype=np.float32, format="csr")).tocsr()
-    if transform is not None:
-        connectivities = _transformed(connectivities, transform)
+    if set_diag or transform is not None:
+        made = _brodmann.transform_graph(connectivities, set_diag=bool(set_diag), transform=transform)
+        connectivities = el.csr(made)
     if copy:
         return SpatialNeighbors(connectivities, distances)
     el.writable(data)
@@ -170,41 +166,6 @@ def _lengths(radius: float | tuple[float, float] | None) -> tuple[tuple[float, f
     if len(ends) not in (1, 2) or not np.isfinite(ends).all() or min(ends) < 0 or max(ends) == 0:
         raise ValueError(f"radius is {radius!r}, a number above 0 or a pair of them was expected; choose another")
     return (min(ends), max(ends)) if len(ends) == 2 else None, max(ends)
-
-
-def _kept(connectivities: sp.csr_matrix, distances: sp.csr_matrix, keep: np.ndarray) -> tuple[sp.csr_matrix, ...]:
-    """Both graphs, of one pattern, without the edges where ``keep`` is false; explicit zeros survive."""
-    indptr = np.concatenate([[0], np.cumsum(keep)])[distances.indptr].astype(distances.indptr.dtype)
-    return tuple(
-        sp.csr_matrix((m.data[keep], m.indices[keep], indptr), shape=m.shape) for m in (connectivities, distances)
-    )
-
-
-def _short(distances: sp.csr_matrix, percentile: float, slices: np.ndarray | None) -> np.ndarray:
-    """Which edges are no longer than the percentile of their slice."""
-    rows = np.repeat(np.arange(distances.shape[0]), np.diff(distances.indptr))
-    of = np.zeros(distances.shape[0], dtype=np.int32) if slices is None else slices
-    keep = np.ones(distances.nnz, dtype=bool)
-    for code in np.unique(of):
-        here = of[rows] == code
-        # squidpy's matrix stores a zero for each observation itself when it takes the percentile.
-        lengths = np.concatenate([distances.data[here], np.zeros((of == code).sum())])
-        keep[here] = distances.data[here] <= np.percentile(lengths, percentile)
-    return keep
-
-
-def _transformed(graph: sp.csr_matrix, transform: str) -> sp.csr_matrix:
-    if transform == "spectral":
-        with np.errstate(divide="ignore"):
-            scale = 1.0 / np.sqrt(np.asarray(graph.sum(axis=0)).ravel())
-        # squidpy leaves NaN where no edge points to an observation.
-        scale[~np.isfinite(scale)] = 0.0
-        scale = sp.diags(scale.astype(graph.dtype))
-        return (scale @ graph @ scale).tocsr()
-    lengths = np.sqrt(np.asarray(graph.multiply(graph).sum(axis=1)).ravel())
-    lengths[lengths == 0] = 1.0
-    unit = (sp.diags((1.0 / lengths).astype(graph.dtype)) @ graph).tocsr()
-    return (unit @ unit.T).tocsr()
 
 
 def morans_i(

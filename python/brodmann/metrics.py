@@ -16,6 +16,7 @@ from . import _elements as el
 
 if TYPE_CHECKING:
     import pandas as pd
+    import scipy.sparse as sp
     from anndata import AnnData
     from mudata import MuData
     from numpy.typing import ArrayLike
@@ -31,6 +32,7 @@ __all__ = [
     "calinski_harabasz",
     "calinski_harabasz_score",
     "chaos",
+    "coherence_graph",
     "completeness",
     "completeness_score",
     "davies_bouldin",
@@ -289,6 +291,25 @@ def batch_kl(X: ArrayLike, batch: ArrayLike) -> np.ndarray:
 # Space
 
 
+def coherence_graph(coordinates: ArrayLike, *, batch: ArrayLike | None = None) -> sp.csr_matrix:
+    """The graph on which :func:`evaluate` judges space: the 6 nearest spots of each spot, edges both ways.
+
+    Parameters
+    ----------
+    coordinates
+        ``(n_obs, 2 or 3)``.
+    batch
+        Slice of each spot; no edge crosses one.
+
+    Returns
+    -------
+    ``(n_obs, n_obs)`` CSR float64, 1 per edge, symmetric.
+    """
+    points = _points(coordinates, "coordinates")
+    slices = None if batch is None else _complete(batch, "batch", len(points))
+    return el.csr(_brodmann.coherence_graph(points, slices=slices))
+
+
 def pas(labels: ArrayLike, connectivities: Any) -> float:
     """Share of abnormal spots: those that differ from most of their spatial neighbours; lower is better.
 
@@ -297,7 +318,8 @@ def pas(labels: ArrayLike, connectivities: Any) -> float:
     labels
         One per observation.
     connectivities
-        ``(n_obs, n_obs)`` spatial graph, e.g. ``adata.obsp["spatial_connectivities"]``.
+        ``(n_obs, n_obs)`` spatial graph: :func:`coherence_graph` of the coordinates for the number of :func:`evaluate`
+        and ``brodmann evaluate``, or one of your own, e.g. ``adata.obsp["spatial_connectivities"]``.
     """
     codes = _complete(labels, "labels")
     return _brodmann.pas(codes, el.checked_graph(connectivities, "connectivities", len(codes)))
@@ -327,12 +349,17 @@ def evaluate(
     truth: str | None = None,
     use_rep: str | None = None,
     batch_key: str | None = None,
-    connectivity_key: str = "spatial_connectivities",
+    spatial_key: str = "spatial",
+    connectivity_key: str | None = None,
     max_queries: int | None = 20_000,
     perplexity: float = 30.0,
-    random_state: int = 0,
+    random_state: int = 42,
 ) -> pd.Series:
-    """Every score that the data allow.
+    """Every score that the data allow: the numbers of ``brodmann evaluate``.
+
+    ``morans_i`` and ``pas`` are taken on the 6 nearest spots of each spot (in its batch, edges both ways), built from
+    the coordinates whatever graph is in ``obsp``: that one is an option of the method judged, and scores on it could
+    not be compared.
 
     Parameters
     ----------
@@ -346,8 +373,10 @@ def evaluate(
         Key of ``obsm`` with the embedding the domains were found in. By default ``X_pca`` where it is there.
     batch_key
         Column of ``obs`` with the batch or slice.
+    spatial_key
+        Key of the coordinates in ``obsm``; without ``obsm["spatial"]`` the scores of space are left out.
     connectivity_key
-        Key of the spatial graph in ``obsp``; without one the scores of space are left out.
+        Key of a spatial graph in ``obsp`` to judge space on instead.
     max_queries
         Silhouette, LISI and BatchKL look at this many observations, against all others.
     perplexity
@@ -359,7 +388,7 @@ def evaluate(
     -------
     Series with the scores: ``ari``, ``nmi``, ``ami``, ``homogeneity``, ``completeness``, ``v_measure`` (with a truth);
     ``silhouette``, ``davies_bouldin``, ``calinski_harabasz``, ``clisi_median``, ``clisi_mean`` (with an embedding);
-    ``morans_i``, ``pas`` (with a spatial graph); ``ilisi_median``, ``ilisi_mean``, ``batch_kl`` (with batches);
+    ``morans_i``, ``pas`` (with coordinates); ``ilisi_median``, ``ilisi_mean``, ``batch_kl`` (with batches);
     ``n_obs``, ``n_clusters``, ``n_without_truth``. ``attrs["notes"]`` says why a score is missing.
     """
     import pandas as pd
@@ -378,23 +407,32 @@ def evaluate(
     batch = None
     if batch_key is not None:
         batch = _complete(el.column(data, batch_key), f"obs[{batch_key!r}]")
-    graph = None
-    if connectivity_key in data.obsp or connectivity_key != "spatial_connectivities":
+    graph, coordinates = None, None
+    if connectivity_key is not None:
         graph = el.graph(data, connectivity_key, advice="run bm.gr.spatial_neighbors first")
+    elif spatial_key != "spatial" or _has_coordinates(data, spatial_key):
+        coordinates = el.coordinates(data, spatial_key).astype(np.float64, copy=False)
     found = _brodmann.evaluate(
         codes,
         truth=true,
         embedding=embedding,
         batch=batch,
         graph=graph,
+        coordinates=coordinates,
         max_queries=None if max_queries is None else el.whole(max_queries, "max_queries"),
         perplexity=float(perplexity),
         random_state=el.seed_of(random_state),
     )
     notes = found.pop("notes")
+    if graph is None and coordinates is None:
+        notes.append("no Moran's I or PAS: there are no coordinates")
     scores = pd.Series({k: v for k, v in found.items() if v is not None}, name=pred, dtype=float)
     scores.attrs["notes"] = notes
     return scores
+
+
+def _has_coordinates(data: Data, key: str) -> bool:
+    return key in data.obsm or (el.is_mudata(data) and any(key in adata.obsm for adata in data.mod.values()))
 
 
 # scikit-learn's names

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import scipy.sparse as sp
 
+from . import _brodmann
 from . import _elements as el
 
 if TYPE_CHECKING:
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     Data = Union[AnnData, MuData]
 
 __all__ = ["attention", "loss", "spatial"]
-
-#: Colours that stay apart for readers who do not tell red from green (Okabe and Ito), then more.
-_COLOURS = (
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#7f7f7f", "#332288", "#88ccee",
-    "#117733", "#ddcc77", "#aa4499", "#882255", "#44aa99", "#661100", "#999933", "#6699cc", "#000000", "#bbbbbb",
-)  # fmt: skip
-_MISSING = "#e5e5e5"
 
 
 def spatial(
@@ -62,7 +56,8 @@ def spatial(
     layer
         Layer instead of ``X`` for variables.
     palette
-        Colours of categories, by name or in order. By default ``uns[f"{color}_colors"]`` where it is there.
+        Colours of categories, by name or in order. By default ``uns[f"{color}_colors"]`` where it has one for each,
+        else those of ``brodmann plot``.
     cmap
         Colour map of numbers.
     size
@@ -237,21 +232,46 @@ def _draw(
         points = _spots(ax, coordinates, size, c=numbers[rows], cmap=cmap, plotnonfinite=False, **span)
         ax.figure.colorbar(points, ax=ax, shrink=0.7)
         return
-    codes, names = el.codes_of(values)
-    if palette is None and len(data.uns.get(f"{key}_colors", ())) >= len(names):
-        palette = list(data.uns[f"{key}_colors"])
+    codes, names = _categories(values)
+    missing = _brodmann.MISSING_COLOR
     if isinstance(palette, Mapping):
-        colours = [palette.get(name, palette.get(str(name), _MISSING)) for name in names]
-    else:
-        chosen = list(palette) if palette is not None else list(_COLOURS)
+        colours = [palette.get(name, palette.get(str(name), missing)) for name in names]
+    elif palette is not None:
+        chosen = list(palette)
         colours = [chosen[i % len(chosen)] for i in range(len(names))]
-    _spots(ax, coordinates, size, c=[colours[c] if c >= 0 else _MISSING for c in codes[rows]])
+    else:
+        colours = _brodmann.category_colors(len(names), _hex(data.uns.get(f"{key}_colors")))
+    # Missing ones first, so that they never hide a category.
+    order = np.argsort(codes[rows] >= 0, kind="stable")
+    shown = codes[rows][order]
+    _spots(ax, coordinates[order], size, c=[colours[c] if c >= 0 else missing for c in shown])
     if legend:
         for name, colour in zip(names, colours):
             ax.scatter([], [], c=[colour], label=str(name))
         if (codes < 0).any():
-            ax.scatter([], [], c=[_MISSING], label="missing")
+            ax.scatter([], [], c=[missing], label="missing")
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small")
+
+
+def _categories(values: Any) -> tuple[np.ndarray, Any]:
+    """Codes and names; sorted, as in a file, where the column has no order of its own."""
+    import pandas as pd
+
+    if not el.is_categorical(values):
+        values = pd.Categorical(values)
+    return el.codes_of(values)
+
+
+def _hex(colours: Any) -> list[str] | None:
+    """Colours as ``#rrggbb``, those that matplotlib knows by name too; ``None`` where one is no colour."""
+    from matplotlib.colors import to_hex
+
+    if colours is None:
+        return None
+    try:
+        return [to_hex(colour) for colour in colours]
+    except ValueError:
+        return None
 
 
 def _spots(ax: Any, coordinates: np.ndarray, size: float | None, **style: Any) -> Any:

@@ -31,8 +31,6 @@ __all__ = [
     "tfidf_lsi",
 ]
 
-_RAW = "start from raw counts, with bm.pp.normalize_total"
-
 
 def normalize_total(
     adata: AnnData,
@@ -80,37 +78,19 @@ def normalize_total(
     >>> bm.pp.normalize_total(adata, target_sum=1e4)
     """
     el.require_anndata(adata)
-    el.require(
-        target_sum is None or (math.isfinite(target_sum) and target_sum > 0),
-        f"target_sum is {target_sum}",
-        "a positive number",
-    )
-    el.require(0 < max_fraction <= 1, f"max_fraction is {max_fraction}", "a share above 0 and at most 1")
     if copy:
         el.require(inplace, "copy is True and inplace False", "one of them")
         adata = adata.copy()
     x = el.matrix(adata, layer, writes=inplace)
-    wide = x.dtype == np.float64
-    rows = x.tocsr() if sp.issparse(x) else x if wide else el.to_csr(x)
-    totals = _row_sums(rows, None)
-    if exclude_highly_expressed:
-        high = _highly_expressed(el.to_csr(rows), totals, max_fraction)
-        totals = _row_sums(rows, ~high)
-    _, factors = _brodmann.size_factors(totals, target_sum=target_sum)
-    if (totals == 0).any():
-        warnings.warn(
-            f"{int((totals == 0).sum())} observations have no counts and stay zero", UserWarning, stacklevel=2
-        )
-    made: Any
-    if wide and sp.issparse(rows):
-        made = rows.copy()
-        made.data *= np.repeat(factors, np.diff(made.indptr))
-        made = made.asformat(x.format)
-    elif wide:
-        made = x * factors[:, None]
-    else:
-        made = el.csr_like(_brodmann.scale_rows(rows, factors), x)
-    norm_factor = (1.0 / factors).astype(made.dtype, copy=False)
+    arrays, divisors, n_empty = _brodmann.normalize_total(
+        el.to_csr(x, wide=x.dtype == np.float64),
+        target_sum=None if target_sum is None else float(target_sum),
+        max_fraction=float(max_fraction) if exclude_highly_expressed else None,
+    )
+    if n_empty:
+        warnings.warn(f"{n_empty} observations have no counts and stay zero", UserWarning, stacklevel=2)
+    made = el.csr_like(arrays, x)
+    norm_factor = divisors.astype(made.dtype, copy=False)
     if not inplace:
         return {"X": made, "norm_factor": norm_factor}
     el.writable(adata)
@@ -118,27 +98,6 @@ def normalize_total(
     if key_added is not None:
         adata.obs[key_added] = norm_factor
     return adata if copy else None
-
-
-def _row_sums(x: Any, mask: np.ndarray | None) -> np.ndarray:
-    if x.dtype != np.float64:
-        return _brodmann.row_sums(x, mask=mask)
-    values = x.data if sp.issparse(x) else x
-    _require_counts(values)
-    kept = x if mask is None else x[:, mask]
-    return np.asarray(kept.sum(axis=1)).ravel()
-
-
-def _require_counts(values: np.ndarray) -> None:
-    if values.size and not (values.min() >= 0 and math.isfinite(values.max())):
-        raise ValueError(f"X holds values below 0, NaN or infinite, counts of 0 or more were expected; {_RAW}")
-
-
-def _highly_expressed(x: Any, totals: np.ndarray, max_fraction: float) -> np.ndarray:
-    limit = np.repeat(totals * max_fraction, np.diff(x.indptr))
-    high = np.zeros(x.shape[1], dtype=bool)
-    high[x.indices[x.data > limit]] = True
-    return high
 
 
 def log1p(
@@ -171,25 +130,14 @@ def log1p(
         ``{"base": base}``.
     """
     el.require_anndata(adata)
-    el.require(
-        base is None or (math.isfinite(base) and base > 0 and base != 1), f"base is {base}", "a number above 0, not 1"
-    )
     x = el.matrix(adata, layer, writes=True)
     if "log1p" in adata.uns:
         warnings.warn("the data seem to be logarithms already: uns['log1p'] is there", UserWarning, stacklevel=2)
+    arrays = _brodmann.log1p(
+        el.to_csr(x, wide=x.dtype == np.float64), base=None if base is None else float(base)
+    )
+    made = el.csr_like(arrays, x)
     adata = el.copied(adata, copy)
-    made: Any
-    if x.dtype != np.float64:
-        made = el.csr_like(_brodmann.log1p(el.to_csr(x)), x)
-    elif sp.issparse(x):
-        made = x.tocsr(copy=True)
-        np.log1p(made.data, out=made.data)
-        made = made.asformat(x.format)
-    else:
-        made = np.log1p(x)
-    if base is not None:
-        values = made.data if sp.issparse(made) else made
-        values /= values.dtype.type(math.log(base))
     el.set_matrix(adata, layer, made)
     adata.uns["log1p"] = {"base": base}
     return adata if copy else None
@@ -263,12 +211,11 @@ def highly_variable_genes(
         n_top_genes = el.whole(n_top_genes, "n_top_genes")
     x = el.to_csr(el.matrix(adata, layer))
     base = adata.uns.get("log1p", {}).get("base") if not v3 else None
-    if base is not None:
-        x = x * math.log(base)
     slices, _ = el.slices_of(adata, batch_key)
     found = _brodmann.highly_variable_genes(
         x,
         slices=slices,
+        log_base=None if base is None else float(base),
         flavor=flavor,
         n_top_genes=n_top_genes,
         min_mean=float(min_mean),
@@ -342,7 +289,6 @@ def scale(
     x = el.matrix(adata, layer, writes=True)
     rows = el.to_csr(x)
     mean, sd = _brodmann.column_mean_sd(rows)
-    sd[sd == 0] = 1.0
     adata = el.copied(adata, copy)
     if zero_center:
         made = _brodmann.scale_to_dense(rows, mean, sd, max_value=max_value)

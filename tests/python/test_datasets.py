@@ -49,7 +49,7 @@ def test_a_list_of_one_is_mudata_too():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"modalities": "proteome"}, 'modality "proteome" is unknown'),
+        ({"modalities": "proteome"}, 'modality is called "proteome"; expected one of rna'),
         ({"side": 0}, "side is 0"),
         ({"noise": -1.0}, "noise is -1"),
         ({"noise": float("nan")}, "noise is NaN"),

@@ -146,3 +146,53 @@ def test_modalities_in_another_order_get_the_same_domains_by_name(tmp_path):
             np.testing.assert_allclose(embedding.loc[first.index], first, rtol=1e-5, atol=1e-5)
         first = embedding
     pd.testing.assert_series_equal(labels[0], labels[1])
+
+
+def elements_of_size(n):
+    """Every type of element, `n` long."""
+    text = np.array([f"é{i}" for i in range(n)], dtype=object)
+    adata = ad.AnnData(sp.csr_matrix(np.ones((n, n), dtype=np.float32)))
+    adata.obs_names, adata.var_names = [f"s{i}" for i in range(n)], [f"g{i}" for i in range(n)]
+    for frame in (adata.obs, adata.var):
+        frame["number"] = np.arange(n, dtype=float)
+        frame["whole"] = np.arange(n)
+        frame["flag"] = np.arange(n) % 2 == 0
+        frame["text"] = text
+        frame["category"] = pd.Categorical(text)
+        frame["no_category"] = pd.Categorical.from_codes([-1] * n, [])
+        frame["nullable"] = pd.array([None if i % 2 else i for i in range(n)], dtype="Int64")
+        frame["nullable_flag"] = pd.array([None if i % 2 else True for i in range(n)], dtype="boolean")
+    adata.layers["dense"] = np.ones((n, n))
+    adata.layers["columns"] = sp.csc_matrix((n, n))
+    adata.obsm["table"] = pd.DataFrame({"a": np.arange(n)}, index=adata.obs_names)
+    adata.obsm["width_0"] = np.zeros((n, 0))
+    adata.obsp["graph"] = sp.csr_matrix((n, n))
+    for dtype in ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"):
+        adata.uns[f"array_{dtype}"] = np.zeros(n, dtype=dtype)
+    adata.uns["texts"] = text
+    adata.uns["texts_2d"] = np.tile(text, (2, 1))
+    adata.uns["categories"] = pd.Categorical(text)
+    adata.uns["frame"] = pd.DataFrame({"a": np.arange(n), "t": text}, index=[str(i) for i in range(n)])
+    adata.uns["sparse"] = sp.csr_matrix((n, 3))
+    adata.uns["empty"] = {}
+    return adata
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 5000])
+def test_elements_of_every_size_are_read_by_everyone(tmp_path, n):
+    adata = elements_of_size(min(n, 300))
+    if n > 300:
+        adata.uns["many_texts"] = np.array([str(i) for i in range(n)], dtype=object)
+        adata.uns["many_numbers"] = np.arange(n, dtype=float)
+    adata.write_h5ad(tmp_path / "sizes.h5ad")
+    for step in ("edit", "rewrite", "convert"):
+        output = tmp_path / f"{step}.h5ad"
+        command = [os.environ["EDIT_ROUNDTRIP"], step, tmp_path / "sizes.h5ad", output]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        back = ad.read_h5ad(output)
+        assert back.shape == adata.shape
+        assert list(back.uns["texts"]) == list(adata.uns["texts"])
+        with h5py.File(output) as file:
+            # Every array opens and reads.
+            file.visititems(lambda _, node: node[()] is None if isinstance(node, h5py.Dataset) else None)

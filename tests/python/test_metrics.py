@@ -1,5 +1,9 @@
 """bm.metrics against scikit-learn, and on AnnData."""
 
+import json
+import os
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,7 +87,7 @@ def test_missing_labels_are_left_out_of_comparisons_and_refused_elsewhere():
     assert bm.metrics.adjusted_rand_index(pd.Categorical(truth), pred) == expected
     with pytest.raises(ValueError, match="labels is missing for 2 observations"):
         bm.metrics.silhouette(POINTS[:6], truth)
-    with pytest.raises(ValueError, match="no observation has all labels"):
+    with pytest.raises(ValueError, match="no observation has all the labels needed"):
         bm.metrics.adjusted_rand_index([None, None], [1, 2])
 
 
@@ -92,7 +96,7 @@ def test_labels_that_do_not_fit_are_refused():
         bm.metrics.adjusted_rand_index([1, 2, 3], [1, 2])
     with pytest.raises(ValueError, match="1 was expected"):
         bm.metrics.adjusted_rand_index(np.zeros((3, 2)), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="between 2 and n_obs - 1"):
+    with pytest.raises(ValueError, match="name 1 clusters; expected 2 to 299"):
         bm.metrics.silhouette(POINTS, np.zeros(300))
     with pytest.raises(ValueError, match="labels has 299 entries, 300 were expected"):
         bm.metrics.davies_bouldin(POINTS, PRED[1:])
@@ -134,8 +138,50 @@ def test_evaluate_gives_what_the_single_functions_give():
     embedding = adata.obsm["X_pca"].astype(float)
     assert scores["silhouette"] == pytest.approx(bm.metrics.silhouette(embedding, adata.obs["pred"]))
     assert scores["ilisi_median"] == pytest.approx(np.median(bm.metrics.lisi(embedding, adata.obs["slice"])))
-    assert scores["pas"] == bm.metrics.pas(adata.obs["pred"], adata.obsp["spatial_connectivities"])
-    alone = bm.metrics.evaluate(tissue(), pred="truth")
+    nearest = bm.metrics.coherence_graph(adata.obsm["spatial"], batch=adata.obs["slice"])
+    assert scores["pas"] == bm.metrics.pas(adata.obs["pred"], nearest)
+    stored = bm.metrics.evaluate(adata, pred="pred", connectivity_key="spatial_connectivities")
+    assert stored["pas"] == bm.metrics.pas(adata.obs["pred"], adata.obsp["spatial_connectivities"])
+    no_space = tissue()
+    del no_space.obsm["spatial"]
+    alone = bm.metrics.evaluate(no_space, pred="truth")
     assert set(alone.index) == {"n_obs", "n_clusters"}
+    assert any("no coordinates" in note for note in alone.attrs["notes"])
     with pytest.raises(KeyError, match=r"obs\['nothing'\] is missing.*bm\.tl\.spatialleiden"):
         bm.metrics.evaluate(adata, pred="nothing")
+
+
+def test_the_coherence_graph_is_that_of_the_six_nearest_within_a_batch():
+    xy = RNG.random((80, 2))
+    batch = np.repeat(["a", "b"], 40)
+    graph = bm.metrics.coherence_graph(xy, batch=batch).toarray()
+    expected = np.zeros((80, 80))
+    for i in range(80):
+        distance = np.where(batch == batch[i], ((xy - xy[i]) ** 2).sum(axis=1), np.inf)
+        distance[i] = np.inf
+        expected[i, np.argsort(distance)[:6]] = 1
+    np.testing.assert_array_equal(graph, np.maximum(expected, expected.T))
+
+
+@pytest.mark.parametrize("batch_key", [None, "slice"])
+def test_the_command_evaluates_to_the_same_numbers(tmp_path, batch_key):
+    binary = os.environ.get("BRODMANN")
+    if binary is None:
+        pytest.skip("SKIPPED: BRODMANN does not name the command")
+    adata = tissue()
+    adata.obs["pred"] = pd.Categorical(np.where(np.arange(240) % 9, adata.obs["truth"], "one"))
+    adata.obs["partial"] = adata.obs["truth"].astype(object).where(np.arange(240) > 20)
+    bm.pp.pca(adata, n_comps=5)
+    # A graph of another kind in the file has no say at either door.
+    bm.gr.spatial_neighbors(adata, n_neighs=15)
+    path = tmp_path / "tissue.h5ad"
+    adata.write_h5ad(path)
+    options = [] if batch_key is None else ["--batch-key", batch_key]
+    command = [binary, "evaluate", path, "--pred", "pred", "--truth", "partial", "--json", *options]
+    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = {k: v for k, v in report["metrics"].items() if isinstance(v, (int, float))}
+    scores = bm.metrics.evaluate(adata, pred="pred", truth="partial", batch_key=batch_key)
+    shared = set(found) & set(scores.index)
+    assert {"ari", "v_measure", "silhouette", "morans_i", "pas", "clisi_mean", "n_obs"} <= shared
+    assert set(scores.index) <= set(found)
+    assert {k: found[k] for k in shared} == {k: scores[k] for k in shared}

@@ -1,6 +1,7 @@
 """bm.pl: pictures are drawn from the keys, with the colours asked for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from samples import tissue
 
@@ -37,6 +38,26 @@ def test_colours_are_those_asked_for(adata):
     assert tuple(drawn()[0]) == red
     adata.obs["truth"] = adata.obs["truth"].astype(object).where(np.arange(240) > 0).astype("category")
     assert tuple(drawn()[0]) != red
+
+
+def test_default_colours_are_those_of_the_command(adata):
+    (ax,) = bm.pl.spatial(adata, color="truth")
+    codes = adata.obs["truth"].astype("category").cat.codes.to_numpy()
+    palette = [to_rgba(c) for c in ("#e69f00", "#56b4e9", "#009e73")]
+    assert [tuple(c) for c in ax.collections[0].get_facecolors()] == [palette[c] for c in codes]
+    # More categories than the palette was chosen for all get one of their own.
+    adata.obs["each"] = pd.Categorical([f"c{i % 40}" for i in range(240)])
+    (ax,) = bm.pl.spatial(adata, color="each")
+    assert len({tuple(c) for c in ax.collections[0].get_facecolors()}) == 40
+
+
+def test_stored_colours_count_where_there_is_one_for_each(adata):
+    adata.uns["truth_colors"] = ["red", "#0000ff"]
+    (ax,) = bm.pl.spatial(adata, color="truth")
+    assert to_rgba("red") not in {tuple(c) for c in ax.collections[0].get_facecolors()}
+    adata.uns["truth_colors"] = ["red", "#0000ff", "lime"]
+    (ax,) = bm.pl.spatial(adata, color="truth")
+    assert {tuple(c) for c in ax.collections[0].get_facecolors()} == {to_rgba(c) for c in ("red", "blue", "lime")}
 
 
 def test_axes_given_are_drawn_into(adata):

@@ -143,7 +143,7 @@ def test_bad_files_are_os_errors_in_pythons_words(tmp_path):
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(OSError, match="not an HDF5 file") as error:
         bm.read.tenx_h5(tmp_path / "text.h5")
-    assert "--" not in str(error.value) and "brodmann.read" in str(error.value)
+    assert "--" not in str(error.value) and "bm.read" in str(error.value)
     with pytest.raises(OSError, match="spatial/"):
         bm.read.visium(tmp_path)
     (tmp_path / "bad.csv").write_text("name,a,x,y\nc1,1,2,3\nc2,oops\n")

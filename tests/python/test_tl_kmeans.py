@@ -59,7 +59,7 @@ def test_bad_input_of_kmeans_changes_nothing():
         (ValueError, dict(n_clusters=0), "n_clusters is 0"),
         (ValueError, dict(n_clusters=150), "fewer clusters"),
         (ValueError, dict(n_init=0), "n_init is 0"),
-        (ValueError, dict(tol=-1.0), "tolerance -1"),
+        (ValueError, dict(tol=-1.0), "tol is -1"),
     ):
         with pytest.raises(error, match=message):
             bm.tl.kmeans(adata, **{"n_clusters": 3, **options})

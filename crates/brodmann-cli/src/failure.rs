@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use brodmann_kernels::{Blame, Diagnosis};
+
 /// Exit code for input, options or files the user can put right.
 const BAD_INPUT: u8 = 2;
 /// Exit code for a run that failed through no fault of the input.
@@ -13,48 +15,44 @@ pub const INTERRUPTED: u8 = 130;
 #[derive(Debug)]
 pub struct Failure {
     message: String,
+    hint: Option<String>,
     pub code: u8,
 }
 
 impl Failure {
     /// Something the user can put right.
     pub fn input(message: impl Display) -> Self {
-        Self { message: message.to_string(), code: BAD_INPUT }
+        Self { message: message.to_string(), hint: None, code: BAD_INPUT }
     }
 
     /// A run that failed.
     pub fn run(message: impl Display) -> Self {
-        Self { message: message.to_string(), code: FAILED_RUN }
+        Self { message: message.to_string(), hint: None, code: FAILED_RUN }
     }
 
-    /// Prints `error: …` and, after a blank line, `hint: …`: the library's messages say what was found before the
-    /// first `; ` and what to do after it.
+    /// With what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Prints `error: …` and, after a blank line, `hint: …`.
     pub fn print(&self) {
-        match self.message.split_once("; ") {
-            Some((found, to_do)) => eprintln!("error: {found}\n\nhint: {to_do}"),
-            None => eprintln!("error: {}", self.message),
+        match &self.hint {
+            Some(hint) => crate::say::line(&format!("error: {}\n\nhint: {hint}", self.message)),
+            None => crate::say::line(&format!("error: {}", self.message)),
         }
     }
 }
 
-impl From<brodmann::pipeline::PipelineError> for Failure {
-    fn from(error: brodmann::pipeline::PipelineError) -> Self {
-        if error.is_interruption() {
-            return Self { message: error.to_string(), code: INTERRUPTED };
-        }
-        match error {
-            brodmann::pipeline::PipelineError::Data(error) => error.into(),
-            other => Self::input(other),
-        }
-    }
-}
-
-impl From<brodmann_data::DataError> for Failure {
-    fn from(error: brodmann_data::DataError) -> Self {
-        match error {
-            // What was written does not read back: nothing the user gave is at fault.
-            brodmann_data::DataError::ReadBack { .. } => Self::run(error),
-            other => Self::input(other),
-        }
+impl<E: Diagnosis> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let code = match error.blame() {
+            Blame::Interruption => INTERRUPTED,
+            Blame::Program => FAILED_RUN,
+            Blame::Value | Blame::Key | Blame::File(_) | Blame::Memory => BAD_INPUT,
+        };
+        Self { message: error.to_string(), hint: error.advice(), code }
     }
 }

@@ -3,25 +3,57 @@
 mod args;
 mod commands;
 mod failure;
+mod say;
+mod spelling;
 mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use args::defaults::with_defaults;
 use args::{Cli, Command};
-use clap::Parser;
+use brodmann_kernels::OptionError;
+use brodmann_kernels::diagnosis::speak;
+use clap::error::ContextKind;
+use clap::{CommandFactory, FromArgMatches};
 use failure::Failure;
+use spelling::CommandLine;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
-    // clap prints usage errors itself and exits with 2, the code for bad input.
-    let cli = Cli::parse();
-    match run(cli) {
+    // For every thread: errors and notes are worded where they arise.
+    speak(&CommandLine);
+    let parsed = with_defaults(Cli::command())
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(unfit);
+    match parsed.and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
             ExitCode::from(failure.code)
         }
+    }
+}
+
+/// A value that no flag can have, in the words of every other refusal. The rest (help, version, usage) clap prints
+/// itself, and exits with 2, the code for bad input.
+fn unfit(error: clap::Error) -> Failure {
+    let text = |kind| error.get(kind).map(ToString::to_string);
+    let source = std::error::Error::source(&error).map(|source| {
+        if source.is::<std::num::ParseIntError>() {
+            "expected a whole number of 0 or more".to_owned()
+        } else {
+            source.to_string()
+        }
+    });
+    match (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue), source) {
+        (Some(arg), Some(value), Some(expected)) => {
+            let flag = arg.split_whitespace().next().unwrap_or(&arg).to_owned();
+            Failure::input(format!("{flag} is {value:?}; {expected}"))
+                .hint(format!("choose another value for {flag}"))
+        }
+        _ => error.exit(),
     }
 }
 
@@ -41,9 +73,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     .map_err(|e| Failure::run(format!("the interrupt handler cannot be installed ({e})")))?;
     if let Some(threads) = global.threads {
         if threads == 0 {
-            return Err(Failure::input(
-                "--threads is 0, at least 1 was expected; leave it out to use all cores",
-            ));
+            let error = OptionError::new("threads", 0, "at least 1");
+            return Err(error.advise("leave it out to use all cores").into());
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -60,18 +91,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Info(a) => commands::info::run(&context, &a),
         Command::Preprocess(a) => commands::preprocess::run(&context, &a),
         Command::Neighbors(a) => commands::neighbors::run(&context, &a),
-        Command::Leiden(a) => commands::leiden::run(&context, &a, false),
-        Command::Spatialleiden(a) => commands::leiden::run(&context, &a, true),
-        Command::Spami(a) => commands::spami::run(&context, &a),
-        Command::Staig(a) => commands::staig::run(&context, &a),
-        Command::Cluster(a) => commands::cluster::run(&context, &a),
+        Command::Leiden(a) => commands::methods::leiden(&context, &a, false),
+        Command::Spatialleiden(a) => commands::methods::leiden(&context, &a, true),
+        Command::Spami(a) => commands::methods::spami(&context, &a),
+        Command::Staig(a) => commands::methods::staig(&context, &a),
+        Command::SmoothedPca(a) => commands::methods::smoothed_pca(&context, &a),
+        Command::Mixture(a) => commands::methods::mixture(&context, &a),
+        Command::Cluster(a) => commands::methods::cluster(&context, &a),
         Command::Evaluate(a) => commands::evaluate::run(&context, &a),
         Command::Plot(a) => commands::plot::run(&context, &a),
         Command::Bench(a) => commands::bench::run(&context, &a),
-        Command::Completions(a) => {
-            commands::completions(&a);
-            Ok(())
-        }
+        Command::Completions(a) => commands::completions(&a),
     };
     terminal.finish();
     result

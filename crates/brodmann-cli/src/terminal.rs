@@ -10,6 +10,7 @@ use brodmann_kernels::Monitor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::Failure;
+use crate::say;
 
 /// How often a stage without a terminal says how far it is.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -40,16 +41,14 @@ impl Terminal {
                 // A slip of the hand must not add lines to a data file.
                 if holds_data(path) {
                     return Err(Failure::input(format!(
-                        "the log file {} is or is named like a data file, a log was expected; name another with \
-                         --log, e.g. run.log",
-                        path.display()
-                    )));
-                }
-                File::options().create(true).append(true).open(path).map(Mutex::new).map_err(|e| {
-                    Failure::input(format!(
-                        "the log file {} cannot be opened ({e}); name a file in a folder you may write to",
+                        "the log file {} is a data file or is named like one; expected a log",
                         path.display()
                     ))
+                    .hint("name another with --log, e.g. run.log"));
+                }
+                File::options().create(true).append(true).open(path).map(Mutex::new).map_err(|e| {
+                    Failure::input(format!("the log file {} cannot be opened ({e})", path.display()))
+                        .hint("name a file in a folder you may write to")
                 })
             })
             .transpose()?;
@@ -84,10 +83,10 @@ impl Terminal {
         }
         match self.stage.lock() {
             Ok(stage) => match &stage.bar {
-                Some(bar) => bar.suspend(|| eprintln!("{stamped}")),
-                None => eprintln!("{stamped}"),
+                Some(bar) => bar.suspend(|| say::line(&stamped)),
+                None => say::line(&stamped),
             },
-            Err(_) => eprintln!("{stamped}"),
+            Err(_) => say::line(&stamped),
         }
     }
 
@@ -170,5 +169,9 @@ impl Monitor for Terminal {
 
     fn note(&self, message: &str) {
         self.say(message);
+    }
+
+    fn warn(&self, message: &str) {
+        self.say(&format!("warning: {message}"));
     }
 }

@@ -330,7 +330,7 @@ fn three_spots_work() {
 fn numbers_of_clusters_that_cannot_be() {
     let folder = Folder::with_tissue(IN, 8);
     for k in ["0", "64", "65", "1000000"] {
-        let names = [&format!("{k} clusters"), "64 observations", "--n-clusters"];
+        let names = [&format!("--n-clusters is {k}"), "64 observations"];
         folder.refuses(&run(&["-k"]).into_iter().chain([k]).collect::<Vec<_>>(), &names);
         for method in ["kmeans", "leiden", "gmm"] {
             let args = ["cluster", IN, "--out", OUT, "--use-rep", "spatial", "--method", method, "-k", k];
@@ -339,11 +339,12 @@ fn numbers_of_clusters_that_cannot_be() {
     }
     let args = ["cluster", IN, "--out", OUT, "--use-rep", "spatial"];
     folder.refuses(&args, &["k-means", "--n-clusters"]);
-    folder.refuses(&[&args[..], &["-k", "auto"]].concat(), &["auto", "--method gmm"]);
+    folder.refuses(&[&args[..], &["-k", "auto"]].concat(), &["--n-clusters is auto", "gmm"]);
     folder.refuses(&[&args[..], &["--method", "gmm"]].concat(), &["--n-clusters auto"]);
     let gmm = [&args[..], &["--method", "gmm", "-k", "3"]].concat();
-    folder.refuses(&[&gmm[..], &["--n-init", "0"]].concat(), &["n_init", "at least 1"]);
-    folder.refuses(&[&gmm[..], &["--refine", "0"]].concat(), &["n_neighbors", "at least 1"]);
+    folder.refuses(&[&gmm[..], &["--n-init", "0"]].concat(), &["--n-init is 0", "at least 1"]);
+    folder.refuses(&[&gmm[..], &["--refine", "64"]].concat(), &["--refine is 64"]);
+    folder.refuses(&run(&["-k", "many"]), &["--n-clusters", "many", "a whole number"]);
     let auto = [&args[..], &["--method", "gmm", "-k", "auto", "--max-clusters"]].concat();
     folder.refuses(&[&auto[..], &["64"]].concat(), &["64 observations", "another range"]);
 }
@@ -366,19 +367,22 @@ fn layer_names_that_are_none() {
     }
     folder.refuses(&run(&["--directed", "protein=true"]), &["--directed", "\"protein\"", "rna, spatial"]);
     folder.refuses(&["leiden", IN, "--out", OUT, "--layer-weight", "spatial=2"], &["\"spatial\"", "rna"]);
-    folder.refuses(&run(&["--layer-weight", "rna=1,rna=2"]), &["rna twice"]);
+    folder.refuses(&run(&["--layer-weight", "rna=1,rna=2"]), &["--layer-weight", "one value for each name"]);
     folder.refuses(&run(&["--layer-weight", "rna=heavy"]), &["rna=heavy"]);
 }
 
 #[test]
 fn resolutions_that_are_none() {
     let folder = Folder::with_tissue(IN, 8);
-    for value in ["0", "-1", "NaN", "inf", "rna=0", "rna=1,spatial=-2"] {
+    for value in ["0", "-1", "rna=0", "rna=1,spatial=-2"] {
         folder.refuses(&run(&["--resolution", value]), &["--resolution", "above 0"]);
     }
+    for value in ["NaN", "inf", "rna=NaN"] {
+        folder.refuses(&run(&["--resolution", value]), &["--resolution", value, "finite"]);
+    }
     let cluster = ["cluster", IN, "--out", OUT, "--use-rep", "spatial", "--method", "leiden", "--resolution"];
-    for value in ["0", "-1", "NaN"] {
-        folder.refuses(&[&cluster[..], &[value]].concat(), &["--resolution", "above 0"]);
+    for (value, expected) in [("0", "above 0"), ("-1", "above 0"), ("NaN", "finite")] {
+        folder.refuses(&[&cluster[..], &[value]].concat(), &["--resolution", expected]);
     }
 }
 
@@ -399,18 +403,18 @@ fn weights_that_are_none() {
 fn counts_of_things_that_cannot_be() {
     let folder = Folder::with_tissue(IN, 8);
     folder.refuses(&run(&["--threads", "0"]), &["--threads is 0"]);
-    folder.refuses(&run(&["--n-iterations", "0"]), &["--n-iterations is 0", "-1 runs to convergence"]);
+    folder.refuses(&run(&["--n-iterations", "0"]), &["--n-iterations is 0", "-1 to run to convergence"]);
     folder.refuses(&run(&["--n-iterations", "-2"]), &["--n-iterations is -2"]);
-    folder.refuses(&run(&["--n-neighbors", "0"]), &["n_neighbors is 0"]);
+    folder.refuses(&run(&["--n-neighbors", "0"]), &["--n-neighbors is 0"]);
     folder.refuses(&run(&["--n-spatial", "0"]), &["--n-spatial is 0"]);
-    folder.refuses(&run(&["--n-pcs", "0"]), &["n_pcs"]);
-    folder.refuses(&run(&["--target-sum", "-1"]), &["target_sum", "-1"]);
+    folder.refuses(&run(&["--n-pcs", "0"]), &["--n-pcs is 0"]);
+    folder.refuses(&run(&["--target-sum", "-1"]), &["--target-sum is -1"]);
     folder.refuses(&run(&["--radius", "-3"]), &["--radius is -3"]);
     folder.refuses(&run(&["--spatial", "radius"]), &["--radius is not given"]);
     folder.refuses(&["simulate", "--out", OUT, "--side", "0"], &["side is 0"]);
     folder.refuses(&["simulate", "--out", OUT, "--noise", "-1"], &["noise", "-1"]);
     folder.refuses(&["simulate", "--out", OUT, "--slices", "0"], &["slices"]);
-    folder.refuses(&["simulate", "--out", OUT, "--n-genes", "0"], &["n_genes"]);
+    folder.refuses(&["simulate", "--out", OUT, "--n-genes", "0"], &["--n-genes is 0"]);
     let plot = ["plot", IN, "--color", "ground_truth", "--out", "a.png"];
     for (option, value) in [("--alpha", "2"), ("--dpi", "0"), ("--panel-size", "-1"), ("--spot-size", "NaN")]
     {
@@ -480,7 +484,7 @@ fn outputs_that_cannot_be_written() {
     folder.refuses(&to("missing/out.h5ad"), &["missing/out.h5ad", "create the folder"]);
     folder.refuses(&to("folder.h5ad"), &["folder.h5ad", "not a folder"]);
     folder.refuses(&to("file/out.h5ad"), &["file/out.h5ad"]);
-    folder.refuses(&to("."), &["does not end in .h5ad"]);
+    folder.refuses(&to("."), &["ending in .h5ad"]);
     folder.refuses(&to("out.h5mu"), &["out.h5mu", ".h5ad"]);
     folder.refuses(&to("out.csv"), &["out.csv", ".h5ad"]);
     folder.refuses(&to("out"), &[".h5ad"]);

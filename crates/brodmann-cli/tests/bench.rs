@@ -64,7 +64,7 @@ fn every_part_is_measured_and_written() {
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let folder = Folder::new();
-    folder.refuses(&["bench", "--sizes", "10"], &["--sizes holds 10", "100"]);
+    folder.refuses(&["bench", "--sizes", "10"], &["--sizes is 10", "100"]);
     folder.refuses(&["bench", "--repeats", "0"], &["--repeats is 0"]);
     folder.refuses(&["bench", "--genes", "0"], &["--genes is 0"]);
 }
@@ -78,10 +78,10 @@ fn a_simulation_has_the_density_asked_for() {
     let density = report["density"].as_f64().expect("a density");
     assert!((0.04..0.06).contains(&density), "{density}");
     assert_eq!(report["nnz"].as_f64(), Some((density * 1600.0 * 300.0).round()));
-    folder.refuses(&["simulate", "--out", "u.h5ad", "--density", "0"], &["density is 0"]);
+    folder.refuses(&["simulate", "--out", "u.h5ad", "--density", "0"], &["--density is 0"]);
     folder.refuses(
         &["simulate", "--out", "u.h5ad", "--density", "0.999"],
-        &["density 0.999", "cannot be reached"],
+        &["--density is 0.999", "cannot reach"],
     );
-    folder.refuses(&["simulate", "--out", "u.h5ad", "--spot-pitch", "0"], &["spot_pitch is 0"]);
+    folder.refuses(&["simulate", "--out", "u.h5ad", "--spot-pitch", "0"], &["--spot-pitch is 0"]);
 }

@@ -115,8 +115,8 @@ fn the_kind_of_a_modality_is_said_and_can_be_corrected() {
     let folder = tissue();
     let log = folder.run(&args(IN, OUT, &["--modality-kind", "adt=rna"])).succeeded().stderr;
     assert!(log.contains("rna: 200 features TAKEN AS gene expression (rna)"), "{log}");
-    assert!(log.contains("--modality-kind rna="), "{log}");
-    assert!(log.contains("adt: 40 features, gene expression (rna) as you said"), "{log}");
+    assert!(log.contains("say so with --modality-kind"), "{log}");
+    assert!(log.contains("adt: 40 features, gene expression (rna) as asked"), "{log}");
 }
 
 #[test]
@@ -233,7 +233,10 @@ fn embeddings_of_the_file_are_used_when_named() {
     assert_eq!(folder.run(&all).succeeded().json()["modalities"][0]["features"], "pca");
     let wrong = args("features.h5mu", "other.h5mu", &["--use-rep", "rna=X_none"]);
     folder.refuses(&wrong, &["X_none", "--use-rep"]);
-    folder.refuses(&args("features.h5mu", "other.h5mu", &["--use-rep", "X_pca"]), &["--use-rep", "NAME=KEY"]);
+    folder.refuses(
+        &args("features.h5mu", "other.h5mu", &["--use-rep", "X_pca"]),
+        &["--use-rep", "without a modality"],
+    );
 }
 
 #[test]
@@ -384,7 +387,7 @@ fn checkpoints_of_other_runs_are_refused() {
     let folder = tissue();
     let at = ["--checkpoint", "state", "--checkpoint-every", "5"];
     let resume = ["--checkpoint", "state", "--resume"];
-    refuses_resume(&folder, &[], &["no checkpoint", "state", "--resume"]);
+    refuses_resume(&folder, &[], &["state", "does not exist", "--resume"]);
     run(&folder, OUT, &at);
     fs::remove_file(folder.path(OUT)).expect("removed");
     for (more, named) in [
@@ -395,6 +398,15 @@ fn checkpoints_of_other_runs_are_refused() {
         (&["--dropout", "0.3"], "dropout"),
         (&["--balance", "false"], "balance"),
         (&["--contrast-weight", "rna=2"], "contrast_weights"),
+    ] {
+        refuses(&folder, &[&resume, more].concat(), &["another run", named]);
+    }
+    // Features of the same width, made another way.
+    for (more, named) in [
+        (&["--n-top-genes", "60"][..], "n_top_genes"),
+        (&["--hvg", "seurat"], "flavor"),
+        (&["--target-sum", "100"], "target_sum"),
+        (&["--min-cells", "9"], "min_cells"),
     ] {
         refuses(&folder, &[&resume, more].concat(), &["another run", named]);
     }
@@ -445,20 +457,20 @@ fn options_out_of_range() {
         (&["--contrast-weight", "protein=1"], &["--contrast-weight", "protein", "rna, adt, atac"]),
         (&["--modality-kind", "protein=adt"], &["--modality-kind", "protein", "rna"]),
         (&["--modality-kind", "rna=lipids"], &["lipids", "adt"]),
-        (&["--modality-kind", "rna"], &["--modality-kind", "NAME=VALUE"]),
+        (&["--modality-kind", "rna"], &["--modality-kind", "without a modality"]),
         (&["--modalities", "rna,lipids"], &["--modalities", "lipids", "rna"]),
         (&["--modalities", "rna,rna"], &["rna twice"]),
         (&["--use-rep", "lipids=X_pca"], &["--use-rep", "lipids"]),
         (&["--preset", "misar"], &["adt", "weight"]),
         (&["--cluster", "kmeans"], &["--n-clusters"]),
-        (&["-k", "0"], &["0 clusters"]),
+        (&["-k", "0"], &["--n-clusters is 0"]),
         (&["-k", "144"], &["144"]),
         (&["--resolution", "-1"], &["--resolution"]),
         (&["--key-added", "ground_truth"], &["ground_truth"]),
         (&["--key-added", "a/b"], &["a/b"]),
         (&["--truth", "nothing"], &["nothing"]),
         (&["--checkpoint", "state", "--checkpoint-every", "0"], &["--checkpoint-every"]),
-        (&["--n-pcs", "0"], &["n_pcs"]),
+        (&["--n-pcs", "0"], &["--n-pcs is 0"]),
         (&["--layer", "nothing"], &["nothing"]),
         (&["--spatial-key", "nothing"], &["nothing"]),
     ] {
@@ -481,7 +493,7 @@ fn a_network_that_does_not_fit_into_memory_is_refused_with_one_that_does() {
 fn a_loss_that_is_no_number_stops_with_its_term_and_a_suggestion() {
     let folder = tissue();
     let all = ["spami", IN, "--out", OUT, "--epochs", "400", "--lr", "1", "--reconstruction-weight", "1e300"];
-    folder.refuses(&all, &["epoch", "learning rate"]);
+    folder.refuses(&all, &["epoch", "--lr"]);
 }
 
 #[test]

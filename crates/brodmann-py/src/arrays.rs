@@ -87,7 +87,7 @@ impl<'py> FromPyObject<'_, 'py> for Codes<'py> {
             && array.as_slice()?.iter().any(|&c| c < 0)
         {
             return Err(PyValueError::new_err(
-                "a code is below 0, 0 or more was expected; drop what has no label",
+                "a code is below 0; expected 0 or more. Hint: drop what has no label",
             ));
         }
         Ok(Self(codes))
@@ -123,7 +123,7 @@ impl<'py> Indices<'py> {
         let copied = wide.as_array().iter().map(|&v| u32::try_from(v)).collect::<Result<Vec<u32>, _>>();
         copied.map(Self::Copied).map_err(|_| {
             PyValueError::new_err(format!(
-                "{name} hold a number below 0 or above 4294967295, others were expected; rebuild the array"
+                "{name} hold a number below 0 or above 4294967295; expected others. Hint: rebuild the array"
             ))
         })
     }
@@ -151,7 +151,7 @@ impl<'py> Starts<'py> {
         };
         if array.as_slice()?.iter().any(|&start| start < 0) {
             return Err(PyValueError::new_err(
-                "indptr holds a negative number, 0 or more was expected; rebuild the matrix",
+                "indptr holds a negative number; expected 0 or more. Hint: rebuild the matrix",
             ));
         }
         if size_of::<usize>() == size_of::<i64>() {
@@ -184,7 +184,7 @@ impl<'py, T: Value> FromPyObject<'_, 'py> for Csr<'py, T> {
         let format: Option<String> = object.getattr("format").and_then(|f| f.extract()).ok();
         if format.as_deref() != Some("csr") {
             return Err(PyValueError::new_err(format!(
-                "{} where a scipy CSR matrix was expected; convert it with scipy.sparse.csr_matrix(x)",
+                "the matrix is a {}; expected a scipy CSR matrix. Hint: convert it with scipy.sparse.csr_matrix(x)",
                 object.get_type().name()?
             )));
         }

@@ -251,8 +251,7 @@ fn simulated<'py>(
         ..SimulationOptions::default()
     };
     let tissue: Simulation = run(py, |monitor| simulate(&options, monitor))?;
-    let made = brodmann::pipeline::simulated::to_mudata(tissue)
-        .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+    let made = brodmann::pipeline::simulated::to_mudata(tissue).map_err(Raise::raise)?;
     mudata(py, made)
 }
 

@@ -1,17 +1,18 @@
 //! Neighbours in space and in feature space, and what varies over them: [`brodmann::graph`], [`brodmann::stats`].
 
 use brodmann::graph::{
-    Lattice, NeighborsOptions, SpatialGraph, SpatialGraphOptions, SpatialKind, detect_lattice,
+    GraphError, Lattice, NeighborsOptions, SpatialGraph, SpatialGraphOptions, Transform, detect_lattice,
+    with_loops,
 };
 use brodmann::stats::{Autocorrelation, AutocorrelationOptions, NullModel, StatsError, Tail, Variables};
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use numpy::IntoPyArray;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::{Codes, Csr, CsrArrays, Dense, csr_arrays};
-use crate::monitor::run;
+use crate::errors::Raise;
+use crate::monitor::{run, run_infallible};
 
 /// k nearest neighbours of an embedding and their UMAP weights, as a dictionary.
 #[pyfunction]
@@ -35,24 +36,9 @@ fn neighbors<'py>(
     Ok(result)
 }
 
-fn kind(name: &str) -> PyResult<SpatialKind> {
-    Ok(match name {
-        "auto" => SpatialKind::Auto,
-        "knn" => SpatialKind::Knn,
-        "radius" => SpatialKind::Radius,
-        "delaunay" => SpatialKind::Delaunay,
-        "grid" => SpatialKind::Grid,
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "the kind of graph is {other:?}, auto, knn, radius, delaunay or grid was expected; choose one"
-            )));
-        }
-    })
-}
-
-/// `(connectivities, distances, notes)` of a spatial graph.
+/// `(connectivities, distances, notes)` of a spatial graph; each note with the code of its slice, or None.
 #[pyfunction]
-#[pyo3(signature = (coordinates, *, slices, kind, n_neighbors, radius, n_rings, symmetrise))]
+#[pyo3(signature = (coordinates, *, slices, kind, n_neighbors, radius, n_rings, symmetrise, lengths, percentile))]
 fn spatial_neighbors<'py>(
     py: Python<'py>,
     coordinates: Dense<'py, f64>,
@@ -62,20 +48,44 @@ fn spatial_neighbors<'py>(
     radius: Option<f64>,
     n_rings: usize,
     symmetrise: bool,
-) -> PyResult<(CsrArrays<'py, f64>, CsrArrays<'py, f64>, Vec<String>)> {
+    lengths: Option<[f64; 2]>,
+    percentile: Option<f64>,
+) -> PyResult<(CsrArrays<'py, f64>, CsrArrays<'py, f64>, Vec<(Option<u32>, String)>)> {
     let options = SpatialGraphOptions {
-        kind: self::kind(kind)?,
+        kind: kind.parse().map_err(<GraphError as Raise>::raise)?,
         n_neighbors,
         radius,
         n_rings,
         max_length: None,
         symmetrise,
+        lengths,
+        percentile,
     };
     let slices = slices.as_ref().map(Codes::slice).transpose()?;
     let coordinates = coordinates.view();
     let SpatialGraph { connectivities, distances, notes, .. } =
         run(py, |_| brodmann::graph::spatial_neighbors(coordinates, slices, &options))?;
+    let notes = notes.into_iter().map(|note| (note.slice, note.text)).collect();
     Ok((csr_arrays(py, connectivities), csr_arrays(py, distances), notes))
+}
+
+/// A spatial graph with a diagonal of ones (`set_diag`), then transformed: `"spectral"` or `"cosine"`.
+#[pyfunction]
+#[pyo3(signature = (graph, *, set_diag, transform))]
+fn transform_graph<'py>(
+    py: Python<'py>,
+    graph: Csr<'py, f32>,
+    set_diag: bool,
+    transform: Option<&str>,
+) -> PyResult<CsrArrays<'py, f32>> {
+    let graph = graph.view(py)?;
+    let kind = transform.map(str::parse::<Transform>).transpose().map_err(Raise::raise)?;
+    let made = run_infallible(py, || {
+        let looped = set_diag.then(|| with_loops(graph));
+        let graph = looped.as_ref().map_or(graph, CsrMatrix::view);
+        kind.map_or_else(|| graph.to_owned(), |kind| brodmann::graph::transform(graph, kind))
+    })?;
+    Ok(csr_arrays(py, made))
 }
 
 /// `"hexagonal"`, `"square"` or `None`.
@@ -162,6 +172,7 @@ fn autocorrelation<'py>(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(neighbors, module)?)?;
     module.add_function(wrap_pyfunction!(spatial_neighbors, module)?)?;
+    module.add_function(wrap_pyfunction!(transform_graph, module)?)?;
     module.add_function(wrap_pyfunction!(lattice, module)?)?;
     module.add_function(wrap_pyfunction!(validate_graph, module)?)?;
     module.add_function(wrap_pyfunction!(autocorrelation, module)?)?;

@@ -4,12 +4,11 @@ use std::time::Instant;
 
 use brodmann::cluster::{
     EntryEdges, GraphView, Layer, LeidenError, LeidenOptions, Partition, Quality, ResolutionSearch,
-    SearchOptions, entry_edges, leiden_multiplex_with, quality, search_resolution,
-    search_resolution_latent_spatial,
+    SearchOptions, check_layer_weights, check_resolutions, entry_edges, leiden_multiplex_with, quality,
+    search_n_clusters, unreached_warning,
 };
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Monitor, OptionError, Seed};
 use numpy::{IntoPyArray, PyArray1};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arrays::{Codes, Csr, csr_arrays};
@@ -63,9 +62,10 @@ impl FromPyObject<'_, '_> for Reading {
             "undirected" => Ok(Self::Undirected),
             "auto" => Ok(Self::Auto),
             "entries" => Ok(Self::Entries),
-            other => Err(PyValueError::new_err(format!(
-                "reading is {other:?}, one of 'directed', 'undirected', 'auto', 'entries' was expected; choose one of these"
-            ))),
+            other => {
+                let choices = "one of 'directed', 'undirected', 'auto', 'entries'";
+                Err(OptionError::new("reading", format!("{other:?}"), choices).raise())
+            }
         }
     }
 }
@@ -79,9 +79,8 @@ impl FromPyObject<'_, '_> for Name {
         let all = [Quality::RbConfiguration, Quality::Modularity, Quality::Cpm, Quality::Rber];
         let name = object.extract::<&str>()?;
         all.into_iter().find(|q| q.name() == name).map(Self).ok_or_else(|| {
-            PyValueError::new_err(format!(
-                "quality is {name:?}, one of 'rb', 'modularity', 'cpm', 'rber' was expected; choose one of these"
-            ))
+            let choices = "one of 'rb', 'modularity', 'cpm', 'rber'";
+            OptionError::new("quality", format!("{name:?}"), choices).raise()
         })
     }
 }
@@ -123,9 +122,10 @@ fn prepared<T>(
         match work(&read) {
             // Layers are checked before any work is done, so trying again costs that check alone.
             Err(LeidenError::NotSymmetric { layer, .. })
-                if layers.get(layer).is_some_and(|l| l.1 == Reading::Auto) && !read[layer].directed =>
+                if layers.get(layer.index).is_some_and(|l| l.1 == Reading::Auto)
+                    && !read[layer.index].directed =>
             {
-                read[layer].directed = true;
+                read[layer.index].directed = true;
             }
             Err(error) => return Err(error),
             Ok(found) => {
@@ -194,20 +194,23 @@ impl PyPartition {
 
 /// Multiplex Leiden.
 ///
-/// `layers`: `(graph, reading, use_weights, quality, resolution, weight)` each, graphs scipy CSR.
+/// `layers`: `(graph, reading, use_weights, quality, resolution, weight)` each, graphs scipy CSR; `names`: what errors
+/// call them.
 #[pyfunction]
-#[pyo3(signature = (layers, *, n_iterations = -1, initial = None, random_state = 42))]
+#[pyo3(signature = (layers, *, n_iterations = -1, initial = None, random_state = 42, names = Vec::new()))]
 fn leiden_multiplex(
     py: Python<'_>,
     layers: Vec<Input<'_>>,
     n_iterations: i64,
     initial: Option<Codes<'_>>,
     random_state: u64,
+    names: Vec<String>,
 ) -> PyResult<PyPartition> {
     let options = options(n_iterations, initial)?;
     let layers = self::layers(py, &layers)?;
     let ((found, directed), seconds) = timed(py, |monitor| {
         prepared(&layers, |layers| leiden_multiplex_with(layers, &options, Seed(random_state), monitor))
+            .map_err(|error| error.named(&names))
     })?;
     Ok(PyPartition::new(py, found, directed, seconds))
 }
@@ -239,38 +242,61 @@ impl PySearch {
     }
 }
 
-/// The search in the layers numbered `which`; or, with `spatial`, first in all but that layer, then in it.
-///
-/// Returns `(latent, spatial)` searches; `latent` is None where `which` says it all.
+/// Refuses resolutions and weights out of range; `weights_option`: `"layer_weights"` or `"layer_ratio"`.
 #[pyfunction]
-#[pyo3(signature = (layers, n_clusters, *, which = None, spatial = None, n_iterations = -1, max_iterations = 40,
-    random_state = 42))]
-fn leiden_search(
+fn check_layers(
+    names: Vec<String>,
+    resolution: Vec<f64>,
+    weights: Vec<f64>,
+    weights_option: &str,
+) -> PyResult<()> {
+    let option = if weights_option == "layer_ratio" { "layer_ratio" } else { "layer_weights" };
+    check_resolutions(&names, &resolution).map_err(Raise::raise)?;
+    check_layer_weights(option, &names, &weights).map_err(Raise::raise)
+}
+
+/// Refuses a number of clusters that `n_obs` observations cannot be put into.
+#[pyfunction]
+fn check_n_clusters(n_clusters: i64, n_obs: usize) -> PyResult<()> {
+    // Below 0 there are as few clusters as at 0, and the message should show what was given.
+    brodmann::cluster::check_n_clusters(usize::try_from(n_clusters).unwrap_or(0), n_obs)
+        .map_err(|e| OptionError { found: n_clusters.to_string(), ..e }.raise())
+}
+
+/// Refuses a name for a result that would replace something else; `columns_read`: what the run reads from `obs`.
+#[pyfunction]
+#[pyo3(signature = (key, columns_read = Vec::new()))]
+fn check_key_added(key: &str, columns_read: Vec<String>) -> PyResult<()> {
+    let read: Vec<Option<&str>> = columns_read.iter().map(|column| Some(column.as_str())).collect();
+    brodmann_data::keys::check_key_added(key, &read).map_err(Raise::raise)
+}
+
+/// The search of the resolutions that give a number of clusters: the latent ones without space, then the spatial one.
+///
+/// `spatial`: number of the spatial layer. Returns `(latent, last, resolution, warning)`: both searches (the first
+/// is None where there was one), the resolution of each layer, and what to say where the number was not reached.
+#[pyfunction]
+#[pyo3(signature = (layers, n_clusters, *, spatial, n_iterations = -1, random_state = 42, names = Vec::new()))]
+fn leiden_n_clusters(
     py: Python<'_>,
     layers: Vec<Input<'_>>,
     n_clusters: usize,
-    which: Option<Vec<usize>>,
     spatial: Option<usize>,
     n_iterations: i64,
-    max_iterations: u32,
     random_state: u64,
-) -> PyResult<(Option<PySearch>, PySearch)> {
-    let leiden = options(n_iterations, None)?;
-    let options = SearchOptions { leiden, max_iterations, ..SearchOptions::default() };
+    names: Vec<String>,
+) -> PyResult<(Option<PySearch>, PySearch, Vec<f64>, Option<String>)> {
+    let options = SearchOptions { leiden: options(n_iterations, None)?, ..SearchOptions::default() };
     let layers = self::layers(py, &layers)?;
-    let which = which.unwrap_or_else(|| (0..layers.len()).collect());
-    let seed = Seed(random_state);
-    let (((latent, found), directed), seconds) = timed(py, |monitor| {
-        prepared(&layers, |layers| match spatial {
-            None => search_resolution(layers, &which, n_clusters, &options, seed, monitor).map(|f| (None, f)),
-            Some(spatial) => {
-                search_resolution_latent_spatial(layers, spatial, n_clusters, &options, seed, monitor)
-                    .map(|both| (Some(both.latent), both.spatial))
-            }
+    let ((found, directed), seconds) = timed(py, |monitor| {
+        prepared(&layers, |layers| {
+            search_n_clusters(layers, spatial, n_clusters, &options, Seed(random_state), monitor)
         })
+        .map_err(|error| error.named(&names))
     })?;
-    let latent = latent.map(|found| PySearch::new(py, found, directed.clone(), seconds)).transpose()?;
-    Ok((latent, PySearch::new(py, found, directed, seconds)?))
+    let warning = unreached_warning(&found.last, n_clusters);
+    let latent = found.latent.map(|f| PySearch::new(py, f, directed.clone(), seconds)).transpose()?;
+    Ok((latent, PySearch::new(py, found.last, directed, seconds)?, found.resolution, warning))
 }
 
 /// `(total, per layer)`: the quality of a partition.
@@ -304,7 +330,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyPartition>()?;
     module.add_class::<PySearch>()?;
     module.add_function(wrap_pyfunction!(leiden_multiplex, module)?)?;
-    module.add_function(wrap_pyfunction!(leiden_search, module)?)?;
+    module.add_function(wrap_pyfunction!(leiden_n_clusters, module)?)?;
+    module.add_function(wrap_pyfunction!(check_layers, module)?)?;
+    module.add_function(wrap_pyfunction!(check_n_clusters, module)?)?;
+    module.add_function(wrap_pyfunction!(check_key_added, module)?)?;
     module.add_function(wrap_pyfunction!(leiden_quality, module)?)?;
     module.add_function(wrap_pyfunction!(distance2connectivity, module)?)?;
     Ok(())

@@ -9,22 +9,22 @@
 //! * `tissue`: AnnData and MuData for the pipelines, and results on their way back.
 //! * `clustering`: options by name, and those of a pipeline's last step.
 //! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `gmm`, `refine`, `spami`, `staig`,
-//!   `metrics`, `containers`.
+//!   `metrics`, `colors`, `containers`.
 
 mod arrays;
 mod clustering;
+mod colors;
 mod containers;
 mod errors;
 mod gmm;
 mod graph;
 mod kmeans;
 mod leiden;
+mod methods;
 mod metrics;
 mod monitor;
 mod preprocess;
 mod refine;
-mod spami;
-mod staig;
 mod threads;
 mod tissue;
 
@@ -33,6 +33,8 @@ use pyo3::prelude::*;
 /// The compiled part of the package `brodmann`.
 #[pymodule]
 fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // For every thread: errors and notes are worded where they arise.
+    brodmann_kernels::diagnosis::speak(&errors::Python);
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     threads::register(module)?;
     preprocess::register(module)?;
@@ -41,9 +43,9 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     kmeans::register(module)?;
     gmm::register(module)?;
     refine::register(module)?;
-    spami::register(module)?;
-    staig::register(module)?;
+    methods::register(module)?;
     metrics::register(module)?;
+    colors::register(module)?;
     containers::register(module)?;
     Ok(())
 }

@@ -2,15 +2,15 @@
 
 use brodmann::metrics::{
     EvaluationInputs, EvaluationOptions, LisiOptions, MetricsError, SilhouetteOptions, batch_kl_of_embedding,
-    lisi_of_embedding,
+    coherence_graph, lisi_of_embedding,
 };
-use brodmann_kernels::Seed;
+use brodmann_kernels::{CsrMatrix, Seed};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{Codes, Csr, Dense};
+use crate::arrays::{Codes, Csr, CsrArrays, Dense, csr_arrays};
 use crate::monitor::run;
 
 /// A score of two partitions: `"ari"`, `"nmi"`, `"ami"`, `"homogeneity"`, `"completeness"` or `"v_measure"`.
@@ -98,6 +98,19 @@ fn pas<'py>(py: Python<'py>, labels: Codes<'py>, graph: Csr<'py, f64>) -> PyResu
     run(py, |_| brodmann::metrics::percentage_of_abnormal_spots(labels, graph))
 }
 
+/// The graph on which an evaluation judges space, as CSR arrays.
+#[pyfunction]
+#[pyo3(name = "coherence_graph", signature = (coordinates, *, slices))]
+fn coherence_graph_py<'py>(
+    py: Python<'py>,
+    coordinates: Dense<'py, f64>,
+    slices: Option<Codes<'py>>,
+) -> PyResult<CsrArrays<'py, f64>> {
+    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let coordinates = coordinates.view();
+    Ok(csr_arrays(py, run(py, |_| coherence_graph(coordinates, slices))?))
+}
+
 /// CHAOS.
 #[pyfunction]
 fn chaos<'py>(py: Python<'py>, coordinates: Dense<'py, f64>, labels: Codes<'py>) -> PyResult<f64> {
@@ -106,8 +119,10 @@ fn chaos<'py>(py: Python<'py>, coordinates: Dense<'py, f64>, labels: Codes<'py>)
 }
 
 /// Every score the inputs allow, as a dictionary. `truth`: -1 where an observation has none.
+///
+/// Space is judged on `graph`, else on the neighbours of an evaluation, which `coordinates` give.
 #[pyfunction]
-#[pyo3(signature = (pred, *, truth, embedding, batch, graph, max_queries, perplexity, random_state))]
+#[pyo3(signature = (pred, *, truth, embedding, batch, graph, coordinates, max_queries, perplexity, random_state))]
 fn evaluate<'py>(
     py: Python<'py>,
     pred: Codes<'py>,
@@ -115,18 +130,30 @@ fn evaluate<'py>(
     embedding: Option<Dense<'py, f64>>,
     batch: Option<Codes<'py>>,
     graph: Option<Csr<'py, f64>>,
+    coordinates: Option<Dense<'py, f64>>,
     max_queries: Option<usize>,
     perplexity: f64,
     random_state: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let truth: Option<Vec<Option<u32>>> =
         truth.map(|t| t.as_array().iter().map(|&code| u32::try_from(code).ok()).collect());
+    let batch = batch.as_ref().map(Codes::slice).transpose()?;
+    let built = match (&graph, &coordinates) {
+        (None, Some(coordinates)) => {
+            let coordinates = coordinates.view();
+            Some(run(py, |_| coherence_graph(coordinates, batch))?)
+        }
+        _ => None,
+    };
     let inputs = EvaluationInputs {
         pred: pred.slice()?,
         truth: truth.as_deref(),
         embedding: embedding.as_ref().map(Dense::view),
-        batch: batch.as_ref().map(Codes::slice).transpose()?,
-        spatial: graph.as_ref().map(|g| g.view(py)).transpose()?,
+        batch,
+        spatial: match &graph {
+            Some(graph) => Some(graph.view(py)?),
+            None => built.as_ref().map(CsrMatrix::view),
+        },
     };
     let options = EvaluationOptions { max_queries, lisi: LisiOptions { perplexity } };
     let e = run(py, |monitor| -> Result<_, MetricsError> {
@@ -168,6 +195,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(lisi, module)?)?;
     module.add_function(wrap_pyfunction!(batch_kl, module)?)?;
     module.add_function(wrap_pyfunction!(pas, module)?)?;
+    module.add_function(wrap_pyfunction!(coherence_graph_py, module)?)?;
     module.add_function(wrap_pyfunction!(chaos, module)?)?;
     module.add_function(wrap_pyfunction!(evaluate, module)?)?;
     Ok(())

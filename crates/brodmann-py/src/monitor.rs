@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brodmann_kernels::{Interrupted, Monitor};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
-use crate::errors::{Raise, in_python};
+use crate::errors::Raise;
 use crate::threads;
 
 /// How often Python is asked for signals.
@@ -28,7 +28,13 @@ const STACK_BYTES: usize = 8 << 20;
 struct Report {
     interrupted: AtomicBool,
     stage: Mutex<Stage>,
-    notes: Mutex<Vec<String>>,
+    lines: Mutex<Vec<Line>>,
+}
+
+/// What is said on the way, in the order it was said.
+enum Line {
+    Note(String),
+    Warning(String),
 }
 
 #[derive(Clone, Default)]
@@ -43,6 +49,10 @@ impl Report {
     fn with_stage<T>(&self, f: impl FnOnce(&mut Stage) -> T) -> T {
         f(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    fn say(&self, line: Line) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
 }
 
 impl Monitor for Report {
@@ -55,7 +65,11 @@ impl Monitor for Report {
     }
 
     fn note(&self, message: &str) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
+        self.say(Line::Note(message.to_owned()));
+    }
+
+    fn warn(&self, message: &str) {
+        self.say(Line::Warning(message.to_owned()));
     }
 
     fn is_interrupted(&self) -> bool {
@@ -112,11 +126,14 @@ where
     if let Some(error) = raised {
         return Err(error);
     }
-    let notes = report.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if !notes.is_empty() {
-        let log = py.import("brodmann._progress")?.getattr("note")?;
-        for note in notes {
-            log.call1((in_python(&note),))?;
+    let lines = report.lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !lines.is_empty() {
+        let progress = py.import("brodmann._progress")?;
+        for line in lines {
+            match line {
+                Line::Note(text) => progress.call_method1("note", (text,))?,
+                Line::Warning(text) => progress.call_method1("warn", (text,))?,
+            };
         }
     }
     outcome?.map_err(Raise::raise)
@@ -125,12 +142,6 @@ where
 /// [`run`] for work that cannot fail.
 pub fn run_infallible<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     run(py, |_| Ok::<T, Interrupted>(work()))
-}
-
-impl Raise for Interrupted {
-    fn raise(self) -> PyErr {
-        PyKeyboardInterrupt::new_err(self.to_string())
-    }
 }
 
 /// The bar: made when the work turns out to be long, if one is wanted.

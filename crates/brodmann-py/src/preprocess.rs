@@ -2,14 +2,16 @@
 
 use brodmann::preprocess::{
     HvgFlavor, HvgOptions, HvgSelection, LsiOptions, NormalizeTotalOptions, PcaOptions, PreprocessError,
-    ScaleOptions, Scaling, check_finite, check_non_negative, column_moments, row_totals, size_factors,
+    ScaleOptions, Scaling, SizeFactors, check_amounts, check_finite, check_non_negative, column_moments,
+    log1p_to_base, normalize_total_excluding, to_natural,
 };
-use brodmann_kernels::{CsrMatrix, CsrView, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Real, Seed};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{Codes, Csr, CsrArrays, Dense, Vector, csr_arrays};
+use crate::arrays::{Codes, Csr, CsrArrays, Dense, Value, Vector, csr_arrays};
 use crate::monitor::{run, run_infallible};
 
 /// `(n_vars,)` flags.
@@ -31,39 +33,78 @@ fn check_mask(x: CsrView<'_, f32>, keep: Option<&[bool]>) -> Result<(), Preproce
     }
 }
 
-/// The non-zero entries of a dense matrix, as CSR arrays of float32.
+/// Counts or values in the precision they come in: float64 as it is, anything else as float32.
+enum Amounts<'py> {
+    F32(Csr<'py, f32>),
+    F64(Csr<'py, f64>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Amounts<'py> {
+    type Error = PyErr;
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let kind: Option<String> = object.getattr("dtype").and_then(|d| d.getattr("name")?.extract()).ok();
+        if kind.as_deref() == Some("float64") {
+            return Ok(Self::F64(object.extract()?));
+        }
+        Ok(Self::F32(object.extract()?))
+    }
+}
+
+/// Arrays of either precision.
+fn either<'py, T: Value>(py: Python<'py>, matrix: CsrMatrix<T>) -> PyResult<Bound<'py, PyAny>> {
+    csr_arrays(py, matrix).into_bound_py_any(py)
+}
+
+/// The non-zero entries of a dense matrix, as CSR arrays of float32; with `wide`, of float64.
 #[pyfunction]
-fn dense_to_csr<'py>(py: Python<'py>, x: Dense<'py, f32>) -> PyResult<CsrArrays<'py, f32>> {
+#[pyo3(signature = (x, *, wide = false))]
+fn dense_to_csr<'py>(py: Python<'py>, x: Bound<'py, PyAny>, wide: bool) -> PyResult<Bound<'py, PyAny>> {
+    if wide {
+        let x: Dense<'py, f64> = x.extract()?;
+        let view = x.view();
+        return either(py, run_infallible(py, || CsrMatrix::from_dense(view))?);
+    }
+    let x: Dense<'py, f32> = x.extract()?;
     let view = x.view();
-    let found = run_infallible(py, || CsrMatrix::from_dense(view))?;
-    Ok(csr_arrays(py, found))
+    either(py, run_infallible(py, || CsrMatrix::from_dense(view))?)
 }
 
-/// The sum of each row, over the columns of `mask`; refuses NaN and infinities, and values below 0.
+/// `(arrays, divisors, n_empty)`: rows brought to one total; with `max_fraction`, genes above it do not count.
 #[pyfunction]
-#[pyo3(signature = (x, *, mask = None))]
-fn row_sums<'py>(py: Python<'py>, x: Csr<'py, f32>, mask: Mask<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let x = x.view(py)?;
-    let keep = flags(&mask)?;
-    let totals = run(py, |_| {
-        check_mask(x, keep.as_deref())?;
-        check_non_negative(x)?;
-        Ok::<_, PreprocessError>(row_totals(x, keep.as_deref()))
-    })?;
-    Ok(totals.into_pyarray(py))
-}
-
-/// `(target_sum, factors)`: what each spot is multiplied by.
-#[pyfunction]
-#[pyo3(name = "size_factors", signature = (totals, *, target_sum))]
-fn size_factors_py<'py>(
+#[pyo3(signature = (x, *, target_sum, max_fraction))]
+fn normalize_total<'py>(
     py: Python<'py>,
-    totals: Vector<'py, f64>,
+    x: Amounts<'py>,
     target_sum: Option<f64>,
-) -> PyResult<(f64, Bound<'py, PyArray1<f64>>)> {
-    let totals = totals.view().to_vec();
-    let found = run(py, |_| size_factors(totals, &NormalizeTotalOptions { target_sum }))?;
-    Ok((found.target_sum, found.factors.into_pyarray(py)))
+    max_fraction: Option<f64>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>, usize)> {
+    fn normalized<T: Real>(
+        x: CsrView<'_, T>,
+        target_sum: Option<f64>,
+        max_fraction: Option<f64>,
+    ) -> Result<(CsrMatrix<T>, SizeFactors), PreprocessError> {
+        check_amounts(x)?;
+        let mut made = x.to_owned();
+        let options = NormalizeTotalOptions { target_sum };
+        let factors = match max_fraction {
+            None => brodmann::preprocess::normalize_total(&mut made, &options)?,
+            Some(share) => normalize_total_excluding(&mut made, share, &options)?,
+        };
+        Ok((made, factors))
+    }
+    let (made, factors) = match &x {
+        Amounts::F32(x) => {
+            let x = x.view(py)?;
+            let (made, factors) = run(py, |_| normalized(x, target_sum, max_fraction))?;
+            (either(py, made)?, factors)
+        }
+        Amounts::F64(x) => {
+            let x = x.view(py)?;
+            let (made, factors) = run(py, |_| normalized(x, target_sum, max_fraction))?;
+            (either(py, made)?, factors)
+        }
+    };
+    Ok((made, factors.divisors().into_pyarray(py), factors.n_empty()))
 }
 
 /// The values of `x` after `f` has changed them; the pattern stays the caller's.
@@ -80,39 +121,28 @@ fn changed_values<'py>(
     Ok(csr_arrays(py, made))
 }
 
-/// Each row times its factor.
+/// `ln(1 + x)`, or the logarithm to `base`.
 #[pyfunction]
-fn scale_rows<'py>(
-    py: Python<'py>,
-    x: Csr<'py, f32>,
-    factors: Vector<'py, f64>,
-) -> PyResult<CsrArrays<'py, f32>> {
-    let (x, factors) = (x.view(py)?, factors.view().to_vec());
-    changed_values(py, x, |m| {
-        if factors.len() != m.n_rows() {
-            return Err(PreprocessError::ShapeMismatch {
-                what: "the list of factors",
-                found: factors.len(),
-                expected: m.n_rows(),
-                per: "spot",
-            });
+#[pyo3(signature = (x, *, base = None))]
+fn log1p<'py>(py: Python<'py>, x: Amounts<'py>, base: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn logarithms<T: Real>(x: CsrView<'_, T>, base: Option<f64>) -> Result<CsrMatrix<T>, PreprocessError> {
+        let mut made = x.to_owned();
+        match base {
+            None => brodmann::preprocess::log1p(&mut made),
+            Some(base) => log1p_to_base(&mut made, base)?,
         }
-        m.for_each_row_mut(|i, _, values| {
-            for v in values {
-                *v = (f64::from(*v) * factors[i]) as f32;
-            }
-        });
-        Ok(())
-    })
-}
-
-/// `ln(1 + x)`.
-#[pyfunction]
-fn log1p<'py>(py: Python<'py>, x: Csr<'py, f32>) -> PyResult<CsrArrays<'py, f32>> {
-    changed_values(py, x.view(py)?, |m| {
-        brodmann::preprocess::log1p(m);
-        Ok(())
-    })
+        Ok(made)
+    }
+    match &x {
+        Amounts::F32(x) => {
+            let x = x.view(py)?;
+            either(py, run(py, |_| logarithms(x, base))?)
+        }
+        Amounts::F64(x) => {
+            let x = x.view(py)?;
+            either(py, run(py, |_| logarithms(x, base))?)
+        }
+    }
 }
 
 /// Centred log-ratio of each row.
@@ -125,7 +155,7 @@ fn clr<'py>(py: Python<'py>, x: Csr<'py, f32>) -> PyResult<CsrArrays<'py, f32>> 
     })
 }
 
-/// `(mean, standard deviation)` of each column, ddof 1.
+/// `(mean, standard deviation)` of each column, ddof 1; 1 for a constant column, which is not scaled.
 #[pyfunction]
 fn column_mean_sd<'py>(
     py: Python<'py>,
@@ -136,7 +166,7 @@ fn column_mean_sd<'py>(
         check_finite(x)?;
         Ok::<_, PreprocessError>(column_moments(x))
     })?;
-    let sd: Vec<f64> = moments.variance.iter().map(|v| v.sqrt()).collect();
+    let sd: Vec<f64> = moments.variance.iter().map(|v| if *v == 0.0 { 1.0 } else { v.sqrt() }).collect();
     Ok((moments.mean.into_pyarray(py), sd.into_pyarray(py)))
 }
 
@@ -148,8 +178,7 @@ fn scaling(
 ) -> Scaling {
     Scaling {
         mean: mean.view().to_vec(),
-        // A constant column is not scaled.
-        sd: sd.view().iter().map(|&s| if s == 0.0 { 1.0 } else { s }).collect(),
+        sd: sd.view().to_vec(),
         options: ScaleOptions { zero_center, max_value },
     }
 }
@@ -200,13 +229,14 @@ fn check_scaling(x: CsrView<'_, f32>, scaling: &Scaling) -> Result<(), Preproces
     })
 }
 
-/// Highly variable genes, as a dictionary of columns.
+/// Highly variable genes, as a dictionary of columns. `log_base`: of the logarithms in `x`, where not natural.
 #[pyfunction]
-#[pyo3(signature = (x, *, slices, flavor, n_top_genes, min_mean, max_mean, min_disp, max_disp, n_bins, span))]
+#[pyo3(signature = (x, *, slices, log_base, flavor, n_top_genes, min_mean, max_mean, min_disp, max_disp, n_bins, span))]
 fn highly_variable_genes<'py>(
     py: Python<'py>,
     x: Csr<'py, f32>,
     slices: Option<Codes<'py>>,
+    log_base: Option<f64>,
     flavor: &str,
     n_top_genes: Option<usize>,
     min_mean: f64,
@@ -227,7 +257,17 @@ fn highly_variable_genes<'py>(
     };
     let x = x.view(py)?;
     let slices = slices.as_ref().map(Codes::slice).transpose()?;
-    let table = run(py, |monitor| brodmann::preprocess::highly_variable_genes(x, slices, &options, monitor))?;
+    let table = run(py, |monitor| {
+        let natural = log_base
+            .map(|base| {
+                let mut natural = x.to_owned();
+                to_natural(&mut natural, base)?;
+                Ok::<_, PreprocessError>(natural)
+            })
+            .transpose()?;
+        let x = natural.as_ref().map_or(x, CsrMatrix::view);
+        brodmann::preprocess::highly_variable_genes(x, slices, &options, monitor)
+    })?;
     let columns = PyDict::new(py);
     columns.set_item("highly_variable", table.highly_variable.into_pyarray(py))?;
     columns.set_item("means", table.means.into_pyarray(py))?;
@@ -305,9 +345,7 @@ fn tfidf_lsi<'py>(
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dense_to_csr, module)?)?;
-    module.add_function(wrap_pyfunction!(row_sums, module)?)?;
-    module.add_function(wrap_pyfunction!(size_factors_py, module)?)?;
-    module.add_function(wrap_pyfunction!(scale_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(normalize_total, module)?)?;
     module.add_function(wrap_pyfunction!(log1p, module)?)?;
     module.add_function(wrap_pyfunction!(clr, module)?)?;
     module.add_function(wrap_pyfunction!(column_mean_sd, module)?)?;

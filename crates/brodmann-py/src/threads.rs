@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::exceptions::{PyOSError, PyValueError};
+use brodmann_kernels::OptionError;
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::errors::Raise;
 
 /// A pool and the process that made it.
 struct Owned {
@@ -37,7 +40,7 @@ pub fn pool() -> PyResult<Arc<ThreadPool>> {
         .build()
         .map(Arc::new)
         .map_err(|e| {
-            PyOSError::new_err(format!("no threads could be started ({e}); lower settings.n_threads"))
+            PyOSError::new_err(format!("no threads could be started ({e}). Hint: lower settings.n_threads"))
         })?;
     if let Some(inherited) = state.pool.replace(Owned { process, pool: Arc::clone(&pool) }) {
         // Its threads are not in this process; dropping it would talk to them.
@@ -50,9 +53,7 @@ pub fn pool() -> PyResult<Arc<ThreadPool>> {
 #[pyfunction]
 fn set_n_threads(n_threads: i64) -> PyResult<()> {
     let n_threads = usize::try_from(n_threads).ok().filter(|n| *n <= 4096).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "n_threads is {n_threads}, 1 to 4096 (or None for one per core) was expected; choose another number"
-        ))
+        OptionError::new("n_threads", n_threads, "1 to 4096, or None for one per core").raise()
     })?;
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     if n_threads != state.n_threads {

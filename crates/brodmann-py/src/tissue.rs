@@ -20,6 +20,9 @@ type Labels<'py> = Vec<(String, Codes<'py>, Vec<String>, bool)>;
 /// `obsm` entries.
 type Embeddings<'py> = Vec<(String, Dense<'py, f64>)>;
 
+/// `obsp` entries.
+type Graphs<'py> = Vec<(String, Csr<'py, f64>)>;
+
 /// One modality as `brodmann.tl` hands it over.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -30,6 +33,7 @@ struct Part<'py> {
     feature_types: Option<Vec<String>>,
     obs_names: Vec<String>,
     obsm: Embeddings<'py>,
+    obsp: Graphs<'py>,
 }
 
 /// All that a run needs of an AnnData or MuData.
@@ -42,11 +46,16 @@ pub struct Parts<'py> {
     obs_names: Vec<String>,
     obs: Labels<'py>,
     obsm: Embeddings<'py>,
+    obsp: Graphs<'py>,
 }
 
 fn embeddings(entries: &Embeddings<'_>) -> IndexMap<String, Value> {
     let of = |m: &Dense<'_, f64>| Value::Array(Array::F64(m.view().to_owned().into_dyn()));
     entries.iter().map(|(key, m)| (key.clone(), of(m))).collect()
+}
+
+fn graphs(py: Python<'_>, entries: &Graphs<'_>) -> PyResult<IndexMap<String, Matrix>> {
+    entries.iter().map(|(key, g)| Ok((key.clone(), Matrix::CsrF64(g.view(py)?.to_owned())))).collect()
 }
 
 fn labels(entries: &Labels<'_>, index: Vec<String>) -> PyResult<DataFrame> {
@@ -90,6 +99,7 @@ impl Part<'_> {
             obs: DataFrame::new(self.obs_names.clone()),
             var,
             obsm: embeddings(&self.obsm),
+            obsp: graphs(py, &self.obsp)?,
             ..AnnData::default()
         })
     }
@@ -124,12 +134,14 @@ impl Parts<'_> {
             let (_, mut adata) = modalities.pop().unwrap_or_default();
             adata.obs = obs;
             adata.obsm.extend(embeddings(&self.obsm));
+            adata.obsp.extend(graphs(py, &self.obsp)?);
             return Ok(Container::AnnData(adata));
         }
         let mut mdata = MuData { modalities, ..MuData::default() };
         mdata.update();
         mdata.obs = obs;
         mdata.obsm = embeddings(&self.obsm);
+        mdata.obsp = graphs(py, &self.obsp)?;
         Ok(Container::MuData(mdata))
     }
 }

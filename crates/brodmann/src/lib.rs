@@ -28,5 +28,5 @@ pub mod simulate;
 pub mod stats;
 
 #[cfg(test)]
-#[path = "../../../tests/shared.rs"]
-mod shared;
+#[path = "../../../tests/oracles.rs"]
+mod oracles;

@@ -406,15 +406,9 @@ def _labels(
     n_nodes = layers[0][0].shape[0]
     if n_nodes == 0 or n_iterations == 0:
         return np.arange(n_nodes, dtype=np.int64)
-    try:
-        partition = _brodmann.leiden_multiplex(
-            layers, n_iterations=max(n_iterations, -1), initial=initial, random_state=seed
-        )
-    except ValueError as error:
-        message = str(error)
-        for index, name in enumerate(names or []):
-            message = message.replace(f"layer {index} ", f"layer {name!r} ")
-        raise ValueError(message) from None
+    partition = _brodmann.leiden_multiplex(
+        layers, n_iterations=max(n_iterations, -1), initial=initial, random_state=seed, names=list(names or [])
+    )
     return partition.membership.astype(np.int64)
 
 

@@ -1,7 +1,7 @@
 """Which spots belong together?
 
-Neighbour graphs in (:func:`brodmann.pp.neighbors`, :func:`brodmann.gr.spatial_neighbors`), or raw counts for the
-methods that train a network; one label for each spot out.
+Raw counts in, or the neighbour graphs of :func:`brodmann.pp.neighbors` and :func:`brodmann.gr.spatial_neighbors`; one
+label for each spot out.
 
 * :func:`leiden`: clusters of one graph.
 * :func:`spatialleiden`: domains in expression and space.
@@ -9,7 +9,7 @@ methods that train a network; one label for each spot out.
 * :func:`search_resolution`: the resolution that gives a number of clusters.
 * :func:`spami`: one embedding of several omics, with attention, denoised expression and domains.
 * :func:`staig`: an embedding of one omics, guided by the image if there is one, and domains; of many slices too.
-* :func:`smoothed_pca`: the simple baseline beside it.
+* :func:`smoothed_pca`: the simple baseline beside it; :func:`mixture`: the one without space.
 * :func:`kmeans`: compact clusters of an embedding.
 * :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
 * :func:`select_n_clusters`: how many clusters?
@@ -19,6 +19,7 @@ methods that train a network; one label for each spot out.
 from ._gmm import NumberOfClusters, gmm, select_n_clusters
 from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
+from ._mixture import mixture
 from ._refine import refine_labels
 from ._spami import spami
 from ._staig import smoothed_pca, staig
@@ -29,6 +30,7 @@ __all__ = [
     "gmm",
     "kmeans",
     "leiden",
+    "mixture",
     "refine_labels",
     "search_resolution",
     "select_n_clusters",

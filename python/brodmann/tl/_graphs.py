@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._elements import _Message, missing, require_mudata
+from .._elements import _Message, missing, refuse_dask, require_mudata
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,10 +27,9 @@ def as_csr(graph: Any, n_obs: int | None, name: str) -> Any:
 
     Unsorted and repeated columns are left to the compiled part, which puts them right in a copy of its own.
     """
+    refuse_dask(graph, name)
     if hasattr(graph, "to_memory"):  # a sparse matrix that anndata left in its file
         graph = graph.to_memory()
-    elif hasattr(graph, "compute"):  # Dask
-        graph = graph.compute()
     if not sp.issparse(graph):
         graph = np.asarray(graph)
     if graph.ndim != 2 or graph.shape[0] != graph.shape[1]:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from .._elements import is_mudata, require_anndata, seed_of
 from . import _multiplex as multiplex
+from . import _tissue as tissue
 from ._graphs import modality_graphs, stored_graph
 from ._multiplex import LATENT, SPATIAL, Layers
 from ._record import check_target, run_record, write
+from ._said import said
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 #: ``"rb"``: Reichardt & Bornholdt with configuration null model; ``"modularity"``: the same, normalised, without a
 #: resolution; ``"cpm"``: constant Potts model; ``"rber"``: Reichardt & Bornholdt with Erdős–Rényi null model.
 QualityName = Literal["rb", "modularity", "cpm", "rber"]
+
+Flavor = Literal["seurat_v3", "seurat", "cell_ranger"]
+
+#: Keys of the graphs that are usually there.
+LATENT_KEY, SPATIAL_KEY = "connectivities", "spatial_connectivities"
 
 _LATENT_BUILDER = "bm.pp.neighbors"
 _SPATIAL_BUILDER = "bm.gr.spatial_neighbors"
@@ -129,18 +136,36 @@ def spatialleiden(
     random_state: int = 42,
     neighbors_key: str = "connectivities",
     spatial_neighbors_key: str = "spatial_connectivities",
+    layer: str | None = None,
+    n_top_genes: int | None = None,
+    flavor: Flavor | None = None,
+    n_comps: int | None = None,
+    target_sum: float | None = None,
+    min_cells: int | None = None,
+    normalized: bool = False,
+    modality_kinds: Literal["rna", "adt", "atac"] | None = None,
+    use_rep: str | None = None,
+    n_neighbors: int | None = None,
+    spatial: Literal["knn", "radius", "delaunay", "grid"] | None = None,
+    n_spatial: int | None = None,
+    radius: float | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
     key_added: str = "spatialleiden",
     copy: bool = False,
 ) -> AnnData | None:
     """Spatial domains: clusters that hold together in expression and in space (SpatialLeiden).
 
     Leiden on two layers at once, the ``"latent"`` graph of similar observations and the ``"spatial"`` graph of
-    neighbouring ones.
+    neighbouring ones. Graphs that are in ``adata.obsp`` are used as they are. Where one is missing, or an option below
+    asks for another, this does what ``brodmann spatialleiden`` does, with the same bits: components of the counts,
+    their 15 nearest neighbours, and the 10 nearest spots in space weighted by their distance; all of it is written.
 
     Parameters
     ----------
     adata
-        Annotated data with both graphs in ``adata.obsp``.
+        Annotated data with both graphs in ``adata.obsp``, or with raw counts in ``X`` and coordinates in
+        ``obsm[spatial_key]``.
     resolution
         Of both layers, or ``{"latent": …, "spatial": …}``; above 0, more gives more domains.
     n_clusters
@@ -155,7 +180,22 @@ def spatialleiden(
     use_weights, quality, n_iterations, random_state
         As in :func:`leiden`.
     neighbors_key, spatial_neighbors_key
-        Keys of the graphs in ``adata.obsp``.
+        Keys of the graphs in ``adata.obsp``; a key of your own must be there.
+    layer
+        Layer of the counts instead of ``X``.
+    n_top_genes, flavor, n_comps, target_sum, min_cells, normalized, modality_kinds
+        From counts to components; ``n_top_genes``: highly variable genes (3000), 0 keeps all; ``normalized``: the values
+        are log-normalised already; ``modality_kinds``: what was measured, guessed from names by default.
+    use_rep
+        Key of an embedding in ``obsm`` to use instead of the counts.
+    n_neighbors
+        Neighbours in latent space (15), the spot itself counted.
+    spatial, n_spatial, radius
+        Kind of the spatial graph (``"knn"``), its neighbours (10), and the largest distance of an edge.
+    spatial_key
+        Key of the coordinates.
+    library_key
+        Column of ``obs`` with the slice: no spatial edge crosses slices, and genes are selected slice by slice.
     key_added
         Name of the result.
     copy
@@ -170,10 +210,13 @@ def spatialleiden(
     ``uns[key_added]`` : dict
         As in :func:`leiden`.
 
+    Made from counts, also what :func:`brodmann.pp.pca`, :func:`brodmann.pp.neighbors` and
+    :func:`brodmann.gr.spatial_neighbors` write.
+
     Raises
     ------
     KeyError
-        Without a graph, or where a mapping lacks a layer.
+        Without a graph that was named, without coordinates, or where a mapping lacks a layer.
     ValueError
         As in :func:`leiden`, and where a mapping names another layer.
 
@@ -183,11 +226,23 @@ def spatialleiden(
 
     Examples
     --------
+    >>> bm.tl.spatialleiden(adata, n_clusters=7)
+
+    On graphs of your own:
+
     >>> bm.pp.neighbors(adata)
     >>> bm.gr.spatial_neighbors(adata)
     >>> bm.tl.spatialleiden(adata, n_clusters=7, layer_ratio=1.8)
     """
-    check_target(adata, key_added, copy)
+    given = said(spatialleiden, locals(), leave=["neighbors_key", "spatial_neighbors_key"])
+    require_anndata(adata, advice="use bm.tl.spatialleiden_multimodal")
+    check_target(adata, key_added, copy, reads=[library_key] if library_key else [])
+    graphs = {neighbors_key: LATENT_KEY, spatial_neighbors_key: SPATIAL_KEY}
+    if modality_kinds is not None:
+        given["modality"] = given.pop("modality_kinds")
+    if _from_counts(adata, given, graphs):
+        given["key_added"] = key_added
+        return _of_counts(adata, given, layer, use_rep, spatial_key, library_key, random_state, copy)
     layers = _two_layers(
         adata,
         resolution,
@@ -298,6 +353,44 @@ def spatialleiden_multimodal(
         neighbors_key=keys,
         spatial_neighbors_key=spatial_neighbors_key,
     )
+
+
+#: Options that ask for graphs made from the counts.
+_OF_COUNTS = frozenset(
+    {
+        "layer", "n_top_genes", "flavor", "n_pcs", "target_sum", "min_cells", "normalized", "modality", "use_rep",
+        "n_neighbors", "spatial", "n_spatial", "radius", "spatial_key", "library_key",
+    }
+)  # fmt: skip
+
+
+def _from_counts(adata: AnnData, given: Mapping[str, Any], graphs: Mapping[str, str]) -> bool:
+    """Whether graphs are to be made: one that is usually there is missing, or an option asks for another."""
+    usual = all(key == name for key, name in graphs.items())
+    missing = any(key not in adata.obsp for key in graphs)
+    return usual and (missing or not _OF_COUNTS.isdisjoint(given))
+
+
+def _of_counts(
+    adata: AnnData,
+    given: dict[str, Any],
+    layer: str | None,
+    use_rep: str | None,
+    spatial_key: str,
+    library_key: str | None,
+    random_state: Any,
+    copy: bool,
+) -> AnnData | None:
+    given.pop("layer", None)
+    parts = tissue.parts(
+        adata,
+        layers=tissue.by_modality(layer, "layer", adata),
+        use_rep=tissue.by_modality(use_rep, "use_rep", adata),
+        spatial_key=spatial_key,
+        library_key=library_key,
+        stored=True,
+    )
+    return tissue.find(adata, "spatialleiden", parts, given, layer=layer, random_state=random_state, copy=copy)
 
 
 @dataclass(frozen=True)

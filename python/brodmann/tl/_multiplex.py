@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 import operator
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -56,7 +54,7 @@ class Layers:
 
 @dataclass
 class Found:
-    """A partition, and how it was come by."""
+    """A partition, and how it was found."""
 
     partition: Any
     resolution: list[float]
@@ -117,20 +115,7 @@ def layers(
     )
     if quality not in QUALITIES:
         raise ValueError(f"quality is {quality!r}, one of {', '.join(map(repr, QUALITIES))} was expected; choose one")
-    for name, value in zip(names, found.resolution, strict=True):
-        if not 0 < value < math.inf:
-            raise ValueError(
-                f"the resolution of {name!r} is {value}, a number above 0 was expected; 1 is a usual start"
-            )
-    for name, value in zip(names, found.weights, strict=True):
-        if not 0 <= value < math.inf:
-            raise ValueError(
-                f"{weights_option} of {name!r} is {value}, a number of 0 or more was expected; 0 takes the layer out"
-            )
-    if not any(found.weights):
-        raise ValueError(
-            f"{weights_option} is 0 for every layer, one above 0 was expected; give a layer a positive weight"
-        )
+    _brodmann.check_layers(names, found.resolution, found.weights, weights_option)
     if found.graphs[0].shape[0] == 0:
         raise ValueError("there are 0 observations, at least 1 was expected; look at what the data were filtered by")
     return found
@@ -150,7 +135,7 @@ def cluster(layers: Layers, *, n_clusters: int | None, n_iterations: int, random
     """
     options: dict[str, Any] = {"n_iterations": iterations(n_iterations), "random_state": random_state}
     if n_clusters is None:
-        partition = _call(layers.names, _brodmann.leiden_multiplex, layers.arguments(), **options)
+        partition = _brodmann.leiden_multiplex(layers.arguments(), names=layers.names, **options)
         found = Found(partition, layers.resolution)
     else:
         found = _search(layers, _wanted(layers, n_clusters), options)
@@ -162,9 +147,7 @@ def cluster(layers: Layers, *, n_clusters: int | None, n_iterations: int, random
 
 def _wanted(layers: Layers, n_clusters: Any) -> int:
     value = operator.index(n_clusters)
-    n_obs = layers.graphs[0].shape[0]
-    if not 0 < value <= n_obs:
-        raise ValueError(f"n_clusters is {value}, 1 to {n_obs} (the observations) was expected; ask for another number")
+    _brodmann.check_n_clusters(value, layers.graphs[0].shape[0])
     if layers.quality == "modularity":
         raise ValueError(
             "quality is 'modularity', which has no resolution to search for n_clusters; use 'rb', its generalisation"
@@ -173,40 +156,11 @@ def _wanted(layers: Layers, n_clusters: Any) -> int:
 
 
 def _search(layers: Layers, n_clusters: int, options: dict[str, Any]) -> Found:
-    n_latent = len(layers.names) - layers.has_space
-    # A layer of weight 0 has no say, so its resolution is not searched for.
-    latent = any(layers.weights[:n_latent])
-    space = layers.has_space and layers.weights[-1] > 0
-    which = {"spatial": n_latent} if latent and space else {"which": [n_latent] if space else list(range(n_latent))}
-    first, last = _call(layers.names, _brodmann.leiden_search, layers.arguments(), n_clusters, **which, **options)
-    resolution = list(layers.resolution)
-    if space:
-        resolution[-1] = last.resolution
-    if latent:
-        resolution[:n_latent] = [(first or last).resolution] * n_latent
+    spatial = len(layers.names) - 1 if layers.has_space else None
+    first, last, resolution, warning = _brodmann.leiden_n_clusters(
+        layers.arguments(), n_clusters, spatial=spatial, names=layers.names, **options
+    )
+    if warning is not None:
+        warnings.warn(warning, stacklevel=4)
     trace = ([] if first is None else list(first.trace)) + list(last.trace)
-    if not last.exact:
-        why = f" ({last.unreached})" if last.unreached else ""
-        warnings.warn(
-            f"{n_clusters} clusters were not reached at any resolution tried{why}; "
-            f"{last.partition.n_clusters} is the nearest and was taken",
-            stacklevel=4,
-        )
     return Found(last.partition, resolution, last.exact, last.unreached, trace)
-
-
-def _call(names: list[str], function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """The compiled part counts layers; here they have names."""
-    try:
-        return function(*arguments, **options)
-    except ValueError as error:
-        message = str(error)
-        named = re.sub(r"\blayer (\d+)\b", lambda m: _named(names, m), message)
-        if named == message:
-            raise
-    raise ValueError(named)
-
-
-def _named(names: list[str], match: re.Match[str]) -> str:
-    index = int(match[1])
-    return f"layer {names[index]!r}" if index < len(names) else match[0]

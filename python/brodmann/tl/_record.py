@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .._brodmann import __version__
+from .._brodmann import __version__, check_key_added
 from .._elements import copied, is_mudata, recorded, writable
 from ._multiplex import Found, Layers
 
-#: Entries of ``uns`` that mean something else to scanpy, squidpy or this package.
-_RESERVED = frozenset({"spatial", "neighbors", "spatial_neighbors", "pca", "lsi", "hvg", "log1p", "umap"})
 
-
-def check_target(data: Any, key_added: str, copy: bool) -> None:
-    """Refuses, before any work, what could not be written."""
+def check_target(data: Any, key_added: str, copy: bool, *, reads: Iterable[str] = ()) -> None:
+    """Refuses, before any work, what could not be written, and the columns of ``obs`` that the run ``reads``."""
     if not copy and is_mudata(data):
         writable(data)
-    if not isinstance(key_added, str) or not key_added or "/" in key_added:
-        raise ValueError(f"key_added is {key_added!r}, a name without '/' was expected; choose another")
-    if key_added in _RESERVED:
-        raise ValueError(f"key_added is {key_added!r}, which uns keeps for something else; choose another")
+    if not isinstance(key_added, str):
+        raise ValueError(f"key_added is {key_added!r}; expected a name of its own for the result")
+    check_key_added(key_added, list(reads))
 
 
 def categorical(membership: np.ndarray, n_clusters: int) -> pd.Categorical:

@@ -81,7 +81,7 @@ def refine_labels(
 
     el.require_container(data)
     key_added = f"{key}_refined" if key_added is None else key_added
-    check_target(data, key_added, copy)
+    check_target(data, key_added, copy, reads=[] if library_key is None else [library_key])
     codes, names = el.codes_of(el.column(data, key, advice="run e.g. bm.tl.gmm first, or name one of these"))
     if (codes < 0).any():
         raise ValueError(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .. import _brodmann
 from .. import _elements as el
 from . import _tissue as tissue
+from ._gmm import Criterion, Family
 from ._record import check_target
+from ._said import said
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,9 +24,14 @@ ModalityKind = Literal["rna", "adt", "atac"]
 def spami(
     data: MuData | AnnData,
     *,
-    n_clusters: int | None = None,
+    n_clusters: int | Literal["auto"] | None = None,
     resolution: float = 1.0,
     cluster: Literal["leiden", "kmeans", "gmm"] = "leiden",
+    n_init: int | None = None,
+    gmm_model: Family = "EEE",
+    select_by: Criterion = "stability",
+    max_clusters: int = 15,
+    refine: int = 0,
     preset: Preset = "default",
     modalities: Sequence[str] | None = None,
     modality_kinds: Mapping[str, ModalityKind] | ModalityKind | None = None,
@@ -54,7 +60,6 @@ def spami(
     target_sum: float | None = None,
     min_cells: int | None = None,
     normalized: bool = False,
-    n_init: int | None = None,
     denoise: bool | None = None,
     umap: bool = False,
     modality_embeddings: bool = False,
@@ -84,6 +89,13 @@ def spami(
     cluster
         How the embedding is clustered, always on its first 20 principal components: ``"leiden"`` (50 neighbours),
         ``"kmeans"`` or ``"gmm"`` (Gaussian mixture; chooses the number of domains where none is given).
+    n_init
+        Starts of k-means (10) or of the mixture (5), the best kept.
+    gmm_model, select_by, max_clusters
+        Of a mixture: how covariances are tied, what chooses the number of domains (``n_clusters="auto"``), and the most
+        considered then.
+    refine
+        Each spot follows the majority of so many nearest spots; 0: none.
     preset
         The paper's settings for a kind of data; every option below replaces one of them.
     modalities
@@ -114,8 +126,6 @@ def spami(
         Leave a part of the model out, or fuse the modalities by their mean or side by side.
     n_top_genes, flavor, n_comps, target_sum, min_cells, normalized
         Of the preprocessing; ``normalized`` says that the values are log-normalised already.
-    n_init
-        Starts of k-means (10) or of the mixture (5), the best kept.
     denoise
         Write denoised expression; by default where all layers together take at most 1 GB.
     umap
@@ -157,7 +167,7 @@ def spami(
     KeyError
         Without coordinates, counts or an embedding that was named.
     ValueError
-        For counts that are none, modalities of other observations, and options out of range. ``data`` is left as it
+        For values that are not counts, modalities of other observations, and options out of range. ``data`` is left as it
         was, also by Ctrl-C.
 
     References
@@ -170,98 +180,29 @@ def spami(
     >>> bm.tl.spami(mdata, n_clusters=5)
     >>> bm.pl.attention(mdata)
     """
+    given = said(spami, locals(), leave=["layer", "modality_kinds", "use_rep", "denoise"])
     el.require_container(data)
-    check_target(data, key_added, copy)
-    if modalities is not None:
-        modalities = [str(name) for name in modalities]
-        if not el.is_mudata(data):
-            raise ValueError("modalities were named, but an AnnData has one only; pass a MuData or drop modalities")
-    reps = tissue.by_modality(use_rep, "use_rep", data)
-    given = tissue.parts(
+    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
+    if modalities is not None and not el.is_mudata(data):
+        raise ValueError("modalities were named, but an AnnData has one only; pass a MuData or drop modalities")
+    given["key_added"] = key_added
+    embeddings = tissue.by_modality(use_rep, "use_rep", data)
+    if embeddings:
+        given["use_rep"] = embeddings
+    if isinstance(modality_kinds, str) and not el.is_mudata(data):
+        given["modality"] = modality_kinds
+    elif isinstance(modality_kinds, str):
+        given["modality_kinds"] = {name: modality_kinds for name in data.mod}
+    elif modality_kinds is not None:
+        given["modality_kinds"] = {str(name): kind for name, kind in modality_kinds.items()}
+    if denoise is not None:
+        given["denoise"] = "always" if denoise else "never"
+    parts = tissue.parts(
         data,
         layers=tissue.by_modality(layer, "layer", data),
-        use_rep=reps,
+        use_rep=embeddings,
         spatial_key=spatial_key,
         library_key=library_key,
-        modalities=modalities,
+        modalities=given.get("modalities"),
     )
-    if isinstance(modality_kinds, str) and el.is_mudata(data):
-        modality_kinds = {name: modality_kinds for name in data.mod}
-    elif isinstance(modality_kinds, str):
-        modality_kinds = {"": modality_kinds}
-    options = {
-        "preset": preset,
-        "modalities": modalities,
-        "modality_kinds": list(dict(modality_kinds or {}).items()),
-        "use_rep": list(reps.items()),
-        "spatial_key": spatial_key,
-        "library_key": library_key,
-        "epochs": _whole(epochs, "epochs"),
-        "learning_rate": learning_rate,
-        "n_neighbors": _whole(n_neighbors, "n_neighbors"),
-        "hidden": _whole(hidden, "hidden"),
-        "latent": _whole(latent, "latent"),
-        "dropout": dropout,
-        "contrast_weights": _weights(contrast_weights, "contrast_weights"),
-        "reconstruction_weights": _weights(reconstruction_weights, "reconstruction_weights"),
-        "cosine_weight": cosine_weight,
-        "weight_decay": weight_decay,
-        "balance": None if balance is None else bool(balance),
-        "contrast": bool(contrast),
-        "cosine": bool(cosine),
-        "fusion": fusion,
-        "early_stopping": None if early_stopping is None else (el.whole(early_stopping, "early_stopping"), 1e-4),
-        "n_top_genes": _whole(n_top_genes, "n_top_genes", least=0),
-        "flavor": flavor,
-        "n_comps": _whole(n_comps, "n_comps"),
-        "target_sum": target_sum,
-        "min_cells": _whole(min_cells, "min_cells", least=0),
-        "normalized": bool(normalized),
-        "cluster": cluster,
-        "n_clusters": _whole(n_clusters, "n_clusters"),
-        "resolution": float(resolution),
-        "n_init": _whole(n_init, "n_init"),
-        "denoise": None if denoise is None else bool(denoise),
-        "umap": bool(umap),
-        "modality_embeddings": bool(modality_embeddings),
-        "save_model": _path(save_model),
-        "load_model": _path(load_model),
-        "checkpoint": _path(checkpoint),
-        "checkpoint_every": el.whole(checkpoint_every, "checkpoint_every"),
-        "resume": bool(resume),
-        "key_added": key_added,
-    }
-    if resume and checkpoint is None:
-        raise ValueError("resume=True was given without a checkpoint to go on from; pass checkpoint")
-    seed = el.seed_of(random_state)
-    root, modal, found, reached = _brodmann.spami(given, options, random_state=seed)
-    if n_clusters is not None and not reached:
-        warnings.warn(
-            f"{n_clusters} domains were asked for and no resolution gave them: {found} is the nearest",
-            UserWarning,
-            stacklevel=2,
-        )
-    if layer is not None:
-        root["uns"][key_added]["params"].setdefault("preprocess", {})["layer"] = layer
-    return tissue.add(data, root, modal, copy=copy)
-
-
-def _whole(value: Any, name: str, *, least: int = 1) -> int | None:
-    return None if value is None else el.whole(value, name, least=least)
-
-
-def _path(value: Any) -> str | None:
-    return None if value is None else os.fspath(value)
-
-
-def _weights(value: Any, name: str) -> dict[str, Any]:
-    if value is None:
-        return {"default": None, "named": []}
-    if isinstance(value, Mapping):
-        return {"default": None, "named": [(str(k), float(v)) for k, v in value.items()]}
-    try:
-        return {"default": float(value), "named": []}
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name} is {value!r}, a number or a mapping from modality to number was expected; pass one"
-        ) from None
+    return tissue.find(data, "spami", parts, given, layer=layer, random_state=random_state, copy=copy)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import _brodmann
 from .. import _elements as el
 from . import _tissue as tissue
-from ._gmm import Criterion, Family, _is_auto
+from ._gmm import Criterion, Family
 from ._record import check_target
+from ._said import said
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,7 +34,7 @@ Cluster = Literal["gmm", "leiden", "kmeans"]
 Flavor = Literal["seurat_v3", "seurat", "cell_ranger"]
 
 #: The name image features go by on their way where they come as an array.
-_IMAGE = "image_key"
+_IMAGE = "the array given as image_key"
 
 
 def staig(
@@ -210,7 +209,7 @@ def staig(
     KeyError
         Without coordinates, counts, slices or image features that were named.
     ValueError
-        For counts that are none, slices that share too few variable genes, and options out of range. ``data`` is left
+        For values that are not counts, slices that share too few variable genes, and options out of range. ``data`` is left
         as it was, also by Ctrl-C.
     MemoryError
         Before training, where the forecast exceeds what is free.
@@ -235,73 +234,8 @@ def staig(
     >>> bm.tl.staig(both, n_clusters=7, preset="integration", library_key="library_id")
     >>> both.uns["staig"]["integration"]["ilisi"]
     """
-    _load_alone(
-        load_model,
-        preset=preset if preset != "default" else None,
-        tau=tau,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        layers=layers,
-        width=width,
-        n_neighbors=n_neighbors,
-        negatives=negatives,
-        feature_mask=feature_mask,
-        edge_rule=edge_rule,
-        image_classes=image_classes,
-        resamples=resamples,
-        average_views=average_views or None,
-        released_denominator=released_denominator or None,
-        restarts=restarts if restarts != 1 else None,
-        checkpoint=checkpoint,
-        save_model=save_model,
-        values=values,
-        normalized=normalized or None,
-        n_top_genes=n_top_genes,
-        flavor=flavor,
-        target_sum=target_sum,
-        min_cells=min_cells,
-    )
-    if resume and checkpoint is None:
-        raise ValueError("resume=True was given without a checkpoint to go on from; pass checkpoint")
-    network = {
-        "preset": str(preset).replace("_", "-"),
-        "epochs": _whole(epochs, "epochs"),
-        "learning_rate": _number(learning_rate, "learning_rate"),
-        "weight_decay": _number(weight_decay, "weight_decay"),
-        "layers": _whole(layers, "layers"),
-        "width": _whole(width, "width"),
-        "tau": _number(tau, "tau"),
-        "n_neighbors": _whole(n_neighbors, "n_neighbors"),
-        "negatives": negatives,
-        "feature_mask": _mask(feature_mask),
-        "edge_rule": edge_rule if edge_rule is None or isinstance(edge_rule, str) else _number(edge_rule, "edge_rule"),
-        "image_classes": _whole(image_classes, "image_classes", least=0),
-        "resamples": _whole(resamples, "resamples"),
-        "average_views": bool(average_views),
-        "released_denominator": bool(released_denominator),
-        "restarts": el.whole(restarts, "restarts"),
-        "save_model": _path(save_model),
-        "load_model": _path(load_model),
-        "checkpoint": _path(checkpoint),
-        "checkpoint_every": el.whole(checkpoint_every, "checkpoint_every"),
-        "resume": bool(resume),
-        "values": values,
-        "n_comps": None,
-    }
-    domains = _clustering(n_clusters, cluster, gmm_model, n_init, select_by, max_clusters, resolution)
-    features = _features(normalized, n_top_genes, flavor, target_sum, min_cells, values)
-    return _run(
-        data,
-        {"method": "staig", **network, **features, "cluster": domains, "refine": refine, "umap": umap},
-        layer=layer,
-        spatial_key=spatial_key,
-        library_key=library_key,
-        image_key=image_key,
-        random_state=random_state,
-        key_added=key_added,
-        copy=copy,
-    )
+    given = said(staig, locals(), leave=["layer", "image_key"])
+    return _run(data, "staig", given, layer, spatial_key, library_key, image_key, random_state, key_added, copy)
 
 
 def smoothed_pca(
@@ -381,49 +315,21 @@ def smoothed_pca(
     KeyError
         Without coordinates, counts or slices that were named.
     ValueError
-        For counts that are none, and options out of range.
+        For values that are not counts, and options out of range.
 
     Examples
     --------
     >>> bm.tl.smoothed_pca(adata, n_clusters=7)
     >>> bm.pl.spatial(adata, color=["staig", "smoothed_pca"])
     """
-    network = {
-        **dict.fromkeys(
-            (
-                "epochs", "learning_rate", "weight_decay", "layers", "width", "tau", "negatives", "feature_mask",
-                "edge_rule", "image_classes", "resamples", "save_model", "load_model", "checkpoint",
-            )
-        ),
-        "preset": "default",
-        "average_views": False,
-        "released_denominator": False,
-        "restarts": 1,
-        "checkpoint_every": 1,
-        "resume": False,
-        "n_neighbors": el.whole(n_neighbors, "n_neighbors"),
-        "n_comps": el.whole(n_comps, "n_comps"),
-        "values": values,
-    }  # fmt: skip
-    domains = _clustering(n_clusters, cluster, gmm_model, n_init, select_by, max_clusters, resolution)
-    features = _features(normalized, n_top_genes, flavor, target_sum, min_cells, values)
-    return _run(
-        data,
-        {"method": "smoothed_pca", **network, **features, "cluster": domains, "refine": refine, "umap": umap},
-        layer=layer,
-        spatial_key=spatial_key,
-        library_key=library_key,
-        image_key=None,
-        random_state=random_state,
-        key_added=key_added,
-        copy=copy,
-    )
+    given = said(smoothed_pca, locals(), leave=["layer"])
+    return _run(data, "smoothed_pca", given, layer, spatial_key, library_key, None, random_state, key_added, copy)
 
 
 def _run(
     data: AnnData | MuData,
-    options: dict[str, Any],
-    *,
+    method: str,
+    given: dict[str, Any],
     layer: Any,
     spatial_key: str,
     library_key: str | None,
@@ -433,126 +339,27 @@ def _run(
     copy: bool,
 ) -> Any:
     el.require_container(data)
-    check_target(data, key_added, copy)
-    given = tissue.parts(
+    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
+    parts = tissue.parts(
         data,
         layers=tissue.by_modality(layer, "layer", data),
         use_rep={},
         spatial_key=spatial_key,
         library_key=library_key,
     )
-    name = None
+    given["key_added"] = key_added
     if image_key is not None:
         name, features = _image(data, image_key)
-        given["obsm"].append((name, features))
-    options |= {
-        "refine": _whole(options["refine"], "refine", least=0),
-        "umap": bool(options["umap"]),
-        "spatial_key": spatial_key,
-        "library_key": library_key,
-        "image": name,
-        "key_added": key_added,
-    }
-    root, modal, found, reached = _brodmann.staig(given, options, random_state=el.seed_of(random_state))
-    if not reached:
-        wanted = options["cluster"]["n_clusters"]
-        warnings.warn(
-            f"{found} domains were found, {wanted or 'another number'} were asked for; "
-            "choose another number, or another method with cluster=",
-            UserWarning,
-            stacklevel=3,
-        )
-    params = root["uns"][key_added]["params"]
-    if layer is not None:
-        params.setdefault("preprocess", {})["layer"] = layer
-    if name == _IMAGE:
-        params["image"] = "an array"
-    return tissue.add(data, root, modal, copy=copy)
+        given["image_key"] = name
+        parts["obsm"].append((name, features))
+    return tissue.find(data, method, parts, given, layer=layer, random_state=random_state, copy=copy)
 
 
 def _image(data: AnnData | MuData, image_key: Any) -> tuple[str, np.ndarray]:
     """The name and the values of the image features."""
     if not isinstance(image_key, str):
-        return _IMAGE, el.array_of(image_key, _IMAGE, data.n_obs).astype(np.float64)
+        return _IMAGE, el.array_of(image_key, "image_key", data.n_obs).astype(np.float64)
     advice = "name another key with image_key, or pass an array with one row per observation"
     features = el.whole_obsm(data, image_key, advice=advice).astype(np.float64)
     # The compiled part would read a file of such a name.
     return (_IMAGE if image_key.lower().endswith(".npy") else image_key), features
-
-
-def _clustering(
-    n_clusters: Any, cluster: str, model: str, n_init: Any, select_by: str, max_clusters: Any, resolution: Any
-) -> dict[str, Any]:
-    """The last step, as the compiled part takes it."""
-    number = None
-    if n_clusters is not None and _is_auto(n_clusters):
-        if cluster != "gmm":
-            raise ValueError(
-                f"n_clusters is 'auto', which chooses the number of domains of a Gaussian mixture, and cluster is "
-                f"{cluster!r}; pass a number, or cluster='gmm'"
-            )
-    else:
-        number = _whole(n_clusters, "n_clusters")
-    return {
-        "method": cluster,
-        "n_clusters": number,
-        "resolution": float(resolution),
-        "n_init": el.whole(n_init, "n_init"),
-        "gmm_model": model,
-        "select_by": select_by,
-        "max_clusters": el.whole(max_clusters, "max_clusters"),
-    }
-
-
-def _features(
-    normalized: Any, n_top_genes: Any, flavor: Any, target_sum: Any, min_cells: Any, values: Any
-) -> dict[str, Any]:
-    """The preprocessing, as the compiled part takes it."""
-    if normalized and values is not None:
-        raise ValueError(
-            f"normalized=True was given together with values={values!r}, one of them was expected: "
-            "values that are normalised already are logarithms; drop one"
-        )
-    return {
-        "normalized": bool(normalized),
-        "n_top_genes": _whole(n_top_genes, "n_top_genes", least=0),
-        "flavor": flavor,
-        "target_sum": _number(target_sum, "target_sum"),
-        "min_cells": _whole(min_cells, "min_cells", least=0),
-    }
-
-
-def _load_alone(load_model: Any, **options: Any) -> None:
-    """Refuses what a loaded model has decided already."""
-    given = [name for name, value in options.items() if value is not None]
-    if load_model is not None and given:
-        raise ValueError(
-            f"{', '.join(given)} {'was' if len(given) == 1 else 'were'} given together with load_model, none was "
-            "expected: the model has decided; drop them, or train anew without load_model"
-        )
-
-
-def _whole(value: Any, name: str, *, least: int = 1) -> int | None:
-    return None if value is None else el.whole(value, name, least=least)
-
-
-def _number(value: Any, name: str) -> float | None:
-    if value is None:
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is {value!r}, a number was expected; choose another value") from None
-
-
-def _mask(value: Any) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    shares = np.atleast_1d(np.asarray(value))
-    if shares.shape not in ((1,), (2,)) or shares.dtype.kind not in "fiu":
-        raise ValueError(f"feature_mask is {value!r}, one or two numbers were expected; pass e.g. (0.1, 0.2)")
-    return float(shares[0]), float(shares[-1])
-
-
-def _path(value: Any) -> str | None:
-    return None if value is None else os.fspath(value)

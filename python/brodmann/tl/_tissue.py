@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _brodmann
 from .. import _elements as el
 from .._containers import _frame, _matrix
+from ._graphs import as_csr
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 #: The name of the only modality of an AnnData in messages and options.
 ALONE = "rna"
+
+#: What the methods on graphs find in an object, by the keys that they write.
+_LATENT_GRAPH, _SPATIAL_GRAPH = "connectivities", "spatial_connectivities"
+_EMBEDDINGS = ("X_pca", "X_lsi")
 
 
 def names_of(data: AnnData | MuData) -> list[str]:
@@ -54,8 +60,13 @@ def parts(
     spatial_key: str,
     library_key: str | None,
     modalities: Iterable[str] | None = None,
+    stored: bool = False,
+    space: bool = True,
 ) -> dict[str, Any]:
-    """What a pipeline needs of ``data``; counts only of modalities that no embedding stands for."""
+    """What a pipeline needs of ``data``; counts only of modalities that no embedding stands for.
+
+    ``stored``: hand over the components and graphs that ``data`` holds, too. ``space``: coordinates are needed.
+    """
     several = el.is_mudata(data)
     names = names_of(data)
     if modalities is not None:
@@ -67,19 +78,30 @@ def parts(
     if library_key is not None:
         codes, categories = el.slices_of(data, library_key)
         obs.append((library_key, codes, categories, el.is_categorical(data.obs[library_key])))
-    coordinates = np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)
+    obsm = []
+    if space or spatial_key in data.obsm:
+        obsm.append((spatial_key, np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)))
     return {
         "is_mudata": several,
         "modalities": [
-            _part(data.mod[name] if several else data, name, layers.get(name), use_rep.get(name)) for name in names
+            _part(data.mod[name] if several else data, name, layers.get(name), use_rep.get(name), stored)
+            for name in names
         ],
         "obs_names": [str(name) for name in data.obs_names],
         "obs": obs,
-        "obsm": [(spatial_key, coordinates)],
+        "obsm": obsm,
+        # Of an AnnData the only modality and the whole are one.
+        "obsp": _graphs(data, [_SPATIAL_GRAPH]) if stored else [],
     }
 
 
-def _part(adata: AnnData, name: str, layer: str | None, rep: str | None) -> dict[str, Any]:
+def _graphs(data: AnnData | MuData, keys: Iterable[str]) -> list[tuple[str, Any]]:
+    """Graphs of ``data.obsp``, where they are there."""
+    found = [key for key in keys if key in data.obsp]
+    return [(key, as_csr(data.obsp[key], data.n_obs, f"obsp[{key!r}]").astype(np.float64)) for key in found]
+
+
+def _part(adata: AnnData, name: str, layer: str | None, rep: str | None, stored: bool) -> dict[str, Any]:
     counts, obsm = None, []
     if rep is None:
         counts = el.to_csr(el.matrix(adata, layer))
@@ -87,6 +109,8 @@ def _part(adata: AnnData, name: str, layer: str | None, rep: str | None) -> dict
         where = f"mod[{name!r}]." if name else ""
         advice = f"make it first, or name another key of {where}obsm with use_rep"
         obsm.append((rep, np.asarray(el.obsm(adata, rep, advice=advice), dtype=np.float64)))
+    if stored:
+        obsm += [(key, np.asarray(adata.obsm[key], dtype=np.float64)) for key in _EMBEDDINGS if key in adata.obsm]
     types = adata.var["feature_types"] if "feature_types" in adata.var else None
     return {
         "name": name or ALONE,
@@ -95,7 +119,26 @@ def _part(adata: AnnData, name: str, layer: str | None, rep: str | None) -> dict
         "feature_types": None if types is None else [str(t) for t in types],
         "obs_names": [str(o) for o in adata.obs_names],
         "obsm": obsm,
+        "obsp": _graphs(adata, [_LATENT_GRAPH]) if stored else [],
     }
+
+
+def find(
+    data: AnnData | MuData,
+    method: str,
+    parts: dict[str, Any],
+    options: Mapping[str, Any],
+    *,
+    layer: Any = None,
+    random_state: Any,
+    copy: bool,
+) -> Any:
+    """Runs a method and puts what it found into ``data``, or a copy."""
+    found = _brodmann.find_domains(method, parts, dict(options), random_state=el.seed_of(random_state))
+    root, modal, _, _ = found
+    if layer is not None:
+        root["uns"][options.get("key_added", method)]["params"].setdefault("preprocess", {})["layer"] = layer
+    return add(data, root, modal, copy=copy)
 
 
 def add(data: AnnData | MuData, root: Mapping[str, Any], modalities: Mapping[str, Any], *, copy: bool) -> Any:

@@ -20,19 +20,19 @@ struct Report {
 
 pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
     if args.out.exists() && !args.force {
-        return Err(Failure::input(format!(
-            "{} exists; name another output, or replace it with --force",
-            args.out.display()
-        )));
+        return Err(Failure::input(format!("the output {} exists already", args.out.display()))
+            .hint("name another output, or replace it with --force"));
     }
     check_output(&args.input, &args.out).map_err(|e| match e {
         // There is no --in-place here.
-        DataError::OutputIsInput { path } => Failure::input(format!(
-            "output {} is the input file; name another output with --out",
-            path.display()
-        )),
+        DataError::OutputIsInput { path } => {
+            Failure::input(format!("the output {} is the input file", path.display()))
+                .hint("name another output with --out")
+        }
         e => e.into(),
     })?;
+    // Until the end: of two runs to one file the second is refused.
+    let _reserved = brodmann_data::Reservation::of(&args.out)?;
     context.terminal.stage("reading", 0);
     let container = read(args)?;
     let ending = args.out.extension().and_then(|e| e.to_str()).unwrap_or("");
@@ -42,10 +42,11 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
     };
     if ending != expected {
         return Err(Failure::input(format!(
-            "{} holds {several}, but the output {} does not end in .{expected}; rename the output",
-            args.input.display(),
-            args.out.display()
-        )));
+            "the output is called {}; expected a name ending in .{expected}, as {} holds {several}",
+            args.out.display(),
+            args.input.display()
+        ))
+        .hint("rename the output"));
     }
     let options = WriteOptions { overwrite: args.force, ..WriteOptions::default() };
     context.terminal.stage("writing", 0);

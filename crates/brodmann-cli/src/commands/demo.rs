@@ -4,19 +4,19 @@ use std::path::Path;
 
 use brodmann::models::spami::SpamiOptions;
 use brodmann::models::staig::{StaigOptions, StaigPreset};
-use brodmann::pipeline::domains::{DomainReport, find_domains};
-use brodmann::pipeline::embedding_clusters::EmbeddingMethod;
+use brodmann::pipeline::clustering::DomainOptions;
+use brodmann::pipeline::expression::ValueOptions;
+use brodmann::pipeline::leiden::{LeidenFacts, LeidenRequest, PartitionOptions};
 use brodmann::pipeline::picture::{PictureRequest, draw_file, draw_losses};
-use brodmann::pipeline::request::{DomainRequest, FeatureRequest, GraphRequest, PerLayer};
+use brodmann::pipeline::request::{Naming, Place};
 use brodmann::pipeline::simulated::{LIBRARY_KEY, write_simulation};
-use brodmann::pipeline::spami::request::CLUSTER_NEIGHBORS;
-use brodmann::pipeline::spami::{SpamiReport, SpamiRequest, integrate};
-use brodmann::pipeline::staig::features::Values;
-use brodmann::pipeline::staig::{StaigReport, StaigRequest, find_staig_domains};
-use brodmann::pipeline::{Destination, PipelineError};
+use brodmann::pipeline::spami::{Spami, SpamiFacts, SpamiRequest};
+use brodmann::pipeline::staig::{Staig, StaigFacts, StaigRequest};
+use brodmann::pipeline::{Destination, PipelineError, RunRecord, run_files};
+use brodmann::preprocess::feature_map::Values;
 use brodmann::simulate::{SimModality, SimulationOptions, simulate};
 
-use super::{Context, summary};
+use super::Context;
 use crate::args::DemoArgs;
 use crate::failure::Failure;
 
@@ -36,21 +36,19 @@ const DPI: f64 = 200.0;
 struct Report {
     out: String,
     /// Domains found by each modality alone, then by all with space.
-    runs: Vec<DomainReport>,
+    runs: Vec<RunRecord<LeidenFacts>>,
     /// All modalities in one embedding, by a network.
-    spami: SpamiReport,
+    spami: RunRecord<SpamiFacts>,
     /// Two slices of another tissue in one embedding, by a network.
-    staig: StaigReport,
+    staig: RunRecord<StaigFacts>,
     #[serde(flatten)]
-    joint: DomainReport,
+    joint: RunRecord<LeidenFacts>,
 }
 
 pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.out).map_err(|e| {
-        Failure::input(format!(
-            "the folder {} cannot be made ({e}); name one you may write to with --out",
-            args.out.display()
-        ))
+        Failure::input(format!("the folder {} cannot be made ({e})", args.out.display()))
+            .hint("name one you may write to with --out")
     })?;
     let tissue = args.out.join("tissue.h5mu");
     let domains = args.out.join("domains.h5mu");
@@ -70,23 +68,20 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
     for name in &modalities {
         let mut request = request(&format!("leiden_{name}"), false);
         for other in modalities.iter().filter(|other| *other != name) {
-            request.weight.named.insert(other.clone(), 0.0);
+            request.partition.layer_weights.named.insert(other.clone(), 0.0);
         }
         runs.push(find(context, &input, &domains, &request)?);
         input.clone_from(&domains);
     }
     let joint = find(context, &input, &domains, &request("spatialleiden", true))?;
     context.terminal.say(&format!("SpaMI with {EPOCHS} epochs instead of 1000, to keep the demo short"));
-    let network = SpamiRequest {
+    let network = Spami::new(SpamiRequest {
         options: SpamiOptions { epochs: EPOCHS, ..SpamiOptions::default() },
-        cluster: EmbeddingMethod::Leiden {
-            n_clusters: Some(N_DOMAINS),
-            resolution: 1.0,
-            n_neighbors: CLUSTER_NEIGHBORS,
-        },
+        domains: DomainOptions::default().with_n_clusters(N_DOMAINS),
         ..SpamiRequest::default()
-    };
-    let spami = integrate(&domains, &Destination::InPlace, &network, context.seed, context.terminal)?;
+    })?;
+    let file = std::slice::from_ref(&domains);
+    let spami = run_files(&network, file, &Destination::InPlace, context.seed, context.terminal)?;
 
     let mut colors = vec!["ground_truth".to_owned()];
     colors.extend(runs.iter().map(|r| r.key_added.clone()));
@@ -123,10 +118,10 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
                 lines.push(format!("{name:<16} {n_clusters:>7} {:>6.3} {:>6.3}", m.ari, m.nmi));
             }
         }
-        lines.push(format!("spatialleiden, {}", summary::seconds(&report.joint.seconds)));
-        lines.push(format!("spami, {}", summary::seconds(&report.spami.seconds)));
+        lines.push(format!("spatialleiden, {}", report.joint.seconds.line()));
+        lines.push(format!("spami, {}", report.spami.seconds.line()));
         lines.extend(of_slices(&report.staig));
-        lines.push(format!("staig, {}", summary::seconds(&report.staig.seconds)));
+        lines.push(format!("staig, {}", report.staig.seconds.line()));
         lines.push(format!(
             "written to {}: tissue.h5mu, domains.h5mu, domains.png, domains.svg, histology.png, attention.png, \
              loss.png, slices.h5ad, slices-domains.h5ad, slices.png, slices-umap.png",
@@ -137,7 +132,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
 }
 
 /// Two slices whose expression was measured differently, integrated by STAIG.
-fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<StaigReport, Failure> {
+fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<RunRecord<StaigFacts>, Failure> {
     let (slices, domains) = (args.out.join("slices.h5ad"), args.out.join("slices-domains.h5ad"));
     let options = SimulationOptions {
         side: args.side,
@@ -149,19 +144,18 @@ fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<StaigRepor
     };
     context.terminal.say(&format!("two slices, and STAIG with {STAIG_EPOCHS} epochs instead of 300"));
     write_simulation(simulate(&options, context.terminal).map_err(PipelineError::from)?, &slices)?;
-    let request = StaigRequest {
-        library_key: Some(LIBRARY_KEY.to_owned()),
-        preset: StaigPreset::Integration,
-        options: StaigOptions { epochs: STAIG_EPOCHS, ..StaigOptions::preset(StaigPreset::Integration) },
-        values: Some(Values::Log),
-        refine: Some(STAIG_REFINE),
-        umap: true,
-        ..StaigRequest::default()
-    };
-    let request = StaigRequest { cluster: request.cluster.with_n_clusters(N_DOMAINS), ..request };
+    let base = StaigRequest::preset(StaigPreset::Integration);
+    let network = Staig::new(StaigRequest {
+        place: Place { library_key: Some(LIBRARY_KEY.to_owned()), ..Place::default() },
+        options: StaigOptions { epochs: STAIG_EPOCHS, ..base.options },
+        values: ValueOptions { values: Some(Values::Log) },
+        domains: DomainOptions { refine: STAIG_REFINE, umap: true, ..base.domains }
+            .with_n_clusters(N_DOMAINS),
+        ..base
+    })?;
     let destination = Destination::File(domains.clone());
     let inputs = std::slice::from_ref(&slices);
-    let report = find_staig_domains(inputs, &destination, &request, context.seed, context.terminal)?;
+    let report = run_files(&network, inputs, &destination, context.seed, context.terminal)?;
     let of = |colors: &[&str]| PictureRequest {
         colors: colors.iter().map(|c| (*c).to_owned()).collect(),
         image: false,
@@ -174,7 +168,7 @@ fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<StaigRepor
     };
     draw_file(&domains, &args.out.join("slices.png"), &places, context.terminal)?;
     let plane = PictureRequest {
-        spatial_key: format!("{}_umap", report.use_rep),
+        spatial_key: format!("X_{}_umap", report.key_added),
         columns: Some(3),
         ..of(&[LIBRARY_KEY, "ground_truth", &report.key_added])
     };
@@ -183,7 +177,7 @@ fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<StaigRepor
 }
 
 /// What STAIG made of the slices, in words.
-fn of_slices(report: &StaigReport) -> Vec<String> {
+fn of_slices(report: &RunRecord<StaigFacts>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(m) = &report.metrics {
         let (name, n) = ("staig, 2 slices", report.n_clusters);
@@ -198,21 +192,12 @@ fn of_slices(report: &StaigReport) -> Vec<String> {
     lines
 }
 
-fn request(key_added: &str, spatial: bool) -> DomainRequest {
-    DomainRequest {
+fn request(key_added: &str, spatial: bool) -> LeidenRequest {
+    LeidenRequest {
         spatial,
-        features: FeatureRequest::default(),
-        graphs: GraphRequest::default(),
-        n_clusters: Some(N_DOMAINS),
-        resolution: PerLayer::default(),
-        weight: PerLayer::default(),
-        layer_ratio: None,
-        directed: PerLayer::default(),
-        use_weights: true,
-        quality: brodmann::cluster::Quality::default(),
-        n_iterations: None,
-        truth: None,
-        key_added: key_added.to_owned(),
+        partition: PartitionOptions { n_clusters: Some(N_DOMAINS), ..PartitionOptions::default() },
+        naming: Naming { key_added: Some(key_added.to_owned()), truth: None },
+        ..LeidenRequest::default()
     }
 }
 
@@ -220,9 +205,10 @@ fn find(
     context: &Context<'_>,
     input: &Path,
     output: &Path,
-    request: &DomainRequest,
-) -> Result<DomainReport, Failure> {
+    request: &LeidenRequest,
+) -> Result<RunRecord<LeidenFacts>, Failure> {
     let destination =
         if input == output { Destination::InPlace } else { Destination::File(output.to_path_buf()) };
-    Ok(find_domains(input, &destination, request, context.seed, context.terminal)?)
+    let inputs = [input.to_path_buf()];
+    Ok(run_files(request, &inputs, &destination, context.seed, context.terminal)?)
 }

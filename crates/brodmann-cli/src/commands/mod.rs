@@ -1,30 +1,28 @@
-//! One short file a command: flags to a request, one call of the pipeline, the report out.
+//! Flags to a request, one call of the pipeline, the report out.
 
 pub mod bench;
-pub mod cluster;
 pub mod convert;
 pub mod demo;
 pub mod evaluate;
 pub mod info;
-pub mod leiden;
+pub mod methods;
 pub mod neighbors;
 pub mod plot;
 pub mod preprocess;
 pub mod simulate;
-pub mod spami;
-pub mod staig;
 
-mod requests;
-mod summary;
-
-use std::io::Write;
-
+use brodmann::pipeline::Destination;
 use brodmann_kernels::Seed;
 use clap::CommandFactory;
 
-use crate::args::{Cli, CompletionsArgs, Global};
+use crate::args::{Cli, CompletionsArgs, Global, OutputArgs};
 use crate::failure::Failure;
 use crate::terminal::Terminal;
+
+/// Where the result goes: clap asks for exactly one of the two.
+pub fn destination(args: &OutputArgs) -> Destination {
+    args.out.clone().map_or(Destination::InPlace, Destination::File)
+}
 
 /// What every command gets besides its own flags.
 pub struct Context<'a> {
@@ -55,10 +53,14 @@ impl<'a> Context<'a> {
         } else {
             lines().into_iter().map(|l| l + "\n").collect()
         };
-        // A closed pipe (`| head`) is the reader's choice, not an error.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        Ok(())
+        crate::say::result(&text, self.json).map_err(|e| undelivered(&e))
     }
+}
+
+/// A report that nobody could be given.
+fn undelivered(error: &std::io::Error) -> Failure {
+    Failure::run(format!("the report cannot be written to stdout ({error})"))
+        .hint("direct it to a file or a pipe that takes it; files named with --out are complete")
 }
 
 /// Largest resident set of this process so far, in bytes; `None` where the system does not say.
@@ -100,8 +102,8 @@ pub fn cpu_seconds() -> Option<f64> {
 }
 
 /// The completion script for a shell, on stdout.
-pub fn completions(args: &CompletionsArgs) {
+pub fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "brodmann", &mut script);
-    let _ = std::io::stdout().write_all(&script);
+    crate::say::result(&String::from_utf8_lossy(&script), false).map_err(|e| undelivered(&e))
 }

@@ -1,17 +1,20 @@
 //! `brodmann neighbors`.
 
-use brodmann::pipeline::graphs::build_graphs;
+use brodmann::pipeline::neighbors_file::build_graphs;
+use brodmann::pipeline::request::{FeatureRequest, GraphRequest, Place};
 
-use super::{Context, requests, summary};
+use super::{Context, destination};
 use crate::args::NeighborsCommand;
+use crate::args::said::said;
 use crate::failure::Failure;
 
 pub fn run(context: &Context<'_>, args: &NeighborsCommand) -> Result<(), Failure> {
     let report = build_graphs(
         &args.input,
-        &requests::destination(&args.output),
-        &requests::features(&args.preprocess),
-        &requests::graphs(&args.graphs),
+        &destination(&args.output),
+        &said(&args.features).sections().take(&FeatureRequest::default())?,
+        &said(&args.graphs).sections().take(&GraphRequest::default())?,
+        &said(&args.place).sections().take(&Place::default())?,
         context.seed,
         context.terminal,
     )?;
@@ -26,7 +29,7 @@ pub fn run(context: &Context<'_>, args: &NeighborsCommand) -> Result<(), Failure
                 )
             })
             .collect();
-        lines.push(summary::seconds(&report.seconds));
+        lines.push(report.seconds.line());
         lines
     })
 }

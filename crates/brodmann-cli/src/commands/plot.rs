@@ -2,6 +2,8 @@
 
 use brodmann::pipeline::picture::{PictureRequest, PictureShape, draw_file, draw_losses};
 
+use brodmann_kernels::OptionError;
+
 use super::Context;
 use crate::args::{PlotArgs, ShapeArg};
 use crate::failure::Failure;
@@ -13,22 +15,20 @@ struct Report {
 }
 
 pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
-    let positive = |option: &str, value: f64| {
+    let positive = |option: &'static str, value: f64| {
         if value.is_finite() && value > 0.0 {
             return Ok(());
         }
-        Err(Failure::input(format!("{option} is {value}, a number above 0 was expected; correct the option")))
+        Err(Failure::from(OptionError::new(option, value, "a number above 0")))
     };
     if let Some(size) = args.spot_size {
-        positive("--spot-size", size)?;
+        positive("spot_size", size)?;
     }
-    positive("--panel-size", args.panel_size)?;
-    positive("--dpi", args.dpi)?;
+    positive("panel_size", args.panel_size)?;
+    positive("dpi", args.dpi)?;
     if !(0.0..=1.0).contains(&args.alpha) {
-        return Err(Failure::input(format!(
-            "--alpha is {}, a number from 0 to 1 was expected; 1 hides what is below",
-            args.alpha
-        )));
+        let error = OptionError::new("alpha", args.alpha, "a number from 0 to 1");
+        return Err(error.advise("give 1 to hide what is below").into());
     }
     if let Some(run) = &args.loss {
         draw_losses(&args.input, &args.out, run, args.dpi, context.terminal)?;

@@ -1,16 +1,19 @@
 //! `brodmann preprocess`.
 
-use brodmann::pipeline::features::preprocess_file;
+use brodmann::pipeline::preprocess_file::preprocess_file;
+use brodmann::pipeline::request::FeatureRequest;
 
-use super::{Context, requests};
+use super::{Context, destination};
 use crate::args::PreprocessCommand;
+use crate::args::said::said;
 use crate::failure::Failure;
 
 pub fn run(context: &Context<'_>, args: &PreprocessCommand) -> Result<(), Failure> {
+    let features = said(&args.features).sections().take(&FeatureRequest::default())?;
     let report = preprocess_file(
         &args.input,
-        &requests::destination(&args.output),
-        &requests::features(&args.preprocess),
+        &destination(&args.output),
+        &features,
         args.library_key.as_deref(),
         context.seed,
         context.terminal,

@@ -158,7 +158,14 @@ impl Outcome {
         assert!(self.stdout.is_empty(), "stdout: {}", self.stdout);
         assert!(text.starts_with("error: "), "{text}");
         let (_, hint) = text.split_once("\n\nhint: ").unwrap_or_else(|| panic!("no hint: {text}"));
-        assert!(!hint.trim().is_empty(), "an empty hint: {text}");
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        for sentence in [message, hint.trim_end()] {
+            assert_eq!(brodmann_kernels::proofread::blemish(sentence), None, "{text}");
+        }
+        // `n_clusters` is how the library calls what is typed as --n-clusters.
+        let own_name = |word: &str| word.contains('_');
+        let quoted = text.split('`').skip(1).step_by(2).filter(|q| !q.starts_with("brodmann "));
+        assert!(quoted.into_iter().all(|q| !own_name(q)), "a name of the library: {text}");
         assert!(!text.contains("panicked") && !text.contains("RUST_BACKTRACE"), "{text}");
         for name in names {
             assert!(text.contains(name), "{name:?} is not named: {text}");

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use brodmann_kernels::{CsrMatrix, CsrView};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor};
+
+use super::PipelineError;
+use crate::preprocess::feature_map::FeatureMap;
 
 /// Where each of `wanted` is among `there`; the first place of a name that repeats.
 pub(super) fn places(wanted: &[String], there: &[String]) -> Vec<Option<usize>> {
@@ -29,6 +32,38 @@ pub(super) fn align(counts: CsrView<'_, f32>, column_of: &[Option<usize>]) -> Cs
         })
         .collect();
     CsrMatrix::from_rows(column_of.len(), &rows)
+}
+
+/// Where the columns of a saved model's map stand in a tissue; `None` for those that only count in the totals and are
+/// absent.
+///
+/// # Errors
+/// [`PipelineError::MissingFeatures`] when a feature that the model sees is absent.
+pub(super) fn columns_of_model(
+    map: &FeatureMap,
+    names: &[String],
+    there: &[String],
+    modality: &str,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Option<usize>>, PipelineError> {
+    let found = places(names, there);
+    let missing: Vec<usize> = (0..names.len()).filter(|&k| found[k].is_none() && map.selected[k]).collect();
+    if !missing.is_empty() {
+        return Err(PipelineError::MissingFeatures {
+            modality: modality.to_owned(),
+            n_missing: missing.len(),
+            n_expected: map.n_selected(),
+            examples: missing.iter().take(5).map(|&k| names[k].clone()).collect(),
+        });
+    }
+    let absent = found.iter().filter(|f| f.is_none()).count();
+    if absent > 0 {
+        monitor.note(&format!(
+            "{modality}: {absent} of the {} features that only count in the totals are absent here; taken as 0",
+            names.len()
+        ));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Training saved on the way, so that an interrupted run goes on as if nothing had happened.
 //!
-//! One file a training, whatever the network: its parameters, the optimiser's running means and one row of numbers an
+//! One file per training, whatever the network: its parameters, the optimiser's running means and one row of numbers per
 //! epoch, with a card that says which run it belongs to.
 
 use std::path::{Path, PathBuf};
 
-use brodmann_data::DataError;
-use ndarray::Array2;
+use brodmann_data::{DataError, Reservation};
+use brodmann_kernels::Monitor;
 use serde_json::{Value as Json, json};
 
 use super::PipelineError;
 use super::tensor_file::TensorFile;
+use crate::nn::{Progress, TrainingState};
 
 const PARAMETERS: &str = "parameters.";
 const FIRST: &str = "first_moments.";
@@ -29,52 +30,22 @@ pub struct CheckpointRequest {
 }
 
 impl CheckpointRequest {
-    /// Refuses intervals of no length.
+    /// Makes the folder, finds out whether `file` can be written to it, before any work, and reserves the folder for
+    /// this training: two in one folder would each resume from what the other saved.
     ///
     /// # Errors
-    /// [`PipelineError::Option`].
-    pub fn check(&self) -> Result<(), PipelineError> {
-        if self.every > 0 {
-            return Ok(());
-        }
-        Err(PipelineError::Option {
-            option: "--checkpoint-every",
-            found: "0".to_owned(),
-            expected: "at least 1",
-        })
-    }
-
-    /// Makes the folder, and finds out whether `file` can be written to it, before any work.
-    ///
-    /// # Errors
-    /// [`DataError::Write`].
-    pub fn prepare(&self, file: &CheckpointFile) -> Result<(), PipelineError> {
-        std::fs::create_dir_all(&self.folder).map_err(|source| DataError::Write {
-            path: self.folder.clone(),
-            source,
-            hint: "choose a folder you may write to with --checkpoint",
-        })?;
+    /// [`DataError::Write`]; [`DataError::Busy`].
+    pub fn prepare(&self, file: &CheckpointFile) -> Result<Reservation, PipelineError> {
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|source| DataError::Write { path: self.folder.clone(), source })?;
         brodmann_data::check_writable(&file.path_in(&self.folder))?;
-        Ok(())
+        Ok(Reservation::of(self.folder.join("checkpoint"))?)
     }
 
     /// Whether the state after `epoch` of `last` is to be saved.
     pub fn is_due(&self, epoch: usize, last: usize) -> bool {
         epoch.is_multiple_of(self.every) || epoch == last
     }
-}
-
-/// The state of a training as plain numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainingState {
-    /// Every parameter under its name.
-    pub parameters: Vec<(String, Array2<f32>)>,
-    /// Running mean of each gradient.
-    pub first_moments: Vec<(String, Array2<f32>)>,
-    /// Running mean of each squared gradient.
-    pub second_moments: Vec<(String, Array2<f32>)>,
-    /// One row an epoch.
-    pub epochs: Array2<f64>,
 }
 
 /// What checkpoints of a method are called, and what their card says they are.
@@ -108,12 +79,12 @@ impl CheckpointFile {
             }
         }
         // Numbers, not text in the card: to the bit.
-        file.insert_f64(EPOCHS, state.epochs);
+        file.insert_f64(EPOCHS, state.history);
         file.write(&self.path_in(folder))?;
         Ok(())
     }
 
-    /// Reads the checkpoint of a folder, if it is one of `run` and has `width` numbers an epoch.
+    /// Reads the checkpoint of a folder, if it is one of `run` and has `width` numbers per epoch.
     ///
     /// # Errors
     /// [`PipelineError::NoCheckpoint`], [`PipelineError::CheckpointOfAnotherRun`] naming what differs, and the file's
@@ -129,17 +100,57 @@ impl CheckpointFile {
         if !differences.is_empty() {
             return Err(PipelineError::CheckpointOfAnotherRun { path, differences });
         }
-        let epochs = file.f64(EPOCHS, None)?.clone();
-        if epochs.ncols() != width {
-            return Err(file.invalid(format!("its losses have {} columns", epochs.ncols())).into());
+        let history = file.f64(EPOCHS, None)?.clone();
+        if history.ncols() != width {
+            return Err(file.invalid(format!("its losses have {} columns", history.ncols())).into());
         }
         let below = |prefix| file.f32_below(prefix).map(|(n, a)| (n.to_owned(), a.clone())).collect();
         Ok(TrainingState {
             parameters: below(PARAMETERS),
             first_moments: below(FIRST),
             second_moments: below(SECOND),
-            epochs,
+            history,
         })
+    }
+}
+
+/// The checkpoints of one training: read before it, written on the way.
+pub(super) struct Checkpoints<'a> {
+    /// Where, if they were asked for.
+    pub request: Option<&'a CheckpointRequest>,
+    /// What they are called.
+    pub file: CheckpointFile,
+    /// What must be the same for one to be continued.
+    pub run: Json,
+    /// Numbers per epoch.
+    pub width: usize,
+    /// Epochs of the whole training.
+    pub last: usize,
+}
+
+impl Checkpoints<'_> {
+    /// The state to go on from, if that was asked for.
+    ///
+    /// # Errors
+    /// As [`CheckpointFile::read`].
+    pub(super) fn resume(&self, monitor: &dyn Monitor) -> Result<Option<TrainingState>, PipelineError> {
+        let Some(request) = self.request.filter(|r| r.resume) else { return Ok(None) };
+        let state = self.file.read(&request.folder, &self.run, self.width)?;
+        monitor.note(&format!("going on after epoch {}", state.history.nrows()));
+        Ok(Some(state))
+    }
+
+    /// Writes the state after an epoch where it is due.
+    ///
+    /// # Errors
+    /// As [`CheckpointFile::write`].
+    pub(super) fn after_epoch(&self, progress: &Progress<'_>) -> Result<(), PipelineError> {
+        match self.request {
+            Some(request) if request.is_due(progress.epoch, self.last) => {
+                self.file.write(&request.folder, &self.run, progress.checkpoint())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -165,7 +176,7 @@ fn differ(at: &str, found: &Json, expected: &Json, out: &mut Vec<String>) {
 fn in_words(value: &Json) -> String {
     match value {
         Json::Null => "not set".to_owned(),
-        Json::String(text) => text.replace("; ", ", "),
+        Json::String(text) => text.clone(),
         other => other.to_string(),
     }
 }
@@ -195,19 +206,21 @@ mod tests {
             parameters: named(0.1),
             first_moments: named(0.2),
             second_moments: named(1e-30),
-            epochs: ndarray::array![[1.0 / 3.0, 0.1], [0.2, 0.3]],
+            history: ndarray::array![[1.0 / 3.0, 0.1], [0.2, 0.3]],
         };
         let run = json!({ "seed": 1 });
         let file = CheckpointFile { name: "a.safetensors".to_owned(), kind: "test", expected: "a test" };
         let path = folder.path();
         assert!(matches!(file.read(path, &run, 2), Err(PipelineError::NoCheckpoint { .. })));
         let request = CheckpointRequest { folder: path.join("new"), every: 2, resume: false };
-        request.prepare(&file).expect("a folder");
+        let reserved = request.prepare(&file).expect("a folder");
+        request.prepare(&file).expect_err("the folder of a training that runs");
+        drop(reserved);
         assert!(request.is_due(2, 5) && request.is_due(5, 5) && !request.is_due(3, 5));
         file.write(path, &run, state.clone()).expect("written");
         assert_eq!(file.read(path, &run, 2).expect("readable"), state);
         assert!(file.read(path, &run, 3).is_err());
         let other = file.read(path, &json!({ "seed": 2 }), 2).expect_err("another run").to_string();
-        assert!(other.contains("seed 1 there, 2 here") && other.matches("; ").count() == 1, "{other}");
+        assert!(other.contains("seed 1 there, 2 here"), "{other}");
     }
 }

@@ -1,8 +1,8 @@
 //! The counts of a file as a source of rows: read, decompressed and used block by block.
 
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use brodmann_data::{DataError, MatrixRows};
 
@@ -14,51 +14,51 @@ const ENTRY_BYTES: u64 = 8;
 /// Counts that take at most this share of the free memory are kept after the first pass.
 const KEPT_SHARE: u64 = 4;
 
+/// Why counts could not be made into features.
+#[derive(Debug)]
+pub(super) enum CountRowsError {
+    /// The file could not be read.
+    Data(DataError),
+    /// Its values, or the options, are not what a step needs.
+    Preprocess(PreprocessError),
+}
+
+impl From<DataError> for CountRowsError {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
+}
+
+impl From<PreprocessError> for CountRowsError {
+    fn from(error: PreprocessError) -> Self {
+        Self::Preprocess(error)
+    }
+}
+
 /// Rows of `X` or a layer, straight from the file. While a block is worked on, the next one is decompressed.
 pub(super) struct CountRows {
     matrix: MatrixRows,
     kept: bool,
-    outcome: Mutex<Outcome>,
-}
-
-#[derive(Default)]
-struct Outcome {
-    /// Why the rows could not be had.
-    error: Option<DataError>,
-    /// Seconds in which nothing could be done but wait for rows.
-    waited: f64,
+    /// Nanoseconds in which nothing could be done but wait for rows.
+    waited: AtomicU64,
 }
 
 impl CountRows {
     pub(super) fn new(matrix: MatrixRows) -> Self {
         let bytes = ENTRY_BYTES * matrix.nnz() as u64;
         let kept = available_bytes().is_some_and(|free| bytes <= free / KEPT_SHARE);
-        Self { matrix, kept, outcome: Mutex::default() }
-    }
-
-    fn outcome(&self) -> std::sync::MutexGuard<'_, Outcome> {
-        // A panic elsewhere leaves nothing half done here.
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why reading failed, if it did.
-    pub(super) fn take_error(&self) -> Option<DataError> {
-        self.outcome().error.take()
+        Self { matrix, kept, waited: AtomicU64::new(0) }
     }
 
     /// Seconds spent waiting for rows so far.
     pub(super) fn seconds_waited(&self) -> f64 {
-        self.outcome().waited
-    }
-
-    fn failed(&self, error: DataError) -> PreprocessError {
-        let message = error.to_string();
-        self.outcome().error = Some(error);
-        PreprocessError::Rows { message }
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed)).as_secs_f64()
     }
 }
 
 impl RowSource for CountRows {
+    type Error = CountRowsError;
+
     fn n_rows(&self) -> usize {
         self.matrix.n_rows()
     }
@@ -75,28 +75,29 @@ impl RowSource for CountRows {
         self.kept
     }
 
-    fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), PreprocessError> {
+    fn for_each_block(&self, visit: &mut Visit<'_>) -> Result<(), CountRowsError> {
         let start = Instant::now();
-        let mut blocks = self.matrix.blocks().map_err(|e| self.failed(e))?;
+        let mut blocks = self.matrix.blocks()?;
         let mut next = blocks.next();
-        let mut waited = start.elapsed().as_secs_f64();
-        while let Some(block) = next.transpose().map_err(|e| self.failed(e))? {
+        let mut waited = start.elapsed();
+        while let Some(block) = next.transpose()? {
             let both = Instant::now();
-            let (read, (visited, seconds)) = rayon::join(
+            let (read, (visited, visiting)) = rayon::join(
                 || blocks.next(),
                 || {
-                    let visiting = Instant::now();
+                    let start = Instant::now();
                     let flow = visit(RowBlock { first: block.first, rows: block.rows.view() });
-                    (flow, visiting.elapsed().as_secs_f64())
+                    (flow, start.elapsed())
                 },
             );
-            waited += (both.elapsed().as_secs_f64() - seconds).max(0.0);
+            waited += both.elapsed().saturating_sub(visiting);
             if visited? == ControlFlow::Break(()) {
                 break;
             }
             next = read;
         }
-        self.outcome().waited += waited;
+        let nanoseconds = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(nanoseconds, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brodmann_data::{AnnData, ReadOptions, Value};
+use brodmann_data::{AnnData, DataFrame, ReadOptions, Value, Whole};
 use indexmap::IndexMap;
 
 use super::PipelineError;
@@ -92,15 +92,10 @@ pub fn describe(path: &Path) -> Result<Description, PipelineError> {
     }
     let (container, elements) = match &tissue.container {
         Container::Single(adata) => ("AnnData", elements_of(adata)),
+        // Columns and matrices of variables are told with their modalities.
         Container::Multi(m) => {
-            let whole = AnnData {
-                obs: m.obs.clone(),
-                obsm: m.obsm.clone(),
-                obsp: m.obsp.clone(),
-                uns: m.uns.clone(),
-                ..AnnData::default()
-            };
-            ("MuData", elements_of(&whole))
+            let whole = Elements::of(m.whole());
+            ("MuData", Elements { var: Vec::new(), varm: Vec::new(), ..whole })
         }
     };
     let has_space = tissue.coordinates(brodmann_data::keys::SPATIAL).is_ok();
@@ -120,19 +115,24 @@ pub fn describe(path: &Path) -> Result<Description, PipelineError> {
     })
 }
 
-fn elements_of(adata: &AnnData) -> Elements {
-    let columns =
-        |frame: &brodmann_data::DataFrame| frame.columns.iter().map(|(k, c)| (k.clone(), c.kind())).collect();
-    let values = |map: &IndexMap<String, Value>| map.iter().map(|(k, v)| (k.clone(), v.kind())).collect();
-    Elements {
-        obs: columns(&adata.obs),
-        var: columns(&adata.var),
-        obsm: values(&adata.obsm),
-        varm: values(&adata.varm),
-        obsp: adata.obsp.iter().map(|(k, m)| (k.clone(), format!("{} entries", m.nnz()))).collect(),
-        layers: adata.layers.keys().cloned().collect(),
-        uns: values(&adata.uns),
+impl Elements {
+    fn of(whole: Whole<'_>) -> Self {
+        let columns = |frame: &DataFrame| frame.columns.iter().map(|(k, c)| (k.clone(), c.kind())).collect();
+        let values = |map: &IndexMap<String, Value>| map.iter().map(|(k, v)| (k.clone(), v.kind())).collect();
+        Self {
+            obs: columns(whole.obs),
+            obsm: values(whole.obsm),
+            obsp: whole.obsp.iter().map(|(k, m)| (k.clone(), format!("{} entries", m.nnz()))).collect(),
+            uns: values(whole.uns),
+            var: columns(whole.var),
+            varm: values(whole.varm),
+            layers: Vec::new(),
+        }
     }
+}
+
+fn elements_of(adata: &AnnData) -> Elements {
+    Elements { layers: adata.layers.keys().cloned().collect(), ..Elements::of(adata.whole()) }
 }
 
 impl Description {

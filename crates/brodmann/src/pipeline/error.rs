@@ -1,5 +1,12 @@
 //! What can go wrong between a file and its domains.
 
+// Fields are named after what the messages say of them.
+#![expect(missing_docs)]
+
+use std::fmt::Display;
+
+use brodmann_kernels::{Blame, Diagnosis, Opt, OptionError, Step};
+
 use crate::cluster::{ConsensusError, GmmError, KMeansError, LeidenError, RefineError, SelectError};
 use crate::embedding::UmapError;
 use crate::graph::GraphError;
@@ -19,22 +26,10 @@ pub enum PipelineError {
     Data(#[from] brodmann_data::DataError),
     /// Preprocessing of one modality.
     #[error("{modality}: {source}")]
-    Preprocess {
-        /// The modality.
-        modality: String,
-        /// What went wrong.
-        source: PreprocessError,
-    },
+    Preprocess { modality: String, source: PreprocessError },
     /// No counts where counts are needed, in terms of the file at hand.
-    #[error("{modality}: {found}; {advice}")]
-    NotCounts {
-        /// The modality.
-        modality: String,
-        /// What was found.
-        found: String,
-        /// What to do.
-        advice: String,
-    },
+    #[error("{modality}: {source}")]
+    NotCounts { modality: String, source: PreprocessError, layers: Vec<String> },
     /// Graphs.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -81,176 +76,174 @@ pub enum PipelineError {
     #[error(transparent)]
     TensorFile(#[from] super::tensor_file::TensorFileError),
     /// Not enough memory for what was asked.
-    #[error("{work} needs about {needed} of memory, {available} are free; {advice}")]
-    Memory {
-        /// What would be done.
-        work: String,
-        /// Bytes needed, in words.
-        needed: String,
-        /// Bytes there are, in words.
-        available: String,
-        /// The option that would make it fit.
-        advice: String,
-    },
+    #[error("{work} needs about {needed} of memory; {available} are free")]
+    Memory { work: String, needed: String, available: String, advice: String },
     /// A saved model does not know this tissue's modalities.
-    #[error("{}: the model was trained on {}, the input has {}; {advice}", path.display(), expected.join(", "), found.join(", "))]
+    #[error("the input has the modalities {}; expected {}, as in the model {}", found.join(", "), expected.join(", "), path.display())]
     ModelModalities {
-        /// The model.
         path: std::path::PathBuf,
-        /// Modalities it was trained on.
         expected: Vec<String>,
-        /// Modalities of the input.
         found: Vec<String>,
-        /// What to do.
         advice: &'static str,
     },
     /// Features a saved model needs are not in the file.
-    #[error(
-        "{modality}: {n_missing} of the {n_expected} features the model was trained on are missing, e.g. {}; give a slice measured with the same features, or train anew without --load-model", examples.join(", ")
-    )]
-    MissingFeatures {
-        /// The modality.
-        modality: String,
-        /// How many are missing.
-        n_missing: usize,
-        /// How many the model needs.
-        n_expected: usize,
-        /// Some of them.
-        examples: Vec<String>,
-    },
-    /// Files that do not speak of the same genes.
-    #[error("the files have {n_shared} genes in common, too few to be integrated, {}; name genes alike in all of them (symbols or stable identifiers, not both)", files.join(", "))]
-    SharedGenes {
-        /// Genes in every file.
-        n_shared: usize,
-        /// What each file has, in words.
-        files: Vec<String>,
-    },
+    #[error("{modality}: {n_missing} of the {n_expected} features the model was trained on are missing (e.g. {})", examples.join(", "))]
+    MissingFeatures { modality: String, n_missing: usize, n_expected: usize, examples: Vec<String> },
+    /// Files with hardly a gene in common.
+    #[error("the files have {n_shared} genes in common, too few to be integrated ({})", files.join(", "))]
+    SharedGenes { n_shared: usize, files: Vec<String> },
     /// Slices that vary in other genes.
-    #[error(
-        "{n_selected} genes are highly variable in all {n_slices} slices, at least {expected} were expected; select more per slice with --n-top-genes, or take all genes with --n-top-genes 0"
-    )]
-    SharedVariable {
-        /// Genes selected in every slice.
-        n_selected: usize,
-        /// Slices.
-        n_slices: usize,
-        /// Genes needed.
-        expected: usize,
-    },
+    #[error("{n_selected} genes are highly variable in all {n_slices} slices; expected at least {expected}")]
+    SharedVariable { n_selected: usize, n_slices: usize, expected: usize },
     /// A checkpoint of another run.
-    #[error("the checkpoint {} is of another run: {}; repeat that run's data and options, or leave --resume out to train anew", path.display(), differences.join(", "))]
-    CheckpointOfAnotherRun {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What differs, with both values.
-        differences: Vec<String>,
-    },
+    #[error("the checkpoint {} is of another run: {}", path.display(), differences.join(", "))]
+    CheckpointOfAnotherRun { path: std::path::PathBuf, differences: Vec<String> },
     /// Nothing to go on from.
-    #[error("there is no checkpoint {} to resume from; name the folder of an earlier run with --checkpoint, or leave --resume out", path.display())]
-    NoCheckpoint {
-        /// The file looked for.
-        path: std::path::PathBuf,
-    },
+    #[error("the checkpoint {} does not exist", path.display())]
+    NoCheckpoint { path: std::path::PathBuf },
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] brodmann_kernels::Interrupted),
-    /// A layer name in an option is none of the layers.
-    #[error("{option} names the layer {name:?}, but the layers are {}; use one of these names", layers.join(", "))]
-    UnknownLayer {
-        /// The option.
-        option: &'static str,
-        /// The name given.
-        name: String,
-        /// The names there are.
-        layers: Vec<String>,
-    },
+    /// An option names a layer that is not there.
+    #[error("{option} names the layer {name:?}; expected one of {}", layers.join(", "))]
+    UnknownLayer { option: Opt, name: String, layers: Vec<String> },
     /// Too few observations for neighbours to mean anything.
-    #[error(
-        "the input holds {n_obs} observation(s), at least {expected} were expected; domains need a tissue of several spots"
-    )]
-    TooFewObservations {
-        /// Observations found.
-        n_obs: usize,
-        /// Observations needed.
-        expected: usize,
-    },
+    #[error("the input holds {n_obs} observation(s); expected at least {expected}")]
+    TooFewObservations { n_obs: usize, expected: usize },
     /// As many clusters as observations, or none.
-    #[error("{n_clusters} clusters were asked for among {n_obs} observations, 1 to {} were expected; choose fewer with --n-clusters", n_obs.saturating_sub(1))]
-    ImpossibleClusterCount {
-        /// Clusters asked for.
-        n_clusters: usize,
-        /// Observations.
-        n_obs: usize,
-    },
-    /// An option value out of range.
-    #[error("{option} is {found}, {expected} was expected; correct the option")]
-    Option {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        found: String,
-        /// What is allowed.
-        expected: &'static str,
-    },
+    #[error("{} is {n_clusters} for {n_obs} observations; expected 1 to {}", Opt("n_clusters"), n_obs.saturating_sub(1))]
+    ImpossibleClusterCount { n_clusters: usize, n_obs: usize },
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// A name that is not an option of the method.
+    #[error("{name:?} is not an option of {method}; expected one of {}", known.join(", "))]
+    UnknownOption { method: &'static str, name: String, known: Vec<String> },
+    /// Options that a loaded model has decided.
+    #[error("{} cannot be given together with the model {}, which has decided", in_words(options), path.display())]
+    DecidedByModel { path: std::path::PathBuf, options: Vec<Opt> },
+    /// No modality of gene expression where one is needed.
+    #[error("the tissue holds {}; expected gene expression among its modalities", modalities.join(", "))]
+    NoExpression { modalities: Vec<String> },
     /// A column that should hold labels or numbers holds something else.
-    #[error("{element} holds {found}, {expected} was expected; name another column")]
-    Column {
-        /// The element.
-        element: String,
-        /// What it holds.
-        found: String,
-        /// What was needed.
-        expected: &'static str,
-    },
+    #[error("{element} holds {found}; expected {expected}")]
+    Column { element: String, found: String, expected: &'static str },
     /// A feature the model did not see.
-    #[error(
-        "{feature} was not among the features that the run {run:?} saw, so there is no denoised value of it; name another feature, or repeat the run with --n-top-genes 0 --min-cells 1"
-    )]
-    NotDenoised {
-        /// The feature.
-        feature: String,
-        /// The run.
-        run: String,
-    },
+    #[error("the run {run:?} did not see the feature {feature}, so there is no denoised value of it")]
+    NotDenoised { feature: String, run: String },
     /// Neither an obs column nor a feature nor a table.
-    #[error("{key:?} is neither an obs column nor a feature nor a table of obsm, there are {}; name one of these or a feature with --color", if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") })]
-    UnknownColor {
-        /// The key.
-        key: String,
-        /// The columns there are.
-        columns: Vec<String>,
-    },
+    #[error("{key:?} is neither an obs column nor a feature nor a table of obsm (there are {})", if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") })]
+    UnknownColor { key: String, columns: Vec<String> },
     /// The output's ending does not fit.
-    #[error("the output {path} does not end in {expected}; rename it")]
-    OutputEnding {
-        /// The path.
-        path: String,
-        /// Endings allowed.
-        expected: &'static str,
-    },
+    #[error("the output is called {path}; expected a name ending in {expected}")]
+    OutputEnding { path: String, expected: &'static str },
+}
+
+/// `a, b and c`.
+fn in_words(options: &[Opt]) -> String {
+    let options: Vec<String> = options.iter().map(Opt::to_string).collect();
+    match options.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, first)) => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+impl Diagnosis for PipelineError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        Some(match self {
+            Self::Option(e) => e,
+            Self::Data(e) => e,
+            Self::Preprocess { source, .. } | Self::NotCounts { source, .. } => source,
+            Self::Graph(e) => e,
+            Self::Leiden(e) => e,
+            Self::KMeans(e) => e,
+            Self::Gmm(e) => e,
+            Self::Select(e) => e,
+            Self::Consensus(e) => e,
+            Self::Refine(e) => e,
+            Self::Metrics(e) => e,
+            Self::Stats(e) => e,
+            Self::Simulate(e) => e,
+            Self::Plot(e) => e,
+            Self::Spami(e) => e,
+            Self::Staig(e) => e,
+            Self::Umap(e) => e,
+            Self::TensorFile(e) => e,
+            Self::Interrupted(e) => e,
+            _ => return None,
+        })
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NotCounts { layers, .. } => {
+                let counts = if layers.is_empty() {
+                    "give raw counts".to_owned()
+                } else {
+                    let layers = layers.join(", ");
+                    format!("name the layer that holds the counts with {} (there are {layers})", Opt("layer"))
+                };
+                let normalized = Opt("normalized").set(true);
+                format!("{counts}, or say {normalized} if the values are log-normalised")
+            }
+            Self::Memory { advice, .. } => advice.clone(),
+            Self::ModelModalities { advice, .. } => (*advice).to_owned(),
+            Self::MissingFeatures { .. } => format!(
+                "give a slice measured with the same features, or train anew without {}",
+                Opt("load_model")
+            ),
+            Self::SharedGenes { .. } => {
+                "name genes alike in all of them (by symbols or by stable identifiers, not by both)"
+                    .to_owned()
+            }
+            Self::SharedVariable { .. } => format!(
+                "select more per slice with {}, or take all genes with {}",
+                Opt("n_top_genes"),
+                Opt("n_top_genes").set(0)
+            ),
+            Self::CheckpointOfAnotherRun { .. } => {
+                format!("repeat that run's data and options, or leave {} out to train anew", Opt("resume"))
+            }
+            Self::NoCheckpoint { .. } => format!(
+                "name the folder of an earlier run with {}, or leave {} out",
+                Opt("checkpoint"),
+                Opt("resume")
+            ),
+            Self::UnknownLayer { .. } => "use one of these names".to_owned(),
+            Self::TooFewObservations { .. } => {
+                "give a tissue of several spots, as domains are parts of one".to_owned()
+            }
+            Self::ImpossibleClusterCount { .. } => "choose fewer clusters than observations".to_owned(),
+            Self::Column { .. } => "name another column".to_owned(),
+            Self::NotDenoised { .. } => format!(
+                "name another feature, or repeat the run with {} and {}",
+                Opt("n_top_genes").set(0),
+                Opt("min_cells").set(1)
+            ),
+            Self::UnknownColor { .. } => format!("name one of these or a feature with {}", Opt("color")),
+            Self::OutputEnding { .. } => "rename it".to_owned(),
+            Self::UnknownOption { .. } => "correct the name".to_owned(),
+            Self::DecidedByModel { .. } => {
+                format!("leave out what the model has decided, or train anew without {}", Opt("load_model"))
+            }
+            Self::NoExpression { .. } => format!("integrate other modalities with {}", Step("spami")),
+            _ => return self.origin()?.advice(),
+        })
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::NoCheckpoint { .. } => Blame::File(None),
+            Self::Memory { .. } => Blame::Memory,
+            _ => self.origin().map_or(Blame::Value, Diagnosis::blame),
+        }
+    }
 }
 
 impl PipelineError {
-    /// Whether the caller asked for the stop.
-    pub fn is_interruption(&self) -> bool {
-        matches!(
-            self,
-            Self::Interrupted(_)
-                | Self::Leiden(LeidenError::Interrupted)
-                | Self::KMeans(KMeansError::Interrupted(_))
-                | Self::Gmm(GmmError::Interrupted(_))
-                | Self::Select(
-                    SelectError::Interrupted(_) | SelectError::Metrics(MetricsError::Interrupted(_))
-                )
-                | Self::Refine(RefineError::Graph(GraphError::Interrupted(_)))
-                | Self::Metrics(MetricsError::Interrupted(_))
-                | Self::Spami(SpamiError::Interrupted)
-                | Self::Staig(StaigError::Interrupted(_))
-                | Self::Consensus(ConsensusError::Interrupted(_))
-                | Self::Umap(UmapError::Interrupted(_))
-                | Self::Preprocess { source: PreprocessError::Interrupted(_), .. }
-                | Self::Graph(GraphError::Interrupted(_))
-        )
+    /// A value that an option cannot have.
+    pub fn option(option: &'static str, found: impl Display, expected: impl Into<String>) -> Self {
+        OptionError::new(option, found, expected).into()
     }
 }

@@ -1,4 +1,4 @@
-//! How good are labels: against the known domains, in the embedding, in space, across slices?
+//! Labels that are in a file already, judged by everything the file allows.
 
 use std::path::Path;
 
@@ -6,100 +6,10 @@ use brodmann_data::{ReadOptions, Select, keys};
 use brodmann_kernels::{Monitor, Seed};
 
 use super::PipelineError;
+use super::scores::{truth_codes, truth_key};
 use super::tissue::Tissue;
-use crate::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors};
-use crate::metrics::{
-    Evaluation, EvaluationInputs, EvaluationOptions, adjusted_mutual_information, adjusted_rand_index,
-    evaluate, homogeneity_completeness_v, normalized_mutual_information, paired,
-};
-
-/// Agreement of labels with known domains; observations without a known domain are left out.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct TruthScores {
-    /// `obs` column of the known domains.
-    pub truth: String,
-    /// Observations with a known domain.
-    pub n_labelled: usize,
-    /// Adjusted Rand index.
-    pub ari: f64,
-    /// Normalised mutual information (arithmetic).
-    pub nmi: f64,
-    /// Adjusted mutual information (arithmetic).
-    pub ami: f64,
-    /// Homogeneity.
-    pub homogeneity: f64,
-    /// Completeness.
-    pub completeness: f64,
-    /// V-measure.
-    pub v_measure: f64,
-}
-
-/// The truth column: the one named, which must hold known domains, or `ground_truth` where it does.
-pub(crate) fn truth_key(tissue: &Tissue, named: Option<&str>) -> Result<Option<String>, PipelineError> {
-    let knows = |key: &str| tissue.labels(key).map(|labels| labels.codes.iter().any(|&c| c >= 0));
-    match named {
-        Some(key) if !knows(key)? => Err(no_truth(key)),
-        Some(key) => Ok(Some(key.to_owned())),
-        // Nobody asked for it: a column that is empty, or absent, only means that there is nothing to compare with.
-        None => Ok(knows(keys::GROUND_TRUTH).unwrap_or(false).then(|| keys::GROUND_TRUTH.to_owned())),
-    }
-}
-
-fn no_truth(key: &str) -> PipelineError {
-    PipelineError::Column {
-        element: format!("obs[{key:?}]"),
-        found: "missing values alone".to_owned(),
-        expected: "the known domain of some observations",
-    }
-}
-
-/// The known domain of each observation.
-fn truth_codes(tissue: &Tissue, key: &str) -> Result<Vec<Option<u32>>, PipelineError> {
-    Ok(tissue.labels(key)?.codes.iter().map(|&c| u32::try_from(c).ok()).collect())
-}
-
-/// Scores `labels` against the known domains in `obs[key]`.
-///
-/// # Errors
-/// [`PipelineError::Column`] when no observation has a known domain.
-pub fn score_truth(tissue: &Tissue, key: &str, labels: &[u32]) -> Result<TruthScores, PipelineError> {
-    scores(key, &truth_codes(tissue, key)?, labels)?.ok_or_else(|| no_truth(key))
-}
-
-/// The same for some observations; `None` when none of them has a known domain.
-///
-/// # Errors
-/// As the metrics.
-pub fn score_truth_of(
-    tissue: &Tissue,
-    key: &str,
-    labels: &[u32],
-    rows: &[usize],
-) -> Result<Option<TruthScores>, PipelineError> {
-    let truth = truth_codes(tissue, key)?;
-    let truth: Vec<Option<u32>> = rows.iter().map(|&i| truth[i]).collect();
-    let labels: Vec<u32> = rows.iter().map(|&i| labels[i]).collect();
-    scores(key, &truth, &labels)
-}
-
-fn scores(key: &str, truth: &[Option<u32>], labels: &[u32]) -> Result<Option<TruthScores>, PipelineError> {
-    let pairs = paired(truth, labels)?;
-    if pairs.truth.is_empty() {
-        return Ok(None);
-    }
-    let (truth, pred) = (&pairs.truth, &pairs.pred);
-    let hcv = homogeneity_completeness_v(truth, pred)?;
-    Ok(Some(TruthScores {
-        truth: key.to_owned(),
-        n_labelled: truth.len(),
-        ari: adjusted_rand_index(truth, pred)?,
-        nmi: normalized_mutual_information(truth, pred)?,
-        ami: adjusted_mutual_information(truth, pred)?,
-        homogeneity: hcv.homogeneity,
-        completeness: hcv.completeness,
-        v_measure: hcv.v_measure,
-    }))
-}
+use crate::metrics::{Evaluation, EvaluationInputs, EvaluationOptions, coherence_graph, evaluate};
+use crate::preprocess::Modality;
 
 /// What to evaluate.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,10 +61,10 @@ pub fn evaluate_file(
     let mut obsm = vec![request.spatial_key.clone(), keys::X_PCA.to_owned()];
     obsm.extend(request.use_rep.clone());
     options.obsm = Select::Only(obsm);
-    let tissue = Tissue::open(input, &options, Some(crate::preprocess::Modality::Rna), monitor)?;
+    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
 
     let labels = tissue.labels(&request.pred)?;
-    // An observation without a label is a cluster of its own kind for no metric: it is refused.
+    // No metric knows what to make of an observation without a label.
     let pred: Vec<u32> =
         labels.codes.iter().map(|&c| u32::try_from(c)).collect::<Result<_, _>>().map_err(|_| {
             PipelineError::Column {
@@ -177,12 +87,7 @@ pub fn evaluate_file(
     let named = request.spatial_key != keys::SPATIAL;
     let space = if named || tissue.has_embedding(&request.spatial_key) {
         let coordinates = tissue.coordinates(&request.spatial_key)?;
-        let options = SpatialGraphOptions {
-            kind: SpatialKind::Knn,
-            n_neighbors: Some(6),
-            ..SpatialGraphOptions::default()
-        };
-        Some(spatial_neighbors(coordinates.view(), batch.as_deref(), &options)?.connectivities)
+        Some(coherence_graph(coordinates.view(), batch.as_deref())?)
     } else {
         monitor.note("no coordinates: spatial coherence is left out");
         None

@@ -3,13 +3,13 @@
 //! Memory is counted stage by stage: what is held from before, and what the stage itself needs at its peak. Time is a
 //! rate per unit of work, measured on one core of a server of 2025, so "about" is meant.
 
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{Monitor, Opt};
 
 use super::PipelineError;
-use super::features::options_on;
+use super::embedding::{embedding_key, options_on};
 use super::graphs::{DEFAULT_N_NEIGHBORS, DEFAULT_N_SPATIAL};
 use super::memory::{available_bytes, in_words};
-use super::request::{FeatureRequest, GraphRequest};
+use super::request::{FeatureRequest, GraphRequest, Place};
 use super::tissue::Tissue;
 use crate::graph::{NeighborsOptions, SpatialKind};
 use crate::preprocess::{Modality, PreprocessOptions};
@@ -84,12 +84,38 @@ pub(super) struct Work {
 
 /// Memory at the peak and time of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Forecast {
-    pub(super) bytes: u64,
-    pub(super) seconds: f64,
+pub struct Forecast {
+    /// Bytes at the peak.
+    pub bytes: u64,
+    /// Wall-clock seconds, where they can be told.
+    pub seconds: Option<f64>,
 }
 
+/// What a run needs, and what would make it need less.
+pub struct Need<'a> {
+    /// The forecast.
+    pub forecast: Forecast,
+    /// What to do where so many bytes are free, and too few.
+    pub advice: Box<dyn Fn(u64) -> String + 'a>,
+}
+
+/// The advice where no option helps.
+pub(super) const FEWER_SPOTS: &str = "take a part of the spots, or a machine with more memory";
+
 impl Work {
+    /// The same as a need.
+    pub(super) fn need(&self) -> Need<'_> {
+        let seconds = Some(self.seconds(rayon::current_num_threads()));
+        let forecast = Forecast { bytes: self.bytes(), seconds };
+        Need { forecast, advice: Box::new(|available| advice(self, available)) }
+    }
+
+    /// The same as a need that owns what it was worked out from.
+    pub(super) fn into_need(self) -> Need<'static> {
+        let Need { forecast, .. } = self.need();
+        Need { forecast, advice: Box::new(move |available| advice(&self, available)) }
+    }
+
     /// Memory at the peak.
     pub(super) fn bytes(&self) -> u64 {
         let n = self.n_obs as f64;
@@ -199,13 +225,14 @@ pub(super) fn work_of(
     tissue: &Tissue,
     features: &FeatureRequest,
     graphs: &GraphRequest,
+    place: &Place,
     spatial: bool,
     clusters: bool,
 ) -> Result<Work, PipelineError> {
     let mut work = Work { n_obs: tissue.n_obs(), clusters, ..Work::default() };
     if spatial {
         match tissue.whole_graph_edges(brodmann_data::keys::SPATIAL_CONNECTIVITIES) {
-            Some(edges) if !graphs.wants_new_spatial() => work.edges_read += edges,
+            Some(edges) if !graphs.wants_new_spatial(place) => work.edges_read += edges,
             _ => work.spatial = Some(spatial_neighbours(graphs)),
         }
     }
@@ -223,7 +250,7 @@ pub(super) fn work_of(
         let held = match &graphs.use_rep {
             Some(key) => Some(tissue.embedding_width(modality, key).unwrap_or(50)),
             None if features.is_explicit() => None,
-            None => tissue.embedding_width(modality, super::features::embedding_key(modality.kind)),
+            None => tissue.embedding_width(modality, embedding_key(modality.kind)),
         };
         if let Some(d) = held {
             work.latent.push((n_neighbors, d));
@@ -281,27 +308,26 @@ fn counts_of(
 ///
 /// # Errors
 /// [`PipelineError::Memory`].
-pub(super) fn announce(name: &str, work: &Work, monitor: &dyn Monitor) -> Result<Forecast, PipelineError> {
-    let forecast = Forecast { bytes: work.bytes(), seconds: work.seconds(rayon::current_num_threads()) };
-    let (needed, time) = (in_words(forecast.bytes), time_in_words(forecast.seconds));
+pub(super) fn announce(
+    title: &str,
+    n_obs: usize,
+    need: &Need<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Forecast, PipelineError> {
+    let forecast = need.forecast;
+    let needed = in_words(forecast.bytes);
+    let time = forecast.seconds.map_or(String::new(), |s| format!(" and about {}", time_in_words(s)));
     let Some(available) = available_bytes() else {
-        monitor.note(&format!("forecast: {needed} of memory, about {time}"));
+        monitor.note(&format!("forecast: {needed} of memory{time} for {n_obs} spots"));
         return Ok(forecast);
     };
-    monitor.note(&format!(
-        "forecast: {needed} of memory and about {time} for {} spots, {} are free",
-        work.n_obs,
-        in_words(available)
-    ));
+    let free = in_words(available);
+    monitor.note(&format!("forecast: {needed} of memory{time} for {n_obs} spots, {free} are free"));
     if forecast.bytes <= available {
         return Ok(forecast);
     }
-    Err(PipelineError::Memory {
-        work: format!("{name} on {} spots", work.n_obs),
-        needed,
-        available: in_words(available),
-        advice: advice(work, available),
-    })
+    let (work, advice) = (format!("{title} on {n_obs} spots"), (need.advice)(available));
+    Err(PipelineError::Memory { work, needed, available: free, advice })
 }
 
 /// The first of ever stronger reductions that fits.
@@ -311,15 +337,15 @@ fn advice(work: &Work, available: u64) -> String {
     let neighbors: Reduce = |work, k| work.latent.iter_mut().for_each(|l| l.0 = l.0.min(k));
     let in_space: Reduce = |work, k| work.spatial = work.spatial.map(|n| n.min(k));
     let steps = [
-        ("--n-top-genes", 2000, genes),
-        ("--n-top-genes", 1000, genes),
-        ("--n-top-genes", 500, genes),
-        ("--n-neighbors", 10, neighbors),
-        ("--n-neighbors", 6, neighbors),
-        ("--n-spatial", 6, in_space),
+        (Opt("n_top_genes"), 2000, genes),
+        (Opt("n_top_genes"), 1000, genes),
+        (Opt("n_top_genes"), 500, genes),
+        (Opt("n_neighbors"), 10, neighbors),
+        (Opt("n_neighbors"), 6, neighbors),
+        (Opt("n_spatial"), 6, in_space),
     ];
     let mut smaller = work.clone();
-    let mut said: Vec<(&str, usize)> = Vec::new();
+    let mut said: Vec<(Opt, usize)> = Vec::new();
     for (option, value, reduce) in steps {
         let mut next = smaller.clone();
         reduce(&mut next, value);
@@ -331,11 +357,11 @@ fn advice(work: &Work, available: u64) -> String {
         said.retain(|s| s.0 != option);
         said.push((option, value));
         if smaller.bytes() <= available {
-            let options: Vec<String> = said.iter().map(|(o, v)| format!("{o} {v}")).collect();
+            let options: Vec<String> = said.iter().map(|(o, v)| o.set(v).to_string()).collect();
             return format!("take less with {}", options.join(" "));
         }
     }
-    "take a part of the spots, or a machine with more memory".to_owned()
+    FEWER_SPOTS.to_owned()
 }
 
 /// `5 s`, `3 min`, `2 h`.
@@ -389,11 +415,11 @@ mod tests {
         wide.counts[0].nnz = 2_000_000_000;
         wide.counts[0].kept = false;
         let needed = wide.bytes();
-        assert!(advice(&wide, needed - 1_000_000_000).contains("--n-top-genes 2000"));
+        assert!(advice(&wide, needed - 1_000_000_000).contains("n_top_genes = 2000"));
         assert!(advice(&wide, 1_000_000).contains("part of the spots"));
         let narrow = work(1_000_000);
         let tight = narrow.bytes() - 100_000_000;
-        assert_eq!(advice(&narrow, tight), "take less with --n-neighbors 10");
+        assert_eq!(advice(&narrow, tight), "take less with `n_neighbors = 10`");
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! Latent and spatial neighbour graphs of a tissue, from the file or built.
 
-use std::path::Path;
-
-use brodmann_data::{Additions, ElementAdditions, Matrix, ReadOptions, Select, Value, keys};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use brodmann_data::{ElementAdditions, Matrix, Value, keys};
+use brodmann_kernels::{CsrMatrix, Opt, OptionError};
 use indexmap::IndexMap;
 
-use super::features::{Features, features};
-use super::forecast::{announce, work_of};
-use super::request::{FeatureRequest, GraphRequest};
-use super::tissue::{Destination, ModalityInfo, Tissue};
-use super::{PipelineError, Seconds, timed};
+use super::PipelineError;
+use super::embedding::{Features, features};
+use super::request::{FeatureRequest, GraphRequest, Place};
+use super::run::{Run, Stage};
+use super::tissue::{ModalityInfo, Tissue};
 use crate::graph::{
     GraphError, NeighborsOptions, SpatialGraphOptions, SpatialKind, connected_components,
     distance2connectivity, neighbors, spatial_neighbors, validate_graph,
@@ -21,7 +19,7 @@ pub const DEFAULT_N_SPATIAL: usize = 10;
 /// Neighbours in latent space where nothing is said, as in scanpy.
 pub const DEFAULT_N_NEIGHBORS: usize = 15;
 
-/// The latent graph of one modality; built ones are added to `additions`.
+/// The latent graph of one modality; one that was built will be written.
 ///
 /// # Errors
 /// As preprocessing and the neighbour search; graphs from the file are checked.
@@ -30,11 +28,10 @@ pub fn latent_graph(
     modality: &ModalityInfo,
     feature_request: &FeatureRequest,
     request: &GraphRequest,
-    seed: Seed,
-    additions: &mut Additions,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    slices: Option<&[u32]>,
+    run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f64>, PipelineError> {
+    let (seed, monitor) = (run.seed, run.monitor);
     let fresh = request.wants_new_latent() || feature_request.is_explicit();
     if !fresh && let Some(graph) = tissue.graph(modality, keys::CONNECTIVITIES)? {
         validate_graph(graph.view(), tissue.n_obs(), keys::CONNECTIVITIES)?;
@@ -42,20 +39,20 @@ pub fn latent_graph(
         return Ok(without_diagonal(graph));
     }
     let Features { embedding, key } =
-        features(tissue, modality, feature_request, request, seed, additions, seconds, monitor)?;
+        features(tissue, modality, feature_request, request.use_rep.as_deref(), slices, run)?;
     let options = NeighborsOptions {
         n_neighbors: request.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS),
         ..NeighborsOptions::default()
     };
     monitor.stage(&format!("{}: latent neighbours", modality.name), 0);
-    let built = timed(&mut seconds.graph, || neighbors(embedding.view(), &options, seed, monitor))?;
+    let built = run.timed(Stage::Graph, || neighbors(embedding.view(), &options, seed, monitor))?;
     for note in &built.notes {
         monitor.note(&format!("{}: {note}", modality.name));
     }
     if let Some(recall) = built.recall {
         monitor.note(&format!("{}: approximate neighbours, recall {recall:.3} on a sample", modality.name));
     }
-    let target = additions.target(modality.key.as_deref());
+    let target = run.target(modality.key.as_deref());
     drop(embedding);
     // Narrowed first: what is copied for writing is half as large then.
     let weights = built.connectivities.view().map(|v| v as f32);
@@ -76,7 +73,7 @@ pub fn latent_graph(
     Ok(built.connectivities)
 }
 
-/// The spatial graph: from `obsp["spatial_connectivities"]`, or built and added to `additions`.
+/// The spatial graph: from `obsp["spatial_connectivities"]`, or built, and then written.
 ///
 /// A kNN, radius or Delaunay graph is weighted by `1 − d / d_max` (`distance2connectivity`); on a grid all
 /// neighbours of a spot are equally near, so its edges weigh 1.
@@ -86,19 +83,19 @@ pub fn latent_graph(
 pub fn spatial_graph(
     tissue: &Tissue,
     request: &GraphRequest,
-    additions: &mut Additions,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    place: &Place,
+    slices: Option<&[u32]>,
+    run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f64>, PipelineError> {
-    if !request.wants_new_spatial()
+    let monitor = run.monitor;
+    if !request.wants_new_spatial(place)
         && let Some(graph) = tissue.whole_graph(keys::SPATIAL_CONNECTIVITIES)?
     {
         validate_graph(graph.view(), tissue.n_obs(), keys::SPATIAL_CONNECTIVITIES)?;
         monitor.note("spatial graph taken from obsp[\"spatial_connectivities\"]");
         return Ok(without_diagonal(graph));
     }
-    let coordinates = tissue.coordinates(&request.spatial_key)?;
-    let slices = tissue.slices(request.library_key.as_deref())?;
+    let coordinates = tissue.coordinates(&place.spatial_key)?;
     let kind = request.spatial.unwrap_or(if request.radius.is_some() && request.n_spatial.is_none() {
         SpatialKind::Radius
     } else {
@@ -113,8 +110,8 @@ pub fn spatial_graph(
         ..SpatialGraphOptions::default()
     };
     monitor.stage("spatial neighbours", 0);
-    let (built, connectivities) = timed(&mut seconds.graph, || {
-        let mut built = spatial_neighbors(coordinates.view(), slices.as_deref(), &options)?;
+    let (built, connectivities) = run.timed(Stage::Graph, || {
+        let mut built = spatial_neighbors(coordinates.view(), slices, &options)?;
         let binary = std::mem::replace(&mut built.connectivities, CsrMatrix::with_capacity(0, 0, 0));
         let connectivities = if built.kind == SpatialKind::Grid {
             binary
@@ -136,11 +133,11 @@ pub fn spatial_graph(
             components.count()
         ));
     }
-    let target = additions.target(None);
+    let target = run.target(None);
     target.obsp.insert(keys::SPATIAL_CONNECTIVITIES.to_owned(), Matrix::CsrF64(connectivities.clone()));
     target.obsp.insert(keys::SPATIAL_DISTANCES.to_owned(), Matrix::CsrF64(built.distances));
     let mut params = IndexMap::new();
-    params.insert("kind".to_owned(), Value::String(format!("{:?}", built.kind).to_lowercase()));
+    params.insert("kind".to_owned(), Value::String(built.kind.name().to_owned()));
     if let Some(n) = options.n_neighbors {
         params.insert("n_neighbors".to_owned(), Value::Int(n as i64));
     }
@@ -161,14 +158,17 @@ pub fn spatial_graph(
 
 /// Values the graph would refuse under its own names for them are refused under those of the options.
 fn check_spatial(request: &GraphRequest, kind: SpatialKind) -> Result<(), PipelineError> {
-    let refuse = |option, found: String, expected| Err(PipelineError::Option { option, found, expected });
     if request.n_spatial == Some(0) {
-        return refuse("--n-spatial", "0".to_owned(), "at least 1");
+        return Err(OptionError::new("n_spatial", 0, "at least 1").into());
     }
     match request.radius {
-        Some(r) if !r.is_finite() || r <= 0.0 => refuse("--radius", r.to_string(), "a number above 0"),
+        Some(r) if !r.is_finite() || r <= 0.0 => {
+            Err(OptionError::new("radius", r, "a number above 0").into())
+        }
         None if kind == SpatialKind::Radius => {
-            refuse("--radius", "not given".to_owned(), "the largest distance of a spatial edge")
+            let expected =
+                format!("the largest distance of a spatial edge, with {}", Opt("spatial").set("radius"));
+            Err(OptionError::new("radius", "not given", expected).into())
         }
         _ => Ok(()),
     }
@@ -196,89 +196,4 @@ fn without_diagonal(graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
 /// Drops stored zeros: the longest edge after `distance2connectivity`.
 fn without_zeros(graph: CsrMatrix<f64>) -> CsrMatrix<f64> {
     graph.retain(|_, _, v| v != 0.0)
-}
-
-/// One graph that was built.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct GraphReport {
-    /// Modality, or `spatial`.
-    pub name: String,
-    /// Stored edges, both directions.
-    pub n_edges: usize,
-    /// Edges per observation.
-    pub mean_neighbors: f64,
-    /// Connected components.
-    pub n_components: usize,
-}
-
-/// What was built.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct GraphsReport {
-    /// Observations.
-    pub n_obs: usize,
-    /// The graphs.
-    pub graphs: Vec<GraphReport>,
-    /// Wall-clock seconds of each stage.
-    pub seconds: Seconds,
-}
-
-/// Builds the latent graph of every modality and the spatial graph (where there are coordinates) and writes them.
-///
-/// # Errors
-/// [`PipelineError`]; nothing is written then.
-pub fn build_graphs(
-    input: &Path,
-    destination: &Destination,
-    feature_request: &FeatureRequest,
-    request: &GraphRequest,
-    seed: Seed,
-    monitor: &dyn Monitor,
-) -> Result<GraphsReport, PipelineError> {
-    let mut seconds = Seconds::default();
-    let mut options = ReadOptions::names_only();
-    options.obs = Select::Only(request.library_key.clone().into_iter().collect());
-    options.var = Select::only([keys::FEATURE_TYPES]);
-    let mut obsm = vec![request.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];
-    obsm.extend(request.use_rep.clone());
-    options.obsm = Select::Only(obsm);
-    let kind = feature_request.modality;
-    let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, kind, monitor))?;
-    tissue.check_destination(destination)?;
-    let n_obs = tissue.n_obs();
-    if n_obs < 2 {
-        return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
-    }
-    let wants_space = request.wants_new_spatial() || tissue.has_embedding(&request.spatial_key);
-    announce("building graphs", &work_of(&tissue, feature_request, request, wants_space, false)?, monitor)?;
-    let mut additions = Additions::default();
-    let mut graphs = Vec::new();
-    let mut report = |name: &str, graph: &CsrMatrix<f64>| {
-        graphs.push(GraphReport {
-            name: name.to_owned(),
-            n_edges: graph.nnz(),
-            mean_neighbors: graph.nnz() as f64 / n_obs as f64,
-            n_components: connected_components(graph.view()).count(),
-        });
-    };
-    if wants_space {
-        let graph = spatial_graph(&tissue, request, &mut additions, &mut seconds, monitor)?;
-        report(super::request::SPATIAL_LAYER, &graph);
-    } else {
-        monitor.note("no coordinates: the spatial graph is left out");
-    }
-    for modality in tissue.modalities() {
-        let graph = latent_graph(
-            &tissue,
-            modality,
-            feature_request,
-            request,
-            seed,
-            &mut additions,
-            &mut seconds,
-            monitor,
-        )?;
-        report(&modality.name, &graph);
-    }
-    timed(&mut seconds.write, || tissue.write(destination, &additions, monitor))?;
-    Ok(GraphsReport { n_obs, graphs, seconds })
 }

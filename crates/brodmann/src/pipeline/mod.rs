@@ -4,88 +4,76 @@
 //! defaults that depend on the data are chosen (and said), and stages are timed.
 //!
 //! ```text
-//! Tissue (read) → features (preprocess) → graphs → domains (Leiden) → evaluation → Additions (write)
+//! Tissue (read) → Method::solve (features, graphs, model) → domains → scores → RunRecord, Additions (write)
 //! ```
 //!
-//! * [`request`]: what a caller asks for.
-//! * [`tissue`]: a file opened, whatever its format, and where results go.
-//! * [`describe`]: what a file holds, for a person.
-//! * [`features`]: counts to an embedding, modality by modality.
-//! * [`graphs`]: latent and spatial neighbour graphs.
-//! * [`domains`]: Leiden and SpatialLeiden, end to end.
-//! * [`embedding_clusters`]: k-means, Gaussian mixtures and Leiden on an embedding.
-//! * [`spami`]: SpaMI, end to end: several omics to one embedding, domains and denoised expression.
-//! * [`cohort`]: several files as one tissue.
-//! * [`staig`]: STAIG, end to end: domains of one slice, or of many without alignment.
-//! * [`evaluation`]: labels against the truth, embeddings and space.
-//! * [`simulated`]: a simulated tissue as a container.
-//! * [`picture`]: a container as panels.
-//! * [`tensor_file`]: models and checkpoints as files.
-//! * [`checkpoint`]: training saved on the way.
+//! The spine, which every method goes through:
+//! * [`method`]: what a method is. [`drive`]: the one way to run it, on files or in memory.
+//! * [`run`]: what accompanies every step: seed, monitor, clock, additions. [`scene`]: the tissue with its slices.
+//! * [`said`]: options by name, laid over the defaults of a preset.
+//! * [`request`]: the sections that requests are made of.
+//! * [`clustering`], [`domains`]: from embeddings to domains. [`scores`]: how good they are.
+//! * [`record`]: what a run did, for `uns`, as JSON and as lines.
+//! * [`forecast`]: memory and time of a run, before it. [`memory`]: how much memory there is.
+//!
+//! The methods:
+//! * [`leiden`]: Leiden and SpatialLeiden.
+//! * [`spami`]: several omics in one embedding, and denoised expression.
+//! * [`staig`]: one slice, or many without alignment, by a graph network.
+//! * [`smoothed_pca`], [`mixture`]: the baselines, with space and without. [`from_embedding`]: what is in the file.
+//!
+//! What they share:
+//! * [`tissue`]: a file opened, whatever its format, and where results go. [`cohort`]: several files as one tissue.
+//! * [`embedding`], [`graphs`]: counts to components and neighbour graphs. [`expression`]: counts to features.
+//! * [`tensor_file`]: models and checkpoints as files. [`checkpoint`]: training saved on the way.
+//! * `saved_map`: feature maps in model files.
 //! * [`fingerprint`]: are these the same data?
-//! * `forecast`: memory and time of a run, before it.
-//! * [`memory`]: how much memory there is.
-//! * `align`: columns matched by name.
-//! * `count_rows`: the counts of a file, block by block.
+//! * `align`: columns matched by name. `count_rows`: the counts of a file, block by block.
+//!
+//! The other commands:
+//! * [`preprocess_file`], [`neighbors_file`], [`evaluation`], [`describe`], [`simulated`], [`picture`].
 
 mod align;
 pub mod checkpoint;
+pub mod clustering;
 pub mod cohort;
 mod count_rows;
 pub mod describe;
 pub mod domains;
-pub mod embedding_clusters;
+pub mod drive;
+pub mod embedding;
 pub mod error;
 pub mod evaluation;
-pub mod features;
+pub mod expression;
 pub mod fingerprint;
-mod forecast;
+pub mod forecast;
+pub mod from_embedding;
 pub mod graphs;
+pub mod leiden;
 pub mod memory;
+pub mod method;
+pub mod mixture;
+pub mod neighbors_file;
 pub mod picture;
+pub mod preprocess_file;
+pub mod record;
 pub mod request;
+pub mod run;
+pub mod said;
+mod saved_map;
+pub mod scene;
+pub mod scores;
 pub mod simulated;
+pub mod smoothed_pca;
 pub mod spami;
 pub mod staig;
 pub mod tensor_file;
 pub mod tissue;
 
+pub use drive::{run_files, run_tissue};
 pub use error::PipelineError;
+pub use method::Method;
+pub use record::RunRecord;
+pub use run::Seconds;
+pub use said::Said;
 pub use tissue::{Destination, Tissue};
-
-use std::time::Instant;
-
-/// Wall-clock seconds of each stage of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Seconds {
-    /// Reading the input.
-    pub read: f64,
-    /// Counts to features.
-    pub preprocess: f64,
-    /// Neighbour graphs.
-    pub graph: f64,
-    /// Training a model; 0 for methods that have none.
-    pub train: f64,
-    /// Clustering.
-    pub cluster: f64,
-    /// Writing and verifying the output.
-    pub write: f64,
-}
-
-/// Adds the time `work` takes to `clock`.
-pub(crate) fn timed<T>(clock: &mut f64, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = work();
-    *clock += start.elapsed().as_secs_f64();
-    result
-}
-
-/// A dictionary without what was not set, at any depth: before 0.12 anndata cannot read a null.
-pub(crate) fn without_nulls(value: serde_json::Value) -> serde_json::Value {
-    match value {
-        serde_json::Value::Object(entries) => serde_json::Value::Object(
-            entries.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
-        ),
-        other => other,
-    }
-}

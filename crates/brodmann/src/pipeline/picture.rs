@@ -4,18 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use brodmann_data::{Array, Column, DataError, ReadOptions, Select, Value, check_output, keys, write_bytes};
-use brodmann_kernels::{CsrMatrix, Monitor};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, Step};
 use ndarray::{Array2, Axis};
 
 use super::PipelineError;
-use super::features::LOG_NORMALIZED;
-use super::spami::features::comparable;
+use super::embedding::LOG_NORMALIZED;
 use super::tissue::{ModalityInfo, Tissue};
 use crate::plot::{
     Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
-    render_chart_png, render_chart_svg, render_png, render_svg,
+    category_colors, render_chart_png, render_chart_svg, render_png, render_svg,
 };
 use crate::preprocess::Modality;
+use crate::preprocess::feature_map::comparable;
 
 /// More distinct whole numbers than this in an obs column are drawn as a scale, fewer as categories.
 const MAX_CATEGORIES_OF_NUMBERS: usize = 30;
@@ -29,7 +29,7 @@ const MAX_PANELS: usize = 12;
 #[derive(Clone, Debug, PartialEq)]
 pub struct PictureRequest {
     /// obs columns, feature names or obsm tables (`KEY`, `obsm:KEY`, `obsm:KEY:COLUMN`), one panel each; a table
-    /// gives one panel a column.
+    /// gives one panel per column.
     pub colors: Vec<String>,
     /// Layer that features are taken from.
     pub layer: Option<String>,
@@ -105,6 +105,7 @@ pub fn draw_file(
         options.var = Select::Only(vec![denoised_key(run)]);
         uns.push(run.clone());
     }
+    uns.extend(request.colors.iter().map(|key| colors_key(key)));
     options.uns = Select::Only(uns);
     let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
     let figure = figure(&tissue, request, monitor)?;
@@ -116,7 +117,7 @@ pub fn draw_file(
     Ok(())
 }
 
-/// Draws the loss curves that a training left in `uns[run]`, one plot a kind of term.
+/// Draws the loss curves that a training left in `uns[run]`, one plot per kind of term.
 ///
 /// # Errors
 /// [`DataError::MissingKey`] where there are none; [`PipelineError::OutputEnding`].
@@ -140,7 +141,12 @@ pub fn draw_losses(
             key: format!("{run}\"][\"loss"),
             place: input.display().to_string(),
             existing: brodmann_data::element_names(input, None, "uns").unwrap_or_default(),
-            hint: "train first, e.g. with `brodmann spami`, and name the run with --loss".to_owned(),
+            named_by: None,
+            otherwise: vec![format!(
+                "train first, e.g. with {}, and name the run with {}",
+                Step("spami"),
+                Opt("loss")
+            )],
         }
         .into());
     }
@@ -388,7 +394,7 @@ fn color(
         return table_colors(tissue, table, key);
     }
     if let Some(column) = tissue.obs_column(key) {
-        return Ok(vec![(key.to_owned(), color_of_column(&column, key))]);
+        return Ok(vec![(key.to_owned(), color_of_column(tissue, &column, key))]);
     }
     for modality in tissue.modalities() {
         // `rna:gene` names the modality, as MuData's own column names do.
@@ -481,7 +487,7 @@ fn table_names(key: &str) -> Vec<&str> {
     names
 }
 
-/// One panel a column of `obsm[KEY]`, or the one column of `KEY:COLUMN`.
+/// One panel per column of `obsm[KEY]`, or the one column of `KEY:COLUMN`.
 fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, Color)>, PipelineError> {
     let whole = tissue.table(table).map(|(names, numbers)| (table, None, names, numbers));
     let found = whole.or_else(|| {
@@ -501,11 +507,11 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
         return Ok(vec![(format!("{table}: {column}"), continuous(numbers.column(j).to_vec(), "", None))]);
     }
     if names.len() > MAX_PANELS {
-        return Err(PipelineError::Option {
-            option: "--color",
-            found: format!("{key}, a table of {} columns", names.len()),
-            expected: "one column of it (obsm:KEY:0)",
-        });
+        return Err(PipelineError::option(
+            "color",
+            format!("{key}, a table of {} columns", names.len()),
+            "one column of it (obsm:KEY:0)",
+        ));
     }
     // Shares of a whole are compared with each other, so they are drawn on one scale.
     let shares = names.len() > 1
@@ -517,7 +523,21 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
     Ok(names.iter().enumerate().map(panel).collect())
 }
 
-fn color_of_column(column: &Column, key: &str) -> Color {
+/// Where scanpy keeps the colours of the categories of an obs column.
+fn colors_key(key: &str) -> String {
+    format!("{key}_colors")
+}
+
+/// The texts of a vector in `uns`; `None` for anything else.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(Array::String(texts)) => Some(texts.iter().cloned().collect()),
+        Value::Column(column) => column.to_strings().into_iter().collect(),
+        _ => None,
+    }
+}
+
+fn color_of_column(tissue: &Tissue, column: &Column, key: &str) -> Color {
     let distinct = |column: &Column| column.to_categorical().categories.len();
     let numeric = match column {
         Column::Float32(_) | Column::Float64(_) => true,
@@ -533,9 +553,10 @@ fn color_of_column(column: &Column, key: &str) -> Color {
         };
     }
     let labels = column.to_categorical();
+    let given = tissue.uns(&colors_key(key)).and_then(texts);
     Color::Categorical {
         codes: labels.codes.iter().map(|&c| u32::try_from(c).ok()).collect(),
+        palette: Some(category_colors(labels.categories.len(), given.as_deref())),
         names: labels.categories,
-        palette: None,
     }
 }

@@ -1,9 +1,22 @@
 //! What a caller asks of the pipeline: options that name keys and layers, not arrays.
+//!
+//! Requests are made of sections ([`super::said`]): the method's own options beside those that all methods share,
+//! [`Place`], [`FeatureRequest`], [`GraphRequest`], [`Naming`] and
+//! [`DomainOptions`](super::clustering::DomainOptions).
+
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use brodmann_data::keys;
+use brodmann_kernels::{Opt, OptionError};
 
 use super::PipelineError;
-use crate::cluster::Quality;
+use super::checkpoint::CheckpointRequest;
+use super::said::Said;
+use crate::cluster::{is_cluster_count, is_resolution};
 use crate::graph::SpatialKind;
 use crate::preprocess::{HvgFlavor, Modality};
 
@@ -11,14 +24,51 @@ use crate::preprocess::{HvgFlavor, Modality};
 pub const SPATIAL_LAYER: &str = "spatial";
 /// A second name for the modality layer, where there is only one.
 const LATENT_ALIAS: &str = "latent";
+/// Epochs between checkpoints where nothing is said.
+pub const CHECKPOINT_EVERY: usize = 50;
+/// The name that stands for every layer not named otherwise, where values are written by name.
+const EVERY: &str = "*";
 
-/// One value for all layers, some named otherwise.
-#[derive(Clone, Debug, PartialEq)]
+/// One value for all layers, some named otherwise. In JSON: a value, or values by name (`"*"` for all others).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written<T>", into = "Written<T>")]
+#[serde(bound(serialize = "T: Clone + Serialize", deserialize = "T: Deserialize<'de>"))]
 pub struct PerLayer<T> {
     /// For every layer not named.
     pub default: Option<T>,
     /// By layer name.
     pub named: IndexMap<String, T>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written<T> {
+    Nothing(()),
+    All(T),
+    ByName(IndexMap<String, T>),
+}
+
+impl<T> From<Written<T>> for PerLayer<T> {
+    fn from(written: Written<T>) -> Self {
+        match written {
+            Written::Nothing(()) => Self::default(),
+            Written::All(value) => Self { default: Some(value), named: IndexMap::new() },
+            Written::ByName(mut named) => Self { default: named.shift_remove(EVERY), named },
+        }
+    }
+}
+
+impl<T: Clone> From<PerLayer<T>> for Written<T> {
+    fn from(values: PerLayer<T>) -> Self {
+        match (values.default, values.named) {
+            (None, named) if named.is_empty() => Self::Nothing(()),
+            (Some(value), named) if named.is_empty() => Self::All(value),
+            (default, named) => {
+                let every = default.map(|value| (EVERY.to_owned(), value));
+                Self::ByName(every.into_iter().chain(named).collect())
+            }
+        }
+    }
 }
 
 impl<T> Default for PerLayer<T> {
@@ -31,7 +81,7 @@ impl<T: Copy> PerLayer<T> {
     /// The value of each of `layers`, `fallback(name)` where nothing was said.
     ///
     /// # Errors
-    /// [`PipelineError::UnknownLayer`] when a name is none of `layers`.
+    /// [`PipelineError::UnknownLayer`] when a name is not among `layers`.
     pub fn resolve(
         &self,
         layers: &[String],
@@ -43,7 +93,7 @@ impl<T: Copy> PerLayer<T> {
         for name in self.named.keys() {
             if !layers.contains(name) && !is_alias(name) {
                 return Err(PipelineError::UnknownLayer {
-                    option,
+                    option: Opt(option),
                     name: name.clone(),
                     layers: layers.to_vec(),
                 });
@@ -64,20 +114,13 @@ impl<T: Copy> PerLayer<T> {
     }
 }
 
-/// Resolutions and weights beyond this overflow the quality, and mean nothing well before.
-pub(crate) const LARGEST: f64 = 1e9;
-
 /// Refuses resolutions that are no numbers above 0, or beyond all use.
 ///
 /// # Errors
 /// [`PipelineError::Option`].
 pub(crate) fn check_resolutions(values: &[f64]) -> Result<(), PipelineError> {
-    match values.iter().find(|v| !(**v > 0.0 && **v <= LARGEST)) {
-        Some(v) => Err(PipelineError::Option {
-            option: "--resolution",
-            found: v.to_string(),
-            expected: "a number above 0, at most 1e9,",
-        }),
+    match values.iter().find(|v| !is_resolution(**v)) {
+        Some(v) => Err(OptionError::new("resolution", v, "a number above 0, at most 1e9").into()),
         None => Ok(()),
     }
 }
@@ -87,37 +130,147 @@ pub(crate) fn check_resolutions(values: &[f64]) -> Result<(), PipelineError> {
 /// # Errors
 /// [`PipelineError::ImpossibleClusterCount`].
 pub(crate) fn check_n_clusters(n_clusters: usize, n_obs: usize) -> Result<(), PipelineError> {
-    if n_clusters == 0 || n_clusters >= n_obs {
+    if !is_cluster_count(n_clusters, n_obs) {
         return Err(PipelineError::ImpossibleClusterCount { n_clusters, n_obs });
     }
     Ok(())
 }
 
-/// Entries of `uns` that mean something else to scanpy, squidpy or a run of our own.
-const RESERVED: &[&str] =
-    &["spatial", "neighbors", "spatial_neighbors", "pca", "lsi", "hvg", "log1p", "umap"];
+/// Refuses as many neighbours as observations.
+///
+/// # Errors
+/// [`PipelineError::Option`].
+pub(crate) fn check_n_neighbors(
+    option: &'static str,
+    n_neighbors: usize,
+    n_obs: usize,
+) -> Result<(), PipelineError> {
+    if n_neighbors < n_obs {
+        return Ok(());
+    }
+    let found = format!("{n_neighbors} for {n_obs} spots");
+    Err(OptionError::new(option, found, "fewer neighbours than spots").into())
+}
 
 /// Refuses a result name that would replace a record of something else, or a column the run itself reads.
 ///
 /// # Errors
 /// [`PipelineError::Option`].
 pub(crate) fn check_key_added(key: &str, columns_read: &[Option<&str>]) -> Result<(), PipelineError> {
-    let expected = "a name of its own for the result";
-    let refuse = |found: String| Err(PipelineError::Option { option: "--key-added", found, expected });
+    let refuse =
+        |found: String| Err(OptionError::new("key_added", found, "a name of its own for the result").into());
     if key.is_empty() || key.contains('/') {
         return refuse(format!("{key:?}"));
     }
-    if RESERVED.contains(&key) {
-        return refuse(format!("{key:?}, which uns keeps for something else,"));
+    if keys::RESERVED_UNS.contains(&key) {
+        return refuse(format!("{key:?}, which uns keeps for something else"));
     }
     if columns_read.contains(&Some(key)) {
-        return refuse(format!("{key:?}, a column this run reads,"));
+        return refuse(format!("{key:?}, a column that this run reads"));
     }
     Ok(())
 }
 
+/// Where the spots lie, and on which slice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Place {
+    /// `obsm` key of the coordinates.
+    pub spatial_key: String,
+    /// `obs` column that names the slice; no edge crosses slices.
+    pub library_key: Option<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { spatial_key: keys::SPATIAL.to_owned(), library_key: None }
+    }
+}
+
+/// What the result is called, and what it is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Naming {
+    /// `obs` column of the known domains; `ground_truth` where it is there and nothing is said.
+    pub truth: Option<String>,
+    /// Name of the result; the method's when absent.
+    pub key_added: Option<String>,
+}
+
+/// Where a trained network is saved, read from, and saved on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelOptions {
+    /// Where the trained network goes.
+    pub save_model: Option<PathBuf>,
+    /// A network trained before, applied instead of training.
+    pub load_model: Option<PathBuf>,
+    /// Folder of the checkpoints; made where it does not exist.
+    pub checkpoint: Option<PathBuf>,
+    /// Epochs between checkpoints.
+    pub checkpoint_every: usize,
+    /// Go on from the checkpoint there.
+    pub resume: bool,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self {
+            save_model: None,
+            load_model: None,
+            checkpoint: None,
+            checkpoint_every: CHECKPOINT_EVERY,
+            resume: false,
+        }
+    }
+}
+
+impl ModelOptions {
+    /// Refuses what does not go together.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`].
+    pub(super) fn check(&self) -> Result<(), PipelineError> {
+        if self.checkpoint_every == 0 {
+            return Err(OptionError::new("checkpoint_every", 0, "at least 1").into());
+        }
+        if self.resume && self.checkpoint.is_none() {
+            let expected = format!("{} with the folder of an earlier run", Opt("checkpoint"));
+            return Err(OptionError::new("resume", "given alone", expected).into());
+        }
+        Ok(())
+    }
+
+    /// Checkpoints, where they are wanted.
+    pub(super) fn checkpoints(&self) -> Option<CheckpointRequest> {
+        let folder = self.checkpoint.clone()?;
+        Some(CheckpointRequest { folder, every: self.checkpoint_every, resume: self.resume })
+    }
+
+    /// Refuses options that a loaded model has decided: what was said of `decided` has no effect.
+    ///
+    /// # Errors
+    /// [`PipelineError::DecidedByModel`].
+    pub(super) fn refuse_decided(
+        &self,
+        said: &Said,
+        decided: &[&Map<String, Json>],
+    ) -> Result<(), PipelineError> {
+        let Some(path) = &self.load_model else { return Ok(()) };
+        let training = ["save_model", "checkpoint", "checkpoint_every", "resume", "preset", "restarts"];
+        let is_decided =
+            |name: &str| training.contains(&name) || decided.iter().any(|d| d.contains_key(name));
+        let options = said.which(is_decided);
+        if options.is_empty() {
+            return Ok(());
+        }
+        Err(PipelineError::DecidedByModel { path: path.clone(), options })
+    }
+}
+
 /// How counts become features. `None` leaves the modality's default.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FeatureRequest {
     /// What an AnnData measures; guessed from names when absent.
     pub modality: Option<Modality>,
@@ -145,7 +298,8 @@ impl FeatureRequest {
 }
 
 /// How graphs are built. `None` leaves the default.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GraphRequest {
     /// Neighbours in latent space, the spot itself counted as in scanpy.
     pub n_neighbors: Option<usize>,
@@ -155,26 +309,8 @@ pub struct GraphRequest {
     pub n_spatial: Option<usize>,
     /// Radius, or the longest Delaunay edge.
     pub radius: Option<f64>,
-    /// `obsm` key of the coordinates.
-    pub spatial_key: String,
-    /// `obs` column that names the slice.
-    pub library_key: Option<String>,
     /// `obsm` embedding to use instead of preprocessing the counts.
     pub use_rep: Option<String>,
-}
-
-impl Default for GraphRequest {
-    fn default() -> Self {
-        Self {
-            n_neighbors: None,
-            spatial: None,
-            n_spatial: None,
-            radius: None,
-            spatial_key: brodmann_data::keys::SPATIAL.to_owned(),
-            library_key: None,
-            use_rep: None,
-        }
-    }
 }
 
 impl GraphRequest {
@@ -184,44 +320,13 @@ impl GraphRequest {
     }
 
     /// Whether a spatial graph in the file must give way.
-    pub fn wants_new_spatial(&self) -> bool {
-        self.spatial_key != brodmann_data::keys::SPATIAL
+    pub fn wants_new_spatial(&self, place: &Place) -> bool {
+        place.spatial_key != keys::SPATIAL
             || self.spatial.is_some()
             || self.n_spatial.is_some()
             || self.radius.is_some()
-            || self.library_key.is_some()
+            || place.library_key.is_some()
     }
-}
-
-/// A run of Leiden or SpatialLeiden.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DomainRequest {
-    /// With the spatial layer (SpatialLeiden) or without (Leiden).
-    pub spatial: bool,
-    /// Features.
-    pub features: FeatureRequest,
-    /// Graphs.
-    pub graphs: GraphRequest,
-    /// Clusters wanted: the resolution is searched for.
-    pub n_clusters: Option<usize>,
-    /// Resolution per layer, 1 by default.
-    pub resolution: PerLayer<f64>,
-    /// Weight per layer, 1 by default.
-    pub weight: PerLayer<f64>,
-    /// Weight of the spatial layer, where `weight` does not name it.
-    pub layer_ratio: Option<f64>,
-    /// Directed or not, per layer; not by default.
-    pub directed: PerLayer<bool>,
-    /// Use the edge weights.
-    pub use_weights: bool,
-    /// Quality function.
-    pub quality: Quality,
-    /// Iterations; `None` to convergence.
-    pub n_iterations: Option<u32>,
-    /// `obs` column of the known domains.
-    pub truth: Option<String>,
-    /// `obs` column written.
-    pub key_added: String,
 }
 
 #[cfg(test)]
@@ -236,25 +341,37 @@ mod tests {
     fn named_values_come_before_the_default_and_the_default_before_the_fallback() {
         let mut per = PerLayer { default: Some(2.0), named: IndexMap::new() };
         per.named.insert("spatial".to_owned(), 3.0);
-        assert_eq!(per.resolve(&layers(), "--x", |_| 1.0).expect("known"), vec![2.0, 3.0]);
+        assert_eq!(per.resolve(&layers(), "x", |_| 1.0).expect("known"), vec![2.0, 3.0]);
         let none = PerLayer::default();
-        assert_eq!(none.resolve(&layers(), "--x", |_| 1.0).expect("known"), vec![1.0, 1.0]);
+        assert_eq!(none.resolve(&layers(), "x", |_| 1.0).expect("known"), vec![1.0, 1.0]);
     }
 
     #[test]
     fn a_single_modality_also_answers_to_latent() {
         let mut per = PerLayer::default();
         per.named.insert("latent".to_owned(), 4.0);
-        assert_eq!(per.resolve(&layers(), "--x", |_| 1.0).expect("known"), vec![4.0, 1.0]);
+        assert_eq!(per.resolve(&layers(), "x", |_| 1.0).expect("known"), vec![4.0, 1.0]);
         let three = vec!["rna".to_owned(), "adt".to_owned(), SPATIAL_LAYER.to_owned()];
-        assert!(per.resolve(&three, "--x", |_| 1.0).is_err());
+        assert!(per.resolve(&three, "x", |_| 1.0).is_err());
+    }
+
+    #[test]
+    fn values_by_layer_are_written_as_people_write_them() {
+        let read = |text: &str| serde_json::from_str::<PerLayer<f64>>(text).expect("valid");
+        assert_eq!(read("2.0").default, Some(2.0));
+        assert_eq!(read(r#"{"rna": 0.5}"#).named["rna"], 0.5);
+        let both = read(r#"{"*": 1.0, "spatial": 2.0}"#);
+        assert_eq!((both.default, both.named["spatial"], both.named.len()), (Some(1.0), 2.0, 1));
+        for text in ["2.0", r#"{"rna":0.5}"#, r#"{"*":1.0,"spatial":2.0}"#, "null"] {
+            assert_eq!(serde_json::to_string(&read(text)).expect("written"), text);
+        }
     }
 
     #[test]
     fn unknown_layers_are_refused_by_name() {
         let mut per = PerLayer::default();
         per.named.insert("protein".to_owned(), 1.0);
-        let error = per.resolve(&layers(), "--layer-weight", |_| 1.0).expect_err("unknown").to_string();
-        assert!(error.contains("protein") && error.contains("rna") && error.contains("--layer-weight"));
+        let error = per.resolve(&layers(), "layer_weights", |_| 1.0).expect_err("unknown").to_string();
+        assert!(error.contains("protein") && error.contains("rna") && error.contains("layer_weights"));
     }
 }

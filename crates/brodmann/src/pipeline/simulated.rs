@@ -48,11 +48,7 @@ pub fn check_ending(output: &Path, n_modalities: usize) -> Result<(), PipelineEr
     }
     Err(PipelineError::OutputEnding {
         path: output.display().to_string(),
-        expected: if n_modalities == 1 {
-            ".h5ad or .h5mu"
-        } else {
-            ".h5mu, which several modalities need (--modalities rna gives one)"
-        },
+        expected: if n_modalities == 1 { ".h5ad or .h5mu" } else { ".h5mu, which several modalities need" },
     })
 }
 

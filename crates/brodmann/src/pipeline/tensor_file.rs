@@ -2,11 +2,14 @@
 //!
 //! Everything in such a file may come from elsewhere: nothing here trusts a shape, a name or a number.
 
+use brodmann_kernels::Diagnosis;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use brodmann_data::DataError;
 
@@ -17,7 +20,7 @@ const CARD: &str = "brodmann";
 #[derive(Debug, thiserror::Error)]
 pub enum TensorFileError {
     /// Not a safetensors file, or a damaged one.
-    #[error("{} is no safetensors file or is damaged ({detail}), {expected} was expected; name another file or write it again", path.display())]
+    #[error("{} is not a safetensors file or is damaged ({detail}); expected {expected}", path.display())]
     Unreadable {
         /// The path as given.
         path: PathBuf,
@@ -27,7 +30,7 @@ pub enum TensorFileError {
         expected: &'static str,
     },
     /// A safetensors file of someone else.
-    #[error("{} is a safetensors file, but {found}, where {expected} was expected; name a file that brodmann wrote", path.display())]
+    #[error("{} is a safetensors file, but {found}; expected {expected}", path.display())]
     Foreign {
         /// The path as given.
         path: PathBuf,
@@ -37,7 +40,7 @@ pub enum TensorFileError {
         expected: &'static str,
     },
     /// A tensor is missing or of another shape or type.
-    #[error("{} holds {found} under {name:?}, {expected} was expected; write the file again with this version", path.display())]
+    #[error("{} holds {found} under {name:?}; expected {expected}", path.display())]
     Tensor {
         /// The path as given.
         path: PathBuf,
@@ -51,6 +54,24 @@ pub enum TensorFileError {
     /// The file cannot be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
+}
+
+impl Diagnosis for TensorFileError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        match self {
+            Self::Data(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreadable { .. } => "name another file or write it again".to_owned(),
+            Self::Foreign { .. } => "name a file that brodmann wrote".to_owned(),
+            Self::Tensor { .. } => "write the file again with this version".to_owned(),
+            Self::Data(e) => return e.advice(),
+        })
+    }
 }
 
 /// The card's file beside a model, for people.
@@ -174,7 +195,7 @@ impl TensorFile {
             .and_then(|m| m.get(CARD))
             .ok_or_else(|| foreign("it has no card of this program".to_owned()))?;
         let card: serde_json::Value =
-            serde_json::from_str(card).map_err(|e| unreadable(format!("its card is no JSON: {e}")))?;
+            serde_json::from_str(card).map_err(|e| unreadable(format!("its card is not JSON: {e}")))?;
         match card["kind"].as_str() {
             Some(found) if found == kind => {}
             Some(found) => return Err(foreign(format!("it holds {found:?}"))),
@@ -213,6 +234,24 @@ impl TensorFile {
             path: self.path.clone(),
             detail: detail.into().replace("; ", ", "),
             expected: self.expected,
+        }
+    }
+
+    /// The options a card holds. Every one must be there: what a card does not say is no default but damage.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Unreadable`] naming what is missing, unknown or of another type.
+    pub(super) fn options<T: Serialize + DeserializeOwned>(
+        &self,
+        card: &serde_json::Value,
+    ) -> Result<T, TensorFileError> {
+        let options =
+            T::deserialize(card).map_err(|e| self.invalid(format!("the options of its card: {e}")))?;
+        let whole = serde_json::to_value(&options).unwrap_or_default();
+        let missing = whole.as_object().into_iter().flatten().find(|(key, _)| card.get(key).is_none());
+        match missing {
+            Some((key, _)) => Err(self.invalid(format!("its card does not say {key}"))),
+            None => Ok(options),
         }
     }
 
@@ -267,6 +306,8 @@ impl TensorFile {
 
 #[cfg(test)]
 mod tests {
+    use brodmann_kernels::proofread::flaw;
+
     use super::*;
 
     fn example() -> TensorFile {
@@ -296,18 +337,18 @@ mod tests {
         let path = folder.path().join("a.safetensors");
         let refused = |bytes: &[u8], kind: &str| {
             std::fs::write(&path, bytes).expect("written");
-            let message = TensorFile::read(&path, kind, "a model").expect_err("refused").to_string();
-            assert_eq!(message.matches("; ").count(), 1, "{message}");
+            let message = TensorFile::read(&path, kind, "a model").expect_err("refused");
+            assert_eq!(flaw(&message), None);
             message
         };
         let whole = example().to_bytes(&path).expect("bytes");
         for bytes in [&b""[..], b"not a model", &[0xff; 64], &whole[..whole.len() - 1], &whole[..20]] {
-            assert!(refused(bytes, "test").contains("damaged"));
+            assert!(refused(bytes, "test").to_string().contains("damaged"));
         }
-        assert!(refused(&whole, "model").contains("\"test\""));
+        assert!(refused(&whole, "model").to_string().contains("\"test\""));
         let mut foreign =
             safetensors::serialize(Vec::<(String, TensorView<'_>)>::new(), None).expect("bytes");
-        assert!(refused(&foreign, "model").contains("no card"));
+        assert!(refused(&foreign, "model").to_string().contains("no card"));
         foreign.push(0);
         refused(&foreign, "model");
         assert!(TensorFile::read(&folder.path().join("none"), "test", "a model").is_err());
@@ -322,8 +363,8 @@ mod tests {
         file.write(&path).expect("written");
         let back = TensorFile::read(&path, "test", "a test").expect("readable");
         for (name, n_rows) in [("none", None), ("mean", Some(3)), ("weights.a", None), ("bad", None)] {
-            let message = back.f64(name, n_rows).expect_err("refused").to_string();
-            assert!(message.contains(name) && message.matches("; ").count() == 1, "{message}");
+            let message = back.f64(name, n_rows).expect_err("refused");
+            assert!(message.to_string().contains(name) && flaw(&message).is_none(), "{message}");
         }
         assert!(back.vector("mean", Some(3)).is_err());
     }

@@ -21,10 +21,8 @@ impl Folder {
         // Known before it is made, so that an interruption in between cannot leave it behind.
         *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.clone());
         std::fs::create_dir_all(&path).map_err(|e| {
-            Failure::run(format!(
-                "the folder {} cannot be made ({e}); set TMPDIR to one you may write to",
-                path.display()
-            ))
+            Failure::run(format!("the folder {} cannot be made ({e})", path.display()))
+                .hint("set TMPDIR to one you may write to")
         })?;
         Ok(Self { path, owned: true })
     }

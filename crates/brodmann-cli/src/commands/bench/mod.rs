@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{Monitor, OptionError};
 use clap::ValueEnum;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -90,22 +90,18 @@ pub fn run(context: &Context<'_>, args: &BenchArgs) -> Result<(), Failure> {
     }
     for (option, value) in [("--repeats", args.repeats), ("--genes", args.genes)] {
         if value == 0 {
-            return Err(Failure::input(format!(
-                "{option} is 0, at least 1 was expected; give a positive number"
-            )));
+            return Err(
+                Failure::input(format!("{option} is 0; expected at least 1")).hint("give a positive number")
+            );
         }
     }
     if let Some(size) = args.sizes.iter().find(|s| **s < 100) {
-        return Err(Failure::input(format!(
-            "--sizes holds {size}, at least 100 spots were expected; ask for more"
-        )));
+        return Err(OptionError::new("sizes", size, "at least 100 spots").into());
     }
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|e| {
-            Failure::input(format!(
-                "the folder {} cannot be made ({e}); name one you may write to with --out",
-                out.display()
-            ))
+            Failure::input(format!("the folder {} cannot be made ({e})", out.display()))
+                .hint("name one you may write to with --out")
         })?;
     }
     let parts = args.name.parts();
@@ -243,7 +239,7 @@ fn child(context: &Context<'_>, words: &[&str]) -> Result<Value, Failure> {
         .map_err(|e| Failure::run(format!("the report of {} cannot be read ({e})", words.join(" "))))
 }
 
-/// One report a bench, as `benches/common.py` writes them.
+/// One report per bench, as `benches/common.py` writes them.
 fn reports(args: &BenchArgs, parts: &[BenchName], rows: &[Row]) -> IndexMap<String, Value> {
     let machine = machine::describe();
     let one = |part: &BenchName| {

@@ -1,6 +1,6 @@
 //! What one process measures: its input is read first and not timed, except where reading is the question.
 
-// The pipeline's error is met once a process.
+// The pipeline's error is met once per process.
 #![allow(clippy::result_large_err)]
 
 use std::collections::BTreeMap;
@@ -15,10 +15,9 @@ use brodmann::metrics::{
 };
 use brodmann::models::spami::{self, SpamiError, SpamiGraph, SpamiOptions};
 use brodmann::models::staig::{self, EdgeDrop, StaigError, StaigOptions, StaigTissue};
-use brodmann::pipeline::domains::find_domains;
-use brodmann::pipeline::request::{DomainRequest, FeatureRequest, GraphRequest, PerLayer};
+use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::simulated::{default_rows_per_block, stream_simulation};
-use brodmann::pipeline::{Destination, PipelineError};
+use brodmann::pipeline::{Destination, PipelineError, run_files};
 use brodmann::preprocess::{
     NormalizeTotalOptions, PreprocessError, PreprocessOptions, log1p, normalize_total, preprocess,
 };
@@ -163,24 +162,10 @@ fn measured(context: &Context<'_>, args: &BenchArgs, folder: &Folder) -> Result<
 
 /// What `brodmann spatialleiden counts.h5ad --out output.h5ad` does.
 fn end_to_end(context: &Context<'_>, folder: &Folder, report: &mut Report) -> Result<(), PipelineError> {
-    let request = DomainRequest {
-        spatial: true,
-        features: FeatureRequest::default(),
-        graphs: GraphRequest::default(),
-        n_clusters: None,
-        resolution: PerLayer::default(),
-        weight: PerLayer::default(),
-        layer_ratio: None,
-        directed: PerLayer::default(),
-        use_weights: true,
-        quality: brodmann::cluster::Quality::default(),
-        n_iterations: None,
-        truth: None,
-        key_added: keys::SPATIALLEIDEN.to_owned(),
-    };
+    let request = LeidenRequest { spatial: true, ..LeidenRequest::default() };
+    let inputs = [folder.counts().clone()];
     let destination = Destination::File(folder.output());
-    let found = report
-        .timed("all", || find_domains(&folder.counts(), &destination, &request, context.seed, &Silent))?;
+    let found = report.timed("all", || run_files(&request, &inputs, &destination, context.seed, &Silent))?;
     if let Some(scores) = &found.metrics {
         report.quality("all", "ARI", scores.ari);
     }

@@ -1,11 +1,17 @@
 //! Denoised expression as a layer: which values, in which form, and when it would be too large.
 
-use brodmann_data::Matrix;
-use brodmann_kernels::CsrMatrix;
+use std::borrow::Cow;
+
+use brodmann_data::{Column, Matrix};
+use brodmann_kernels::{CsrMatrix, Opt};
 use ndarray::{Array2, Axis};
 
+use super::inputs::{Input, Source};
 use super::request::Denoise;
+use crate::pipeline::PipelineError;
 use crate::pipeline::memory::in_words;
+use crate::pipeline::run::{Run, Stage};
+use crate::pipeline::tissue::Tissue;
 
 /// Largest layers, all modalities together, that are written without being asked for.
 pub const AUTO_BYTES: u64 = 1_000_000_000;
@@ -25,9 +31,10 @@ pub(super) fn decide(denoise: Denoise, bytes: u64) -> (bool, Option<String>) {
         Denoise::Auto => (
             false,
             Some(format!(
-                "denoised expression would take {}, more than {}: left out (--denoise always writes it)",
+                "denoised expression would take {}, more than {}: left out ({} writes it)",
                 in_words(bytes),
-                in_words(AUTO_BYTES)
+                in_words(AUTO_BYTES),
+                Opt("denoise").set("always")
             )),
         ),
     }
@@ -57,6 +64,51 @@ pub(super) fn layer(values: Array2<f32>, columns: &[usize], n_vars: usize) -> Ma
     Matrix::CsrF32(CsrMatrix::from_rows(n_vars, &rows))
 }
 
+/// Adds the denoised layer of a modality; false where there is no way back from its features.
+pub(super) fn add(
+    tissue: &Tissue,
+    input: &Input,
+    reconstruction: &Array2<f32>,
+    key: &str,
+    run: &mut Run<'_>,
+) -> Result<bool, PipelineError> {
+    let (name, monitor) = (&input.info.name, run.monitor);
+    let Source::Counts { map, spots, columns } = &input.source else {
+        monitor
+            .note(&format!("{name}: no denoised expression, since an embedding has no way back to features"));
+        return Ok(false);
+    };
+    monitor.stage(&format!("{name}: denoising"), 0);
+    let reconstruction = match &input.balance {
+        None => Cow::Borrowed(reconstruction),
+        Some(balance) => {
+            let mut own = reconstruction.clone();
+            balance.undo(&mut own);
+            Cow::Owned(own)
+        }
+    };
+    let values = run
+        .timed(Stage::Train, || map.decode(reconstruction.view(), spots, monitor))
+        .map_err(|source| PipelineError::Preprocess { modality: name.clone(), source })?;
+    if columns.len() < input.n_vars {
+        monitor.note(&format!(
+            "{name}: denoised values for the {} of {} features the network saw; the others have none",
+            columns.len(),
+            input.n_vars
+        ));
+    }
+    let mut seen = vec![false; input.n_vars];
+    for &j in columns {
+        seen[j] = true;
+    }
+    let key = format!("{key}_denoised");
+    let matrix = tissue.to_modality_matrix(&input.info, layer(values, columns, input.n_vars));
+    let target = run.target(input.info.key.as_deref());
+    target.layers.insert(key.clone(), matrix);
+    target.var.insert(key, Column::Bool(seen));
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +128,7 @@ mod tests {
     fn large_layers_are_left_out_unless_asked_for() {
         assert_eq!(decide(Denoise::Auto, AUTO_BYTES), (true, None));
         let (write, note) = decide(Denoise::Auto, 2 * AUTO_BYTES);
-        assert!(!write && note.is_some_and(|n| n.contains("--denoise always") && n.contains("2.0 GB")));
+        assert!(!write && note.is_some_and(|n| n.contains("denoise = always") && n.contains("2.0 GB")));
         assert!(decide(Denoise::Always, u64::MAX).0);
         assert!(!decide(Denoise::Never, 1).0);
         assert_eq!(layer_bytes(10, 5, 5), 200);

@@ -1,20 +1,21 @@
 //! From a tissue to what the network takes: modalities, features, the spatial graph.
 
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Monitor, Opt, OptionError};
 use ndarray::Array2;
 
 use super::denoised::layer_bytes;
-use super::features::{self, Balance, FeatureMap, MAX_CLR_FEATURES, SpotState, default_options};
 use super::model_file::{SavedModality, SavedSource};
-use super::request::SpamiRequest;
+use super::request::{SpamiRequest, default_options};
 use crate::graph::spatial_knn;
 use crate::models::spami::SpamiGraph;
-use crate::pipeline::align::{align, places};
-use crate::pipeline::features::{options_on, read_counts, with_hint};
+use crate::pipeline::PipelineError;
+use crate::pipeline::align::{align, columns_of_model};
+use crate::pipeline::embedding::{options_on, read_counts, with_hint};
 use crate::pipeline::fingerprint::Fingerprint;
+use crate::pipeline::run::{Run, Stage};
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
-use crate::pipeline::{PipelineError, Seconds, timed};
-use crate::preprocess::{Modality, PreprocessError, PreprocessOptions};
+use crate::preprocess::feature_map::{Balance, FeatureMap, MAX_CLR_FEATURES, SpotState};
+use crate::preprocess::{FeatureOptions, Modality, PreprocessError};
 
 /// One modality as the network sees it.
 pub(super) struct Input {
@@ -89,50 +90,48 @@ pub(super) fn choose(
 ) -> Result<Vec<ModalityInfo>, PipelineError> {
     let there: Vec<String> = tissue.modalities().iter().map(|m| m.name.clone()).collect();
     let unknown = |option, name: &str| PipelineError::UnknownLayer {
-        option,
+        option: Opt(option),
         name: name.to_owned(),
         layers: there.clone(),
     };
-    if let Some(name) = request.kinds.keys().find(|n| !there.contains(n)) {
-        return Err(unknown("--modality-kind", name));
+    match request.modalities.modality_kinds.iter().find(|(n, _)| !there.contains(n)) {
+        Some((name, _)) if name.is_empty() => {
+            let expected = "a kind by the name of its modality, such as rna=rna";
+            return Err(OptionError::new("modality_kinds", "a kind without a modality", expected).into());
+        }
+        Some((name, _)) => return Err(unknown("modality_kinds", name)),
+        None => {}
     }
     let single = there.len() == 1;
     let named = |n: &String| there.contains(n) || (single && n.is_empty());
-    match request.use_rep.iter().find(|(n, _)| !named(n)) {
+    match request.modalities.use_rep.iter().find(|(n, _)| !named(n)) {
         Some((name, key)) if name.is_empty() => {
-            return Err(PipelineError::Option {
-                option: "--use-rep",
-                found: format!("{key:?} without a modality"),
-                expected: "NAME=KEY for each modality, since there are several,",
-            });
+            let expected = "a key by the name of each modality, since there are several";
+            return Err(OptionError::new("use_rep", format!("{key:?} without a modality"), expected).into());
         }
-        Some((name, _)) => return Err(unknown("--use-rep", name)),
+        Some((name, _)) => return Err(unknown("use_rep", name)),
         None => {}
     }
-    let wanted = request.modalities.clone().unwrap_or_else(|| there.clone());
+    let wanted = request.modalities.modalities.clone().unwrap_or_else(|| there.clone());
     let mut chosen: Vec<ModalityInfo> = Vec::new();
     for name in &wanted {
         let Some(found) = tissue.modalities().iter().find(|m| m.name == *name) else {
-            return Err(unknown("--modalities", name));
+            return Err(unknown("modalities", name));
         };
         if chosen.iter().any(|m| m.name == *name) {
-            return Err(PipelineError::Option {
-                option: "--modalities",
-                found: format!("{name} twice"),
-                expected: "each modality once",
-            });
+            return Err(OptionError::new("modalities", format!("{name} twice"), "each modality once").into());
         }
         let mut info = found.clone();
-        let given = request.kinds.get(name).copied();
+        let given = request.modalities.modality_kinds.get(name).copied();
         info.kind = given.unwrap_or(info.kind);
         let n_vars = tissue.var_names(&info).len();
         let (kind, name) = (in_words(info.kind), &info.name);
         monitor.note(&if given.is_some() || (single && request.features.modality.is_some()) {
-            format!("{name}: {n_vars} features, {kind} as you said")
+            format!("{name}: {n_vars} features, {kind} as asked")
         } else {
             format!(
-                "{name}: {n_vars} features TAKEN AS {kind}, guessed from names; if that is wrong, say \
-                 --modality-kind {name}=rna, adt or atac"
+                "{name}: {n_vars} features TAKEN AS {kind}, guessed from names; if that is wrong, say so with {}",
+                Opt("modality_kinds")
             )
         });
         chosen.push(info);
@@ -151,12 +150,12 @@ pub(super) fn graph(
     request: &SpamiRequest,
     n_neighbors: usize,
     slices: Option<&[u32]>,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<(SpamiGraph, Fingerprint), PipelineError> {
-    let coordinates = tissue.coordinates(&request.spatial_key)?;
+    let monitor = run.monitor;
+    let coordinates = tissue.coordinates(&request.place.spatial_key)?;
     monitor.stage("spatial neighbours", 0);
-    timed(&mut seconds.graph, || {
+    run.timed(Stage::Graph, || {
         let built = spatial_knn(coordinates.view(), slices, n_neighbors, false)?;
         for note in &built.notes {
             monitor.note(&format!("spatial graph: {note}"));
@@ -187,7 +186,12 @@ pub(super) fn expected_widths(
 
 /// The embedding asked for instead of the counts of a modality.
 fn rep_of<'a>(request: &'a SpamiRequest, info: &ModalityInfo) -> Option<&'a str> {
-    request.use_rep.get(&info.name).or_else(|| request.use_rep.get("")).map(String::as_str)
+    request
+        .modalities
+        .use_rep
+        .get(&info.name)
+        .or_else(|| request.modalities.use_rep.get(""))
+        .map(String::as_str)
 }
 
 fn embedding(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Array2<f64>, PipelineError> {
@@ -219,24 +223,24 @@ pub(super) fn prepare(
     info: &ModalityInfo,
     request: &SpamiRequest,
     slices: Option<&[u32]>,
-    seed: Seed,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<Input, PipelineError> {
+    let (seed, monitor) = (run.seed, run.monitor);
     if let Some(key) = rep_of(request, info) {
         monitor.note(&format!("{}: features taken from obsm[{key:?}] as asked", info.name));
         return from_rep(tissue, info, key);
     }
-    let counts = read_counts(tissue, info, &request.features, seconds, monitor)?;
-    let options: PreprocessOptions = options_on(default_options(info.kind), &request.features);
+    let counts = read_counts(tissue, info, &request.features, run)?;
+    let options = FeatureOptions::Reduced(options_on(default_options(info.kind), &request.features));
     monitor.stage(&format!("{}: preprocessing", info.name), 0);
-    let made =
-        timed(&mut seconds.preprocess, || features::prepare(counts.view(), slices, &options, seed, monitor))
-            .map_err(|source| with_hint(source, tissue, info))?;
+    let made = run
+        .timed(Stage::Preprocess, || FeatureMap::fit(counts.view(), slices, &options, seed, monitor))
+        .map_err(|source| with_hint(source, tissue, info))?;
+    let values = made.values.into_dense();
     monitor.note(&format!(
         "{}: {} features for the network ({}), from {} of {}",
         info.name,
-        made.values.ncols(),
+        values.ncols(),
         made.map.method(),
         made.map.n_selected(),
         made.map.n_vars()
@@ -244,7 +248,7 @@ pub(super) fn prepare(
     let columns = (0..made.map.n_vars()).filter(|&j| made.map.selected[j]).collect();
     Ok(Input {
         n_vars: counts.n_cols(),
-        values: made.values,
+        values,
         data_hash: Fingerprint::default().counts(counts.view()).hex(),
         source: Source::Counts { map: Box::new(made.map), spots: made.spots, columns },
         balance: None,
@@ -258,9 +262,9 @@ pub(super) fn project(
     info: &ModalityInfo,
     saved: &SavedModality,
     request: &SpamiRequest,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<Input, PipelineError> {
+    let monitor = run.monitor;
     let (map, names) = match &saved.source {
         SavedSource::Rep(key) => {
             monitor.note(&format!("{}: features taken from obsm[{key:?}], as in training", info.name));
@@ -268,29 +272,13 @@ pub(super) fn project(
         }
         SavedSource::Counts { map, names } => (map, names),
     };
-    let found = places(names, tissue.var_names(info));
-    let is_missing = |(k, f): &(usize, &Option<usize>)| f.is_none() && map.selected[*k];
-    let missing: Vec<usize> = found.iter().enumerate().filter(is_missing).map(|(k, _)| k).collect();
-    if !missing.is_empty() {
-        return Err(PipelineError::MissingFeatures {
-            modality: info.name.clone(),
-            n_missing: missing.len(),
-            n_expected: map.n_selected(),
-            examples: missing.iter().take(5).map(|&k| names[k].clone()).collect(),
-        });
-    }
-    let absent = found.iter().filter(|f| f.is_none()).count();
-    if absent > 0 {
-        monitor.note(&format!(
-            "{}: {absent} of the {} features that only count in the totals are absent here; taken as 0",
-            info.name,
-            names.len()
-        ));
-    }
-    let counts = read_counts(tissue, info, &request.features, seconds, monitor)?;
+    let found = columns_of_model(map, names, tissue.var_names(info), &info.name, monitor)?;
+    let counts = read_counts(tissue, info, &request.features, run)?;
     monitor.stage(&format!("{}: projecting on the saved loadings", info.name), 0);
-    let (values, spots) = timed(&mut seconds.preprocess, || map.encode(align(counts.view(), &found).view()))
+    let (values, spots) = run
+        .timed(Stage::Preprocess, || map.encode(align(counts.view(), &found).view(), None))
         .map_err(|source| with_hint(source, tissue, info))?;
+    let values = values.into_dense();
     let columns =
         found.iter().enumerate().filter(|(k, _)| map.selected[*k]).filter_map(|(_, f)| *f).collect();
     Ok(Input {

@@ -2,18 +2,18 @@
 //!
 //! The file is safetensors; the card is in its metadata, and once more beside it as `<file>.json` for people.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use brodmann_kernels::Seed;
 use ndarray::Array2;
 use serde_json::{Value as Json, json};
 
-use super::features::{Balance, FeatureMap, Projection};
-use crate::models::spami::{EarlyStopping, SpamiModel, SpamiOptions};
+use crate::models::spami::{SpamiModel, SpamiOptions};
 use crate::pipeline::PipelineError;
+use crate::pipeline::saved_map::{describe_map, insert_map, map_from};
 use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
-use crate::preprocess::{Modality, Normalization, ScaleOptions, Scaling};
+use crate::preprocess::Modality;
+use crate::preprocess::feature_map::{Balance, FeatureMap};
 
 const KIND: &str = "spami-model";
 const EXPECTED: &str = "a model of SpaMI";
@@ -86,7 +86,7 @@ pub(super) fn save(
         "stopped_early": about.stopped_early,
         "loss": about.loss,
         "data_hash": about.data_hash,
-        "options": options_json(model.options()),
+        "options": json!(model.options()),
         "modalities": described,
     });
     let mut file = TensorFile::new(card);
@@ -94,7 +94,7 @@ pub(super) fn save(
         file.insert_f32(format!("{NETWORK}{name}"), values.to_owned());
     }
     for modality in modalities {
-        insert_map(&mut file, modality);
+        insert_modality(&mut file, modality);
     }
     file.write(path)?;
     let text = serde_json::to_string_pretty(&file.card).unwrap_or_default() + "\n";
@@ -114,61 +114,26 @@ fn describe(modality: &SavedModality, width: usize) -> Json {
             entry["features"] = json!({ "method": "obsm", "key": key });
         }
         SavedSource::Counts { map, names } => {
-            let selected: Vec<usize> = (0..names.len()).filter(|&k| map.selected[k]).collect();
-            let mut features = json!({ "method": map.method() });
-            if let Projection::Pca { normalization, log1p, scaling, .. } = &map.projection {
-                features["normalization"] = json!(normalization_name(*normalization));
-                features["log1p"] = json!(log1p);
-                features["zero_center"] = json!(scaling.as_ref().map(|s| s.options.zero_center));
-                features["max_value"] = json!(scaling.as_ref().and_then(|s| s.options.max_value));
-            }
-            entry["features"] = features;
-            entry["names"] = json!(names);
-            entry["selected"] = json!(selected);
+            describe_map(&mut entry, map, names);
         }
     }
     entry
 }
 
-fn normalization_name(normalization: Normalization) -> &'static str {
-    match normalization {
-        Normalization::Total => "total",
-        Normalization::Clr => "clr",
-        Normalization::None => "none",
-    }
-}
-
-fn insert_map(file: &mut TensorFile, modality: &SavedModality) {
+fn insert_modality(file: &mut TensorFile, modality: &SavedModality) {
     let at = |what: &str| format!("features.{}.{what}", modality.name);
     if let Some(balance) = &modality.balance {
         file.insert_vector(at("balance_center"), &balance.center);
         file.insert_vector(at("balance_scale"), &[balance.scale]);
     }
     let SavedSource::Counts { map, .. } = &modality.source else { return };
-    match &map.projection {
-        Projection::Clr | Projection::Identity => {}
-        Projection::Pca { target_sum, scaling, mean, components, .. } => {
-            file.insert_vector(at("target_sum"), &[*target_sum]);
-            file.insert_vector(at("component_mean"), mean);
-            file.insert_f64(at("components"), components.clone());
-            if let Some(scaling) = scaling {
-                file.insert_vector(at("mean"), &scaling.mean);
-                file.insert_vector(at("sd"), &scaling.sd);
-            }
-        }
-        Projection::Lsi { scale_factor, idf, components, singular_values } => {
-            file.insert_vector(at("scale_factor"), &[*scale_factor]);
-            file.insert_vector(at("idf"), idf);
-            file.insert_f64(at("components"), components.clone());
-            file.insert_vector(at("singular_values"), singular_values);
-        }
-    }
+    insert_map(file, &at(""), map);
 }
 
 /// Reads a model.
 ///
 /// # Errors
-/// [`PipelineError::TensorFile`] for a file that is none, is damaged, or does not hold together.
+/// [`PipelineError::TensorFile`] for a file that is not a model, is damaged, or contradicts itself.
 pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     let file = TensorFile::read(path, KIND, EXPECTED)?;
     let card = file.card.clone();
@@ -179,7 +144,7 @@ pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
             return Err(file.invalid(format!("format {found}, this version reads {FORMAT}")).into());
         }
     }
-    let options = options_from(&file, &card["options"])?;
+    let options = file.options::<SpamiOptions>(&card["options"])?;
     let Some(seed) = card["seed"].as_u64() else {
         return Err(file.invalid("its card has no seed").into());
     };
@@ -216,28 +181,12 @@ fn modality_from(file: &TensorFile, entry: &Json) -> Result<(SavedModality, usiz
         .ok_or_else(|| file.invalid(format!("{name}: no number of features")))?;
     let balance = balance_from(file, &name, entry, width)?;
     let features = &entry["features"];
-    let method = features["method"].as_str().unwrap_or_default();
-    if method == "obsm" {
+    if features["method"] == "obsm" {
         let key = features["key"].as_str().ok_or_else(|| file.invalid(format!("{name}: no obsm key")))?;
         let source = SavedSource::Rep(key.to_owned());
         return Ok((SavedModality { name, kind, source, balance }, width));
     }
-    let names: Vec<String> = entry["names"]
-        .as_array()
-        .and_then(|list| list.iter().map(|n| n.as_str().map(str::to_owned)).collect())
-        .ok_or_else(|| file.invalid(format!("{name}: no feature names")))?;
-    if names.iter().collect::<HashSet<_>>().len() != names.len() {
-        return Err(file.invalid(format!("{name}: feature names repeat")));
-    }
-    let mut selected = vec![false; names.len()];
-    let places = entry["selected"].as_array().ok_or_else(|| file.invalid(format!("{name}: no selection")))?;
-    for place in places {
-        let flag = place.as_u64().and_then(|k| selected.get_mut(usize::try_from(k).ok()?));
-        *flag.ok_or_else(|| file.invalid(format!("{name}: a selected feature that is not there")))? = true;
-    }
-    let n_selected = selected.iter().filter(|s| **s).count();
-    let projection = projection_from(file, &name, features, method, n_selected)?;
-    let map = FeatureMap { kind, kept: vec![true; names.len()], selected, projection };
+    let (map, names) = map_from(file, entry, kind, &format!("features.{name}."), &format!("{name}: "))?;
     if map.n_features() != width {
         return Err(file.invalid(format!("{name}: {} features where {width} were named", map.n_features())));
     }
@@ -260,117 +209,4 @@ fn balance_from(
         return Err(file.invalid(format!("{name}: a scale that is not above 0")));
     }
     Ok(Some(Balance { center, scale }))
-}
-
-fn projection_from(
-    file: &TensorFile,
-    name: &str,
-    features: &Json,
-    method: &str,
-    n_selected: usize,
-) -> Result<Projection, TensorFileError> {
-    let at = |what: &str| format!("features.{name}.{what}");
-    let number = |what: &str| file.vector(&at(what), Some(1)).map(|v| v[0]);
-    Ok(match method {
-        "clr" => Projection::Clr,
-        "identity" => Projection::Identity,
-        "pca" => {
-            let normalization = match features["normalization"].as_str() {
-                Some("total") => Normalization::Total,
-                Some("clr") => Normalization::Clr,
-                Some("none") => Normalization::None,
-                _ => return Err(file.invalid(format!("{name}: an unknown normalisation"))),
-            };
-            let scaling = match features["zero_center"].as_bool() {
-                None => None,
-                Some(zero_center) => {
-                    let max_value = features["max_value"].as_f64();
-                    let sd = file.vector(&at("sd"), Some(n_selected))?;
-                    if sd.iter().any(|s| *s <= 0.0) {
-                        return Err(file.invalid(format!("{name}: a standard deviation that is not above 0")));
-                    }
-                    let mean = file.vector(&at("mean"), Some(n_selected))?;
-                    Some(Scaling { mean, sd, options: ScaleOptions { zero_center, max_value } })
-                }
-            };
-            Projection::Pca {
-                normalization,
-                target_sum: number("target_sum")?,
-                log1p: features["log1p"].as_bool().unwrap_or(true),
-                scaling,
-                mean: file.vector(&at("component_mean"), Some(n_selected))?,
-                components: file.f64(&at("components"), Some(n_selected))?.clone(),
-            }
-        }
-        "lsi" => {
-            let components = file.f64(&at("components"), Some(n_selected))?.clone();
-            Projection::Lsi {
-                scale_factor: number("scale_factor")?,
-                idf: file.vector(&at("idf"), Some(n_selected))?,
-                singular_values: file.vector(&at("singular_values"), Some(components.ncols()))?,
-                components,
-            }
-        }
-        other => return Err(file.invalid(format!("{name}: features by an unknown method {other:?}"))),
-    })
-}
-
-/// The options of a network, for cards and records.
-pub(super) fn options_json(options: &SpamiOptions) -> Json {
-    json!({
-        "learning_rate": options.learning_rate,
-        "epochs": options.epochs,
-        "n_neighbors": options.n_neighbors,
-        "hidden": options.hidden,
-        "latent": options.latent,
-        "dropout": options.dropout,
-        "contrast_weights": options.contrast_weights,
-        "reconstruction_weights": options.reconstruction_weights,
-        "cosine_weight": options.cosine_weight,
-        "weight_decay": options.weight_decay,
-        "contrast": options.contrast,
-        "cosine": options.cosine,
-        "fusion": options.fusion.name(),
-        "early_stopping": options.early_stopping.map(|s| json!({
-            "patience": s.patience,
-            "min_delta": s.min_delta,
-        })),
-    })
-}
-
-fn options_from(file: &TensorFile, card: &Json) -> Result<SpamiOptions, TensorFileError> {
-    let missing = |key: &str| file.invalid(format!("its card does not say {key}"));
-    let number = |key: &str| card[key].as_f64().ok_or_else(|| missing(key));
-    let whole =
-        |key: &str| card[key].as_u64().and_then(|v| usize::try_from(v).ok()).ok_or_else(|| missing(key));
-    let flag = |key: &str| card[key].as_bool().ok_or_else(|| missing(key));
-    let list = |key: &str| -> Result<Vec<f64>, TensorFileError> {
-        card[key].as_array().and_then(|l| l.iter().map(Json::as_f64).collect()).ok_or_else(|| missing(key))
-    };
-    let early_stopping = match &card["early_stopping"] {
-        Json::Null => None,
-        stop => Some(EarlyStopping {
-            patience: stop["patience"]
-                .as_u64()
-                .and_then(|p| usize::try_from(p).ok())
-                .ok_or_else(|| missing("patience"))?,
-            min_delta: stop["min_delta"].as_f64().ok_or_else(|| missing("min_delta"))?,
-        }),
-    };
-    Ok(SpamiOptions {
-        learning_rate: number("learning_rate")?,
-        epochs: whole("epochs")?,
-        n_neighbors: whole("n_neighbors")?,
-        hidden: whole("hidden")?,
-        latent: whole("latent")?,
-        dropout: number("dropout")?,
-        contrast_weights: list("contrast_weights")?,
-        reconstruction_weights: list("reconstruction_weights")?,
-        cosine_weight: number("cosine_weight")?,
-        weight_decay: number("weight_decay")?,
-        contrast: flag("contrast")?,
-        cosine: flag("cosine")?,
-        fusion: card["fusion"].as_str().and_then(|f| f.parse().ok()).ok_or_else(|| missing("fusion"))?,
-        early_stopping,
-    })
 }

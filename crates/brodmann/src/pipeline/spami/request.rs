@@ -1,26 +1,35 @@
 //! What a caller asks of SpaMI.
 
-use std::path::PathBuf;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 
 use brodmann_data::keys;
-use indexmap::IndexMap;
+use brodmann_kernels::OptionError;
 
-use crate::models::spami::{SpamiError, SpamiOptions, SpamiPreset};
+use crate::models::spami::{SpamiOptions, SpamiPreset};
 use crate::pipeline::PipelineError;
-use crate::pipeline::checkpoint::CheckpointRequest;
-use crate::pipeline::embedding_clusters::EmbeddingMethod;
-use crate::pipeline::request::{FeatureRequest, PerLayer};
-use crate::preprocess::Modality;
+use crate::pipeline::clustering::DomainOptions;
+use crate::pipeline::request::{FeatureRequest, ModelOptions, Naming, PerLayer, Place, check_n_neighbors};
+use crate::pipeline::said::{Said, fields_of};
+use crate::preprocess::{Modality, PreprocessOptions};
 
+/// Genes selected, as SpaMI's authors do.
+pub const N_TOP_GENES: usize = 1800;
+/// Components of RNA and peaks.
+pub const N_COMPONENTS: usize = 50;
 /// Principal components of the embedding that are clustered, as in the paper.
 pub const CLUSTER_COMPONENTS: usize = 20;
 /// Neighbours of the graph that is clustered, as in the paper.
 pub const CLUSTER_NEIGHBORS: usize = 50;
-/// Epochs between checkpoints where nothing is said.
-pub const CHECKPOINT_EVERY: usize = 50;
+/// A smaller fall of the loss does not count, where nothing is said.
+const MIN_DELTA: f64 = 1e-4;
+/// Weights by modality, which are read by name and not as the network's lists.
+const WEIGHTS: [&str; 2] = ["contrast_weights", "reconstruction_weights"];
 
 /// Whether denoised expression is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Denoise {
     /// Where all layers together take no more than [`super::denoised::AUTO_BYTES`].
     #[default]
@@ -31,85 +40,113 @@ pub enum Denoise {
     Never,
 }
 
-/// A run of SpaMI.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SpamiRequest {
+/// Which modalities are integrated, and what of them the network sees.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModalityOptions {
     /// Modalities to integrate, in this order; all of the file when absent.
     pub modalities: Option<Vec<String>>,
     /// What a modality measures, where the guess from names is wrong.
-    pub kinds: IndexMap<String, Modality>,
-    /// How counts become features; SpaMI's own defaults where nothing is said.
-    pub features: FeatureRequest,
-    /// `obsm` embeddings to use instead of the counts, by modality.
+    pub modality_kinds: IndexMap<String, Modality>,
+    /// `obsm` embeddings to use instead of the counts, by modality; under the empty name for a single one.
     pub use_rep: IndexMap<String, String>,
-    /// `obsm` key of the coordinates.
-    pub spatial_key: String,
-    /// `obs` column that names the slice.
-    pub library_key: Option<String>,
+    /// Bring the features of all modalities to one scale; by default with [`SpamiPreset::Default`] alone, since the
+    /// weights of the other presets are made for features as they are.
+    pub balance: Option<bool>,
+}
+
+/// What is written beside the results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpamiOutputs {
+    /// Write denoised expression.
+    pub denoise: Denoise,
+    /// Write the embedding of each modality too.
+    pub modality_embeddings: bool,
+}
+
+/// A run of SpaMI.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SpamiRequest {
     /// The paper's setting the options start from: says which weight belongs to which kind.
     pub preset: SpamiPreset,
     /// The network and its training. The weights by modality come from the two fields below.
     pub options: SpamiOptions,
     /// `λ_con` by modality; the preset's where nothing is said.
-    pub contrast_weight: PerLayer<f64>,
+    pub contrast_weights: PerLayer<f64>,
     /// `λ_rec` by modality; the preset's where nothing is said.
-    pub reconstruction_weight: PerLayer<f64>,
-    /// Bring the features of all modalities to one scale; by default with [`SpamiPreset::Default`] alone, since the
-    /// weights of the other presets are made for features as they are.
-    pub balance: Option<bool>,
+    pub reconstruction_weights: PerLayer<f64>,
+    /// The modalities.
+    pub modalities: ModalityOptions,
+    /// How counts become features; SpaMI's own defaults where nothing is said.
+    pub features: FeatureRequest,
+    /// Coordinates and slices.
+    pub place: Place,
     /// How the embedding is clustered.
-    pub cluster: EmbeddingMethod,
-    /// Write denoised expression.
-    pub denoise: Denoise,
-    /// Lay the embedding out in the plane (`obsm["X_key_umap"]`).
-    pub umap: bool,
-    /// Write the embedding of each modality too.
-    pub modality_embeddings: bool,
-    /// Where the trained network goes.
-    pub save_model: Option<PathBuf>,
-    /// A network trained before, applied instead of training.
-    pub load_model: Option<PathBuf>,
-    /// Checkpoints.
-    pub checkpoint: Option<CheckpointRequest>,
-    /// `obs` column of the known domains.
-    pub truth: Option<String>,
-    /// Name of the result: `obs[key]`, `uns[key]`, `obsm["X_key"]`, `obsm["key_attention"]`, `layers["key_denoised"]`.
-    pub key_added: String,
-}
-
-impl Default for SpamiRequest {
-    fn default() -> Self {
-        Self {
-            modalities: None,
-            kinds: IndexMap::new(),
-            features: FeatureRequest::default(),
-            use_rep: IndexMap::new(),
-            spatial_key: keys::SPATIAL.to_owned(),
-            library_key: None,
-            preset: SpamiPreset::Default,
-            options: SpamiOptions::default(),
-            contrast_weight: PerLayer::default(),
-            reconstruction_weight: PerLayer::default(),
-            balance: None,
-            cluster: EmbeddingMethod::Leiden {
-                n_clusters: None,
-                resolution: 1.0,
-                n_neighbors: CLUSTER_NEIGHBORS,
-            },
-            denoise: Denoise::Auto,
-            umap: false,
-            modality_embeddings: false,
-            save_model: None,
-            load_model: None,
-            checkpoint: None,
-            truth: None,
-            key_added: keys::SPAMI.to_owned(),
-        }
-    }
+    pub domains: DomainOptions,
+    /// What is written beside the results.
+    pub outputs: SpamiOutputs,
+    /// The network as a file.
+    pub models: ModelOptions,
+    /// Names of result and truth.
+    pub naming: Naming,
 }
 
 impl SpamiRequest {
-    /// The options of the network for these modalities, checked, in the words of the command line.
+    /// The paper's setting.
+    pub fn preset(preset: SpamiPreset) -> Self {
+        Self { preset, options: SpamiOptions::preset(preset), ..Self::default() }
+    }
+
+    /// The request that options by name stand for: a preset's, with what was said in its place.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`], [`PipelineError::UnknownOption`], [`PipelineError::DecidedByModel`].
+    pub fn from_said(said: &Said) -> Result<Self, PipelineError> {
+        // Epochs without a lower loss are all that is asked for, as a rule.
+        let said = &said.clone().rewritten("early_stopping", |value| match value {
+            Json::Number(patience) => json!({ "patience": patience, "min_delta": MIN_DELTA }),
+            other => other,
+        });
+        let mut sections = said.sections();
+        let base = Self::preset(sections.one("preset", SpamiPreset::default())?);
+        let request = Self {
+            preset: base.preset,
+            options: sections.take_but(&base.options, &WEIGHTS)?,
+            contrast_weights: sections.one(WEIGHTS[0], PerLayer::default())?,
+            reconstruction_weights: sections.one(WEIGHTS[1], PerLayer::default())?,
+            modalities: sections.take(&base.modalities)?,
+            features: sections.take(&base.features)?,
+            place: sections.take(&base.place)?,
+            domains: sections.take(&base.domains)?,
+            outputs: sections.take(&base.outputs)?,
+            models: sections.take(&base.models)?,
+            naming: sections.take(&base.naming)?,
+        };
+        sections.finish(keys::SPAMI)?;
+        let mut features = fields_of(&request.features);
+        // Where the counts are, and what an AnnData measures, is not the model's to say.
+        features.retain(|name, _| !["layer", "modality"].contains(&name.as_str()));
+        let mut modalities = fields_of(&request.modalities);
+        modalities.retain(|name, _| name == "use_rep" || name == "balance");
+        request.models.refuse_decided(said, &[&fields_of(&request.options), &features, &modalities])?;
+        Ok(request)
+    }
+
+    /// What shapes the features and the loss: what a checkpoint belongs to, beside the input's content. The number of
+    /// epochs is not part of it, since training may go on.
+    pub(super) fn shaping(&self, resolved: &SpamiOptions) -> Json {
+        let mut options = fields_of(resolved);
+        options.remove("epochs");
+        json!({
+            "preset": self.preset,
+            "options": options,
+            "features": self.features,
+            "modalities": { "use_rep": self.modalities.use_rep, "balance": self.balances() },
+        })
+    }
+
+    /// The options of the network for these modalities, checked.
     ///
     /// # Errors
     /// [`PipelineError::Option`], [`PipelineError::UnknownLayer`].
@@ -130,47 +167,45 @@ impl SpamiRequest {
             };
             let named = |name: &str| given.named.contains_key(name) || given.default.is_some();
             if let Some(m) = (0..names.len()).find(|&m| !named(&names[m]) && known(m).is_none()) {
-                return Err(PipelineError::Option {
-                    option,
-                    found: format!("not given for {} ({})", names[m], kinds[m]),
-                    expected: "a weight for each modality that the preset does not know",
-                });
+                let found = format!("not given for {} ({})", names[m], kinds[m]);
+                let expected = "a weight for each modality that the preset does not know";
+                return Err(PipelineError::from(OptionError::new(option, found, expected)));
             }
             let fallback = |name: &str| names.iter().position(|n| n == name).and_then(known).unwrap_or(1.0);
             given.resolve(names, option, fallback)
         };
         let mut options = self.options.clone();
-        options.contrast_weights =
-            weights("--contrast-weight", &self.contrast_weight, &preset.contrast_weights)?;
+        options.contrast_weights = weights(WEIGHTS[0], &self.contrast_weights, &preset.contrast_weights)?;
         options.reconstruction_weights =
-            weights("--reconstruction-weight", &self.reconstruction_weight, &preset.reconstruction_weights)?;
-        options.validate(names.len()).map_err(in_flags)?;
+            weights(WEIGHTS[1], &self.reconstruction_weights, &preset.reconstruction_weights)?;
+        options.validate(names.len())?;
         Ok(options)
     }
 
     /// Whether features are brought to one scale.
     pub fn balances(&self) -> bool {
-        self.balance.unwrap_or(self.preset == SpamiPreset::Default)
+        self.modalities.balance.unwrap_or(self.preset == SpamiPreset::Default)
     }
 
     /// Checks what needs no file but the number of spots.
     pub(super) fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
-        self.cluster.check(n_obs)?;
-        if self.load_model.is_none() && self.options.n_neighbors >= n_obs {
-            return Err(PipelineError::Option {
-                option: "--n-neighbors",
-                found: format!("{} for {n_obs} spots", self.options.n_neighbors),
-                expected: "fewer neighbours than spots",
-            });
+        if self.models.load_model.is_none() {
+            check_n_neighbors("n_neighbors", self.options.n_neighbors, n_obs)?;
         }
-        if self.load_model.is_some() && self.save_model.is_some() {
-            return Err(PipelineError::Option {
-                option: "--save-model",
-                found: "given together with --load-model".to_owned(),
-                expected: "a training (a loaded model is a file already)",
-            });
-        }
-        self.checkpoint.as_ref().map_or(Ok(()), CheckpointRequest::check)
+        Ok(())
+    }
+}
+
+/// SpaMI's defaults of a modality.
+///
+/// # Source
+/// Gao et al. 2025, Methods: PCA and LSI of 50 dimensions, CLR of proteins; 1800 genes as in the authors' runs.
+/// `min_cells` 3 rather than the text's 10, so that small tissues keep their genes.
+pub fn default_options(kind: Modality) -> PreprocessOptions {
+    let options = PreprocessOptions { n_pcs: N_COMPONENTS, ..PreprocessOptions::for_modality(kind) };
+    match kind {
+        Modality::Rna => PreprocessOptions { n_top_genes: Some(N_TOP_GENES), ..options },
+        Modality::Adt | Modality::Atac => options,
     }
 }
 
@@ -180,36 +215,6 @@ fn preset_order(preset: SpamiPreset) -> &'static [Modality] {
         SpamiPreset::Default => &[],
         SpamiPreset::Misar | SpamiPreset::AtacRnaBrain => &[Modality::Atac, Modality::Rna],
         SpamiPreset::StereoCite => &[Modality::Rna, Modality::Adt],
-    }
-}
-
-/// An option of the network under the name of its flag.
-pub(super) fn in_flags(error: SpamiError) -> PipelineError {
-    let flag = |option| match option {
-        "learning_rate" => Some("--lr"),
-        "epochs" => Some("--epochs"),
-        "n_neighbors" => Some("--n-neighbors"),
-        "hidden" => Some("--hidden"),
-        "latent" => Some("--latent"),
-        "dropout" => Some("--dropout"),
-        "contrast_weights" => Some("--contrast-weight"),
-        "reconstruction_weights" => Some("--reconstruction-weight"),
-        "cosine_weight" => Some("--cosine-weight"),
-        "weight_decay" => Some("--weight-decay"),
-        "patience" => Some("--early-stopping"),
-        _ => None,
-    };
-    match error {
-        SpamiError::Option { option, value, expected, hint } => match flag(option) {
-            Some(option) => PipelineError::Option { option, found: value, expected },
-            None => SpamiError::Option { option, value, expected, hint }.into(),
-        },
-        SpamiError::CheckpointBeyondEnd { found, .. } => PipelineError::Option {
-            option: "--epochs",
-            found: format!("no more than the {found} epochs the checkpoint holds"),
-            expected: "a larger number to train on",
-        },
-        other => other.into(),
     }
 }
 
@@ -223,11 +228,7 @@ mod tests {
 
     #[test]
     fn weights_of_a_preset_follow_the_kind_not_the_order() {
-        let request = SpamiRequest {
-            preset: SpamiPreset::AtacRnaBrain,
-            options: SpamiOptions::preset(SpamiPreset::AtacRnaBrain),
-            ..SpamiRequest::default()
-        };
+        let request = SpamiRequest::preset(SpamiPreset::AtacRnaBrain);
         let paper = request
             .options_for(&names(&["atac", "rna"]), &[Modality::Atac, Modality::Rna])
             .expect("the paper's two");
@@ -240,24 +241,75 @@ mod tests {
             .options_for(&names(&["rna", "adt"]), &[Modality::Rna, Modality::Adt])
             .expect_err("no weight for proteins")
             .to_string();
-        assert!(error.contains("adt") && error.contains("--reconstruction-weight"), "{error}");
+        assert!(error.contains("adt") && error.contains("reconstruction_weights"), "{error}");
+    }
+
+    #[test]
+    fn what_was_said_replaces_the_preset_and_a_loaded_model_decides() {
+        let said = Said::new(json!({
+            "preset": "misar", "hidden": 32, "contrast_weights": {"atac": 2.0}, "n_clusters": 4, "n_top_genes": 50,
+        }));
+        let request = SpamiRequest::from_said(&said).expect("known options");
+        assert_eq!((request.options.hidden, request.options.epochs), (32, 800));
+        assert_eq!(request.contrast_weights.named["atac"], 2.0);
+        assert_eq!(request.features.n_top_genes, Some(50));
+        let said = Said::new(
+            json!({ "load_model": "m.safetensors", "epochs": 10, "n_top_genes": 500, "umap": true }),
+        );
+        let error = SpamiRequest::from_said(&said).expect_err("decided").to_string();
+        assert!(
+            error.contains("epochs") && error.contains("n_top_genes") && !error.contains("umap"),
+            "{error}"
+        );
+        let said = Said::new(json!({ "load_model": "m.safetensors", "layer": "counts", "n_clusters": 3 }));
+        SpamiRequest::from_said(&said).expect("the file's own matters");
+    }
+
+    #[test]
+    fn everything_that_shapes_features_or_loss_is_what_a_checkpoint_belongs_to() {
+        let shaping = |said: Json| {
+            let request = SpamiRequest::from_said(&Said::new(said)).expect("known options");
+            request.shaping(&request.options)
+        };
+        let plain = shaping(json!({}));
+        for said in [
+            json!({ "n_top_genes": 60 }),
+            json!({ "target_sum": 100.0 }),
+            json!({ "flavor": "seurat" }),
+            json!({ "min_cells": 9 }),
+            json!({ "normalized": true }),
+            json!({ "n_pcs": 7 }),
+            json!({ "balance": false }),
+            json!({ "dropout": 0.3 }),
+            json!({ "layer": "counts" }),
+        ] {
+            assert_ne!(shaping(said.clone()), plain, "{said}");
+        }
+        for said in [
+            json!({ "epochs": 9 }),
+            json!({ "umap": true }),
+            json!({ "key_added": "a" }),
+            json!({ "n_clusters": 3 }),
+        ] {
+            assert_eq!(shaping(said.clone()), plain, "{said}");
+        }
     }
 
     #[test]
     fn named_weights_come_before_the_preset() {
         let mut request = SpamiRequest::default();
-        request.contrast_weight.named.insert("adt".to_owned(), 5.0);
+        request.contrast_weights.named.insert("adt".to_owned(), 5.0);
         let kinds = [Modality::Rna, Modality::Adt, Modality::Atac];
         let options = request.options_for(&names(&["rna", "adt", "atac"]), &kinds).expect("valid");
         assert_eq!(options.contrast_weights, [1.0, 5.0, 1.0]);
         assert_eq!(options.reconstruction_weights, [10.0, 10.0, 10.0]);
-        request.contrast_weight.named.insert("protein".to_owned(), 5.0);
+        request.contrast_weights.named.insert("protein".to_owned(), 5.0);
         assert!(request.options_for(&names(&["rna", "adt", "atac"]), &kinds).is_err());
         let negative = SpamiRequest {
-            reconstruction_weight: PerLayer { default: Some(-1.0), ..PerLayer::default() },
+            reconstruction_weights: PerLayer { default: Some(-1.0), ..PerLayer::default() },
             ..SpamiRequest::default()
         };
         let error = negative.options_for(&names(&["rna"]), &kinds[..1]).expect_err("negative").to_string();
-        assert!(error.contains("--reconstruction-weight") && error.contains("-1"), "{error}");
+        assert!(error.contains("reconstruction_weights") && error.contains("-1"), "{error}");
     }
 }

@@ -2,25 +2,27 @@
 //!
 //! The file is safetensors; the card is in its metadata, and once more beside it as `<file>.json` for people.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use brodmann_kernels::Seed;
 use ndarray::Array2;
 use serde_json::{Value as Json, json};
 
-use super::features::{FeatureScale, StaigFeatureMap, Values};
-use crate::models::staig::{EdgeRule, Negatives, StaigModel, StaigOptions};
+use crate::models::staig::{StaigModel, StaigOptions};
 use crate::pipeline::PipelineError;
+use crate::pipeline::saved_map::{describe_map, insert_map, map_from};
 use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
+use crate::preprocess::Modality;
+use crate::preprocess::feature_map::FeatureMap;
 
 const KIND: &str = "staig-model";
 const EXPECTED: &str = "a model of STAIG";
 const NETWORK: &str = "network.";
-const SD: &str = "features.sd";
-const TARGET_SUM: &str = "features.target_sum";
+const FEATURES: &str = "features.";
 /// Raised when a file of this version could not be read by the one before.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The oldest format still read: it spells a fixed edge rule in two entries.
+const OLDEST_FORMAT: u64 = 1;
 
 /// A trained network with what it needs to see another slice.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +30,7 @@ pub struct SavedModel {
     /// The network.
     pub model: StaigModel,
     /// How its features are made, on the columns named.
-    pub map: StaigFeatureMap,
+    pub map: FeatureMap,
     /// Names of the columns of the map.
     pub names: Vec<String>,
     /// The card as it stands in the file.
@@ -48,19 +50,14 @@ pub(super) struct CardOf<'a> {
 pub(super) fn save(
     path: &Path,
     model: &StaigModel,
-    map: &StaigFeatureMap,
+    map: &FeatureMap,
     names: &[String],
     about: &CardOf<'_>,
 ) -> Result<(), PipelineError> {
-    let kept: Vec<&String> = names.iter().zip(&map.kept).filter(|(_, k)| **k).map(|(n, _)| n).collect();
+    let kept: Vec<String> =
+        names.iter().zip(&map.kept).filter(|(_, k)| **k).map(|(n, _)| n.clone()).collect();
     let map = map.compact();
-    let selected: Vec<usize> = (0..kept.len()).filter(|&k| map.selected[k]).collect();
-    let scale = match map.scale {
-        FeatureScale::None => "none",
-        FeatureScale::Fixed(_) => "fixed",
-        FeatureScale::PerSlice => "per_slice",
-    };
-    let card = json!({
+    let mut card = json!({
         "kind": KIND,
         "format": FORMAT,
         "version": env!("CARGO_PKG_VERSION"),
@@ -70,19 +67,14 @@ pub(super) fn save(
         "n_epochs": about.n_epochs,
         "loss": about.loss,
         "data_hash": about.data_hash,
-        "options": options_json(model.options()),
-        "features": { "values": map.values.name(), "scale": scale },
-        "names": kept,
-        "selected": selected,
+        "options": json!(model.options()),
     });
+    describe_map(&mut card, &map, &kept);
     let mut file = TensorFile::new(card);
     for (name, values) in model.parameters() {
         file.insert_f32(format!("{NETWORK}{name}"), values.to_owned());
     }
-    file.insert_vector(TARGET_SUM, &[map.target_sum]);
-    if let FeatureScale::Fixed(sd) = &map.scale {
-        file.insert_vector(SD, sd);
-    }
+    insert_map(&mut file, FEATURES, &map);
     file.write(path)?;
     let text = serde_json::to_string_pretty(&file.card).unwrap_or_default() + "\n";
     brodmann_data::write_bytes(&card_path(path), text.as_bytes())?;
@@ -92,12 +84,12 @@ pub(super) fn save(
 /// Reads a model.
 ///
 /// # Errors
-/// [`PipelineError::TensorFile`] for a file that is none, is damaged, or does not hold together.
+/// [`PipelineError::TensorFile`] for a file that is not a model, is damaged, or contradicts itself.
 pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     let file = TensorFile::read(path, KIND, EXPECTED)?;
     let card = file.card.clone();
     match card["format"].as_u64() {
-        Some(FORMAT) => {}
+        Some(OLDEST_FORMAT..=FORMAT) => {}
         found => {
             let found = found.map_or_else(|| "none".to_owned(), |f| f.to_string());
             return Err(file.invalid(format!("format {found}, this version reads {FORMAT}")).into());
@@ -107,7 +99,13 @@ pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     let Some(seed) = card["seed"].as_u64() else {
         return Err(file.invalid("its card has no seed").into());
     };
-    let (map, names) = map_from(&file, &card)?;
+    let (map, names) = map_from(&file, &card, Modality::Rna, FEATURES, "")?;
+    if map.values().is_none() {
+        return Err(file.invalid("its features are projections, where columns were expected").into());
+    }
+    if map.n_selected() == 0 {
+        return Err(file.invalid("it selects no feature").into());
+    }
     let parameters: Vec<(String, Array2<f32>)> =
         file.f32_below(NETWORK).map(|(n, a)| (n.to_owned(), a.clone())).collect();
     if let Some((name, _)) = parameters.iter().find(|(_, a)| !a.iter().all(|v| v.is_finite())) {
@@ -118,116 +116,39 @@ pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     Ok(SavedModel { model, map, names, card })
 }
 
-fn map_from(file: &TensorFile, card: &Json) -> Result<(StaigFeatureMap, Vec<String>), TensorFileError> {
-    let names: Vec<String> = card["names"]
-        .as_array()
-        .and_then(|list| list.iter().map(|n| n.as_str().map(str::to_owned)).collect())
-        .ok_or_else(|| file.invalid("its card has no feature names"))?;
-    if names.iter().collect::<HashSet<_>>().len() != names.len() {
-        return Err(file.invalid("its feature names repeat"));
-    }
-    let mut selected = vec![false; names.len()];
-    for place in card["selected"].as_array().ok_or_else(|| file.invalid("its card has no selection"))? {
-        let flag = place.as_u64().and_then(|k| selected.get_mut(usize::try_from(k).ok()?));
-        *flag.ok_or_else(|| file.invalid("a selected feature is not there"))? = true;
-    }
-    let n_selected = selected.iter().filter(|s| **s).count();
-    if n_selected == 0 {
-        return Err(file.invalid("it selects no feature"));
-    }
-    let features = &card["features"];
-    let values = features["values"].as_str().and_then(Values::from_name);
-    let values = values.ok_or_else(|| file.invalid("its card names unknown values"))?;
-    let scale = match features["scale"].as_str() {
-        Some("none") => FeatureScale::None,
-        Some("per_slice") => FeatureScale::PerSlice,
-        Some("fixed") => {
-            let sd = file.vector(SD, Some(n_selected))?;
-            if sd.iter().any(|s| *s <= 0.0) {
-                return Err(file.invalid("a standard deviation is not above 0"));
-            }
-            FeatureScale::Fixed(sd)
-        }
-        _ => return Err(file.invalid("its card names an unknown scale")),
-    };
-    let target_sum = file.vector(TARGET_SUM, Some(1))?[0];
-    if target_sum <= 0.0 {
-        return Err(file.invalid("its total per spot is not above 0"));
-    }
-    Ok((StaigFeatureMap { values, target_sum, kept: vec![true; names.len()], selected, scale }, names))
-}
-
-/// A way of summing negatives in a word.
-pub(super) fn negatives_name(negatives: Negatives) -> &'static str {
-    match negatives {
-        Negatives::Auto => "auto",
-        Negatives::Exact => "exact",
-        Negatives::Moments => "moments",
-    }
-}
-
-/// The options of a network, for cards and records.
-pub(super) fn options_json(options: &StaigOptions) -> Json {
-    let (edge_rule, edge_drop) = match options.edge_rule {
-        EdgeRule::Fixed(p) => ("fixed", Some(p)),
-        EdgeRule::Expression => ("expression", None),
-        EdgeRule::Image => ("image", None),
-    };
-    json!({
-        "learning_rate": options.learning_rate,
-        "weight_decay": options.weight_decay,
-        "epochs": options.epochs,
-        "n_neighbors": options.n_neighbors,
-        "layers": options.layers,
-        "width": options.width,
-        "tau": options.tau,
-        "negatives": negatives_name(options.negatives),
-        "released_denominator": options.released_denominator,
-        "feature_mask": options.feature_mask,
-        "edge_rule": edge_rule,
-        "edge_drop": edge_drop,
-        "resamples": options.resamples,
-        "image_classes": options.image_classes,
-        "average_views": options.average_views,
-    })
-}
-
+/// The options of a card; the oldest format spells a fixed rule `"edge_rule": "fixed"` with `edge_drop` beside it.
 fn options_from(file: &TensorFile, card: &Json) -> Result<StaigOptions, TensorFileError> {
-    let missing = |key: &str| file.invalid(format!("its card does not say {key}"));
-    let number = |key: &str| card[key].as_f64().ok_or_else(|| missing(key));
-    let whole =
-        |key: &str| card[key].as_u64().and_then(|v| usize::try_from(v).ok()).ok_or_else(|| missing(key));
-    let flag = |key: &str| card[key].as_bool().ok_or_else(|| missing(key));
-    let mask =
-        card["feature_mask"].as_array().and_then(|l| l.iter().map(Json::as_f64).collect::<Option<Vec<_>>>());
-    let feature_mask = match mask.as_deref() {
-        Some([a, b]) => [*a, *b],
-        _ => return Err(missing("feature_mask")),
-    };
-    Ok(StaigOptions {
-        learning_rate: number("learning_rate")?,
-        weight_decay: number("weight_decay")?,
-        epochs: whole("epochs")?,
-        n_neighbors: whole("n_neighbors")?,
-        layers: whole("layers")?,
-        width: whole("width")?,
-        tau: number("tau")?,
-        negatives: match card["negatives"].as_str() {
-            Some("auto") => Negatives::Auto,
-            Some("exact") => Negatives::Exact,
-            Some("moments") => Negatives::Moments,
-            _ => return Err(missing("negatives")),
-        },
-        released_denominator: flag("released_denominator")?,
-        feature_mask,
-        edge_rule: match card["edge_rule"].as_str() {
-            Some("fixed") => EdgeRule::Fixed(number("edge_drop")?),
-            Some("expression") => EdgeRule::Expression,
-            Some("image") => EdgeRule::Image,
-            _ => return Err(missing("edge_rule")),
-        },
-        resamples: whole("resamples")?,
-        image_classes: whole("image_classes")?,
-        average_views: flag("average_views")?,
-    })
+    let mut card = card.clone();
+    if let Some(probability) = card.as_object_mut().and_then(|entries| entries.remove("edge_drop"))
+        && card["edge_rule"] == "fixed"
+    {
+        card["edge_rule"] = json!({ "fixed": probability });
+    }
+    file.options(&card)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::staig::EdgeRule;
+
+    #[test]
+    fn options_of_earlier_cards_are_read_and_holes_in_a_card_are_not_filled() {
+        let file = TensorFile::new(Json::Null);
+        let options = StaigOptions { edge_rule: EdgeRule::Fixed(0.25), ..StaigOptions::default() };
+        let mut card = json!(&options);
+        assert_eq!(options_from(&file, &card).expect("of this version"), options);
+        card["edge_rule"] = json!("fixed");
+        card["edge_drop"] = json!(0.25);
+        assert_eq!(options_from(&file, &card).expect("of the version before"), options);
+        card["edge_rule"] = json!("image");
+        card["edge_drop"] = Json::Null;
+        assert_eq!(options_from(&file, &card).expect("alike").edge_rule, EdgeRule::Image);
+        for key in ["tau", "epochs", "edge_rule"] {
+            let mut card = json!(&options);
+            card.as_object_mut().expect("a table").remove(key);
+            let error = options_from(&file, &card).expect_err("damaged").to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
 }

@@ -1,66 +1,54 @@
 //! What a caller asks of STAIG.
 
-use std::path::PathBuf;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 
 use brodmann_data::keys;
+use brodmann_kernels::{Opt, OptionError};
 
-use super::features::{
-    N_TOP_GENES, N_TOP_GENES_PER_SLICE, PANEL_GENES, StaigFeatureOptions, TARGET_SUM, Values,
-};
-use crate::cluster::{CovarianceModel, SelectionCriterion};
-use crate::models::staig::{EdgeRule, StaigError, StaigOptions, StaigPreset};
+use crate::models::staig::{EdgeRule, StaigOptions, StaigPreset};
 use crate::pipeline::PipelineError;
-use crate::pipeline::checkpoint::CheckpointRequest;
-use crate::pipeline::embedding_clusters::EmbeddingMethod;
-use crate::pipeline::request::FeatureRequest;
+use crate::pipeline::clustering::DomainOptions;
+use crate::pipeline::expression::{N_INIT, ValueOptions, Wanted};
+use crate::pipeline::request::{FeatureRequest, ModelOptions, Naming, Place, check_n_neighbors};
+use crate::pipeline::said::{Said, fields_of};
 
-/// Starts of a Gaussian mixture where nothing is said: one start moves the ARI by as much as the training seed does.
-pub const N_INIT: usize = 10;
-/// Domains considered where their number is to be found, at most.
-pub const MAX_CLUSTERS: usize = 15;
-/// Neighbours of the graph that Leiden clusters.
-pub const CLUSTER_NEIGHBORS: usize = 15;
 /// Wider image features are standardised and reduced to this many principal components.
 pub const IMAGE_COMPONENTS: usize = 64;
-/// Components of the baseline.
-pub const BASELINE_COMPONENTS: usize = 30;
-/// Spatial neighbours the baseline averages over.
-pub const BASELINE_NEIGHBORS: usize = 10;
 
-/// How the embedding is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StaigMethod {
-    /// The network.
-    #[default]
-    Staig,
-    /// Principal components of expression averaged over spatial neighbours: the simple baseline.
-    SmoothedPca,
+/// What is trained beside one network on the expression.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingOptions {
+    /// Image features: an `obsm` key, or `.npy` files (one, or one per file), rows in the order of the spots.
+    #[serde(deserialize_with = "one_or_several")]
+    pub image_key: Vec<String>,
+    /// Networks trained, each from a seed of its own.
+    pub restarts: usize,
 }
 
-impl StaigMethod {
-    /// Its name, which is also the default name of the results.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Staig => keys::STAIG,
-            Self::SmoothedPca => keys::SMOOTHED_PCA,
-        }
+impl Default for TrainingOptions {
+    fn default() -> Self {
+        Self { image_key: Vec::new(), restarts: 1 }
     }
+}
+
+fn one_or_several<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a key of obsm or names of .npy files")]
+    enum Keys {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Keys::deserialize(from)? {
+        Keys::One(key) => vec![key],
+        Keys::Several(keys) => keys,
+    })
 }
 
 /// A run of STAIG.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaigRequest {
-    /// The network, or the baseline.
-    pub method: StaigMethod,
-    /// How counts become features; STAIG's own defaults where nothing is said. `normalized` says that values are
-    /// logarithms already.
-    pub features: FeatureRequest,
-    /// Counts or logarithms; by preset and size of the panel when absent.
-    pub values: Option<Values>,
-    /// `obsm` key of the coordinates.
-    pub spatial_key: String,
-    /// `obs` column that names the slice.
-    pub library_key: Option<String>,
     /// The released settings the options start from.
     pub preset: StaigPreset,
     /// The network and its training.
@@ -69,57 +57,25 @@ pub struct StaigRequest {
     pub edge_rule_given: bool,
     /// Whether the image classes were chosen by the caller; else integration goes without.
     pub image_classes_given: bool,
-    /// Image features: an `obsm` key, or `.npy` files (one, or one a file), rows in the order of the spots.
-    pub image: Vec<String>,
-    /// Networks trained, each from a seed of its own.
-    pub restarts: usize,
+    /// Image features and restarts.
+    pub training: TrainingOptions,
+    /// Counts or logarithms.
+    pub values: ValueOptions,
+    /// How counts become features; STAIG's own defaults where nothing is said.
+    pub features: FeatureRequest,
+    /// Coordinates and slices.
+    pub place: Place,
     /// How the embedding is clustered.
-    pub cluster: EmbeddingMethod,
-    /// Nearest spots in space whose majority a spot follows; the preset's when absent, 0 for none.
-    pub refine: Option<usize>,
-    /// Lay the embedding out in the plane (`obsm["X_key_umap"]`).
-    pub umap: bool,
-    /// Where the trained network goes.
-    pub save_model: Option<PathBuf>,
-    /// A network trained before, applied instead of training.
-    pub load_model: Option<PathBuf>,
-    /// Checkpoints.
-    pub checkpoint: Option<CheckpointRequest>,
-    /// `obs` column of the known domains.
-    pub truth: Option<String>,
-    /// Name of the result; the method's when absent.
-    pub key_added: Option<String>,
+    pub domains: DomainOptions,
+    /// The network as a file.
+    pub models: ModelOptions,
+    /// Names of result and truth.
+    pub naming: Naming,
 }
 
 impl Default for StaigRequest {
     fn default() -> Self {
-        Self {
-            method: StaigMethod::Staig,
-            features: FeatureRequest::default(),
-            values: None,
-            spatial_key: keys::SPATIAL.to_owned(),
-            library_key: None,
-            preset: StaigPreset::Default,
-            options: StaigOptions::default(),
-            edge_rule_given: false,
-            image_classes_given: false,
-            image: Vec::new(),
-            restarts: 1,
-            cluster: EmbeddingMethod::Gmm {
-                n_clusters: None,
-                model: CovarianceModel::Eee,
-                n_init: N_INIT,
-                criterion: SelectionCriterion::default(),
-                max_clusters: MAX_CLUSTERS,
-            },
-            refine: None,
-            umap: false,
-            save_model: None,
-            load_model: None,
-            checkpoint: None,
-            truth: None,
-            key_added: None,
-        }
+        Self::preset(StaigPreset::Default)
     }
 }
 
@@ -132,55 +88,90 @@ pub const fn preset_refine(preset: StaigPreset) -> usize {
 }
 
 impl StaigRequest {
-    /// Name of the result.
-    pub fn key(&self) -> &str {
-        self.key_added.as_deref().unwrap_or(self.method.name())
+    /// The released settings.
+    pub fn preset(preset: StaigPreset) -> Self {
+        Self {
+            preset,
+            options: StaigOptions::preset(preset),
+            edge_rule_given: false,
+            image_classes_given: false,
+            training: TrainingOptions::default(),
+            values: ValueOptions::default(),
+            features: FeatureRequest::default(),
+            place: Place::default(),
+            domains: DomainOptions { refine: preset_refine(preset), ..DomainOptions::mixture(N_INIT) },
+            models: ModelOptions::default(),
+            naming: Naming::default(),
+        }
     }
 
-    /// Spots that vote on a spot's domain.
-    pub fn refine(&self) -> usize {
-        self.refine.unwrap_or(preset_refine(self.preset))
+    /// The request that options by name stand for: a preset's, with what was said in its place.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`], [`PipelineError::UnknownOption`], [`PipelineError::DecidedByModel`].
+    pub fn from_said(said: &Said) -> Result<Self, PipelineError> {
+        // What people write in short: one probability of all edges, one share for both views.
+        let said = &said
+            .clone()
+            .rewritten("edge_rule", |value| match value {
+                Json::Number(p) => json!({ "fixed": p }),
+                other => other,
+            })
+            .rewritten("feature_mask", |value| match value {
+                Json::Number(share) => json!([share, share]),
+                Json::Array(shares) if shares.len() == 1 => json!([shares[0], shares[0]]),
+                other => other,
+            });
+        let mut sections = said.sections();
+        let base = Self::preset(sections.one("preset", StaigPreset::default())?);
+        let request = Self {
+            preset: base.preset,
+            options: sections.take(&base.options)?,
+            edge_rule_given: said.has("edge_rule"),
+            image_classes_given: said.has("image_classes"),
+            training: sections.take(&base.training)?,
+            values: sections.take(&base.values)?,
+            features: sections.take(&base.features)?,
+            place: sections.take(&base.place)?,
+            domains: sections.take(&base.domains)?,
+            models: sections.take(&base.models)?,
+            naming: sections.take(&base.naming)?,
+        };
+        sections.finish(keys::STAIG)?;
+        request.wanted().check()?;
+        let mut features = fields_of(&request.features);
+        // Where the counts are, and what an AnnData measures, is not the model's to say.
+        features.retain(|name, _| !["layer", "modality"].contains(&name.as_str()));
+        let decided = [&fields_of(&request.options), &features, &fields_of(&request.values)];
+        request.models.refuse_decided(said, &decided)?;
+        Ok(request)
     }
 
-    /// What the features are made by, for a panel of `n_vars` genes on `n_slices` slices.
-    pub(super) fn feature_options(
-        &self,
-        n_vars: usize,
-        n_slices: usize,
-    ) -> (StaigFeatureOptions, &'static str) {
-        let of = &self.features;
-        let panel = n_vars <= PANEL_GENES;
-        let (values, why) = match self.values {
-            _ if of.normalized => (Values::Logged, "as you said"),
-            Some(values) => (values, "as you said"),
-            None if !self.preset.normalizes() => (Values::Counts, "as the preset does"),
-            None if panel && self.method == StaigMethod::Staig => (Values::Counts, "as the panel is small"),
-            None => (Values::Log, "by default"),
-        };
-        let n_top = match of.n_top_genes {
-            Some(0) => None,
-            Some(n) => Some(n),
-            None if n_slices > 1 => Some(N_TOP_GENES_PER_SLICE),
-            None => Some(N_TOP_GENES),
-        };
-        let own = StaigFeatureOptions::default();
-        let options = StaigFeatureOptions {
-            values,
-            n_top_genes: n_top,
-            flavor: of.flavor.unwrap_or(own.flavor),
-            target_sum: of.target_sum.unwrap_or(TARGET_SUM),
-            min_cells: of.min_cells.unwrap_or(own.min_cells),
-        };
-        (options, why)
+    /// What is asked of the features.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            features: &self.features,
+            values: &self.values,
+            preset_takes_counts: !self.preset.normalizes(),
+            panels_are_counts: true,
+        }
     }
 
-    /// The options of the network, checked, with what the data decide; in the words of the command line.
+    /// What shapes the features and the loss: what a checkpoint belongs to, beside the input's content. The number of
+    /// epochs is not part of it, since training may go on.
+    pub(super) fn shaping(&self, resolved: &StaigOptions) -> Json {
+        let mut options = fields_of(resolved);
+        options.remove("epochs");
+        json!({ "options": options, "features": self.features, "values": self.values.values })
+    }
+
+    /// The options of the network, checked, with what the data decide.
     ///
     /// # Errors
     /// [`PipelineError::Option`].
     pub(super) fn options_for(&self, n_slices: usize) -> Result<StaigOptions, PipelineError> {
         let mut options = self.options.clone();
-        let has_image = !self.image.is_empty();
+        let has_image = !self.training.image_key.is_empty();
         if has_image && !self.edge_rule_given {
             options.edge_rule = EdgeRule::Image;
         }
@@ -188,97 +179,34 @@ impl StaigRequest {
             // The paper's integration: image features differ between slices for reasons of staining.
             options.image_classes = 0;
         }
-        let needs = |option: &'static str, found: String| {
-            Err(PipelineError::Option {
-                option,
-                found,
-                expected: "image features beside it (--image-key KEY or FILE.npy)",
-            })
+        let needs = |option: &'static str, found: &str| {
+            let expected = format!("image features beside it, with {}", Opt("image_key"));
+            Err(OptionError::new(option, found, expected).into())
         };
         if !has_image && options.edge_rule == EdgeRule::Image {
             return if self.edge_rule_given {
-                needs("--edge-rule", "image".to_owned())
+                needs("edge_rule", "image")
             } else {
-                needs("--preset", self.preset.name().to_owned())
+                needs("preset", self.preset.name())
             };
         }
         if !has_image && options.image_classes > 0 {
-            return needs("--image-classes", options.image_classes.to_string());
+            return needs("image_classes", &options.image_classes.to_string());
         }
-        options.validate().map_err(in_flags)?;
+        options.validate()?;
         Ok(options)
     }
 
     /// Checks what needs no file but the number of spots.
     pub(super) fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
-        let refuse = |option, found: String, expected| Err(PipelineError::Option { option, found, expected });
-        self.cluster.check(n_obs)?;
-        if !(1..=1000).contains(&self.restarts) {
-            return refuse("--restarts", self.restarts.to_string(), "1 to 1000");
+        let restarts = self.training.restarts;
+        if !(1..=1000).contains(&restarts) {
+            return Err(OptionError::new("restarts", restarts, "1 to 1000").into());
         }
-        if self.load_model.is_none() && self.options.n_neighbors >= n_obs {
-            return refuse(
-                "--n-neighbors",
-                format!("{} for {n_obs} spots", self.options.n_neighbors),
-                "fewer neighbours than spots",
-            );
+        if self.models.load_model.is_none() {
+            check_n_neighbors("n_neighbors", self.options.n_neighbors, n_obs)?;
         }
-        if self.refine() >= n_obs {
-            return refuse(
-                "--refine",
-                format!("{} for {n_obs} spots", self.refine()),
-                "fewer neighbours than spots",
-            );
-        }
-        if self.load_model.is_some() && self.save_model.is_some() {
-            return refuse(
-                "--save-model",
-                "given together with --load-model".to_owned(),
-                "a training (a loaded model is a file already)",
-            );
-        }
-        if self.load_model.is_some() && self.restarts > 1 {
-            return refuse("--restarts", "given together with --load-model".to_owned(), "a training");
-        }
-        if self.method == StaigMethod::SmoothedPca
-            && (self.load_model.is_some() || self.save_model.is_some() || self.checkpoint.is_some())
-        {
-            return refuse(
-                "--method",
-                "smoothed-pca, which trains no network,".to_owned(),
-                "no model or checkpoint",
-            );
-        }
-        self.checkpoint.as_ref().map_or(Ok(()), CheckpointRequest::check)
-    }
-}
-
-/// An option of the network under the name of its flag.
-pub(super) fn in_flags(error: StaigError) -> PipelineError {
-    let flag = |option| match option {
-        "learning_rate" => Some("--lr"),
-        "weight_decay" => Some("--weight-decay"),
-        "epochs" => Some("--epochs"),
-        "n_neighbors" => Some("--n-neighbors"),
-        "layers" => Some("--layers"),
-        "width" => Some("--width"),
-        "tau" => Some("--tau"),
-        "feature_mask" => Some("--feature-mask"),
-        "resamples" => Some("--resamples"),
-        "edge_rule" => Some("--edge-rule"),
-        _ => None,
-    };
-    match error {
-        StaigError::InvalidOption { name, found, expected } => match flag(name) {
-            Some(option) => PipelineError::Option { option, found, expected },
-            None => StaigError::InvalidOption { name, found, expected }.into(),
-        },
-        StaigError::CheckpointBeyondEnd { found, .. } => PipelineError::Option {
-            option: "--epochs",
-            found: format!("no more than the {found} epochs the checkpoint holds"),
-            expected: "a larger number to train on",
-        },
-        other => other.into(),
+        Ok(())
     }
 }
 
@@ -287,42 +215,70 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_panels_and_their_presets_are_taken_as_counts() {
-        let request = StaigRequest::default();
-        assert_eq!(request.feature_options(20_000, 1).0.values, Values::Log);
-        assert_eq!(request.feature_options(20_000, 1).0.n_top_genes, Some(3000));
-        assert_eq!(request.feature_options(20_000, 2).0.n_top_genes, Some(5000));
-        assert_eq!(request.feature_options(1020, 1).0.values, Values::Counts);
-        let starmap = StaigRequest { preset: StaigPreset::Starmap, ..StaigRequest::default() };
-        assert_eq!(starmap.feature_options(20_000, 1).0.values, Values::Counts);
-        let said = StaigRequest { values: Some(Values::Log), ..starmap.clone() };
-        assert_eq!(said.feature_options(100, 1).0.values, Values::Log);
-        let features = FeatureRequest { normalized: true, n_top_genes: Some(0), ..FeatureRequest::default() };
-        let logged = StaigRequest { features, ..starmap };
-        assert_eq!(logged.feature_options(100, 1).0.values, Values::Logged);
-        assert_eq!(logged.feature_options(100, 1).0.n_top_genes, None);
-    }
-
-    #[test]
     fn image_features_decide_the_edge_rule_and_are_asked_for_where_needed() {
-        let with = |request: StaigRequest| StaigRequest { image: vec!["X_image".to_owned()], ..request };
+        let with = |mut request: StaigRequest| {
+            request.training.image_key = vec!["X_image".to_owned()];
+            request
+        };
         let plain = StaigRequest::default;
         assert_eq!(with(plain()).options_for(1).expect("valid").edge_rule, EdgeRule::Image);
         assert_eq!(plain().options_for(1).expect("valid").edge_rule, EdgeRule::Expression);
-        let preset = StaigRequest {
-            preset: StaigPreset::VisiumImage,
-            options: StaigOptions::preset(StaigPreset::VisiumImage),
-            ..plain()
-        };
+        let preset = StaigRequest::preset(StaigPreset::VisiumImage);
         let message = preset.options_for(1).expect_err("no image").to_string();
-        assert!(message.contains("--preset is visium-image") && message.contains("--image-key"), "{message}");
+        assert!(message.contains("`preset` is visium_image") && message.contains("image_key"), "{message}");
         assert_eq!(with(preset.clone()).options_for(1).expect("valid").image_classes, 80);
         assert_eq!(with(preset).options_for(2).expect("valid").image_classes, 0);
         let mut classes = plain();
         classes.options.image_classes = 5;
-        assert!(classes.options_for(1).expect_err("no image").to_string().contains("--image-classes"));
+        assert!(classes.options_for(1).expect_err("no image").to_string().contains("image_classes"));
         let mut tau = plain();
         tau.options.tau = 0.0;
-        assert!(tau.options_for(1).expect_err("no temperature").to_string().contains("--tau"));
+        assert!(tau.options_for(1).expect_err("no temperature").to_string().contains("tau"));
+    }
+
+    #[test]
+    fn what_was_said_replaces_the_preset_and_a_loaded_model_decides() {
+        let from = |said: Json| StaigRequest::from_said(&Said::new(said));
+        let request = from(json!({
+            "preset": "visium", "tau": 3.0, "edge_rule": 0.25, "feature_mask": 0.5, "image_key": "X_image",
+        }))
+        .expect("known options");
+        assert_eq!((request.options.tau, request.options.epochs, request.domains.refine), (3.0, 340, 15));
+        assert_eq!(request.options.edge_rule, EdgeRule::Fixed(0.25));
+        assert_eq!(request.options.feature_mask, [0.5, 0.5]);
+        assert!(request.edge_rule_given && !request.image_classes_given);
+        let error =
+            from(json!({ "load_model": "m", "tau": 3.0, "restarts": 2, "refine": 5 })).expect_err("decided");
+        let error = error.to_string();
+        assert!(error.contains("tau") && error.contains("restarts") && !error.contains("refine"), "{error}");
+        let error = from(json!({ "normalized": true, "values": "counts" })).expect_err("both").to_string();
+        assert!(error.contains("values") && error.contains("normalized"), "{error}");
+    }
+
+    #[test]
+    fn everything_that_shapes_features_or_loss_is_what_a_checkpoint_belongs_to() {
+        let shaping = |said: Json| {
+            let request = StaigRequest::from_said(&Said::new(said)).expect("known options");
+            request.shaping(&request.options)
+        };
+        let plain = shaping(json!({}));
+        for said in [
+            json!({ "values": "counts" }),
+            json!({ "normalized": true }),
+            json!({ "flavor": "seurat" }),
+            json!({ "min_cells": 9 }),
+            json!({ "target_sum": 50.0 }),
+            json!({ "tau": 3.0 }),
+        ] {
+            assert_ne!(shaping(said.clone()), plain, "{said}");
+        }
+        for said in [
+            json!({ "epochs": 9 }),
+            json!({ "umap": true }),
+            json!({ "restarts": 3 }),
+            json!({ "refine": 3 }),
+        ] {
+            assert_eq!(shaping(said.clone()), plain, "{said}");
+        }
     }
 }

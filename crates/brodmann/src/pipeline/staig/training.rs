@@ -1,18 +1,15 @@
 //! Networks trained, one or several, with checkpoints on the way.
 
-use std::path::Path;
-
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::Seed;
 use ndarray::Array2;
 use serde_json::{Value as Json, json};
 
-use super::model_file::options_json;
-use super::request::{StaigRequest, in_flags};
-use crate::models::staig::{
-    Negatives, StaigCheckpoint, StaigEpoch, StaigModel, StaigOptions, StaigProgress, StaigTissue, train,
-};
+use super::request::StaigRequest;
+use crate::models::staig::{Negatives, StaigEpoch, StaigModel, StaigOptions, StaigTissue, train};
+use crate::nn::Progress;
 use crate::pipeline::PipelineError;
-use crate::pipeline::checkpoint::{CheckpointFile, TrainingState};
+use crate::pipeline::checkpoint::{CheckpointFile, Checkpoints};
+use crate::pipeline::run::Run;
 
 /// One trained network.
 pub(super) struct Trained {
@@ -44,83 +41,57 @@ pub(super) fn file(restart: usize) -> CheckpointFile {
 
 /// Trains a network from each seed.
 ///
-/// Checkpoints: one file a network. With `resume`, finished networks are read back, the one that was interrupted goes
+/// Checkpoints: one file per network. With `resume`, finished networks are read back, the one that was interrupted goes
 /// on, those that were not begun begin.
 pub(super) fn train_all(
     tissue: &StaigTissue<'_>,
     request: &StaigRequest,
     options: &StaigOptions,
     data_hash: &str,
-    seed: Seed,
-    monitor: &dyn Monitor,
+    run: &Run<'_>,
 ) -> Result<Vec<Trained>, PipelineError> {
-    let seeds = seeds(seed, request.restarts);
+    let monitor = run.monitor;
+    let seeds = seeds(run.seed, request.training.restarts);
+    let checkpoint = request.models.checkpoints();
     let mut trained = Vec::with_capacity(seeds.len());
     for (restart, &seed) in seeds.iter().enumerate() {
         if seeds.len() > 1 {
             monitor.note(&format!("network {} of {}", restart + 1, seeds.len()));
         }
-        let run = describe(tissue, options, data_hash, seed);
-        let resume = match request.checkpoint.as_ref().filter(|c| c.resume) {
-            None => None,
-            Some(c) => match read(&c.folder, restart, &run) {
-                // Interrupted before this network was begun.
-                Err(PipelineError::NoCheckpoint { .. }) if restart > 0 => None,
-                state => Some(state?),
-            },
+        let checkpoints = Checkpoints {
+            request: checkpoint.as_ref(),
+            file: file(restart),
+            run: identity(tissue, request, options, data_hash, seed),
+            width: StaigEpoch::WIDTH,
+            last: options.epochs,
         };
-        if let Some(state) = &resume {
-            monitor.note(&format!("going on after epoch {}", state.epochs.len()));
-        }
-        let last = options.epochs;
-        let mut on_epoch = |progress: &StaigProgress<'_>| -> Result<(), PipelineError> {
-            match &request.checkpoint {
-                Some(c) if c.is_due(progress.epoch, last) => {
-                    file(restart).write(&c.folder, &run, state_of(progress.checkpoint()))
-                }
-                _ => Ok(()),
-            }
+        let resume = match checkpoints.resume(monitor) {
+            // Interrupted before this network was begun.
+            Err(PipelineError::NoCheckpoint { .. }) if restart > 0 => None,
+            state => state?,
         };
-        let fit =
-            train(tissue, options, seed, resume, &mut on_epoch, monitor).map_err(|error| match error {
-                PipelineError::Staig(error) => in_flags(error),
-                other => other,
-            })?;
+        let mut on_epoch = |progress: &Progress<'_>| checkpoints.after_epoch(progress);
+        let fit = train::<PipelineError>(tissue, options, seed, resume, &mut on_epoch, monitor)?;
         let (model, embedding) = (fit.model, fit.embedding);
         trained.push(Trained { seed, model, embedding, epochs: fit.epochs, negatives: fit.negatives });
     }
     Ok(trained)
 }
 
-/// What must be the same for a checkpoint to be continued: everything but the number of epochs.
-fn describe(tissue: &StaigTissue<'_>, options: &StaigOptions, data_hash: &str, seed: Seed) -> Json {
-    let mut options = options_json(options);
-    if let Some(entries) = options.as_object_mut() {
-        entries.remove("epochs");
-    }
+/// What a checkpoint belongs to: whatever shapes the features or the loss, and the input's content.
+fn identity(
+    tissue: &StaigTissue<'_>,
+    request: &StaigRequest,
+    options: &StaigOptions,
+    data_hash: &str,
+    seed: Seed,
+) -> Json {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "seed": seed.0,
         "data_hash": data_hash,
         "n_obs": tissue.n_obs(),
         "n_features": tissue.features.n_cols(),
-        "options": options,
+        "request": request.shaping(options),
     })
-}
-
-fn state_of(checkpoint: StaigCheckpoint) -> TrainingState {
-    let mut epochs = Array2::<f64>::zeros((checkpoint.epochs.len(), 2));
-    for (mut row, epoch) in epochs.rows_mut().into_iter().zip(&checkpoint.epochs) {
-        row[0] = epoch.loss;
-        row[1] = epoch.bound;
-    }
-    let StaigCheckpoint { parameters, first_moments, second_moments, .. } = checkpoint;
-    TrainingState { parameters, first_moments, second_moments, epochs }
-}
-
-fn read(folder: &Path, restart: usize, run: &Json) -> Result<StaigCheckpoint, PipelineError> {
-    let TrainingState { parameters, first_moments, second_moments, epochs } =
-        file(restart).read(folder, run, 2)?;
-    let epochs = epochs.rows().into_iter().map(|row| StaigEpoch { loss: row[0], bound: row[1] }).collect();
-    Ok(StaigCheckpoint { parameters, first_moments, second_moments, epochs })
 }

@@ -1,17 +1,17 @@
-//! Counts to an embedding, modality by modality.
+//! Counts to an embedding, modality by modality: the features of the methods that know neighbours alone.
 
-use std::path::Path;
 use std::time::Instant;
 
-use brodmann_data::{Additions, Array, Column, ElementAdditions, Matrix, ReadOptions, Select, Value, keys};
+use brodmann_data::{Array, Column, ElementAdditions, Matrix, Value, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
-use super::forecast::{announce, preprocessing_work};
-use super::request::{FeatureRequest, GraphRequest};
-use super::tissue::{Destination, ModalityInfo, Tissue};
-use super::{PipelineError, Seconds, timed};
+use super::PipelineError;
+use super::count_rows::CountRowsError;
+use super::request::FeatureRequest;
+use super::run::{Run, Stage};
+use super::tissue::{ModalityInfo, Tissue};
 use crate::preprocess::{
     HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed, preprocess,
     preprocess_rows,
@@ -32,34 +32,32 @@ pub struct Features {
 /// The embedding of one modality: named, from the file, or made from the counts.
 ///
 /// # Errors
-/// [`PipelineError::Preprocess`] when the counts are none; [`PipelineError::Data`] when a key is missing.
+/// [`PipelineError::Preprocess`] when the values are not counts; [`PipelineError::Data`] when a key is missing.
 pub fn features(
     tissue: &Tissue,
     modality: &ModalityInfo,
     request: &FeatureRequest,
-    graphs: &GraphRequest,
-    seed: Seed,
-    additions: &mut Additions,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    use_rep: Option<&str>,
+    slices: Option<&[u32]>,
+    run: &mut Run<'_>,
 ) -> Result<Features, PipelineError> {
-    if let Some(key) = &graphs.use_rep {
+    if let Some(key) = use_rep {
         let embedding = match tissue.embedding(modality, key)? {
             Some(embedding) => embedding,
             None => tissue.any_embedding(key)?,
         };
-        return Ok(Features { embedding, key: key.clone() });
+        return Ok(Features { embedding, key: key.to_owned() });
     }
     let key = embedding_key(modality.kind);
     if !request.is_explicit()
         && let Some(embedding) = tissue.embedding(modality, key)?
     {
-        monitor.note(&format!("{}: features taken from obsm[{key:?}]", modality.name));
+        run.monitor.note(&format!("{}: features taken from obsm[{key:?}]", modality.name));
         return Ok(Features { embedding, key: key.to_owned() });
     }
-    let slices = tissue.slices(graphs.library_key.as_deref())?;
-    let made = make(tissue, modality, request, slices.as_deref(), false, seed, seconds, monitor)?;
-    add(tissue, modality, &made.preprocessed, &made.options, seed, additions.target(modality.key.as_deref()));
+    let made = make(tissue, modality, request, slices, false, run)?;
+    let seed = run.seed;
+    add(tissue, modality, &made, seed, run.target(modality.key.as_deref()));
     Ok(Features { embedding: made.preprocessed.embedding, key: key.to_owned() })
 }
 
@@ -100,40 +98,41 @@ pub(super) fn options_on(mut options: PreprocessOptions, request: &FeatureReques
     options
 }
 
-struct Made {
-    preprocessed: Preprocessed,
-    options: PreprocessOptions,
+/// What preprocessing made of a modality, and by which options.
+pub(super) struct Made {
+    pub preprocessed: Preprocessed,
+    pub options: PreprocessOptions,
 }
 
-fn make(
+/// Preprocesses the counts of a modality.
+pub(super) fn make(
     tissue: &Tissue,
     modality: &ModalityInfo,
     request: &FeatureRequest,
     slices: Option<&[u32]>,
     keep_log_normalised: bool,
-    seed: Seed,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<Made, PipelineError> {
+    let (seed, monitor) = (run.seed, run.monitor);
     let mut options = options_on(PreprocessOptions::for_modality(modality.kind), request);
     options.keep_log_normalised = keep_log_normalised;
-    let rows = timed(&mut seconds.read, || tissue.count_rows(modality, request.layer.as_deref()))?;
+    let rows = run.timed(Stage::Read, || tissue.count_rows(modality, request.layer.as_deref()))?;
     let preprocessed = if let Some(rows) = rows {
         monitor.stage(&format!("{}: reading and preprocessing", modality.name), 0);
         let start = Instant::now();
         let made = preprocess_rows(&rows, slices, &options, seed, monitor);
         let waited = rows.seconds_waited();
-        seconds.read += waited;
-        seconds.preprocess += (start.elapsed().as_secs_f64() - waited).max(0.0);
-        if let Some(error) = rows.take_error() {
-            return Err(error.into());
-        }
+        run.seconds.read += waited;
+        run.seconds.preprocess += (start.elapsed().as_secs_f64() - waited).max(0.0);
         if let Ok(made) = &made {
             note_empty(made.n_empty, modality, monitor);
         }
-        made
+        made.map_err(|error| match error {
+            CountRowsError::Data(error) => error.into(),
+            CountRowsError::Preprocess(source) => with_hint(source, tissue, modality),
+        })?
     } else {
-        let counts = read_counts(tissue, modality, request, seconds, monitor)?;
+        let counts = read_counts(tissue, modality, request, run)?;
         if tissue.is_in_file(modality, request.layer.as_deref()) {
             monitor.note(&format!(
                 "{}: counts stored by column, or in another order, are held in memory whole",
@@ -141,9 +140,9 @@ fn make(
             ));
         }
         monitor.stage(&format!("{}: preprocessing", modality.name), 0);
-        timed(&mut seconds.preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
+        run.timed(Stage::Preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
+            .map_err(|source| with_hint(source, tissue, modality))?
     };
-    let preprocessed = preprocessed.map_err(|source| with_hint(source, tissue, modality))?;
     Ok(Made { preprocessed, options })
 }
 
@@ -152,12 +151,12 @@ pub(super) fn read_counts(
     tissue: &Tissue,
     modality: &ModalityInfo,
     request: &FeatureRequest,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f32>, PipelineError> {
+    let monitor = run.monitor;
     monitor.stage(&format!("{}: reading counts", modality.name), 0);
     let counts: CsrMatrix<f32> =
-        timed(&mut seconds.read, || tissue.counts(modality, request.layer.as_deref()))?;
+        run.timed(Stage::Read, || tissue.counts(modality, request.layer.as_deref()))?;
     let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
     note_empty(empty, modality, monitor);
     Ok(counts)
@@ -169,35 +168,24 @@ fn note_empty(empty: usize, modality: &ModalityInfo, monitor: &dyn Monitor) {
     }
 }
 
-/// The library's advice on counts, in terms of this command line and this file.
+/// An error of the features of a modality, with the layers that may hold what was missed.
 pub(super) fn with_hint(source: PreprocessError, tissue: &Tissue, modality: &ModalityInfo) -> PipelineError {
     if let PreprocessError::NotCounts { .. } | PreprocessError::Negative { .. } = source {
-        let found = source.to_string();
-        let found = found.split("; ").next().unwrap_or_default().to_owned();
         let layers = tissue.layer_names(modality);
-        let advice = if layers.is_empty() {
-            "give a file with raw counts, or pass --normalized if the values are log-normalised".to_owned()
-        } else {
-            format!(
-                "name the layer that holds the counts with --layer (there are {}), or pass --normalized if the \
-                 values are log-normalised",
-                layers.join(", ")
-            )
-        };
-        return PipelineError::NotCounts { modality: modality.name.clone(), found, advice };
+        return PipelineError::NotCounts { modality: modality.name.clone(), source, layers };
     }
     PipelineError::Preprocess { modality: modality.name.clone(), source }
 }
 
 /// Adds what preprocessing made, under scanpy's keys.
-fn add(
+pub(super) fn add(
     tissue: &Tissue,
     modality: &ModalityInfo,
-    made: &Preprocessed,
-    options: &PreprocessOptions,
+    made: &Made,
     seed: Seed,
     target: &mut ElementAdditions,
 ) {
+    let Made { preprocessed: made, options } = made;
     let narrow = made.embedding.mapv(|v| v as f32);
     let array = |a: Array2<f64>| Value::Array(Array::F64(a.into_dyn()));
     target.obsm.insert(
@@ -265,7 +253,7 @@ fn params(options: &PreprocessOptions, seed: Seed) -> Value {
     set("modality", Value::String(options.modality.name().to_owned()));
     set("min_cells", Value::Int(options.min_cells as i64));
     set("n_top_genes", options.n_top_genes.map_or(Value::Null, |n| Value::Int(n as i64)));
-    set("normalization", Value::String(format!("{:?}", options.normalization).to_lowercase()));
+    set("normalization", Value::String(options.normalization.name().to_owned()));
     set("target_sum", options.target_sum.map_or(Value::Null, Value::Float));
     set("log1p", Value::Bool(options.log1p));
     set("zero_center", options.scale.map_or(Value::Null, |s| Value::Bool(s.zero_center)));
@@ -273,69 +261,4 @@ fn params(options: &PreprocessOptions, seed: Seed) -> Value {
     set("n_pcs", Value::Int(options.n_pcs as i64));
     set("random_state", Value::Int(seed.0 as i64));
     Value::Dict(params)
-}
-
-/// What preprocessing did to one modality.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ModalityFeatures {
-    /// Modality.
-    pub name: String,
-    /// Features in the file.
-    pub n_vars: usize,
-    /// Features the embedding rests on.
-    pub n_selected: usize,
-    /// Columns of the embedding.
-    pub n_components: usize,
-    /// `obsm` key written.
-    pub key_added: String,
-}
-
-/// What preprocessing did.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct FeatureReport {
-    /// Observations.
-    pub n_obs: usize,
-    /// Modality by modality.
-    pub modalities: Vec<ModalityFeatures>,
-    /// Wall-clock seconds of each stage.
-    pub seconds: Seconds,
-}
-
-/// Preprocesses every modality of a file and writes embeddings, loadings, selections and log-normalised values.
-///
-/// # Errors
-/// [`PipelineError`]; nothing is written then.
-pub fn preprocess_file(
-    input: &Path,
-    destination: &Destination,
-    request: &FeatureRequest,
-    library_key: Option<&str>,
-    seed: Seed,
-    monitor: &dyn Monitor,
-) -> Result<FeatureReport, PipelineError> {
-    let mut seconds = Seconds::default();
-    let mut options = ReadOptions::names_only();
-    options.var = Select::only([keys::FEATURE_TYPES]);
-    options.obs = Select::Only(library_key.map(str::to_owned).into_iter().collect());
-    let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, request.modality, monitor))?;
-    tissue.check_destination(destination)?;
-    let slices = tissue.slices(library_key)?;
-    announce("preprocessing", &preprocessing_work(&tissue, request)?, monitor)?;
-    let mut additions = Additions::default();
-    let mut modalities = Vec::new();
-    for modality in tissue.modalities() {
-        let made = make(&tissue, modality, request, slices.as_deref(), true, seed, &mut seconds, monitor)?;
-        let target = additions.target(modality.key.as_deref());
-        add(&tissue, modality, &made.preprocessed, &made.options, seed, target);
-        modalities.push(ModalityFeatures {
-            name: modality.name.clone(),
-            n_vars: made.preprocessed.highly_variable.len(),
-            n_selected: made.preprocessed.highly_variable.iter().filter(|h| **h).count(),
-            n_components: made.preprocessed.embedding.ncols(),
-            key_added: embedding_key(modality.kind).to_owned(),
-        });
-    }
-    let n_obs = tissue.n_obs();
-    timed(&mut seconds.write, || tissue.write(destination, &additions, monitor))?;
-    Ok(FeatureReport { n_obs, modalities, seconds })
 }

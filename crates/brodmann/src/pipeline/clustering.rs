@@ -1,24 +1,159 @@
-//! k-means, Gaussian mixtures and Leiden on an embedding that is already in the file.
+//! From an embedding to labels: k-means, Gaussian mixtures, or Leiden on its neighbour graph.
 
-use std::path::Path;
-
-use brodmann_data::{Additions, Categorical, Column, ReadOptions, Select, Value, keys};
-use brodmann_kernels::{Monitor, Seed};
-use indexmap::IndexMap;
+use brodmann_data::keys;
+use brodmann_kernels::{Monitor, OptionError, Seed};
 use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::domains::note_unreached;
-use super::evaluation::{self, TruthScores};
-use super::request::{check_key_added, check_n_clusters, check_resolutions};
-use super::tissue::{Destination, Tissue};
-use super::{PipelineError, Seconds, timed};
+use super::PipelineError;
+use super::request::{check_n_clusters, check_n_neighbors, check_resolutions};
+use super::run::{Run, Stage};
 use crate::cluster::{
-    Clusterer, CovarianceModel, GmmOptions, KMeansOptions, Layer, LeidenOptions, SearchOptions,
-    SelectOptions, SelectionCriterion, gmm, kmeans, leiden_multiplex_with, refine_labels, search_resolution,
-    select_n_clusters,
+    Clusterer, CovarianceModel, GmmOptions, KMeansOptions, Layer, LeidenOptions, ResolutionSearch,
+    SearchOptions, SelectOptions, SelectionCriterion, gmm, kmeans, leiden_multiplex_with, search_resolution,
+    select_n_clusters, unreached_warning,
 };
 use crate::graph::{NeighborsOptions, neighbors};
+
+/// Starts of k-means where nothing is said.
+pub const KMEANS_STARTS: usize = 10;
+/// Starts of a Gaussian mixture where nothing is said.
+pub const GMM_STARTS: usize = 5;
+/// Domains considered where their number is to be found, at most.
+pub const MAX_CLUSTERS: usize = 15;
+
+/// The ways from an embedding to labels, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterMethod {
+    /// k-means.
+    Kmeans,
+    /// Leiden on a neighbour graph.
+    #[default]
+    Leiden,
+    /// A mixture of Gaussians.
+    Gmm,
+}
+
+/// A number of domains: one that is given, or one to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a whole number of 1 or more, or \"auto\"")]
+pub enum ClusterNumber {
+    /// So many.
+    Given(usize),
+    /// What the data say.
+    Auto(Auto),
+}
+
+/// The word `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Auto {
+    /// The only one.
+    Auto,
+}
+
+/// How an embedding becomes domains: a section of every request whose method makes an embedding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DomainOptions {
+    /// Domains; `None`: `auto` with a mixture, by the resolution with Leiden.
+    pub n_clusters: Option<ClusterNumber>,
+    /// How the embedding is clustered.
+    pub cluster: ClusterMethod,
+    /// Leiden: resolution, where no number of domains is given; 1 when absent.
+    pub resolution: Option<f64>,
+    /// k-means, mixtures: starts, the best kept; [`KMEANS_STARTS`] and [`GMM_STARTS`] when absent.
+    pub n_init: Option<usize>,
+    /// Mixtures: how covariances are tied.
+    pub gmm_model: CovarianceModel,
+    /// Mixtures: what chooses the number of domains.
+    pub select_by: SelectionCriterion,
+    /// Mixtures: the most domains considered then.
+    pub max_clusters: usize,
+    /// Nearest spots in space whose majority a spot follows; 0 for none.
+    pub refine: usize,
+    /// Lay the embedding out in the plane (`obsm["X_key_umap"]`).
+    pub umap: bool,
+}
+
+impl Default for DomainOptions {
+    fn default() -> Self {
+        Self {
+            n_clusters: None,
+            cluster: ClusterMethod::default(),
+            resolution: None,
+            n_init: None,
+            gmm_model: CovarianceModel::default(),
+            select_by: SelectionCriterion::default(),
+            max_clusters: MAX_CLUSTERS,
+            refine: 0,
+            umap: false,
+        }
+    }
+}
+
+impl DomainOptions {
+    /// By a mixture of Gaussians with so many starts.
+    pub fn mixture(n_init: usize) -> Self {
+        Self { cluster: ClusterMethod::Gmm, n_init: Some(n_init), ..Self::default() }
+    }
+
+    /// With so many domains.
+    #[must_use]
+    pub fn with_n_clusters(self, k: usize) -> Self {
+        Self { n_clusters: Some(ClusterNumber::Given(k)), ..self }
+    }
+
+    /// The method with everything it needs; Leiden on a graph of `n_neighbors`.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`] for what does not go together.
+    pub fn method(&self, n_neighbors: usize) -> Result<EmbeddingMethod, PipelineError> {
+        let given = match self.n_clusters {
+            Some(ClusterNumber::Given(k)) => Some(k),
+            Some(ClusterNumber::Auto(_)) if self.cluster != ClusterMethod::Gmm => {
+                let expected = "a number, since only a Gaussian mixture (gmm) can choose it";
+                return Err(OptionError::new("n_clusters", "auto", expected).into());
+            }
+            Some(ClusterNumber::Auto(_)) | None => None,
+        };
+        if let (Some(_), Some(resolution)) = (given, self.resolution) {
+            let found = format!("{resolution}, given together with a number of domains");
+            return Err(OptionError::new("resolution", found, "one of the two").into());
+        }
+        Ok(match self.cluster {
+            ClusterMethod::Leiden => EmbeddingMethod::Leiden {
+                n_clusters: given,
+                resolution: self.resolution.unwrap_or(1.0),
+                n_neighbors,
+            },
+            ClusterMethod::Kmeans => EmbeddingMethod::KMeans {
+                n_clusters: given.ok_or_else(|| {
+                    OptionError::new("n_clusters", "not given", "a number of clusters, which k-means needs")
+                })?,
+                n_init: self.n_init.unwrap_or(KMEANS_STARTS),
+            },
+            ClusterMethod::Gmm => EmbeddingMethod::Gmm {
+                n_clusters: given,
+                model: self.gmm_model,
+                n_init: self.n_init.unwrap_or(GMM_STARTS),
+                criterion: self.select_by,
+                max_clusters: self.max_clusters,
+            },
+        })
+    }
+
+    /// Refuses what no tissue of `n_obs` spots can have.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`], [`PipelineError::ImpossibleClusterCount`].
+    pub(super) fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
+        self.method(1)?.check(n_obs)?;
+        check_n_neighbors("refine", self.refine, n_obs)
+    }
+}
 
 /// How to cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,17 +187,6 @@ pub enum EmbeddingMethod {
         /// The most clusters considered then.
         max_clusters: usize,
     },
-}
-
-/// Labels smoothed by a vote of the nearest spots.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RefineRequest {
-    /// Spots that vote.
-    pub n_neighbors: usize,
-    /// `obsm` key of the coordinates.
-    pub spatial_key: String,
-    /// `obs` column that names the slice.
-    pub library_key: Option<String>,
 }
 
 /// A number of clusters that was tried.
@@ -132,11 +256,7 @@ impl EmbeddingMethod {
             check_resolutions(&[resolution])?;
         }
         if let Self::KMeans { n_init: 0, .. } | Self::Gmm { n_init: 0, .. } = *self {
-            return Err(PipelineError::Option {
-                option: "--n-init",
-                found: "0".to_owned(),
-                expected: "at least 1",
-            });
+            return Err(OptionError::new("n_init", 0, "at least 1").into());
         }
         self.n_clusters().map_or(Ok(()), |k| check_n_clusters(k, n_obs))
     }
@@ -166,102 +286,6 @@ impl EmbeddingMethod {
     }
 }
 
-/// What was found.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ClusterReport {
-    /// Observations.
-    pub n_obs: usize,
-    /// Clusters found.
-    pub n_clusters: usize,
-    /// Whether the number asked for was reached.
-    pub n_clusters_reached: bool,
-    /// Inertia of k-means (lower is better), quality of Leiden or log-likelihood of a mixture (higher is better).
-    pub quality: f64,
-    /// Method.
-    pub method: &'static str,
-    /// Embedding.
-    pub use_rep: String,
-    /// `obs` column written.
-    pub key_added: String,
-    /// Wall-clock seconds of each stage.
-    pub seconds: Seconds,
-    /// Agreement with the known domains, where there are any.
-    pub metrics: Option<TruthScores>,
-    /// More about a mixture.
-    pub mixture: Option<MixtureReport>,
-    /// Spots whose label the refinement changed.
-    pub n_refined: Option<usize>,
-}
-
-/// Clusters `obsm[use_rep]` of a file, smooths the labels where asked to, and writes them. Truth is compared with
-/// what is written.
-///
-/// # Errors
-/// [`PipelineError`]; nothing is written then.
-pub fn cluster_embedding(
-    input: &Path,
-    destination: &Destination,
-    use_rep: &str,
-    method: &EmbeddingMethod,
-    refine: Option<&RefineRequest>,
-    truth: Option<&str>,
-    key_added: Option<&str>,
-    seed: Seed,
-    monitor: &dyn Monitor,
-) -> Result<ClusterReport, PipelineError> {
-    let mut seconds = Seconds::default();
-    let mut options = ReadOptions::names_only();
-    let mut obs = vec![keys::GROUND_TRUTH.to_owned()];
-    obs.extend(truth.map(str::to_owned));
-    obs.extend(refine.and_then(|r| r.library_key.clone()));
-    options.obs = Select::Only(obs);
-    let mut obsm = vec![use_rep.to_owned()];
-    obsm.extend(refine.map(|r| r.spatial_key.clone()));
-    options.obsm = Select::Only(obsm);
-    let kind = Some(crate::preprocess::Modality::Rna);
-    let tissue = timed(&mut seconds.read, || Tissue::open(input, &options, kind, monitor))?;
-    tissue.check_destination(destination)?;
-    let truth = evaluation::truth_key(&tissue, truth)?;
-    let key_added = key_added.unwrap_or(method.name()).to_owned();
-    let library_key = refine.and_then(|r| r.library_key.as_deref());
-    check_key_added(&key_added, &[truth.as_deref(), library_key])?;
-    let embedding = tissue.any_embedding(use_rep)?;
-    let n_obs = tissue.n_obs();
-
-    let found = cluster_rows(embedding.view(), method, seed, &mut seconds, monitor)?;
-    let Clustered { mut labels, quality, reached, mixture } = found;
-    let mut n_refined = None;
-    if let Some(refine) = refine {
-        let places = tissue.coordinates(&refine.spatial_key)?;
-        let slices = tissue.slices(library_key)?;
-        let before = labels;
-        labels = timed(&mut seconds.cluster, || {
-            refine_labels(&before, places.view(), slices.as_deref(), refine.n_neighbors)
-        })?;
-        n_refined = Some(labels.iter().zip(&before).filter(|(a, b)| a != b).count());
-    }
-    let n_clusters = labels.iter().collect::<std::collections::BTreeSet<_>>().len();
-    let metrics = truth.map(|key| evaluation::score_truth(&tissue, &key, &labels)).transpose()?;
-    let mut additions = Additions::default();
-    let root = additions.target(None);
-    root.obs.insert(key_added.clone(), Column::Categorical(Categorical::from_labels(&labels)));
-    root.uns.insert(key_added.clone(), record(method, use_rep, quality, mixture.as_ref(), refine, seed));
-    timed(&mut seconds.write, || tissue.write(destination, &additions, monitor))?;
-    Ok(ClusterReport {
-        n_obs,
-        n_clusters,
-        n_clusters_reached: reached,
-        quality,
-        method: method.name(),
-        use_rep: use_rep.to_owned(),
-        key_added,
-        seconds,
-        metrics,
-        mixture,
-        n_refined,
-    })
-}
-
 /// Labels of the rows of an embedding.
 pub(super) struct Clustered {
     /// One per row.
@@ -274,7 +298,7 @@ pub(super) struct Clustered {
     pub mixture: Option<MixtureReport>,
 }
 
-/// Clusters the rows of any embedding.
+/// Clusters the rows of any embedding, from a seed of its own: one run may cluster several.
 ///
 /// # Errors
 /// [`PipelineError`] for options out of range, and as the method's own.
@@ -282,16 +306,15 @@ pub(super) fn cluster_rows(
     embedding: ArrayView2<'_, f64>,
     method: &EmbeddingMethod,
     seed: Seed,
-    seconds: &mut Seconds,
-    monitor: &dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<Clustered, PipelineError> {
-    let n_obs = embedding.nrows();
+    let (n_obs, monitor) = (embedding.nrows(), run.monitor);
     match *method {
         EmbeddingMethod::KMeans { n_clusters, n_init } => {
             check_n_clusters(n_clusters, n_obs)?;
             let options = KMeansOptions { n_clusters, n_init, ..KMeansOptions::default() };
             monitor.stage("k-means", 0);
-            let found = timed(&mut seconds.cluster, || kmeans(embedding, &options, seed, monitor))?;
+            let found = run.timed(Stage::Cluster, || kmeans(embedding, &options, seed, monitor))?;
             // Fewer where fewer rows differ.
             let n_found = found.labels.iter().max().map_or(0, |m| *m as usize + 1);
             let (quality, reached) = (found.inertia, n_found == n_clusters);
@@ -304,10 +327,10 @@ pub(super) fn cluster_rows(
             check_resolutions(&[resolution])?;
             let options = NeighborsOptions { n_neighbors, ..NeighborsOptions::default() };
             monitor.stage("neighbours", 0);
-            let graph = timed(&mut seconds.graph, || neighbors(embedding, &options, seed, monitor))?;
+            let graph = run.timed(Stage::Graph, || neighbors(embedding, &options, seed, monitor))?;
             let layer = Layer { resolution, directed: false, ..Layer::new(&graph.connectivities) };
             monitor.stage("Leiden", 0);
-            timed(&mut seconds.cluster, || match n_clusters {
+            run.timed(Stage::Cluster, || match n_clusters {
                 None => {
                     let p = leiden_multiplex_with(&[layer], &LeidenOptions::default(), seed, monitor)?;
                     Ok(Clustered { labels: p.membership, quality: p.quality, reached: true, mixture: None })
@@ -323,7 +346,7 @@ pub(super) fn cluster_rows(
         }
         EmbeddingMethod::Gmm { n_clusters, model, n_init, criterion, max_clusters } => {
             let options = GmmOptions { model, n_init, ..GmmOptions::default() };
-            timed(&mut seconds.cluster, || {
+            run.timed(Stage::Cluster, || {
                 mixture(embedding, n_clusters, &options, criterion, max_clusters, seed, monitor)
             })
         }
@@ -373,51 +396,9 @@ fn mixture(
     Ok(Clustered { labels: found.labels, quality: found.loglik, reached, mixture: Some(report) })
 }
 
-fn record(
-    method: &EmbeddingMethod,
-    use_rep: &str,
-    quality: f64,
-    mixture: Option<&MixtureReport>,
-    refine: Option<&RefineRequest>,
-    seed: Seed,
-) -> Value {
-    let mut params = IndexMap::new();
-    params.insert("use_rep".to_owned(), Value::String(use_rep.to_owned()));
-    params.insert("random_state".to_owned(), Value::Int(seed.0 as i64));
-    match *method {
-        EmbeddingMethod::KMeans { n_clusters, n_init } => {
-            params.insert("n_clusters".to_owned(), Value::Int(n_clusters as i64));
-            params.insert("n_init".to_owned(), Value::Int(n_init as i64));
-        }
-        EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
-            if let Some(k) = n_clusters {
-                params.insert("n_clusters".to_owned(), Value::Int(k as i64));
-            }
-            params.insert("resolution".to_owned(), Value::Float(resolution));
-            params.insert("n_neighbors".to_owned(), Value::Int(n_neighbors as i64));
-        }
-        EmbeddingMethod::Gmm { n_clusters, model, n_init, criterion, max_clusters } => {
-            params.insert("model".to_owned(), Value::String(model.name().to_owned()));
-            params.insert("n_init".to_owned(), Value::Int(n_init as i64));
-            if let Some(k) = n_clusters {
-                params.insert("n_clusters".to_owned(), Value::Int(k as i64));
-            } else {
-                params.insert("select_by".to_owned(), Value::String(criterion.name().to_owned()));
-                params.insert("max_clusters".to_owned(), Value::Int(max_clusters as i64));
-            }
-        }
+/// Says why the number of clusters asked for was not reached, where it was not.
+pub(super) fn note_unreached(found: &ResolutionSearch, n_clusters: usize, monitor: &dyn Monitor) {
+    if let Some(warning) = unreached_warning(found, n_clusters) {
+        monitor.warn(&warning);
     }
-    if let Some(refine) = refine {
-        params.insert("refine".to_owned(), Value::Int(refine.n_neighbors as i64));
-    }
-    let mut run = IndexMap::new();
-    run.insert("method".to_owned(), Value::String(method.name().to_owned()));
-    run.insert("params".to_owned(), Value::Dict(params));
-    run.insert("quality".to_owned(), Value::Float(quality));
-    if let Some(mixture) = mixture {
-        run.insert("bic".to_owned(), Value::Float(mixture.bic));
-        run.insert("converged".to_owned(), Value::Bool(mixture.converged));
-    }
-    run.insert("version".to_owned(), Value::String(env!("CARGO_PKG_VERSION").to_owned()));
-    Value::Dict(run)
 }

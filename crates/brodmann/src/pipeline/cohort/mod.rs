@@ -6,13 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, Container, DataError, ElementAdditions, Format, ReadOptions,
-    Select, concat, keys, read_any, write_with_additions,
+    Additions, AnnData, Categorical, Column, Container, DataError, OpenFile, ReadOptions, Reservation,
+    Select, concat, keys, open_any,
 };
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{Monitor, Opt, OptionError};
 use indexmap::IndexMap;
+
+mod parts;
+
+use parts::Part;
 
 use super::PipelineError;
 use super::tissue::{Destination, Tissue};
@@ -32,11 +37,15 @@ pub struct Cohort {
     pub library_key: Option<String>,
     /// The files and their rows; empty for a single one.
     files: Vec<File>,
+    /// The rights to write the outputs, from the check of the destination on.
+    reserved: Mutex<Vec<Reservation>>,
 }
 
 #[derive(Debug)]
 struct File {
     path: PathBuf,
+    /// The file where results can go into a copy of it: held open, so that the copy is of what was read.
+    opened: Option<OpenFile>,
     rows: Range<usize>,
     var_names: Vec<String>,
     obs_names: Vec<String>,
@@ -45,7 +54,7 @@ struct File {
 impl Cohort {
     /// Opens one file, or several as slices.
     ///
-    /// Several must be `.h5ad` (or anything [`read_any`] reads as one modality). Slices are named by
+    /// Several must be `.h5ad` (or anything [`open_any`] reads as one modality). Slices are named by
     /// `obs[library_key]` where the files have that column (`library_id` when none is named), else by the files.
     ///
     /// # Inputs
@@ -61,19 +70,18 @@ impl Cohort {
     ) -> Result<Self, PipelineError> {
         if let [input] = inputs {
             let tissue = Tissue::open(input, options, kind, monitor)?;
-            return Ok(Self { tissue, library_key: library_key.map(str::to_owned), files: Vec::new() });
+            return Ok(Self::new(tissue, library_key.map(str::to_owned), Vec::new()));
         }
         let mut parts = Vec::with_capacity(inputs.len());
+        let mut opened = Vec::with_capacity(inputs.len());
         for input in inputs {
             monitor.stage(&format!("reading {}", input.display()), 0);
-            parts.push(read_part(input)?);
+            let (part, file) = read_part(input)?;
+            parts.push(part);
+            opened.push(file);
         }
         let Some(first) = inputs.first() else {
-            return Err(PipelineError::Option {
-                option: "FILE",
-                found: "not given".to_owned(),
-                expected: "at least one input",
-            });
+            return Err(PipelineError::option("input", "not given", "at least one input"));
         };
         let key = library_key.unwrap_or(keys::LIBRARY_ID).to_owned();
         let slices = name_slices(inputs, &mut parts, &key, library_key.is_some())?;
@@ -90,14 +98,18 @@ impl Cohort {
         ));
         let mut files = Vec::with_capacity(parts.len());
         let mut start = 0;
-        for (path, part) in inputs.iter().zip(parts) {
+        for ((path, part), opened) in inputs.iter().zip(parts).zip(opened) {
             let rows = start..start + part.n_obs();
             start = rows.end;
             let (var_names, obs_names) = (part.var.index, part.obs.index);
-            files.push(File { path: path.clone(), rows, var_names, obs_names });
+            files.push(File { path: path.clone(), opened, rows, var_names, obs_names });
         }
         let tissue = Tissue::joined(first, joined, kind, monitor);
-        Ok(Self { tissue, library_key: Some(key), files })
+        Ok(Self::new(tissue, Some(key), files))
+    }
+
+    fn new(tissue: Tissue, library_key: Option<String>, files: Vec<File>) -> Self {
+        Self { tissue, library_key, files, reserved: Mutex::default() }
     }
 
     /// Rows of the whole in each file.
@@ -117,46 +129,96 @@ impl Cohort {
         if self.files.is_empty() {
             return self.tissue.check_destination(destination);
         }
-        if let Destination::File(output) = destination
-            && !is_folder(output)
-        {
-            if output.extension().is_none_or(|e| e != "h5ad") {
-                return Err(PipelineError::OutputEnding {
-                    path: output.display().to_string(),
-                    expected: ".h5ad, which joins the inputs, or name a folder, which takes a copy of each",
-                });
+        let outputs = match destination {
+            Destination::File(output) if !is_folder(output) => {
+                if output.extension().is_none_or(|e| e != "h5ad") {
+                    return Err(PipelineError::OutputEnding {
+                        path: output.display().to_string(),
+                        expected: ".h5ad, which joins the inputs, or name a folder, which takes a copy of each",
+                    });
+                }
+                for file in &self.files {
+                    brodmann_data::check_output(&file.path, output)?;
+                }
+                vec![output.clone()]
             }
-            for file in &self.files {
+            _ => self.outputs(destination)?,
+        };
+        let reserved = outputs.iter().filter(|path| has_folder(path)).map(Reservation::of);
+        let reserved = reserved.collect::<Result<Vec<_>, _>>()?;
+        self.check_unchanged()?;
+        // A panic elsewhere leaves nothing half done here.
+        *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = reserved;
+        Ok(())
+    }
+
+    /// The output of each file, in the folder of the destination or in place.
+    fn outputs(&self, destination: &Destination) -> Result<Vec<PathBuf>, PipelineError> {
+        if let Some(file) = self.files.iter().find(|f| f.opened.is_none()) {
+            let file = file.path.display();
+            let error = if *destination == Destination::InPlace {
+                OptionError::new("in_place", format!("asked of {file}"), "inputs that are .h5ad or .h5mu")
+            } else {
+                let found = format!("a folder for a copy of each input, {file} among them");
+                OptionError::new("out", found, "inputs that are .h5ad or .h5mu")
+            };
+            let way = format!("name a single .h5ad for all of them with {}", Opt("out"));
+            return Err(error.advise(way).into());
+        }
+        let Destination::File(folder) = destination else {
+            return Ok(self.files.iter().map(|file| file.path.clone()).collect());
+        };
+        let mut names = BTreeSet::new();
+        let mut outputs = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            let Some(name) = file.path.file_name().filter(|name| names.insert(name.to_owned())) else {
+                let found = format!("a folder for two inputs called {}", file.path.display());
+                let expected = "inputs of different names, or a single .h5ad";
+                return Err(OptionError::new("out", found, expected).into());
+            };
+            outputs.push(folder.join(name));
+        }
+        if folder.is_dir() {
+            for (file, output) in self.files.iter().zip(&outputs) {
                 brodmann_data::check_output(&file.path, output)?;
             }
-            return Ok(());
+        } else {
+            // It is made when the results are written; until then it is enough that it can be.
+            brodmann_data::check_new_folder(folder)?;
         }
-        if let Some(file) = self.files.iter().find(|f| !brodmann_data::is_scverse(&f.path)) {
-            return Err(PipelineError::Option {
-                option: if *destination == Destination::InPlace { "--in-place" } else { "--out" },
-                found: format!("each file's own, with {}", file.path.display()),
-                expected: "a single .h5ad for inputs that are none themselves",
-            });
+        Ok(outputs)
+    }
+
+    fn check_unchanged(&self) -> Result<(), DataError> {
+        self.files.iter().filter_map(|file| file.opened.as_ref()).try_for_each(OpenFile::check_unchanged)
+    }
+
+    /// Takes out of `additions` what belongs to all files together, where each file is written for itself, and names it.
+    ///
+    /// A graph that joins spots of several files has no part in one of them, and neither have loadings in a file with
+    /// genes that the others lack.
+    pub fn leave_joint_out(&self, destination: &Destination, additions: &mut Additions) -> Vec<String> {
+        let whole = matches!(destination, Destination::File(output) if !is_folder(output));
+        if self.files.is_empty() || whole {
+            return Vec::new();
         }
-        if let Destination::File(folder) = destination {
-            let mut names = BTreeSet::new();
-            for file in &self.files {
-                let Some(name) = file.path.file_name().filter(|name| names.insert(name.to_owned())) else {
-                    return Err(PipelineError::Option {
-                        option: "--out",
-                        found: format!("a folder for two inputs called {}", file.path.display()),
-                        expected: "different names, or a single .h5ad",
-                    });
-                };
-                std::fs::create_dir_all(folder).map_err(|source| DataError::Write {
-                    path: folder.clone(),
-                    source,
-                    hint: "choose a folder you may write to with --out",
-                })?;
-                brodmann_data::check_output(&file.path, &folder.join(name))?;
+        let shared = self.tissue.var_names(&self.tissue.modalities()[0]);
+        let all_shared = self.files.iter().all(|f| f.part().has_only(shared));
+        let (mut left, root) = (Vec::new(), &mut additions.root);
+        let mut keep = |element: &str, key: &str, keeps: bool| {
+            if !keeps {
+                left.push(format!("{element}[{key:?}]"));
             }
-        }
-        Ok(())
+            keeps
+        };
+        root.obsp.retain(|key, graph| {
+            let within = self.files.iter().all(|f| f.part().holds(graph));
+            keep("obsp", key, within)
+        });
+        root.varm.retain(|key, _| keep("varm", key, all_shared));
+        root.varp.retain(|key, _| keep("varp", key, all_shared));
+        root.layers.retain(|key, _| keep("layers", key, all_shared));
+        left
     }
 
     /// Writes the tissue, or each file, with `additions`.
@@ -176,47 +238,42 @@ impl Cohort {
         if self.files.is_empty() || whole {
             return self.tissue.write(destination, additions, monitor);
         }
-        let var_names = self.tissue.var_names(&self.tissue.modalities()[0]);
-        for file in &self.files {
+        let shared = self.tissue.var_names(&self.tissue.modalities()[0]);
+        let outputs = self.outputs(destination)?;
+        // All of it before the first is written: what cannot be split is refused with every file as it was.
+        let parts: Vec<_> =
+            self.files.iter().map(|f| f.part().of(additions, shared)).collect::<Result<_, DataError>>()?;
+        self.check_unchanged()?;
+        if let Destination::File(folder) = destination {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| DataError::Write { path: folder.clone(), source })?;
+        }
+        let in_place = *destination == Destination::InPlace;
+        for ((file, output), root) in self.files.iter().zip(outputs).zip(parts) {
             monitor.stage(&format!("writing {}", file.path.display()), 0);
-            let own =
-                Additions { root: file.part_of(&additions.root, var_names), modalities: IndexMap::new() };
-            let (output, in_place) = match destination {
-                Destination::File(folder) => (folder.join(file.path.file_name().unwrap_or_default()), false),
-                Destination::InPlace => (file.path.clone(), true),
-            };
-            write_with_additions(&file.path, &output, &own, in_place)?;
+            let own = Additions { root, modalities: IndexMap::new() };
+            if let Some(opened) = &file.opened {
+                opened.write_with_additions(&output, &own, in_place)?;
+            }
         }
         Ok(())
     }
 }
 
 impl File {
-    /// What of the whole's additions belongs to this file.
-    fn part_of(&self, whole: &ElementAdditions, var_names: &[String]) -> ElementAdditions {
-        let rows: Vec<usize> = self.rows.clone().collect();
-        let mut own = ElementAdditions { uns: whole.uns.clone(), ..ElementAdditions::default() };
-        for (key, column) in &whole.obs {
-            own.obs.insert(key.clone(), column.select_rows(&rows));
+    fn part(&self) -> Part<'_> {
+        Part {
+            path: &self.path,
+            rows: self.rows.clone(),
+            obs_names: &self.obs_names,
+            var_names: &self.var_names,
         }
-        for (key, value) in &whole.obsm {
-            let mut part = value.select_rows(&rows);
-            if let brodmann_data::Value::Frame(frame) = &mut part {
-                frame.index.clone_from(&self.obs_names);
-            }
-            own.obsm.insert(key.clone(), part);
-        }
-        let place: BTreeMap<&str, usize> =
-            var_names.iter().enumerate().map(|(j, n)| (n.as_str(), j)).collect();
-        for (key, column) in &whole.var {
-            // Flags alone: a gene that is not shared has none.
-            if let Column::Bool(flags) = column {
-                let flag = |n: &String| place.get(n.as_str()).is_some_and(|&j| flags[j]);
-                own.var.insert(key.clone(), Column::Bool(self.var_names.iter().map(flag).collect()));
-            }
-        }
-        own
     }
+}
+
+/// Whether the folder of an output is there; what lies in one to be made nobody else writes.
+fn has_folder(output: &Path) -> bool {
+    output.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
 }
 
 /// A folder that exists, or a name without an ending.
@@ -224,7 +281,7 @@ fn is_folder(output: &Path) -> bool {
     output.is_dir() || output.extension().is_none()
 }
 
-fn read_part(input: &Path) -> Result<AnnData, PipelineError> {
+fn read_part(input: &Path) -> Result<(AnnData, Option<OpenFile>), PipelineError> {
     let options = ReadOptions {
         x_as_f32: true,
         varm: Select::None,
@@ -234,13 +291,13 @@ fn read_part(input: &Path) -> Result<AnnData, PipelineError> {
         raw: false,
         ..ReadOptions::default()
     };
-    match read_any(input, Format::Auto, &options)? {
-        Container::AnnData(adata) => Ok(adata),
-        Container::MuData(_) => Err(PipelineError::Option {
-            option: "FILE",
-            found: format!("{}, which holds several modalities, beside other files", input.display()),
-            expected: "files of one modality (.h5ad) when there are several",
-        }),
+    match open_any(input, &options)? {
+        (Container::AnnData(adata), file) => Ok((adata, file)),
+        (Container::MuData(_), _) => Err(PipelineError::option(
+            "input",
+            format!("{}, which holds several modalities, beside other files", input.display()),
+            "files of one modality (.h5ad) when there are several",
+        )),
     }
 }
 
@@ -275,7 +332,11 @@ fn name_slices(
             key: key.to_owned(),
             place: inputs[lacking].display().to_string(),
             existing: parts[lacking].obs.columns.keys().cloned().collect(),
-            hint: "add the column to it, or leave --library-key out: every file is then a slice".to_owned(),
+            named_by: None,
+            otherwise: vec![format!(
+                "add the column to it, or leave {} out: every file is then a slice",
+                Opt("library_key")
+            )],
         }
         .into());
     }

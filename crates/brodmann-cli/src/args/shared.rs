@@ -1,0 +1,235 @@
+//! Groups of flags that several commands have.
+
+use std::path::PathBuf;
+
+use brodmann::pipeline::clustering::ClusterNumber;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::ModalityArg;
+use super::said::{cluster_number, number};
+
+/// Where the result goes.
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// Output file: a copy of the input with the results added
+    #[arg(long, short, value_name = "OUT", required_unless_present = "in_place")]
+    pub out: Option<PathBuf>,
+    /// Add the results to the input itself (atomically)
+    #[arg(long, conflicts_with = "out")]
+    pub in_place: bool,
+}
+
+/// What the result is called, and what it is compared with.
+#[derive(Args, Clone, Debug, Serialize)]
+pub struct NamingArgs {
+    /// obs column of the known domains, for the metrics [default: ground_truth where present]
+    #[arg(long, value_name = "KEY")]
+    pub truth: Option<String>,
+    /// Name of the result: `obs[NAME]`, `uns[NAME]`, of an embedding `obsm["X_NAME"]` [default: the method's]
+    #[arg(long, value_name = "NAME")]
+    pub key_added: Option<String>,
+}
+
+/// Where the spots lie.
+#[derive(Args, Clone, Debug, Default, Serialize)]
+#[command(next_help_heading = "Space")]
+pub struct PlaceArgs {
+    /// obsm key of the coordinates [default: spatial]
+    #[arg(long, value_name = "KEY")]
+    pub spatial_key: Option<String>,
+    /// obs column that names the slice; nothing crosses slices [default: of several files library_id]
+    #[arg(long, value_name = "KEY")]
+    pub library_key: Option<String>,
+}
+
+/// How counts become features.
+#[derive(Args, Clone, Debug, Default, Serialize)]
+#[command(next_help_heading = "Features")]
+pub struct FeatureArgs {
+    /// What an .h5ad measures [default: guessed from names, else rna]
+    #[arg(long, value_enum)]
+    pub modality: Option<ModalityArg>,
+    /// Counts are in this layer instead of X
+    #[arg(long, value_name = "KEY")]
+    pub layer: Option<String>,
+    /// Highly variable features to keep; 0 keeps all
+    #[arg(long, value_name = "N")]
+    pub n_top_genes: Option<usize>,
+    /// How highly variable genes are found
+    #[arg(long = "hvg", id = "hvg", value_enum)]
+    pub flavor: Option<HvgArg>,
+    /// Principal (or LSI) components
+    #[arg(long, value_name = "N")]
+    pub n_pcs: Option<usize>,
+    /// Total count each spot is scaled to
+    #[arg(long, allow_negative_numbers = true, value_name = "SUM", value_parser = number)]
+    pub target_sum: Option<f64>,
+    /// Keep features seen in at least this many spots
+    #[arg(long, value_name = "N")]
+    pub min_cells: Option<usize>,
+    /// The data are already normalised and log-transformed: skip both steps
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub normalized: Option<bool>,
+}
+
+/// How neighbour graphs are built.
+#[derive(Args, Clone, Debug, Default, Serialize)]
+#[command(next_help_heading = "Graphs")]
+pub struct GraphArgs {
+    /// Neighbours in latent space (each spot counts itself, as in scanpy) [default: 15]
+    #[arg(long, value_name = "N")]
+    pub n_neighbors: Option<usize>,
+    /// Kind of spatial graph [default: knn]
+    #[arg(long, value_enum)]
+    pub spatial: Option<SpatialArg>,
+    /// Neighbours in space: k of knn, or the grid's 4, 6 or 8 [default: 10; grid: 6, of which a square lattice has 4]
+    #[arg(long, value_name = "N")]
+    pub n_spatial: Option<usize>,
+    /// Largest distance of a spatial edge (radius graph; cut-off for delaunay), in units of the coordinates
+    #[arg(long, allow_negative_numbers = true, value_name = "R", value_parser = number)]
+    pub radius: Option<f64>,
+    /// Cluster on this obsm embedding instead of preprocessing the counts
+    #[arg(long, value_name = "KEY")]
+    pub use_rep: Option<String>,
+}
+
+/// How an embedding becomes domains.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "Domains")]
+pub struct DomainArgs {
+    /// Number of domains, or `auto` to choose it [default: auto with gmm, by the resolution with leiden]
+    #[arg(long, short = 'k', value_name = "K|auto", value_parser = cluster_number)]
+    pub n_clusters: Option<ClusterNumber>,
+    /// How the embedding is clustered
+    #[arg(long, value_enum)]
+    pub cluster: Option<ClusterMethodArg>,
+    /// leiden: resolution, when no number of domains is given [default: 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "R", value_parser = number)]
+    pub resolution: Option<f64>,
+    /// gmm, kmeans: number of starts, the best kept
+    #[arg(long, value_name = "N")]
+    pub n_init: Option<usize>,
+    /// gmm: covariances of the components, as mclust names them
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub gmm_model: Option<GmmModelArg>,
+    /// gmm with `-k auto`: what decides
+    #[arg(long, value_enum, value_name = "SCORE")]
+    pub select_by: Option<SelectByArg>,
+    /// gmm with `-k auto`: the most domains considered
+    #[arg(long, value_name = "K")]
+    pub max_clusters: Option<usize>,
+    /// Each spot follows the majority of its K nearest spots; 0: none
+    #[arg(long, value_name = "K")]
+    pub refine: Option<usize>,
+    /// Lay the embedding out in the plane, as obsm["X_NAME_umap"]
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub umap: Option<bool>,
+}
+
+/// A network as a file.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "Models")]
+pub struct ModelArgs {
+    /// Save the trained network (safetensors, with a card beside it in JSON)
+    #[arg(long, value_name = "FILE")]
+    pub save_model: Option<PathBuf>,
+    /// Apply a saved network instead of training; features are aligned by name
+    #[arg(long, value_name = "FILE")]
+    pub load_model: Option<PathBuf>,
+    /// Save the state of training in this folder on the way
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
+    /// Epochs between checkpoints
+    #[arg(long, value_name = "N", requires = "checkpoint")]
+    pub checkpoint_every: Option<usize>,
+    /// Go on from the checkpoint in the folder: the same result as without the interruption
+    #[arg(long, requires = "checkpoint", num_args = 0, default_missing_value = "true")]
+    pub resume: Option<bool>,
+}
+
+/// Counts or logarithms.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "Features")]
+pub struct ValueArgs {
+    /// Values the method sees: log (total, log1p, scaled) or counts (as they are)
+    #[arg(long, value_enum, value_name = "VALUES")]
+    pub values: Option<ValuesArg>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValuesArg {
+    /// Total per spot, log1p, scaled without centring
+    Log,
+    /// Counts as they are
+    Counts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HvgArg {
+    /// Variance-stabilised, on counts
+    #[value(name = "seurat_v3")]
+    SeuratV3,
+    /// Binned dispersion
+    Seurat,
+    /// Binned dispersion, median and MAD
+    #[value(name = "cell_ranger")]
+    CellRanger,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpatialArg {
+    /// k nearest spots, symmetrised
+    Knn,
+    /// All spots within --radius
+    Radius,
+    /// Delaunay triangulation
+    Delaunay,
+    /// Neighbours on a regular grid
+    Grid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterMethodArg {
+    /// k-means
+    Kmeans,
+    /// Leiden on a kNN graph of the embedding
+    Leiden,
+    /// Gaussian mixture
+    Gmm,
+}
+
+/// mclust's families of covariances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[value(rename_all = "UPPER")]
+#[serde(rename_all = "UPPERCASE")]
+pub enum GmmModelArg {
+    /// Balls of one size
+    Eii,
+    /// Balls
+    Vii,
+    /// One diagonal covariance
+    Eei,
+    /// A diagonal covariance each
+    Vvi,
+    /// One full covariance
+    Eee,
+    /// A full covariance each
+    Vvv,
+}
+
+/// What a number of clusters is chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectByArg {
+    /// The most clusters that runs on random subsets agree on
+    Stability,
+    /// The highest mean silhouette width
+    Silhouette,
+    /// The highest BIC
+    Bic,
+}

@@ -1,0 +1,124 @@
+//! Methods on a tissue that Python holds: options by name, the library's driver, results as dictionaries.
+
+use brodmann::pipeline::leiden::LeidenRequest;
+use brodmann::pipeline::mixture::MixtureRequest;
+use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
+use brodmann::pipeline::spami::{Spami, SpamiRequest};
+use brodmann::pipeline::staig::{Staig, StaigRequest};
+use brodmann::pipeline::{Method, PipelineError, Said, Tissue, run_tissue};
+use brodmann::preprocess::Modality;
+use brodmann_data::Additions;
+use brodmann_kernels::{Monitor, Seed};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+use serde_json::{Map, Value as Json};
+
+use crate::monitor::run;
+use crate::tissue::{Parts, additions};
+
+/// Options as the library reads them; `None` says nothing.
+fn said(options: &Bound<'_, PyDict>) -> PyResult<Said> {
+    let mut all = Map::new();
+    for (name, value) in options {
+        let name: String = name.extract()?;
+        if !value.is_none() {
+            all.insert(name.clone(), json(&name, &value)?);
+        }
+    }
+    Ok(Said::new(Json::Object(all)))
+}
+
+/// A value of Python, or of NumPy, as JSON.
+fn json(option: &str, value: &Bound<'_, PyAny>) -> PyResult<Json> {
+    if value.is_none() {
+        return Ok(Json::Null);
+    }
+    if value.is_instance_of::<PyBool>() {
+        return Ok(Json::Bool(value.extract()?));
+    }
+    if value.is_instance_of::<PyString>() {
+        return Ok(Json::String(value.extract()?));
+    }
+    if let Ok(dict) = value.cast::<PyDict>() {
+        let entry = |(key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+            Ok((key.str()?.extract::<String>()?, json(option, &value)?))
+        };
+        return Ok(Json::Object(dict.iter().map(entry).collect::<PyResult<_>>()?));
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let items = value.try_iter()?.map(|item| json(option, &item?));
+        return Ok(Json::Array(items.collect::<PyResult<_>>()?));
+    }
+    // Whole numbers first: 3 is not 3.0 where a number of things is meant.
+    if let Ok(whole) = value.extract::<i64>() {
+        return Ok(Json::from(whole));
+    }
+    if let Ok(flag) = value.extract::<bool>() {
+        return Ok(Json::Bool(flag));
+    }
+    let refuse = |expected: &str| {
+        let found = value.repr().map_or_else(|_| "?".to_owned(), |r| r.to_string());
+        PyValueError::new_err(format!("{option} is {found}; expected {expected}"))
+    };
+    match value.extract::<f64>() {
+        Ok(number) => {
+            serde_json::Number::from_f64(number).map(Json::Number).ok_or_else(|| refuse("a finite number"))
+        }
+        Err(_) => Err(refuse("a number, a text, a list or a mapping")),
+    }
+}
+
+/// What a run adds, the number of domains found, and whether that is the number asked for.
+type Found = (Additions, usize, bool);
+
+fn find<M: Method>(
+    method: &M,
+    tissue: &Tissue,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Found, PipelineError> {
+    let (record, added) = run_tissue(method, tissue, seed, monitor)?;
+    Ok((added, record.n_clusters, record.n_clusters_reached))
+}
+
+/// What is to be added to the whole and to each modality, the number of domains, and whether it was reached.
+///
+/// `method`: `leiden`, `spatialleiden`, `spami`, `staig`, `smoothed_pca` or `mixture`; `options`: by the library's names.
+#[pyfunction]
+#[pyo3(signature = (method, tissue, options, *, random_state))]
+fn find_domains<'py>(
+    py: Python<'py>,
+    method: &str,
+    mut tissue: Parts<'py>,
+    options: &Bound<'py, PyDict>,
+    random_state: u64,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>, usize, bool)> {
+    let said = said(options)?;
+    let of_expression = matches!(method, "staig" | "smoothed_pca");
+    let mut kind = options.get_item("modality")?.and_then(|k| k.extract::<String>().ok()?.parse().ok());
+    if of_expression {
+        tissue.keep_expression();
+        // Of one matrix nothing depends on its kind but its name in messages; a guess is not worth a note.
+        kind = if tissue.is_mudata { None } else { tissue.kind().or(Some(Modality::Rna)) };
+    }
+    let container = tissue.container(py)?;
+    let (method, seed) = (method.to_owned(), Seed(random_state));
+    let (added, n_clusters, reached) = run(py, move |monitor| {
+        let tissue = Tissue::from_container(container, kind, monitor)?;
+        match method.as_str() {
+            "leiden" => find(&LeidenRequest::from_said(false, &said)?, &tissue, seed, monitor),
+            "spatialleiden" => find(&LeidenRequest::from_said(true, &said)?, &tissue, seed, monitor),
+            "spami" => find(&Spami::new(SpamiRequest::from_said(&said)?)?, &tissue, seed, monitor),
+            "smoothed_pca" => find(&SmoothedPcaRequest::from_said(&said)?, &tissue, seed, monitor),
+            "mixture" => find(&MixtureRequest::from_said(&said)?, &tissue, seed, monitor),
+            _ => find(&Staig::new(StaigRequest::from_said(&said)?)?, &tissue, seed, monitor),
+        }
+    })?;
+    let (root, modalities) = additions(py, added)?;
+    Ok((root, modalities, n_clusters, reached))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(find_domains, module)?)
+}

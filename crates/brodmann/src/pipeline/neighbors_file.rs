@@ -1,0 +1,93 @@
+//! `brodmann neighbors`: the neighbour graphs of a file, written back.
+
+use std::path::Path;
+
+use brodmann_data::{ReadOptions, Select, keys};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+
+use super::PipelineError;
+use super::forecast::{announce, work_of};
+use super::graphs::{latent_graph, spatial_graph};
+use super::request::{FeatureRequest, GraphRequest, Place, SPATIAL_LAYER};
+use super::run::{Run, Seconds, Stage};
+use super::tissue::{Destination, Tissue};
+use crate::graph::connected_components;
+
+/// One graph that was built.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct GraphReport {
+    /// Modality, or `spatial`.
+    pub name: String,
+    /// Stored edges, both directions.
+    pub n_edges: usize,
+    /// Edges per observation.
+    pub mean_neighbors: f64,
+    /// Connected components.
+    pub n_components: usize,
+}
+
+/// What was built.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct GraphsReport {
+    /// Observations.
+    pub n_obs: usize,
+    /// The graphs.
+    pub graphs: Vec<GraphReport>,
+    /// Wall-clock seconds of each stage.
+    pub seconds: Seconds,
+}
+
+/// Builds the latent graph of every modality and the spatial graph (where there are coordinates) and writes them.
+///
+/// # Errors
+/// [`PipelineError`]; nothing is written then.
+pub fn build_graphs(
+    input: &Path,
+    destination: &Destination,
+    feature_request: &FeatureRequest,
+    request: &GraphRequest,
+    place: &Place,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<GraphsReport, PipelineError> {
+    let mut run = Run::new(seed, monitor);
+    let mut options = ReadOptions::names_only();
+    options.obs = Select::Only(place.library_key.clone().into_iter().collect());
+    options.var = Select::only([keys::FEATURE_TYPES]);
+    let mut obsm = vec![place.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];
+    obsm.extend(request.use_rep.clone());
+    options.obsm = Select::Only(obsm);
+    let kind = feature_request.modality;
+    let tissue = run.timed(Stage::Read, || Tissue::open(input, &options, kind, monitor))?;
+    tissue.check_destination(destination)?;
+    let n_obs = tissue.n_obs();
+    if n_obs < 2 {
+        return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
+    }
+    let wants_space = request.wants_new_spatial(place) || tissue.has_embedding(&place.spatial_key);
+    let work = work_of(&tissue, feature_request, request, place, wants_space, false)?;
+    announce("building graphs", n_obs, &work.need(), monitor)?;
+    let slices = tissue.slices(place.library_key.as_deref())?;
+    let mut graphs = Vec::new();
+    let mut report = |name: &str, graph: &CsrMatrix<f64>| {
+        graphs.push(GraphReport {
+            name: name.to_owned(),
+            n_edges: graph.nnz(),
+            mean_neighbors: graph.nnz() as f64 / n_obs as f64,
+            n_components: connected_components(graph.view()).count(),
+        });
+    };
+    if wants_space {
+        let graph = spatial_graph(&tissue, request, place, slices.as_deref(), &mut run)?;
+        report(SPATIAL_LAYER, &graph);
+    } else {
+        monitor.note("no coordinates: the spatial graph is left out");
+    }
+    for modality in tissue.modalities() {
+        let graph = latent_graph(&tissue, modality, feature_request, request, slices.as_deref(), &mut run)?;
+        report(&modality.name, &graph);
+    }
+    let additions = std::mem::take(&mut run.additions);
+    run.timed(Stage::Write, || tissue.write(destination, &additions, monitor))?;
+    Ok(GraphsReport { n_obs, graphs, seconds: run.seconds })
+}

@@ -1,0 +1,111 @@
+"""One door, the same bits: methods on an object in memory and ``brodmann`` on its file."""
+
+import json
+import os
+import subprocess
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import brodmann as bm
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    return bm.datasets.simulated(side=14, modalities="rna", random_state=3)
+
+
+def command(data, folder, *args):
+    binary = os.environ.get("BRODMANN")
+    if not binary:
+        pytest.skip("SKIPPED: BRODMANN does not name the command")
+    data.write(folder / "in.h5ad")
+    done = subprocess.run(
+        [binary, args[0], folder / "in.h5ad", "--out", folder / "out.h5ad", "--json", "--quiet", *args[1:]],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return anndata.read_h5ad(folder / "out.h5ad"), json.loads(done.stdout)
+
+
+def same(a, b):
+    if sp.issparse(a):
+        assert (a != b).nnz == 0 and a.shape == b.shape
+    else:
+        assert np.array_equal(np.asarray(a), np.asarray(b), equal_nan=np.asarray(a).dtype.kind == "f")
+
+
+def test_spatialleiden_on_raw_counts_is_the_command(tissue, tmp_path):
+    here = bm.tl.spatialleiden(tissue, n_clusters=5, copy=True)
+    written, report = command(tissue, tmp_path, "spatialleiden", "-k", "5")
+    assert here.obs["spatialleiden"].tolist() == written.obs["spatialleiden"].tolist()
+    for key in ("connectivities", "distances", "spatial_connectivities", "spatial_distances"):
+        same(here.obsp[key], written.obsp[key])
+    same(here.obsm["X_pca"], written.obsm["X_pca"])
+    same(here.varm["PCs"], written.varm["PCs"])
+    same(here.var["highly_variable"], written.var["highly_variable"])
+    assert here.uns["spatialleiden"]["quality"] == report["quality"]
+    assert "spatialleiden" not in tissue.obs and not tissue.obsp.keys()
+
+
+def test_options_of_graphs_and_features_are_those_of_the_command(tissue, tmp_path):
+    here = bm.tl.spatialleiden(
+        tissue, resolution={"latent": 0.8, "spatial": 1.2}, layer_ratio=1.5, n_top_genes=80, n_comps=7, n_neighbors=9,
+        n_spatial=6, random_state=5, key_added="mine", copy=True,
+    )  # fmt: skip
+    flags = ["--resolution", "latent=0.8,spatial=1.2", "--layer-ratio", "1.5", "--n-top-genes", "80", "--n-pcs", "7"]
+    more = ["--n-neighbors", "9", "--n-spatial", "6", "--seed", "5", "--key-added", "mine"]
+    written, _ = command(tissue, tmp_path, "spatialleiden", *flags, *more)
+    assert here.obs["mine"].tolist() == written.obs["mine"].tolist()
+    assert here.obsm["X_pca"].shape[1] == 7
+    same(here.obsp["connectivities"], written.obsp["connectivities"])
+
+
+def test_graphs_that_are_there_are_used_as_they_are(tissue, tmp_path):
+    adata = tissue.copy()
+    bm.pp.pca(adata)
+    bm.pp.neighbors(adata, n_neighbors=12)
+    before = adata.obsp["connectivities"].copy()
+    bm.tl.spatialleiden(adata, n_clusters=4)
+    same(adata.obsp["connectivities"], before)
+    assert "spatial_connectivities" in adata.obsp
+
+
+def test_a_key_of_your_own_must_be_there(tissue):
+    with pytest.raises(KeyError, match="mine"):
+        bm.tl.spatialleiden(tissue, neighbors_key="mine", copy=True)
+
+
+def test_mixture_is_the_command(tissue, tmp_path):
+    here = bm.tl.mixture(tissue, n_clusters=4, refine=5, n_comps=8, copy=True)
+    written, report = command(tissue, tmp_path, "mixture", "-k", "4", "--refine", "5", "--n-pcs", "8")
+    assert here.obs["mixture"].tolist() == written.obs["mixture"].tolist()
+    same(here.obsm["X_mixture"], written.obsm["X_mixture"])
+    assert here.uns["mixture"]["bic"] == report["bic"]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "words"),
+    [
+        (bm.tl.spami, {"epochs": 10}, "epochs"),
+        (bm.tl.spami, {"n_top_genes": 500}, "n_top_genes"),
+        (bm.tl.spami, {"preset": "misar"}, "preset"),
+        (bm.tl.staig, {"tau": 3.0, "restarts": 2}, "restarts and tau"),
+        (bm.tl.staig, {"values": "log"}, "values"),
+    ],
+)
+def test_what_a_loaded_model_has_decided_is_refused(tissue, tmp_path, method, options, words):
+    model = tmp_path / "model.safetensors"
+    method(tissue, n_clusters=4, epochs=2, save_model=model, copy=True)
+    with pytest.raises(ValueError, match=f"^{words} cannot be given together with the model"):
+        method(tissue, n_clusters=4, load_model=model, copy=True, **options)
+
+
+@pytest.mark.parametrize("method", [bm.tl.spami, bm.tl.staig, bm.tl.smoothed_pca, bm.tl.mixture, bm.tl.spatialleiden])
+def test_values_that_an_option_cannot_have_are_refused_by_name(tissue, method):
+    with pytest.raises(ValueError, match="min_cells is .many.; expected a whole number"):
+        method(tissue, n_clusters=4, min_cells="many", copy=True)
+    with pytest.raises(ValueError, match="target_sum is nan; expected a finite number"):
+        method(tissue, n_clusters=4, target_sum=float("nan"), copy=True)
