@@ -1,0 +1,321 @@
+"""Recomputes the arrays of this folder from the inputs stored beside them, and compares.
+
+    pip install scanpy==1.11.5 squidpy==1.8.2 leidenalg==0.11.0 scikit-learn==1.9.1
+    python tests/oracles/check.py
+
+scanpy, squidpy, leidenalg and scikit-learn are called by their public functions; graph convolutions, STAIG's edge
+probabilities and losses, SpaMI's forward pass and the transformations of counts are evaluated in NumPy from the
+formulas of docs/methods.md. Gradients are compared with central differences along random directions. mclust's
+likelihoods, responsibilities and criteria are recomputed from the parameters it found. Names of files may be given.
+"""
+
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+
+warnings.filterwarnings("ignore")
+HERE = pathlib.Path(__file__).parent
+
+
+def load(name):
+    return dict(np.load(HERE / f"{name}.npz"))
+
+
+def same(name, found, expected, tolerance=1e-9):
+    found, expected = np.asarray(found, float), np.asarray(expected, float)
+    assert found.shape == expected.shape, (name, found.shape, expected.shape)
+    scale = max(1.0, np.nanmax(np.abs(expected)))
+    worst = np.nanmax(np.abs(found - expected)) / scale
+    print(f"  {name}: {worst:.1e}")
+    assert worst <= tolerance, (name, worst)
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def softmax(x):
+    e = np.exp(x - x.max())
+    return e / e.sum()
+
+
+def along(loss, arrays, gradients, h=1e-5):
+    """The derivative of `loss` along a random direction, by central differences and from the gradients."""
+    rng = np.random.default_rng(0)
+    steps = [rng.normal(size=a.shape) for a in arrays]
+    up, down = (loss(*[a + s * h * d for a, d in zip(arrays, steps)]) for s in (1, -1))
+    return (up - down) / (2 * h), sum((g * d).sum() for g, d in zip(gradients, steps))
+
+
+def convolve(x, edges, weights=None):
+    """Â x with loops of weight one added where missing; edges are (source, target), degrees those of the target."""
+    a = np.zeros((len(x), len(x)))
+    np.add.at(a, (edges[1], edges[0]), 1.0 if weights is None else weights)
+    a[np.diag_indices(len(x))] = np.where(np.diag(a) == 0, 1.0, np.diag(a))
+    root = 1 / np.sqrt(a.sum(1))
+    return root[:, None] * a * root @ x
+
+
+def gcn():
+    o = load("gcn")
+    for suffix, edges, weights in [
+        ("", "edge_index", None),
+        ("_weighted", "edge_index", "edge_weight"),
+        ("_loops", "edge_index_loops", None),
+        ("_directed", "edge_index_directed", None),
+    ]:
+        w = None if weights is None else o[weights]
+        same("out" + suffix, convolve(o["x"] @ o["W"].T, o[edges], w) + o["b"], o["out" + suffix])
+
+    def loss(x, w, b):
+        return ((convolve(x @ w.T, o["edge_index"]) + b) * o["upstream"]).sum()
+
+    same("gradients", *along(loss, [o["x"], o["W"], o["b"]], [o["grad_x"], o["grad_W"], o["grad_b"]]), 1e-7)
+
+
+def staig_edgeprob():
+    o = load("staig_edgeprob")
+
+    def rows(values, graph):
+        out = np.zeros_like(values)
+        for i, near in enumerate(graph != 0):
+            out[i, near] = softmax(values[i, near])
+        return out
+
+    def cosine(x):
+        return 1 - unit(x) @ unit(x).T
+
+    image = o["img_emb"]
+    distance = np.linalg.norm(image[:, None] - image[None], axis=2)
+    with np.errstate(divide="ignore"):
+        same("P_img", rows(np.log(distance), o["graph_neigh"]), o["P_img"])
+    same("P_cosine_of_img", rows(cosine(image), o["graph_neigh"]), o["P_cosine_of_img"])
+    same("P_gene90", rows(cosine(o["pca64"]), o["graph_neigh90"]), o["P_gene90"])
+
+
+def staig_loss():
+    o = load("staig_loss")
+    n = len(o["z1"])
+    others = o["pseudo_labels"][:, None] != o["pseudo_labels"][None]
+
+    def nodes(z1, z2, tau, adjacency, keep, subtracted):
+        intra, inter = (np.exp(unit(z1) @ unit(z).T / tau) for z in (z1, z2))
+        positive = np.diag(inter) + (intra * adjacency).sum(1) + (inter * adjacency).sum(1)
+        negative = (keep * (intra + inter)).sum(1) - subtracted * np.diag(intra)
+        return -np.log(positive / negative / (2 * adjacency.sum(1) + 1))
+
+    for tau, text in [(0.5, "0p5"), (2.0, "2p0"), (10.0, "10p0")]:
+        for kind, adjacency, keep in [
+            ("nei", o["adj"], np.ones((n, n))),
+            ("mask", o["adj_blockdiag"], o["mask"]),
+            ("bias", o["adj"], others),
+        ]:
+            def loss(a, b):
+                both = nodes(a, b, tau, adjacency, keep, 1), nodes(b, a, tau, adjacency, keep, 1)
+                return sum(both).mean() / 2
+
+            key = f"{kind}_{{}}_tau{text}".format
+            z1, z2 = o["z1"], o["z2"]
+            same(key("l12"), nodes(z1, z2, tau, adjacency, keep, 1), o[key("l12")])
+            same(key("l21"), nodes(z2, z1, tau, adjacency, keep, 1), o[key("l21")])
+            same(key("loss"), loss(z1, z2), o[key("loss")])
+            same(key("gradients"), *along(loss, [z1, z2], [o[key("gz1")], o[key("gz2")]]), 1e-7)
+
+
+def spami():
+    o = load("spami")
+    names = [k[len("param_"):] for k in o if k.startswith("param_")]
+    edges = np.array(np.nonzero(o["adj"] + np.eye(len(o["adj"]))))
+    readout = o["graph_neigh"] + np.eye(len(o["graph_neigh"]))
+    readout /= readout.sum(1, keepdims=True)
+    n = len(readout)
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    def forward(*values):
+        p = dict(zip(names, values))
+        feats = [o["feat1"], o["feat2"]]
+
+        def coder(x, stem):
+            for layer in (1, 2):
+                x = convolve(x @ p[f"{stem}{layer}.lin.weight"].T, edges) + p[f"{stem}{layer}.bias"]
+                x = np.maximum(x, 0) if layer == 1 else x
+            return x
+
+        latent, logits, contrast = [], [], []
+        for m, x in enumerate(feats, 1):
+            encoder = f"omics{m}_encoder"
+            z, fake = (coder(f, f"{encoder}.encoder_conv") for f in (x, x[o[f"perm{m}"]]))
+            g, g_fake = (sigmoid(unit(readout @ v)) for v in (z, fake))
+            w, b = (p[f"{encoder}.discriminator.f_k.{k}"] for k in ("weight", "bias"))
+
+            def score(h, c):
+                return np.einsum("ni,ij,nj->n", h, w[0], c) + b
+
+            ret = np.c_[score(z, g), score(fake, g)]
+            mirrored = np.c_[score(fake, g_fake), score(z, g_fake)]
+            label = np.array([1.0, 0.0])
+            contrast.append(sum((np.logaddexp(0, r) - label * r).mean() for r in (ret, mirrored)))
+            latent.append(z)
+            logits.append((ret, mirrored))
+        v = [np.tanh(z @ p["attention_layer.w_omega"]) @ p["attention_layer.u_omega"][:, 0] + 1e-6 for z in latent]
+        alpha = np.array([softmax(row) for row in np.array(v).T])
+        fused = sum(alpha[:, [m]] * z for m, z in enumerate(latent))
+        rec = [coder(fused, f"omics{m}_decoder.decoder_conv") for m in (1, 2)]
+        mse = [((r - x) ** 2).mean() for r, x in zip(rec, feats)]
+        cosine = 1 - (unit(latent[0]) * unit(latent[1])).sum(1).mean()
+        return latent, logits, alpha, fused, rec, np.array([*contrast, *mse, cosine])
+
+    values = [o["param_" + k] for k in names]
+    latent, logits, alpha, fused, rec, terms = forward(*values)
+    for m in (1, 2):
+        same(f"out_emb{m}", latent[m - 1], o[f"out_emb{m}"])
+        same(f"out_ret{m}", logits[m - 1][0], o[f"out_ret{m}"])
+        same(f"out_ret{m}_a", logits[m - 1][1], o[f"out_ret{m}_a"])
+        same(f"out_rec{m}", rec[m - 1], o[f"out_rec{m}"])
+    same("out_alpha", alpha.reshape(n, 2), o["out_alpha"].reshape(n, 2))
+    same("out_combined", fused, o["out_combined"])
+    same("loss_terms", terms, o["loss_terms"])
+    factors = np.array([1, 1, 10, 10, 5])
+    gradients = [o["grad_" + k] for k in names]
+    # Small steps, or a unit of the hidden layers changes sides.
+    same("gradients", *along(lambda *v: factors @ forward(*v)[-1], values, gradients, 1e-9), 1e-5)
+
+
+def clr_lsi():
+    o = load("clr_lsi")
+    x = o["counts"]
+    same("clr", np.log1p(x / np.exp(np.log1p(x).sum(1, keepdims=True) / x.shape[1])), o["clr"])
+    x = o["peaks"]
+    tfidf = x / x.sum(1, keepdims=True) * (len(x) / x.sum(0))
+    same("tfidf", tfidf, o["tfidf"])
+    same("logn", np.log1p(1e4 * tfidf / np.abs(tfidf).sum(1, keepdims=True)), o["logn"])
+    same("sv", np.linalg.svd(o["logn"], compute_uv=False)[: len(o["sv"])], o["sv"])
+    u = o["U21"]
+    z = (u - u.mean(1, keepdims=True)) / u.std(1, ddof=1, keepdims=True)
+    same("lsi20_exact", z[:, 1:], o["lsi20_exact"])
+
+
+def mclust():
+    o = load("mclust")
+    x, n = o["x"], len(o["x"])
+    for m in ("EEE", "VVV", "EII", "VII"):
+        log = np.empty((n, 4))
+        for k, sigma in enumerate(o[f"{m}_sigma"]):
+            d = x - o[f"{m}_mean"][k]
+            mahalanobis = (d * np.linalg.solve(sigma, d.T).T).sum(1)
+            log[:, k] = np.log(o[f"{m}_pro"][k]) - (np.linalg.slogdet(2 * np.pi * sigma)[1] + mahalanobis) / 2
+        # Of the spherical models mclust returns the responsibilities from before its last M-step.
+        before = m in ("EII", "VII")
+        z = np.array([softmax(row) for row in log])
+        same(f"{m}_z", z, o[f"{m}_z"], 0.1 if before else 1e-9)
+        same(f"{m}_class", o[f"{m}_z"].argmax(1) + 1, o[f"{m}_class"])
+        same(f"{m}_loglik", np.logaddexp.reduce(log, axis=1).sum(), o[f"{m}_loglik"], 1e-4 if before else 1e-9)
+        same(f"{m}_bic", 2 * o[f"{m}_loglik"] - o[f"{m}_df"] * np.log(n), o[f"{m}_bic"])
+
+
+def scanpy():
+    import anndata
+    import scanpy as sc
+
+    o = load("scanpy")
+    a = anndata.AnnData(o["counts"])
+    raw = a.copy()
+    sc.pp.highly_variable_genes(raw, flavor="seurat_v3", n_top_genes=50)
+    same("v3_var_norm", raw.var["variances_norm"], o["v3_var_norm"])
+    same("v3_hv", raw.var["highly_variable"], o["v3_hv"])
+    sc.pp.normalize_total(a, target_sum=1e4)
+    same("norm1e4", a.X, o["norm1e4"])
+    sc.pp.log1p(a)
+    same("log", a.X, o["log"])
+    for flavor in ("seurat", "cell_ranger"):
+        b = a.copy()
+        sc.pp.highly_variable_genes(b, flavor=flavor, n_top_genes=50)
+        same(f"{flavor}_hv", b.var["highly_variable"], o[f"{flavor}_hv"])
+    sc.pp.scale(a)
+    same("scaled", a.X, o["scaled"], 1e-6)
+    sc.pp.pca(a, n_comps=20, svd_solver="full")
+    same("pca, up to signs", np.abs(a.obsm["X_pca"]), np.abs(o["pca"]), 1e-5)
+    a.obsm["X_pca"] = o["pca"]
+    sc.pp.neighbors(a, n_neighbors=15, use_rep="X_pca")
+    same("nb_dist", a.obsp["distances"].toarray(), o["nb_dist"], 1e-5)
+    same("nb_conn", a.obsp["connectivities"].toarray(), o["nb_conn"], 1e-5)
+
+
+def metrics():
+    import anndata
+    import squidpy as sq
+    from scipy import sparse
+    from sklearn import metrics as sk
+
+    o = load("metrics")
+    truth, pred, emb = o["truth"], o["pred"], o["emb"]
+    for name, f in [
+        ("ARI", sk.adjusted_rand_score),
+        ("NMI", sk.normalized_mutual_info_score),
+        ("AMI", sk.adjusted_mutual_info_score),
+        ("homogeneity", sk.homogeneity_score),
+        ("completeness", sk.completeness_score),
+        ("v_measure", sk.v_measure_score),
+        ("MI", sk.mutual_info_score),
+    ]:
+        same(name, f(truth, pred), o[name])
+    same("silhouette", sk.silhouette_score(emb, truth), o["silhouette"])
+    same("silhouette_samples", sk.silhouette_samples(emb, truth), o["silhouette_samples"])
+    same("davies_bouldin", sk.davies_bouldin_score(emb, truth), o["davies_bouldin"])
+    same("calinski", sk.calinski_harabasz_score(emb, truth), o["calinski"])
+    _, batch = np.unique(o["batch"], return_inverse=True)
+    near = np.argsort(((emb[:, None] - emb[None]) ** 2).sum(2), axis=1, kind="stable")[:, :15]
+    share = np.eye(batch.max() + 1)[batch]
+    p, q = share[near].mean(1), share.mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kl = np.where(p > 0, p * np.log2(p / q), 0).sum(1)
+    same("batchkl_per_cell", kl, o["batchkl_per_cell"])
+    for w, moran in [("moran_W8", "moran_I"), ("moran_W6", "moran_I6")]:
+        a = anndata.AnnData(o["moran_X"].astype(np.float32))
+        a.obsp["spatial_connectivities"] = sparse.csr_matrix(o[w])
+        sq.gr.spatial_autocorr(a, mode="moran", n_perms=None, n_jobs=1, show_progress_bar=False)
+        same(moran, a.uns["moranI"].loc[a.var_names, "I"], o[moran], 1e-5)
+        if w == "moran_W6":
+            sq.gr.spatial_autocorr(a, mode="geary", n_perms=None, n_jobs=1, show_progress_bar=False)
+            same("geary_C6", a.uns["gearyC"].loc[a.var_names, "C"], o["geary_C6"], 1e-5)
+
+
+def leiden():
+    import igraph
+    import leidenalg as la
+
+    o = load("leiden")
+    graphs = {}
+    for name, directed in [("und", False), ("dir", True), ("dir2", True)]:
+        graphs[name] = igraph.Graph(n=60, edges=o[f"{name}_edges"].tolist(), directed=directed)
+        graphs[name].es["weight"] = o[f"{name}_w"].tolist()
+    member = o["partition"].tolist()
+    for name in ("und", "dir"):
+        for text, gamma in [("0p5", 0.5), ("1p0", 1.0), ("1p7", 1.7)]:
+            for kind, cls, factor in [
+                ("RBC", la.RBConfigurationVertexPartition, 1.0),
+                ("CPM", la.CPMVertexPartition, 0.1),
+            ]:
+                for weighted in ("w", "u"):
+                    key = f"{name}_{weighted}_{kind}_{text}"
+                    weights = "weight" if weighted == "w" else None
+                    part = cls(graphs[name], member, weights=weights, resolution_parameter=gamma * factor)
+                    same(key, part.quality(), o[key])
+    resolution = np.broadcast_to(o["mx_resolution"], 2)
+    parts = [
+        la.RBConfigurationVertexPartition(graphs[g], member, weights="weight", resolution_parameter=r)
+        for g, r in zip(("dir", "dir2"), resolution)
+    ]
+    same("mx_layer_quality", [p.quality() for p in parts], o["mx_layer_quality"])
+    for node, target, *moves in o["mx_diff_move"]:
+        same(f"mx_diff_move of {node:.0f}", [p.diff_move(int(node), int(target)) for p in parts], moves)
+
+
+for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden):
+    if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:
+        print(check.__name__)
+        check()
