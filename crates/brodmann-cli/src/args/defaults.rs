@@ -11,6 +11,7 @@ use brodmann::pipeline::said::fields_of;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::SpamiRequest;
 use brodmann::pipeline::staig::StaigRequest;
+use brodmann::preprocess::{Modality, PreprocessOptions};
 use clap::Command;
 use serde_json::{Map, Value as Json};
 
@@ -28,6 +29,10 @@ pub fn with_defaults(command: Command) -> Command {
         ("smoothed-pca", of_smoothed_pca()),
         ("mixture", of_mixture()),
         ("cluster", of_cluster()),
+        ("preprocess", of_preprocessing()),
+        ("neighbors", of_preprocessing()),
+        ("leiden", of_preprocessing()),
+        ("spatialleiden", of_preprocessing()),
     ]);
     command.mut_subcommands(|sub| match tables.get(sub.get_name()) {
         Some(table) => sub.mut_args(|arg| {
@@ -73,7 +78,9 @@ fn of_spami() -> Table {
         let mut all = fields_of(&request.options);
         all.extend(fields_of(&request.domains));
         all.extend(fields_of(&ModelOptions::default()));
+        all.extend(of_expression());
         all.insert("n_top_genes".to_owned(), Json::from(1800));
+        all.insert("n_pcs".to_owned(), Json::from("50; up to 200 proteins are used as they are"));
         (preset.name(), all)
     };
     SpamiPreset::ALL.map(of).into()
@@ -86,6 +93,7 @@ fn of_staig() -> Table {
         all.extend(fields_of(&request.domains));
         all.extend(fields_of(&request.training));
         all.extend(fields_of(&ModelOptions::default()));
+        all.extend(of_expression());
         (preset.name(), all)
     };
     StaigPreset::ALL.map(of).into()
@@ -95,11 +103,45 @@ fn of_smoothed_pca() -> Table {
     let request = SmoothedPcaRequest::default();
     let mut all = fields_of(&request.domains);
     all.extend(fields_of(&request.smoothing));
+    all.extend(of_expression());
+    all.insert("n_pcs".to_owned(), Json::from(30));
     vec![("", all)]
 }
 
 fn of_mixture() -> Table {
-    vec![("", fields_of(&MixtureRequest::default().domains))]
+    let mut all = fields_of(&MixtureRequest::default().domains);
+    all.extend(of_components());
+    vec![("", all)]
+}
+
+/// Of gene expression on its way to a model.
+fn of_expression() -> Map<String, Json> {
+    let own = PreprocessOptions::for_modality(Modality::Rna);
+    let mut all = Map::new();
+    let mut set = |name: &str, value: Json| all.insert(name.to_owned(), value);
+    set("n_top_genes", "3000; of each of several slices 5000, those of all".into());
+    set("flavor", serde_json::to_value(own.hvg_flavor).unwrap_or_default());
+    set("target_sum", own.target_sum.map_or(Json::Null, |sum| format!("{sum}").into()));
+    set("min_cells", own.min_cells.into());
+    all
+}
+
+/// Of counts of any kind on their way to components.
+fn of_components() -> Map<String, Json> {
+    let [rna, adt, atac] =
+        [Modality::Rna, Modality::Adt, Modality::Atac].map(PreprocessOptions::for_modality);
+    let mut all = Map::new();
+    let mut set = |name: &str, value: Json| all.insert(name.to_owned(), value);
+    set("n_top_genes", rna.n_top_genes.map_or(Json::Null, |n| format!("{n} for rna").into()));
+    set("flavor", serde_json::to_value(rna.hvg_flavor).unwrap_or_default());
+    set("n_pcs", format!("{} rna, {} adt, {} atac", rna.n_pcs, adt.n_pcs, atac.n_pcs).into());
+    set("target_sum", rna.target_sum.map_or(Json::Null, |sum| format!("{sum} for rna").into()));
+    set("min_cells", format!("{} for rna", rna.min_cells).into());
+    all
+}
+
+fn of_preprocessing() -> Table {
+    vec![("", of_components())]
 }
 
 fn of_cluster() -> Table {

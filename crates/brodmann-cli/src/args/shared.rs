@@ -57,7 +57,7 @@ pub struct FeatureArgs {
     #[arg(long, value_name = "N")]
     pub n_top_genes: Option<usize>,
     /// How highly variable genes are found
-    #[arg(long = "hvg", id = "hvg", value_enum)]
+    #[arg(long = "hvg", id = "hvg", value_name = "FLAVOR", value_enum)]
     pub flavor: Option<HvgArg>,
     /// Principal (or LSI) components
     #[arg(long, value_name = "N")]
