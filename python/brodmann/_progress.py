@@ -35,8 +35,16 @@ def note(message: str) -> None:
 
 def warn(message: str) -> None:
     """What the reader should act on: a guess without any sign in the data, a result that may be wrong."""
-    warnings.warn(message, UserWarning, stacklevel=2)
+    warnings.warn(message, UserWarning, stacklevel=_level_of_the_caller())
     logger.info(message)
+
+
+def _level_of_the_caller() -> int:
+    """The ``stacklevel`` of a warning by the function that asks, at which stands whoever called the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def start() -> Bar | None:
