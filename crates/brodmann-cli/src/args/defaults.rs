@@ -10,6 +10,7 @@ use brodmann::pipeline::request::ModelOptions;
 use brodmann::pipeline::said::fields_of;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::SpamiRequest;
+use brodmann::pipeline::spami::request::N_TOP_GENES;
 use brodmann::pipeline::staig::StaigRequest;
 use brodmann::preprocess::{Modality, PreprocessOptions};
 use clap::Command;
@@ -79,7 +80,7 @@ fn of_spami() -> Table {
         all.extend(fields_of(&request.domains));
         all.extend(fields_of(&ModelOptions::default()));
         all.extend(of_expression());
-        all.insert("n_top_genes".to_owned(), Json::from(1800));
+        all.insert("n_top_genes".to_owned(), Json::from(N_TOP_GENES));
         all.insert("n_pcs".to_owned(), Json::from("50; up to 200 proteins are used as they are"));
         (preset.name(), all)
     };
