@@ -1,8 +1,11 @@
 //! Eigenvalues of dense symmetric matrices.
 
 use crate::diagnosis::Diagnosis;
-use faer::{Mat, Side};
+use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array2, ArrayView2};
+
+/// Steps of the QR iteration allowed per eigenvalue; two or three are usual.
+const STEPS_PER_VALUE: usize = 100;
 
 /// The dense solver did not converge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,12 +38,17 @@ pub fn symmetric_eigen(
     let n = matrix.nrows();
     assert_eq!(matrix.ncols(), n, "symmetric_eigen: the matrix is not square");
     let k = k.min(n);
-    let dense = Mat::from_fn(n, n, |i, j| matrix[[i, j]]);
-    let eigen = dense.self_adjoint_eigen(Side::Lower).map_err(|_| NotConverged { size: n })?;
-    // faer sorts eigenvalues upwards.
-    let (s, u) = (eigen.S(), eigen.U());
-    let values = (0..k).map(|t| s[n - 1 - t]).collect();
-    let vectors = Array2::from_shape_fn((n, k), |(i, t)| u[(i, n - 1 - t)]);
+    let dense = DMatrix::from_fn(n, n, |i, j| matrix[[i.max(j), i.min(j)]]);
+    // Not a number compares with nothing, so that the iteration would not see the end of its work.
+    if dense.iter().any(|v| !v.is_finite()) {
+        return Err(NotConverged { size: n });
+    }
+    let eigen = SymmetricEigen::try_new(dense, f64::EPSILON, STEPS_PER_VALUE * n.max(1))
+        .ok_or(NotConverged { size: n })?;
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let values = order[..k].iter().map(|&t| eigen.eigenvalues[t]).collect();
+    let vectors = Array2::from_shape_fn((n, k), |(i, t)| eigen.eigenvectors[(i, order[t])]);
     Ok((values, vectors))
 }
 

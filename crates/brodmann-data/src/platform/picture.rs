@@ -1,52 +1,183 @@
 //! Pictures as scanpy reads them: PNG as `f32` from 0 to 1, JPEG as `u8`.
 
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use image::{DynamicImage, ImageReader};
 use ndarray::ArrayD;
+use png::{BitDepth, ColorType, Transformations};
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
 
 use crate::{Array, DataError};
 
+/// What a PNG and a JPEG begin with.
+const PNG: [u8; 4] = *b"\x89PNG";
+const JPEG: [u8; 2] = [0xFF, 0xD8];
+/// Bytes a decoded picture may take. A few bytes of a damaged or hostile header can claim any size.
+const MOST_BYTES: usize = 1 << 32;
+
 /// Decodes a PNG or JPEG, `(height, width, channels)`, or `(height, width)` where there is one channel.
 pub(super) fn read(path: &Path) -> Result<Array, DataError> {
-    let bad = |detail: &dyn std::fmt::Display| DataError::Picture {
-        path: path.to_path_buf(),
-        detail: detail.to_string(),
+    let io = |e| DataError::read(path, e);
+    let mut file = BufReader::new(File::open(path).map_err(io)?);
+    let mut start = Vec::new();
+    file.by_ref().take(PNG.len() as u64).read_to_end(&mut start).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let picture = if start.starts_with(&PNG) {
+        read_png(file)
+    } else if start.starts_with(&JPEG) {
+        read_jpeg(file)
+    } else {
+        Err("it begins like neither".to_owned())
     };
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|e| DataError::read(path, e))?;
-    let png = reader.format() == Some(image::ImageFormat::Png);
-    let picture = reader.decode().map_err(|e| bad(&e))?;
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let shape = |channels: usize| {
-        if channels == 1 { vec![height, width] } else { vec![height, width, channels] }
+    picture.map_err(|detail| DataError::Picture { path: path.to_path_buf(), detail })
+}
+
+/// The numbers of a decoded picture under their shape.
+fn shaped<T>(height: usize, width: usize, channels: usize, values: Vec<T>) -> Result<ArrayD<T>, String> {
+    let shape = if channels == 1 { vec![height, width] } else { vec![height, width, channels] };
+    ArrayD::from_shape_vec(shape, values).map_err(|e| e.to_string())
+}
+
+/// Room for a decoded picture, refused where nothing real is that large.
+fn sized(bytes: Option<usize>) -> Result<usize, String> {
+    bytes
+        .filter(|b| *b <= MOST_BYTES)
+        .ok_or_else(|| format!("decoded it would take more than {} GiB", MOST_BYTES >> 30))
+}
+
+fn read_png(file: BufReader<File>) -> Result<Array, String> {
+    let mut decoder = png::Decoder::new(file);
+    // A palette becomes colours, fewer than eight bits become eight.
+    decoder.set_transformations(Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(|e| e.to_string())?;
+    let mut bytes = vec![0; sized(reader.output_buffer_size())?];
+    let frame = reader.next_frame(&mut bytes).map_err(|e| e.to_string())?;
+    bytes.truncate(frame.buffer_size());
+    let (height, width) = (frame.height as usize, frame.width as usize);
+    let channels = frame.color_type.samples();
+    let wide = frame.bit_depth == BitDepth::Sixteen;
+    let values: Vec<f32> = if frame.color_type == ColorType::GrayscaleAlpha {
+        // Becomes colour of eight bits, as in matplotlib.
+        let most_significant = if wide { 2 } else { 1 };
+        bytes
+            .chunks_exact(2 * most_significant)
+            .flat_map(|pixel| [pixel[0], pixel[0], pixel[0], pixel[most_significant]])
+            .map(|v| f32::from(v) / 255.0)
+            .collect()
+    } else if wide {
+        bytes.chunks_exact(2).map(|v| f32::from(u16::from_be_bytes([v[0], v[1]])) / 65535.0).collect()
+    } else {
+        bytes.iter().map(|&v| f32::from(v) / 255.0).collect()
     };
-    // A palette was expanded by the decoder; gray with alpha becomes colour, as matplotlib does.
-    let picture = match picture {
-        DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_) => {
-            DynamicImage::ImageRgba8(picture.to_rgba8())
+    let channels = if channels == 2 { 4 } else { channels };
+    shaped(height, width, channels, values).map(Array::F32)
+}
+
+fn read_jpeg(file: BufReader<File>) -> Result<Array, String> {
+    let options = DecoderOptions::new_cmd().set_max_width(usize::MAX).set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(file, options);
+    decoder.decode_headers().map_err(|e| e.to_string())?;
+    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let colours = if gray { ColorSpace::Luma } else { ColorSpace::RGB };
+    decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    let mut bytes = vec![0; sized(decoder.output_buffer_size())?];
+    decoder.decode_into(&mut bytes).map_err(|e| e.to_string())?;
+    let info = decoder.info().ok_or_else(|| "it has no size".to_owned())?;
+    let channels = if gray { 1 } else { 3 };
+    shaped(usize::from(info.height), usize::from(info.width), channels, bytes).map(Array::U8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a PNG of one row reads as.
+    fn of_png(color: ColorType, depth: BitDepth, palette: Option<Vec<u8>>, width: u32, row: &[u8]) -> Array {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, 1);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if let Some(palette) = palette {
+            encoder.set_palette(palette);
         }
-        other => other,
-    };
-    let channels = usize::from(picture.color().channel_count());
-    match picture {
-        DynamicImage::ImageLuma16(_) | DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => {
-            let values: Vec<f32> = match &picture {
-                DynamicImage::ImageLuma16(p) => p.as_raw().iter().map(|&v| f32::from(v) / 65535.0).collect(),
-                DynamicImage::ImageRgb16(p) => p.as_raw().iter().map(|&v| f32::from(v) / 65535.0).collect(),
-                _ => picture.to_rgba16().as_raw().iter().map(|&v| f32::from(v) / 65535.0).collect(),
-            };
-            ArrayD::from_shape_vec(shape(channels), values).map(Array::F32).map_err(|e| bad(&e))
-        }
-        _ => {
-            let bytes = picture.into_bytes();
-            if png {
-                let values = bytes.iter().map(|&v| f32::from(v) / 255.0).collect();
-                ArrayD::from_shape_vec(shape(channels), values).map(Array::F32).map_err(|e| bad(&e))
-            } else {
-                ArrayD::from_shape_vec(shape(channels), bytes).map(Array::U8).map_err(|e| bad(&e))
+        let mut writer = encoder.write_header().expect("a header");
+        writer.write_image_data(row).expect("an image");
+        writer.finish().expect("an end");
+        of_bytes(&bytes).expect("a picture")
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Result<Array, DataError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("picture");
+        std::fs::write(&path, bytes).expect("writable");
+        read(&path)
+    }
+
+    fn floats(array: Array) -> (Vec<usize>, Vec<f32>) {
+        let Array::F32(values) = array else { panic!("not f32") };
+        (values.shape().to_vec(), values.into_iter().collect())
+    }
+
+    #[test]
+    fn png_of_every_colour_type_reads_as_in_matplotlib() {
+        let of = |color, depth, width, row: &[u8]| floats(of_png(color, depth, None, width, row));
+        let share = |v: u16| f32::from(v) / 65535.0;
+        assert_eq!(of(ColorType::Grayscale, BitDepth::Eight, 2, &[0, 51]), (vec![1, 2], vec![0.0, 0.2]));
+        // One bit per pixel.
+        assert_eq!(
+            of(ColorType::Grayscale, BitDepth::One, 3, &[0b1010_0000]),
+            (vec![1, 3], vec![1.0, 0.0, 1.0])
+        );
+        assert_eq!(
+            of(ColorType::Rgb, BitDepth::Sixteen, 1, &[1, 0, 0, 1, 255, 255]),
+            (vec![1, 1, 3], vec![share(256), share(1), 1.0])
+        );
+        assert_eq!(
+            of(ColorType::GrayscaleAlpha, BitDepth::Eight, 1, &[51, 255]),
+            (vec![1, 1, 4], vec![0.2, 0.2, 0.2, 1.0])
+        );
+        assert_eq!(
+            of(ColorType::GrayscaleAlpha, BitDepth::Sixteen, 1, &[51, 9, 255, 9]),
+            (vec![1, 1, 4], vec![0.2, 0.2, 0.2, 1.0])
+        );
+        let palette = Some(vec![255, 0, 0, 0, 0, 255]);
+        assert_eq!(
+            floats(of_png(ColorType::Indexed, BitDepth::Eight, palette, 2, &[1, 0])),
+            (vec![1, 2, 3], vec![0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+        );
+    }
+
+    #[test]
+    fn jpeg_stays_bytes() {
+        // Eight by eight, the left half (200, 40, 40) and the right half (40, 40, 200), and its gray.
+        let Ok(Array::U8(colour)) = of_bytes(include_bytes!("../../tests/pictures/colour.jpg")) else {
+            panic!("no bytes")
+        };
+        assert_eq!(colour.shape(), [8, 8, 3]);
+        for (x, expected) in [(0, [200, 40, 40]), (7, [40, 40, 200])] {
+            for (c, e) in expected.into_iter().enumerate() {
+                assert!((i32::from(colour[[4, x, c]]) - e).abs() <= 4, "{x} {c}");
             }
+        }
+        let Ok(Array::U8(gray)) = of_bytes(include_bytes!("../../tests/pictures/gray.jpg")) else {
+            panic!("no bytes")
+        };
+        assert_eq!(gray.shape(), [8, 8]);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        let mut bomb = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bomb, 1 << 20, 1 << 20);
+        encoder.set_color(ColorType::Rgba);
+        drop(encoder.write_header().expect("a header"));
+        let jpeg = include_bytes!("../../tests/pictures/colour.jpg");
+        for bytes in [&b""[..], b"\x89PNG", b"GIF89a", &jpeg[..20], &bomb] {
+            let Err(e) = of_bytes(bytes) else { panic!("{bytes:?} was read") };
+            assert!(matches!(e, DataError::Picture { .. }), "{e}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The `gemm` crate behind a shape-checked call.
+//! The kernels of the `gemm` crate behind a shape-checked call.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use gemm_common::Parallelism;
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 /// Element types the dense kernels exist for.
 pub trait Float: Copy + Send + Sync + 'static + std::ops::AddAssign {
@@ -20,39 +21,55 @@ pub trait Float: Copy + Send + Sync + 'static + std::ops::AddAssign {
     );
 }
 
-/// One concrete product per element type, so that the `gemm` crate is compiled here once and not again in every
+/// One concrete product per element type, so that the kernels are compiled here once and not again in every
 /// crate that multiplies.
 ///
 /// The crate never splits the inner dimension, so the bits do not depend on the thread count.
 macro_rules! float {
-    ($t:ty) => {
+    ($t:ty, $kernel:path) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
 
             fn gemm(
-                mut out: ArrayViewMut2<'_, Self>,
+                out: ArrayViewMut2<'_, Self>,
                 a: ArrayView2<'_, Self>,
                 b: ArrayView2<'_, Self>,
                 accumulate: bool,
                 threads: usize,
             ) {
-                let (m, k) = a.dim();
-                let n = b.ncols();
-                assert_eq!(b.nrows(), k, "matmul: inner dimensions differ");
-                assert_eq!(out.dim(), (m, n), "matmul: output shape differs");
-                if m == 0 || n == 0 {
+                assert_eq!(b.nrows(), a.ncols(), "matmul: inner dimensions differ");
+                assert_eq!(out.dim(), (a.nrows(), b.ncols()), "matmul: output shape differs");
+                if out.is_empty() {
                     return;
                 }
-                let parallelism =
-                    if threads <= 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(threads) };
+                // The kernels write columns: a row-major product is that of the transposes, turned.
+                let (mut out, mut a, mut b) = if out.strides()[1].abs() < out.strides()[0].abs() {
+                    (out.reversed_axes(), b.reversed_axes(), a.reversed_axes())
+                } else {
+                    (out, a, b)
+                };
+                // They expect strides that are not negative, where walking an axis backwards is free to undo.
+                if out.strides()[0] < 0 {
+                    out.invert_axis(Axis(0));
+                    a.invert_axis(Axis(0));
+                }
+                if out.strides()[1] < 0 {
+                    out.invert_axis(Axis(1));
+                    b.invert_axis(Axis(1));
+                }
+                if a.strides()[1] < 0 {
+                    a.invert_axis(Axis(1));
+                    b.invert_axis(Axis(0));
+                }
+                let parallelism = if threads <= 1 { Parallelism::None } else { Parallelism::Rayon(threads) };
                 let (out_rs, out_cs) = (out.strides()[0], out.strides()[1]);
                 // SAFETY: pointers and strides come from live ndarray views whose shapes were checked above; `out`
                 // is a unique borrow, so it cannot alias `a` or `b`.
                 unsafe {
-                    gemm::gemm::<$t>(
-                        m,
-                        n,
-                        k,
+                    $kernel()(
+                        a.nrows(),
+                        b.ncols(),
+                        a.ncols(),
                         out.as_mut_ptr(),
                         out_cs,
                         out_rs,
@@ -65,6 +82,7 @@ macro_rules! float {
                         b.strides()[0],
                         1.0,
                         1.0,
+                        // No conjugates: the numbers are real.
                         false,
                         false,
                         false,
@@ -75,5 +93,5 @@ macro_rules! float {
         }
     };
 }
-float!(f32);
-float!(f64);
+float!(f32, gemm_f32::gemm::f32::get_gemm_fn);
+float!(f64, gemm_f64::gemm::f64::get_gemm_fn);
