@@ -5,8 +5,9 @@
 //! 1. The smaller side is chosen: `AᵀA` over variables, or `AAᵀ` over spots.
 //! 2. Up to [`GRAM_LIMIT`] rows that product is formed once, in one pass over the data ([`mod@form_gram`]), and its leading
 //!    eigenvectors are found in memory, exact to rounding. Above, it is only ever applied to blocks of vectors.
-//! 3. Either way the eigenvectors come from a block Krylov iteration with thick restart ([`krylov`]), stopped by
-//!    the residual; small problems go to a dense eigensolver instead.
+//! 3. The eigenvectors come from an iteration ([`krylov`]) stopped by the residual: subspaces filtered by a polynomial
+//!    where applying the product is cheap, a block Krylov basis with thick restart where it is a pass over the data.
+//!    Small problems go to a dense eigensolver instead.
 //!
 //! * [`mod@form_gram`]: `CᵀC` of a sparse matrix, formed.
 //! * [`gram`]: the same, applied.
@@ -16,27 +17,28 @@ mod form_gram;
 pub(crate) mod gram;
 pub(crate) mod krylov;
 
+use brodmann_kernels::matmul::matmul;
 use brodmann_kernels::{CsrView, Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 
 use self::form_gram::{Gram, form_gram};
 use self::gram::apply_gram;
-use self::krylov::{EigenOptions, EigenPairs, dense_eigenpairs, leading_eigenpairs};
+use self::krylov::{EigenOptions, EigenPairs, dense_eigenpairs, filtered_eigenpairs, leading_eigenpairs};
 use super::error::PreprocessError;
 use super::scale::ColumnMap;
 
 /// Above this many rows the product matrix is not formed (5000² f64 are 200 MB).
 pub(crate) const GRAM_LIMIT: usize = 5000;
 /// Up to this many rows the dense eigensolver is quicker than iterating.
-const DENSE_LIMIT: usize = 400;
+const DENSE_LIMIT: usize = 150;
 /// Residual, relative to the largest eigenvalue, at which iteration stops: in memory …
 const FORMED_TOLERANCE: f64 = 1e-10;
 /// … and where each step is a pass over the data. An eigenvalue's error is the square of that; a vector's error
 /// is that over its relative distance to the next eigenvalue.
-const STREAMED_TOLERANCE: f64 = 1e-6;
+pub(crate) const STREAMED_TOLERANCE: f64 = 1e-6;
 /// Passes over the data at most: components that stand out converge in fewer; those in the noise, which differ
 /// by less than the sampling error, would take hundreds. Randomised SVD commonly stops after 4 to 7.
-const STREAMED_STEPS: usize = 20;
+pub(crate) const STREAMED_STEPS: usize = 20;
 
 /// How the leading components were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +217,7 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
                 row.iter_mut().zip(&order).for_each(|(g, &b)| *g += l * right[b as usize]);
             }
         }
-        let (mut pairs, method) = formed_eigenpairs(&gram, k, seed, monitor)?;
+        let (mut pairs, method) = formed_eigenpairs(&gram, &[], k, seed, monitor)?;
         let mut vectors = Array2::zeros(pairs.vectors.dim());
         for (row, &j) in pairs.vectors.rows().into_iter().zip(&order) {
             vectors.row_mut(j as usize).assign(&row);
@@ -235,25 +237,38 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
     }
 }
 
-/// The `k` leading eigenpairs of a matrix in memory.
-fn formed_eigenpairs(
+/// The `k` leading eigenpairs of a matrix in memory, its rows and columns multiplied by `factors` (none: as it is).
+pub(crate) fn formed_eigenpairs(
     gram: &Array2<f64>,
+    factors: &[f64],
     k: usize,
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<(EigenPairs, SvdMethod), PreprocessError> {
     let size = gram.nrows();
+    let multiplied = |mut m: Array2<f64>| {
+        m.rows_mut().into_iter().zip(factors).for_each(|(mut row, factor)| row *= *factor);
+        m
+    };
+    let dense = || {
+        let mut own = multiplied(gram.clone());
+        own.columns_mut().into_iter().zip(factors).for_each(|(mut column, factor)| column *= *factor);
+        dense_eigenpairs(&own, k)
+    };
     if size <= DENSE_LIMIT || 4 * k > size {
-        return Ok((dense_eigenpairs(gram, k)?, SvdMethod::Dense));
+        return Ok((dense()?, SvdMethod::Dense));
     }
     let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 400 };
     let apply = |v: ArrayView2<'_, f64>| {
         monitor.check()?;
-        Ok(brodmann_kernels::matmul::matmul(gram.view(), v))
+        if factors.is_empty() {
+            return Ok(matmul(gram.view(), v));
+        }
+        Ok(multiplied(matmul(gram.view(), multiplied(v.to_owned()).view())))
     };
-    let pairs = leading_eigenpairs(size, k, apply, &options, seed)?;
+    let pairs = filtered_eigenpairs(size, k, apply, &options, seed)?;
     if pairs.converged {
         return Ok((pairs, SvdMethod::Gram));
     }
-    Ok((dense_eigenpairs(gram, k)?, SvdMethod::Dense))
+    Ok((dense()?, SvdMethod::Dense))
 }
