@@ -91,6 +91,18 @@ impl Slices {
         }
     }
 
+    /// `slices`, or one slice of all observations where there are none.
+    ///
+    /// # Errors
+    /// [`SliceLength`] when the slices are those of more or fewer observations.
+    pub fn or_one(slices: Option<&Self>, n_obs: usize) -> Result<Self, SliceLength> {
+        match slices {
+            None => Ok(Self::one(n_obs)),
+            Some(slices) if slices.n_obs() == n_obs => Ok(slices.clone()),
+            Some(slices) => Err(SliceLength { found: slices.n_obs(), expected: n_obs }),
+        }
+    }
+
     /// Observations.
     pub fn n_obs(&self) -> usize {
         self.0.n_obs
@@ -108,6 +120,20 @@ impl Slices {
     #[inline]
     pub fn of(&self, i: usize) -> usize {
         if self.0.of.is_empty() { 0 } else { self.0.of[i] as usize }
+    }
+
+    /// The code of the slice of observation `i`.
+    ///
+    /// # Panics
+    /// As [`Slices::of`].
+    #[inline]
+    pub fn code(&self, i: usize) -> u32 {
+        self.0.codes[self.of(i)]
+    }
+
+    /// The code of the slice of every observation.
+    pub fn to_codes(&self) -> Vec<u32> {
+        (0..self.n_obs()).map(|i| self.code(i)).collect()
     }
 
     /// The code of each slice, rising.
@@ -158,6 +184,7 @@ mod tests {
         assert_eq!(slices.sizes(), [2, 1, 2]);
         assert_eq!(slices.rows(), [vec![1, 4], vec![3], vec![0, 2]]);
         assert_eq!((0..5).map(|i| slices.of(i)).collect::<Vec<_>>(), [2, 0, 2, 1, 0]);
+        assert_eq!(slices.to_codes(), [9, 2, 9, 5, 2]);
         assert_eq!(slices.label(1), "5");
     }
 
@@ -184,6 +211,8 @@ mod tests {
     fn codes_of_other_observations_are_refused() {
         let error = Slices::try_new(3, Some(&[0, 1])).expect_err("two codes");
         assert_eq!(error, SliceLength { found: 2, expected: 3 });
+        assert_eq!(Slices::or_one(Some(&Slices::one(2)), 3).expect_err("two spots"), error);
+        assert_eq!(Slices::or_one(None, 3).expect("one slice").n_obs(), 3);
         assert_eq!(Slices::try_new(3, None).expect("one slice").count(), 1);
     }
 }

@@ -13,7 +13,7 @@
 
 use std::cell::OnceCell;
 
-use brodmann_kernels::{CsrMatrix, CsrView};
+use brodmann_kernels::{CsrMatrix, CsrView, Slices};
 use ndarray::{ArrayView1, ArrayView2};
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -97,6 +97,11 @@ impl<'py> FromPyObject<'_, 'py> for Codes<'py> {
 impl Codes<'_> {
     pub fn slice(&self) -> PyResult<&[u32]> {
         self.0.slice()
+    }
+
+    /// The slices that the codes tell apart.
+    pub fn slices(&self) -> PyResult<Slices> {
+        Ok(Slices::from_codes(self.slice()?, &[]))
     }
 }
 

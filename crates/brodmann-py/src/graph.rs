@@ -61,10 +61,10 @@ fn spatial_neighbors<'py>(
         lengths,
         percentile,
     };
-    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let slices = slices.as_ref().map(Codes::slices).transpose()?;
     let coordinates = coordinates.view();
     let SpatialGraph { connectivities, distances, notes, .. } =
-        run(py, |_| brodmann::graph::spatial_neighbors(coordinates, slices, &options))?;
+        run(py, |_| brodmann::graph::spatial_neighbors(coordinates, slices.as_ref(), &options))?;
     let notes = notes.into_iter().map(|note| (note.slice, note.text)).collect();
     Ok((csr_arrays(py, connectivities), csr_arrays(py, distances), notes))
 }
@@ -95,9 +95,9 @@ fn lattice<'py>(
     coordinates: Dense<'py, f64>,
     slices: Option<Codes<'py>>,
 ) -> PyResult<Option<&'static str>> {
-    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let slices = slices.as_ref().map(Codes::slices).transpose()?;
     let coordinates = coordinates.view();
-    let found: Option<Lattice> = run(py, |_| detect_lattice(coordinates, slices))?;
+    let found: Option<Lattice> = run(py, |_| detect_lattice(coordinates, slices.as_ref()))?;
     Ok(found.map(|lattice| match lattice {
         Lattice::Hexagonal => "hexagonal",
         Lattice::Square => "square",

@@ -106,9 +106,9 @@ fn coherence_graph_py<'py>(
     coordinates: Dense<'py, f64>,
     slices: Option<Codes<'py>>,
 ) -> PyResult<CsrArrays<'py, f64>> {
-    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let slices = slices.as_ref().map(Codes::slices).transpose()?;
     let coordinates = coordinates.view();
-    Ok(csr_arrays(py, run(py, |_| coherence_graph(coordinates, slices))?))
+    Ok(csr_arrays(py, run(py, |_| coherence_graph(coordinates, slices.as_ref()))?))
 }
 
 /// CHAOS.
@@ -137,14 +137,15 @@ fn evaluate<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let truth: Option<Vec<Option<u32>>> =
         truth.map(|t| t.as_array().iter().map(|&code| u32::try_from(code).ok()).collect());
-    let batch = batch.as_ref().map(Codes::slice).transpose()?;
     let built = match (&graph, &coordinates) {
         (None, Some(coordinates)) => {
             let coordinates = coordinates.view();
-            Some(run(py, |_| coherence_graph(coordinates, batch))?)
+            let slices = batch.as_ref().map(Codes::slices).transpose()?;
+            Some(run(py, |_| coherence_graph(coordinates, slices.as_ref()))?)
         }
         _ => None,
     };
+    let batch = batch.as_ref().map(Codes::slice).transpose()?;
     let inputs = EvaluationInputs {
         pred: pred.slice()?,
         truth: truth.as_deref(),

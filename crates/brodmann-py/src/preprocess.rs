@@ -256,7 +256,7 @@ fn highly_variable_genes<'py>(
         span,
     };
     let x = x.view(py)?;
-    let slices = slices.as_ref().map(Codes::slice).transpose()?;
+    let slices = slices.as_ref().map(Codes::slices).transpose()?;
     let table = run(py, |monitor| {
         let natural = log_base
             .map(|base| {
@@ -266,7 +266,7 @@ fn highly_variable_genes<'py>(
             })
             .transpose()?;
         let x = natural.as_ref().map_or(x, CsrMatrix::view);
-        brodmann::preprocess::highly_variable_genes(x, slices, &options, monitor)
+        brodmann::preprocess::highly_variable_genes(x, slices.as_ref(), &options, monitor)
     })?;
     let columns = PyDict::new(py);
     columns.set_item("highly_variable", table.highly_variable.into_pyarray(py))?;

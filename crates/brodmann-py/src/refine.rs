@@ -18,8 +18,8 @@ fn refine_labels<'py>(
     n_neighbors: usize,
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
     let (labels, places) = (labels.slice()?, coordinates.view());
-    let slices = slices.as_ref().map(Codes::slice).transpose()?;
-    Ok(run(py, |_| vote(labels, places, slices, n_neighbors))?.into_pyarray(py))
+    let slices = slices.as_ref().map(Codes::slices).transpose()?;
+    Ok(run(py, |_| vote(labels, places, slices.as_ref(), n_neighbors))?.into_pyarray(py))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -96,7 +96,7 @@ impl Diagnosis for RefineError {
 pub fn refine_labels(
     labels: &[u32],
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     n_neighbors: usize,
 ) -> Result<Vec<u32>, RefineError> {
     let n_obs = labels.len();
@@ -104,7 +104,7 @@ pub fn refine_labels(
         let found = coordinates.nrows();
         return Err(RefineError::LengthMismatch { what: "coordinates", found, expected: n_obs });
     }
-    let slices = Slices::try_new(n_obs, slices).map_err(|SliceLength { found, expected }| {
+    let slices = Slices::or_one(slices, n_obs).map_err(|SliceLength { found, expected }| {
         RefineError::LengthMismatch { what: "slice codes", found, expected }
     })?;
     if slices.count() == 1 {

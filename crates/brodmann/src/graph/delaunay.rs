@@ -1,5 +1,6 @@
 //! Delaunay neighbours.
 
+use brodmann_kernels::Slices;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use spade::{DelaunayTriangulation, InsertionError, Point2, Triangulation};
@@ -44,7 +45,7 @@ const SMALLEST: f64 = 1e-40;
 /// ```
 pub fn delaunay(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     max_length: Option<f64>,
 ) -> Result<SpatialGraph, GraphError> {
     if let Some(length) = max_length {

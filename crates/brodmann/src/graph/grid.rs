@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use brodmann_kernels::{CsrMatrix, CsrView, OptionError};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -57,7 +57,7 @@ pub enum Lattice {
 /// ```
 pub fn grid_neighbors(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     n_neighbors: usize,
     n_rings: usize,
     symmetrise: bool,
@@ -191,7 +191,7 @@ pub(crate) fn rings(
 /// As [`super::spatial_knn()`] with nine neighbours.
 pub fn detect_lattice(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
 ) -> Result<Option<Lattice>, GraphError> {
     let Points::Plane(points) = Points::try_new(coordinates)? else {
         return Ok(None);

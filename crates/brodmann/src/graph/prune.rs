@@ -1,7 +1,7 @@
 //! Edges that are too short or too long, taken out of a spatial graph.
 
-use brodmann_kernels::CsrMatrix;
 use brodmann_kernels::diagnosis::OptionError;
+use brodmann_kernels::{CsrMatrix, Slices};
 
 use super::error::GraphError;
 use super::slices::grouped;
@@ -43,7 +43,7 @@ pub(super) fn check_lengths([shortest, longest]: [f64; 2]) -> Result<(), GraphEr
 /// squidpy's `gr.spatial_neighbors(percentile=…)`, whose matrix stores those zeros; linear between two distances.
 pub fn keep_percentile(
     graph: &mut SpatialGraph,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     percentile: f64,
 ) -> Result<(), GraphError> {
     check_percentile(percentile)?;

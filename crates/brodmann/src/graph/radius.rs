@@ -1,6 +1,6 @@
 //! All spots within a radius.
 
-use brodmann_kernels::OptionError;
+use brodmann_kernels::{OptionError, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -38,7 +38,7 @@ const QUERY_CHUNK: usize = 1024;
 /// ```
 pub fn radius_neighbors(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     radius: f64,
 ) -> Result<SpatialGraph, GraphError> {
     check_length("radius", radius)?;

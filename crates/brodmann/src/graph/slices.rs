@@ -95,15 +95,15 @@ impl Points {
 }
 
 /// The slices of the observations, checked against their number.
-pub(crate) fn grouped(n_obs: usize, codes: Option<&[u32]>) -> Result<Slices, GraphError> {
-    Slices::try_new(n_obs, codes)
+pub(crate) fn grouped(n_obs: usize, slices: Option<&Slices>) -> Result<Slices, GraphError> {
+    Slices::or_one(slices, n_obs)
         .map_err(|SliceLength { found, expected }| GraphError::SliceLength { found, expected })
 }
 
 /// Builds each slice's graph on its own and sets them on the diagonal.
 pub(crate) fn by_slice<const D: usize>(
     points: &[[f64; D]],
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     build: impl Fn(&[[f64; D]]) -> Result<SliceGraph, GraphError>,
 ) -> Result<SliceGraph, GraphError> {
     let groups = grouped(points.len(), slices)?;

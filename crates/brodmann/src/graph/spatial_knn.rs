@@ -1,6 +1,6 @@
 //! The k nearest spots in the plane or in space.
 
-use brodmann_kernels::{CsrMatrix, OptionError};
+use brodmann_kernels::{CsrMatrix, OptionError, Slices};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -45,7 +45,7 @@ pub(crate) const MAX_EDGES: usize = 500_000_000;
 /// ```
 pub fn spatial_knn(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     n_neighbors: usize,
     symmetrise: bool,
 ) -> Result<SpatialGraph, GraphError> {

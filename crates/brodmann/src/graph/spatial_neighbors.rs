@@ -1,6 +1,6 @@
 //! One front to every kind of spatial graph.
 
-use brodmann_kernels::{CsrMatrix, OptionError};
+use brodmann_kernels::{CsrMatrix, OptionError, Slices};
 use ndarray::ArrayView2;
 
 use super::delaunay::delaunay;
@@ -137,6 +137,7 @@ impl SpatialGraph {
 ///
 /// ```
 /// use brodmann::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors};
+/// use brodmann_kernels::Slices;
 /// use ndarray::Array2;
 ///
 /// // A square of 20 × 20 spots is recognised as a lattice: 760 edges, each in both directions.
@@ -145,7 +146,8 @@ impl SpatialGraph {
 /// assert_eq!(graph.kind, SpatialKind::Grid);
 /// assert_eq!(graph.connectivities.nnz(), 1520);
 /// // In two slices no edge joins the two halves.
-/// let slices: Vec<u32> = (0..400).map(|i| u32::from(i >= 200)).collect();
+/// let halves: Vec<u32> = (0..400).map(|i| u32::from(i >= 200)).collect();
+/// let slices = Slices::from_codes(&halves, &[]);
 /// let options = SpatialGraphOptions { kind: SpatialKind::Knn, n_neighbors: Some(2), ..Default::default() };
 /// let graph = spatial_neighbors(spots.view(), Some(&slices), &options)?;
 /// assert_eq!(graph.connectivities.view().get(190, 210), None);
@@ -153,7 +155,7 @@ impl SpatialGraph {
 /// ```
 pub fn spatial_neighbors(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &SpatialGraphOptions,
 ) -> Result<SpatialGraph, GraphError> {
     // Before any work, and on a grid too, where they have no say.

@@ -1,6 +1,6 @@
 //! The graph on which the coherence of domains in space is judged.
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Slices};
 use ndarray::ArrayView2;
 
 use crate::graph::{GraphError, SpatialGraphOptions, SpatialKind, spatial_neighbors};
@@ -23,7 +23,7 @@ const N_NEIGHBORS: usize = 6;
 /// O(n log n).
 pub fn coherence_graph(
     coordinates: ArrayView2<'_, f64>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
 ) -> Result<CsrMatrix<f64>, GraphError> {
     let options = SpatialGraphOptions {
         kind: SpatialKind::Knn,
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn no_edge_crosses_a_slice() {
         let slices: Vec<u32> = (0..12).map(|i| i % 2).collect();
-        let graph = coherence_graph(line().view(), Some(&slices)).expect("graph");
+        let graph = coherence_graph(line().view(), Some(&Slices::from_codes(&slices, &[]))).expect("graph");
         for i in 0..12 {
             assert_eq!(graph.view().row(i).0.len(), 5, "all others of its slice");
             assert!(graph.view().row(i).0.iter().all(|j| j % 2 == i as u32 % 2));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use brodmann_data::{Array, Column, ElementAdditions, Matrix, Value, keys};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed, Slices};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
@@ -38,7 +38,7 @@ pub fn features(
     modality: &ModalityInfo,
     request: &FeatureRequest,
     use_rep: Option<&str>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<Features, PipelineError> {
     if let Some(key) = use_rep {
@@ -109,7 +109,7 @@ pub(super) fn make(
     tissue: &Tissue,
     modality: &ModalityInfo,
     request: &FeatureRequest,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     keep_log_normalised: bool,
     run: &mut Run<'_>,
 ) -> Result<Made, PipelineError> {

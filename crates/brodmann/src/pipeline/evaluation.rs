@@ -87,12 +87,13 @@ pub fn evaluate_file(
     let named = request.spatial_key != keys::SPATIAL;
     let space = if named || tissue.has_embedding(&request.spatial_key) {
         let coordinates = tissue.coordinates(&request.spatial_key)?;
-        Some(coherence_graph(coordinates.view(), batch.as_deref())?)
+        Some(coherence_graph(coordinates.view(), batch.as_ref())?)
     } else {
         monitor.note("no coordinates: spatial coherence is left out");
         None
     };
     monitor.stage("evaluating", 0);
+    let batch = batch.map(|b| b.to_codes());
     let metrics = evaluate(
         &EvaluationInputs {
             pred: &pred,

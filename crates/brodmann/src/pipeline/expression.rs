@@ -1,6 +1,6 @@
 //! The expression of a tissue as features, and its spatial graph: what STAIG and smoothed principal components share.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Opt, OptionError, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Opt, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -53,6 +53,8 @@ pub(super) struct Wanted<'a> {
     pub preset_takes_counts: bool,
     /// So does the method, of a small panel.
     pub panels_are_counts: bool,
+    /// Genes selected of one slice where nothing is said.
+    pub n_top_genes: usize,
 }
 
 impl Wanted<'_> {
@@ -84,7 +86,7 @@ impl Wanted<'_> {
             Some(0) => None,
             Some(n) => Some(n),
             None if n_slices > 1 => Some(N_TOP_GENES_PER_SLICE),
-            None => Some(N_TOP_GENES),
+            None => Some(self.n_top_genes),
         };
         let own = ScaledOptions::default();
         let options = ScaledOptions {
@@ -254,7 +256,7 @@ pub(super) fn expected(
 pub(super) fn graph(
     coordinates: ArrayView2<'_, f64>,
     n_neighbors: usize,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f64>, PipelineError> {
     let monitor = run.monitor;
@@ -333,6 +335,7 @@ mod tests {
             values,
             preset_takes_counts,
             panels_are_counts: true,
+            n_top_genes: N_TOP_GENES,
         };
         let staig = wanted(&plain, &unsaid, false);
         assert_eq!(staig.options(20_000, 1).0.values, Values::Log);

@@ -1,6 +1,6 @@
 //! Are these the same data? A hash of what a run rests on.
 
-use brodmann_kernels::{CsrView, Seed};
+use brodmann_kernels::{CsrView, Seed, Slices};
 use ndarray::ArrayView2;
 
 /// A running hash of numbers and texts: 64 bits, the same on every machine. It tells mistakes, not malice.
@@ -42,12 +42,14 @@ impl Fingerprint {
         self
     }
 
-    /// Adds codes.
+    /// Adds the slice of each observation.
     #[must_use]
-    pub fn codes(mut self, codes: Option<&[u32]>) -> Self {
-        self.word(codes.map_or(u64::MAX, |c| c.len() as u64));
-        for &code in codes.unwrap_or(&[]) {
-            self.word(u64::from(code));
+    pub fn slices(mut self, slices: Option<&Slices>) -> Self {
+        self.word(slices.map_or(u64::MAX, |s| s.n_obs() as u64));
+        if let Some(slices) = slices {
+            for i in 0..slices.n_obs() {
+                self.word(u64::from(slices.code(i)));
+            }
         }
         self
     }
@@ -83,7 +85,11 @@ mod tests {
     fn any_change_shows() {
         let of = |dense: ndarray::Array2<f32>, text: &str, codes: &[u32]| {
             let m = CsrMatrix::from_dense(dense.view());
-            Fingerprint::default().counts(m.view()).text(text).codes(Some(codes)).hex()
+            Fingerprint::default()
+                .counts(m.view())
+                .text(text)
+                .slices(Some(&Slices::from_codes(codes, &[])))
+                .hex()
         };
         let a = || ndarray::array![[1.0f32, 0.0], [0.0, 2.0]];
         let all = [

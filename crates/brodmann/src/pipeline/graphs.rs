@@ -1,7 +1,7 @@
 //! Latent and spatial neighbour graphs of a tissue, from the file or built.
 
 use brodmann_data::{ElementAdditions, Matrix, Value, keys};
-use brodmann_kernels::{CsrMatrix, Opt, OptionError};
+use brodmann_kernels::{CsrMatrix, Opt, OptionError, Slices};
 use indexmap::IndexMap;
 
 use super::PipelineError;
@@ -28,7 +28,7 @@ pub fn latent_graph(
     modality: &ModalityInfo,
     feature_request: &FeatureRequest,
     request: &GraphRequest,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f64>, PipelineError> {
     let (seed, monitor) = (run.seed, run.monitor);
@@ -84,7 +84,7 @@ pub fn spatial_graph(
     tissue: &Tissue,
     request: &GraphRequest,
     place: &Place,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f64>, PipelineError> {
     let monitor = run.monitor;
@@ -126,7 +126,7 @@ pub fn spatial_graph(
         monitor.note(&format!("spatial graph: {note}"));
     }
     let components = connected_components(connectivities.view());
-    let n_slices = slices.as_ref().map_or(1, |s| s.iter().max().map_or(1, |m| *m as usize + 1));
+    let n_slices = slices.map_or(1, Slices::count);
     if components.count() > n_slices {
         monitor.note(&format!(
             "spatial graph: {} connected components (domains still join through the latent graph)",

@@ -78,13 +78,13 @@ pub fn build_graphs(
         });
     };
     if wants_space {
-        let graph = spatial_graph(&tissue, request, place, slices.as_deref(), &mut run)?;
+        let graph = spatial_graph(&tissue, request, place, slices.as_ref(), &mut run)?;
         report(SPATIAL_LAYER, &graph);
     } else {
         monitor.note("no coordinates: the spatial graph is left out");
     }
     for modality in tissue.modalities() {
-        let graph = latent_graph(&tissue, modality, feature_request, request, slices.as_deref(), &mut run)?;
+        let graph = latent_graph(&tissue, modality, feature_request, request, slices.as_ref(), &mut run)?;
         report(&modality.name, &graph);
     }
     let additions = std::mem::take(&mut run.additions);

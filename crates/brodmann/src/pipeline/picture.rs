@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use brodmann_data::{Array, Column, DataError, ReadOptions, Select, Value, check_output, keys, write_bytes};
-use brodmann_kernels::{CsrMatrix, Monitor, Opt, Step};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, Slices, Step};
 use ndarray::{Array2, Axis};
 
 use super::PipelineError;
@@ -218,29 +218,23 @@ pub fn figure(
     monitor: &dyn Monitor,
 ) -> Result<Figure, PipelineError> {
     let coordinates = tissue.coordinates(&request.spatial_key)?;
-    let slices = Slices::of(tissue, request)?;
+    let named = tissue.slices(request.library_key.as_deref())?;
+    let slices = named.clone().unwrap_or_else(|| Slices::one(tissue.n_obs()));
     // Once per colour: a feature may cost a pass over the whole matrix.
     let mut colors: Vec<(String, Color)> = Vec::new();
     for key in &request.colors {
         colors.extend(color(tissue, key, request)?);
     }
     let mut panels = Vec::new();
-    for slice in 0..slices.names.len() {
-        let rows = slices.rows(slice);
-        // A category left over from subsetting has no spots.
-        if rows.is_empty() && slices.codes.is_some() {
-            continue;
-        }
+    for (slice, rows) in slices.rows().iter().enumerate() {
+        let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
+        let name = if named.is_some() { slices.label(slice) } else { String::new() };
         let own = Arc::new(coordinates.select(Axis(0), &rows));
-        let library = library(tissue, &slices.names[slice]);
+        let library = library(tissue, &name);
         let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };
         let diameter = request.spot_size.or_else(|| spot_diameter(library));
         for (key, color) in &colors {
-            let title = if slices.names.len() > 1 {
-                format!("{} · {key}", slices.names[slice])
-            } else {
-                key.clone()
-            };
+            let title = if slices.count() > 1 { format!("{name} · {key}") } else { key.clone() };
             panels.push(Panel {
                 title,
                 coordinates: Arc::clone(&own),
@@ -252,35 +246,10 @@ pub fn figure(
             });
         }
     }
-    let columns = request.columns.or((slices.names.len() > 1).then_some(colors.len()));
+    let columns = request.columns.or((slices.count() > 1).then_some(colors.len()));
     // Measured and denoised stand side by side.
     let columns = columns.or(request.denoised.is_some().then_some(2));
     Ok(Figure { panels, columns, panel_size: request.panel_px, ..Figure::default() })
-}
-
-struct Slices {
-    names: Vec<String>,
-    codes: Option<Vec<u32>>,
-    n_obs: usize,
-}
-
-impl Slices {
-    fn of(tissue: &Tissue, request: &PictureRequest) -> Result<Self, PipelineError> {
-        let n_obs = tissue.n_obs();
-        let codes = tissue.slices(request.library_key.as_deref())?;
-        let names = match &request.library_key {
-            Some(key) => tissue.labels(key)?.categories,
-            None => vec![String::new()],
-        };
-        Ok(Self { names, codes, n_obs })
-    }
-
-    fn rows(&self, slice: usize) -> Vec<usize> {
-        match &self.codes {
-            None => (0..self.n_obs).collect(),
-            Some(codes) => (0..self.n_obs).filter(|&i| codes[i] as usize == slice).collect(),
-        }
-    }
 }
 
 /// The entry of `uns["spatial"]` for a slice: by its name, or the only one there is.

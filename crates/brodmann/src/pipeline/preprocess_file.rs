@@ -60,7 +60,7 @@ pub fn preprocess_file(
     announce("preprocessing", tissue.n_obs(), &preprocessing_work(&tissue, request)?.need(), monitor)?;
     let mut modalities = Vec::new();
     for modality in tissue.modalities() {
-        let made = make(&tissue, modality, request, slices.as_deref(), true, &mut run)?;
+        let made = make(&tissue, modality, request, slices.as_ref(), true, &mut run)?;
         add(&tissue, modality, &made, seed, run.target(modality.key.as_deref()));
         modalities.push(ModalityFeatures {
             name: modality.name.clone(),

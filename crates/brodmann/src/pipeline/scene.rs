@@ -1,7 +1,8 @@
 //! A tissue on its way through a method: with its slices and files.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
+
+use brodmann_kernels::Slices;
 
 use super::PipelineError;
 use super::tissue::Tissue;
@@ -14,10 +15,8 @@ pub struct Scene<'a> {
     pub library_key: Option<&'a str>,
     /// The rows of each file.
     pub files: Vec<Range<usize>>,
-    /// The slice of each observation.
-    codes: Option<Vec<u32>>,
-    /// Names of the slices, by code.
-    pub slice_names: Vec<String>,
+    /// The slice of each observation, where there are any.
+    slices: Option<Slices>,
     /// Slices that have observations.
     pub n_slices: usize,
 }
@@ -28,17 +27,14 @@ impl<'a> Scene<'a> {
         library_key: Option<&'a str>,
         files: Vec<Range<usize>>,
     ) -> Result<Self, PipelineError> {
-        let codes = tissue.slices(library_key)?;
-        let slice_names =
-            library_key.map(|key| tissue.labels(key)).transpose()?.map(|l| l.categories).unwrap_or_default();
-        let distinct = |codes: &Vec<u32>| codes.iter().collect::<BTreeSet<_>>().len();
-        let n_slices = codes.as_ref().map_or(1, distinct).max(1);
-        Ok(Self { tissue, library_key, files, codes, slice_names, n_slices })
+        let slices = tissue.slices(library_key)?;
+        let n_slices = slices.as_ref().map_or(1, Slices::count);
+        Ok(Self { tissue, library_key, files, slices, n_slices })
     }
 
     /// The slice of each observation, where there are any.
-    pub fn slices(&self) -> Option<&[u32]> {
-        self.codes.as_deref()
+    pub fn slices(&self) -> Option<&Slices> {
+        self.slices.as_ref()
     }
 
     /// Observations.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use brodmann_data::keys;
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Monitor, Seed, Slices};
 use ndarray::Array2;
 
 use super::PipelineError;
@@ -133,19 +133,21 @@ fn per_slice(
     truth: Option<&str>,
     labels: &[u32],
 ) -> Result<Vec<SliceReport>, PipelineError> {
-    let codes = scene.slices().unwrap_or_default();
+    let Some(slices) = scene.slices() else { return Ok(Vec::new()) };
     let mut reports = Vec::new();
-    for (slice, name) in scene.slice_names.iter().enumerate() {
-        let rows: Vec<usize> = (0..codes.len()).filter(|&i| codes[i] as usize == slice).collect();
-        if rows.is_empty() {
-            continue;
-        }
+    for (slice, rows) in slices.rows().iter().enumerate() {
+        let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
         let own: BTreeSet<u32> = rows.iter().map(|&i| labels[i]).collect();
         let metrics = match truth {
             Some(key) => score_truth_of(scene.tissue, key, labels, &rows)?,
             None => None,
         };
-        reports.push(SliceReport { name: name.clone(), n_obs: rows.len(), n_clusters: own.len(), metrics });
+        reports.push(SliceReport {
+            name: slices.label(slice),
+            n_obs: rows.len(),
+            n_clusters: own.len(),
+            metrics,
+        });
     }
     Ok(reports)
 }
@@ -155,20 +157,19 @@ pub(super) fn mixing(
     embedding: &Array2<f64>,
     before: Option<&Array2<f64>>,
     labels: &[u32],
-    codes: Option<&[u32]>,
+    slices: Option<&Slices>,
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Option<IntegrationReport>, PipelineError> {
-    if codes.is_none() {
-        return Ok(None);
-    }
+    let Some(slices) = slices else { return Ok(None) };
+    let codes = slices.to_codes();
     let options = EvaluationOptions { max_queries: Some(MAX_QUERIES), ..EvaluationOptions::default() };
     let measure = |embedding: &Array2<f64>| {
         let inputs = EvaluationInputs {
             pred: labels,
             truth: None,
             embedding: Some(embedding.view()),
-            batch: codes,
+            batch: Some(&codes),
             spatial: None,
         };
         evaluate(&inputs, &options, seed, monitor)

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::PipelineError;
 use super::clustering::DomainOptions;
 use super::domains::{Domains, Embedding};
-use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
+use super::expression::{
+    self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, N_TOP_GENES, ValueOptions, Wanted,
+};
 use super::forecast::{FEWER_SPOTS, Forecast, Need};
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::request::{FeatureRequest, Naming, Place, check_n_neighbors};
@@ -92,6 +94,7 @@ impl SmoothedPcaRequest {
             values: &self.values,
             preset_takes_counts: false,
             panels_are_counts: false,
+            n_top_genes: N_TOP_GENES,
         }
     }
 

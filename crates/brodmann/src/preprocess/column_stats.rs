@@ -16,8 +16,8 @@ pub struct ColumnMoments {
 }
 
 /// The slices of the rows, checked against their number.
-pub(crate) fn slices_of(n_rows: usize, codes: Option<&[u32]>) -> Result<Slices, PreprocessError> {
-    Slices::try_new(n_rows, codes).map_err(|SliceLength { found, expected }| PreprocessError::ShapeMismatch {
+pub(crate) fn slices_of(n_rows: usize, slices: Option<&Slices>) -> Result<Slices, PreprocessError> {
+    Slices::or_one(slices, n_rows).map_err(|SliceLength { found, expected }| PreprocessError::ShapeMismatch {
         what: "the list of slices",
         found,
         expected,

@@ -220,7 +220,7 @@ pub struct Preprocessed {
 /// ```
 pub fn preprocess(
     counts: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &PreprocessOptions,
     seed: Seed,
     monitor: &dyn Monitor,
@@ -249,7 +249,7 @@ pub fn preprocess(
 /// Two to five passes; 8 bytes per entry of the selected columns, 8 per spot, [`pca()`], one block.
 pub fn preprocess_rows<E: From<PreprocessError>>(
     source: &dyn RowSource<Error = E>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &PreprocessOptions,
     seed: Seed,
     monitor: &dyn Monitor,

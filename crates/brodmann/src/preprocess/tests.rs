@@ -1,7 +1,7 @@
 //! Oracles, hand cases, properties and edges of the preprocessing steps.
 
 use brodmann_kernels::proofread::flaw;
-use brodmann_kernels::{CsrMatrix, CsrView, Seed, Silent};
+use brodmann_kernels::{CsrMatrix, CsrView, Seed, Silent, Slices};
 use ndarray::{Array1, Array2, Axis, array};
 use ndarray_npy::NpzReader;
 
@@ -554,11 +554,13 @@ fn slices_change_the_selection_and_can_be_intersected() {
     let options = PreprocessOptions { n_top_genes: Some(20), ..PreprocessOptions::default() };
     let joint = preprocess(x.view(), None, &options, Seed(0), &Silent).expect("counts");
     assert!(joint.hvg.expect("selected").normalized[5] > 0.5);
-    let apart = preprocess(x.view(), Some(&slices), &options, Seed(0), &Silent).expect("counts");
+    let apart = preprocess(x.view(), Some(&Slices::from_codes(&slices, &[])), &options, Seed(0), &Silent)
+        .expect("counts");
     assert!(!apart.highly_variable[5]);
     assert_eq!(apart.hvg.as_ref().expect("selected").normalized[5], 0.0);
     let both = PreprocessOptions { intersect_slices: true, ..options };
-    let both = preprocess(x.view(), Some(&slices), &both, Seed(0), &Silent).expect("counts");
+    let both = preprocess(x.view(), Some(&Slices::from_codes(&slices, &[])), &both, Seed(0), &Silent)
+        .expect("counts");
     let n = |p: &Preprocessed| p.highly_variable.iter().filter(|h| **h).count();
     assert_eq!(n(&apart), 20);
     assert!(n(&both) < 20 && n(&both) > 0);

@@ -38,10 +38,13 @@ fn no_vote_crosses_a_slice() {
     let x = Array2::from_shape_fn((20, 2), |(i, j)| if j == 0 { (i / 2) as f64 } else { 0.0 });
     let slices: Vec<u32> = (0..20).map(|i| 10 + i % 2).collect();
     let labels: Vec<u32> = (0..20).map(|i| i % 2).collect();
-    assert_eq!(refine_labels(&labels, x.view(), Some(&slices), 5).expect("valid"), labels);
+    assert_eq!(
+        refine_labels(&labels, x.view(), Some(&Slices::from_codes(&slices, &[])), 5).expect("valid"),
+        labels
+    );
     // A slice refined with another is a slice refined alone.
     let noisy: Vec<u32> = (0..20).map(|i| Seed(1).word(i) as u32 % 3).collect();
-    let both = refine_labels(&noisy, x.view(), Some(&slices), 4).expect("valid");
+    let both = refine_labels(&noisy, x.view(), Some(&Slices::from_codes(&slices, &[])), 4).expect("valid");
     for s in 0..2 {
         let rows: Vec<usize> = (s..20).step_by(2).collect();
         let own: Vec<u32> = rows.iter().map(|&i| noisy[i]).collect();
@@ -92,7 +95,7 @@ fn few_spots_and_bad_input() {
     let x = Array2::zeros((3, 2));
     let errors = [
         refine_labels(&[0, 1], x.view(), None, 2).expect_err("length"),
-        refine_labels(&[0, 1, 2], x.view(), Some(&[0]), 2).expect_err("slices"),
+        refine_labels(&[0, 1, 2], x.view(), Some(&Slices::from_codes(&[0], &[])), 2).expect_err("slices"),
         refine_labels(&[0, 1, 2], x.view(), None, 0).expect_err("no neighbours"),
         majority_vote(&[0, 1, 2], &[0, 1], 2).expect_err("count"),
         majority_vote(&[0, 1], &[1, 7], 1).expect_err("unknown"),

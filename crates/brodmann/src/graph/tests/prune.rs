@@ -1,5 +1,6 @@
 //! Edges taken out by length: by hand, and what must hold of any cut.
 
+use brodmann_kernels::Slices;
 use ndarray::{Array2, array};
 
 use super::noise;
@@ -19,7 +20,7 @@ fn cut(
         percentile,
         ..SpatialGraphOptions::default()
     };
-    spatial_neighbors(coordinates.view(), slices, &options)
+    spatial_neighbors(coordinates.view(), slices.map(|s| Slices::from_codes(s, &[])).as_ref(), &options)
 }
 
 /// Four spots on a line, at 0, 1, 3 and 7. Lengths of the two nearest: 1 3, 1 2, 2 3, 4 6.

@@ -1,5 +1,5 @@
 use brodmann_kernels::proofread::flaw;
-use brodmann_kernels::{Opt, OptionError};
+use brodmann_kernels::{Opt, OptionError, Slices};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 
@@ -279,7 +279,8 @@ fn no_edge_crosses_a_slice_and_each_slice_stands_alone() {
     let slices: Vec<u32> = (0..120).map(|i| [9, 2, 5][i % 3]).collect();
     for kind in [SpatialKind::Knn, SpatialKind::Radius, SpatialKind::Delaunay, SpatialKind::Grid] {
         let options = SpatialGraphOptions { radius: Some(0.2), n_rings: 2, ..options(kind) };
-        let whole = spatial_neighbors(points.view(), Some(&slices), &options).expect("valid");
+        let whole = spatial_neighbors(points.view(), Some(&Slices::from_codes(&slices, &[])), &options)
+            .expect("valid");
         for part in 0..3 {
             let rows: Vec<usize> = (0..120).filter(|i| i % 3 == part).collect();
             let local = points.select(ndarray::Axis(0), &rows);
@@ -339,7 +340,8 @@ fn bad_input_is_refused_by_name() {
     }
     let points = lattice(3);
     let refused = |options: SpatialGraphOptions, slices: Option<&[u32]>| {
-        spatial_neighbors(points.view(), slices, &options).expect_err("refused")
+        spatial_neighbors(points.view(), slices.map(|s| Slices::from_codes(s, &[])).as_ref(), &options)
+            .expect_err("refused")
     };
     assert!(matches!(refused(options(SpatialKind::Radius), None), GraphError::Option(_)));
     let radius = SpatialGraphOptions { radius: Some(-1.0), ..options(SpatialKind::Radius) };
@@ -374,9 +376,11 @@ fn bad_input_is_refused_by_name() {
 #[test]
 fn notes_name_the_slice_by_its_code() {
     let points = array![[0.0, 0.0], [1.0, 0.0], [5.0, 0.0], [6.0, 0.0]];
-    let graph = spatial_knn(points.view(), Some(&[7, 7, 3, 3]), 1, true).expect("valid");
+    let graph =
+        spatial_knn(points.view(), Some(&Slices::from_codes(&[7, 7, 3, 3], &[])), 1, true).expect("valid");
     assert!(graph.notes.is_empty());
-    let graph = spatial_knn(points.view(), Some(&[7, 7, 3, 3]), 2, true).expect("valid");
+    let graph =
+        spatial_knn(points.view(), Some(&Slices::from_codes(&[7, 7, 3, 3], &[])), 2, true).expect("valid");
     assert!(graph.notes[0].to_string().starts_with("slice 3: 2 spots are too few"));
     assert!(graph.notes[1].to_string().starts_with("slice 7: 2 spots are too few"));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Slices};
 
 use super::error::SpamiError;
 use crate::nn::{Scalar, SparseOperator, gcn_normalized};
@@ -66,15 +66,15 @@ impl SpamiGraph {
     }
 
     /// No edge may cross slices: corruption, contexts and convolutions stay within one.
-    pub(super) fn check_slices(&self, slices: &[u32]) -> Result<(), SpamiError> {
+    pub(super) fn check_slices(&self, slices: &Slices) -> Result<(), SpamiError> {
         for row in 0..self.n_obs() {
-            let other = |&&j: &&u32| slices[j as usize] != slices[row];
+            let other = |&&j: &&u32| slices.of(j as usize) != slices.of(row);
             if let Some(&neighbor) = self.neighbors.view().row(row).0.iter().find(other) {
                 return Err(SpamiError::EdgeAcrossSlices {
                     row,
-                    slice: slices[row],
+                    slice: slices.code(row),
                     neighbor,
-                    other: slices[neighbor as usize],
+                    other: slices.code(neighbor as usize),
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! SpaMI against the reference implementation, and the promises of its interface.
 
 use brodmann_kernels::proofread::flaw;
-use brodmann_kernels::{Seed, Silent};
+use brodmann_kernels::{Seed, Silent, Slices};
 use ndarray::{Array1, Array2, ArrayView2};
 use ndarray_npy::NpzReader;
 
@@ -185,7 +185,16 @@ fn fit(
     slices: Option<&[u32]>,
     options: &SpamiOptions,
 ) -> Result<SpamiFit, SpamiError> {
-    train::<SpamiError>(modalities, graph, slices, options, Seed(7), None, &mut |_| Ok(()), &Silent)
+    train::<SpamiError>(
+        modalities,
+        graph,
+        slices.map(|s| Slices::from_codes(s, &[])).as_ref(),
+        options,
+        Seed(7),
+        None,
+        &mut |_| Ok(()),
+        &Silent,
+    )
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Epochs, corruption, checkpoints, early stopping.
 
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Monitor, Seed, Slices};
 use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 
@@ -105,7 +105,7 @@ impl SpamiEpoch {
 pub fn train<E: From<SpamiError>>(
     modalities: &[ArrayView2<'_, f32>],
     graph: &SpamiGraph,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &SpamiOptions,
     seed: Seed,
     resume: Option<TrainingState>,
@@ -177,7 +177,7 @@ fn trainer<'a>(
     modalities: &[ArrayView2<'_, f32>],
     features: &'a [Mat<'a, f32>],
     graph: &SpamiGraph,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &SpamiOptions,
     seed: Seed,
 ) -> Result<Trainer<SpamiNetwork<'a>>, SpamiError> {
@@ -185,9 +185,9 @@ fn trainer<'a>(
     check_features(modalities, graph)?;
     let n_obs = graph.n_obs();
     if let Some(slices) = slices {
-        if slices.len() != n_obs {
+        if slices.n_obs() != n_obs {
             let what = "the list of slices".to_owned();
-            return Err(SpamiError::SpotMismatch { what, found: slices.len(), expected: n_obs });
+            return Err(SpamiError::SpotMismatch { what, found: slices.n_obs(), expected: n_obs });
         }
         graph.check_slices(slices)?;
     }
@@ -199,7 +199,7 @@ fn trainer<'a>(
         tape: tape.build(true),
         nodes,
         features,
-        members: members(slices, n_obs),
+        members: slices.map_or_else(|| Slices::one(n_obs), Slices::clone).rows().to_vec(),
         permutations: vec![(0..n_obs as u32).collect(); permuted],
         seed,
         learning_rate: options.learning_rate,
@@ -283,16 +283,6 @@ impl Network for SpamiNetwork<'_> {
         self.check_finite(epoch, &numbers)?;
         Ok(numbers)
     }
-}
-
-/// Spots by slice; slices in order of their label.
-fn members(slices: Option<&[u32]>, n_obs: usize) -> Vec<Vec<u32>> {
-    let Some(slices) = slices else { return vec![(0..n_obs as u32).collect()] };
-    let mut groups = std::collections::BTreeMap::<u32, Vec<u32>>::new();
-    for (i, &slice) in slices.iter().enumerate() {
-        groups.entry(slice).or_default().push(i as u32);
-    }
-    groups.into_values().collect()
 }
 
 /// A fresh permutation of the spots of every slice among themselves.

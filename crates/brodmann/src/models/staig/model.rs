@@ -1,6 +1,6 @@
 //! The trained network, and the tissue it is shown.
 
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 
 use super::augment::{EdgeDrop, GraphAugmenter};
@@ -18,7 +18,7 @@ pub struct StaigTissue<'a> {
     /// `(n_obs, n_obs)`: spatial neighbours, undirected, no diagonal, no edge between slices; stored entries are edges.
     pub graph: CsrView<'a, f64>,
     /// Slice of each observation; `None` for one slice.
-    pub slices: Option<&'a [u32]>,
+    pub slices: Option<&'a Slices>,
     /// Image class of each observation: spots of one class are no negatives of each other.
     pub classes: Option<&'a [u32]>,
     /// How likely edges are dropped.

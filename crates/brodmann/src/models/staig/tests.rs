@@ -1,4 +1,4 @@
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Silent};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Silent, Slices};
 use ndarray::{Array2, Axis};
 
 use super::augment::{GraphAugmenter, normalized_adjacency};
@@ -257,6 +257,7 @@ fn slices_and_classes_take_part() {
     let side = 8;
     let (features, graph) = (expression(side, 20), lattice(side, true));
     let slices: Vec<u32> = (0..side * side).map(|i| u32::from(i % side >= side / 2)).collect();
+    let slices = Slices::from_codes(&slices, &[]);
     let classes: Vec<u32> = (0..side * side).map(|i| (i / side / 2) as u32).collect();
     let drop = EdgeDrop::Fixed(0.2);
     let tissue = |slices, classes| StaigTissue {
@@ -403,7 +404,7 @@ fn slices_trained_apart_and_added_in_order_are_those_trained_together() {
         let tissue = StaigTissue {
             features: features.view(),
             graph: graph.view(),
-            slices: Some(&slices),
+            slices: Some(&Slices::from_codes(&slices, &[])),
             classes,
             edge_drop: &drop,
         };
@@ -434,6 +435,6 @@ fn slices_trained_apart_and_added_in_order_are_those_trained_together() {
 fn one_label_is_no_label() {
     let example = Example::new(10);
     let one = vec![7u32; 100];
-    let labelled = StaigTissue { slices: Some(&one), ..example.tissue() };
+    let labelled = StaigTissue { slices: Some(&Slices::from_codes(&one, &[])), ..example.tissue() };
     assert_eq!(fit(&labelled, &small()), fit(&example.tissue(), &small()));
 }

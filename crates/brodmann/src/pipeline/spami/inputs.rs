@@ -1,6 +1,6 @@
 //! From a tissue to what the network takes: modalities, features, the spatial graph.
 
-use brodmann_kernels::{Monitor, Opt, OptionError};
+use brodmann_kernels::{Monitor, Opt, OptionError, Slices};
 use ndarray::Array2;
 
 use super::denoised::layer_bytes;
@@ -149,7 +149,7 @@ pub(super) fn graph(
     tissue: &Tissue,
     request: &SpamiRequest,
     n_neighbors: usize,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<(SpamiGraph, Fingerprint), PipelineError> {
     let monitor = run.monitor;
@@ -162,7 +162,7 @@ pub(super) fn graph(
         }
         let rows = built.distances.view();
         let neighbors: Vec<&[u32]> = (0..rows.n_rows()).map(|i| rows.row(i).0).collect();
-        let fingerprint = Fingerprint::default().table(coordinates.view()).codes(slices);
+        let fingerprint = Fingerprint::default().table(coordinates.view()).slices(slices);
         Ok((SpamiGraph::new(&neighbors)?, fingerprint))
     })
 }
@@ -222,7 +222,7 @@ pub(super) fn prepare(
     tissue: &Tissue,
     info: &ModalityInfo,
     request: &SpamiRequest,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<Input, PipelineError> {
     let (seed, monitor) = (run.seed, run.monitor);

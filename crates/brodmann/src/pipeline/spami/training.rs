@@ -1,5 +1,6 @@
 //! The network trained, with checkpoints on the way.
 
+use brodmann_kernels::Slices;
 use ndarray::ArrayView2;
 use serde_json::{Value as Json, json};
 
@@ -49,7 +50,7 @@ pub(super) fn train_network(
     options: &SpamiOptions,
     inputs: &[Input],
     graph: &SpamiGraph,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     data_hash: &str,
     run: &mut Run<'_>,
 ) -> Result<Trained, PipelineError> {

@@ -187,7 +187,7 @@ impl Method for Staig {
             None => expression::prepare(scene, &info, &request.wanted(), run)?,
         };
         let mut fingerprint =
-            Fingerprint::default().table(coordinates.view()).codes(slices).text(&made.data_hash);
+            Fingerprint::default().table(coordinates.view()).slices(slices).text(&made.data_hash);
         if let Some(image) = &image {
             fingerprint = fingerprint.table(image.view());
         }

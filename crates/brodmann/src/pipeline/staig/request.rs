@@ -9,7 +9,7 @@ use brodmann_kernels::{Opt, OptionError};
 use crate::models::staig::{EdgeRule, StaigOptions, StaigPreset};
 use crate::pipeline::PipelineError;
 use crate::pipeline::clustering::DomainOptions;
-use crate::pipeline::expression::{N_INIT, ValueOptions, Wanted};
+use crate::pipeline::expression::{N_INIT, N_TOP_GENES, ValueOptions, Wanted};
 use crate::pipeline::request::{FeatureRequest, ModelOptions, Naming, Place, check_n_neighbors};
 use crate::pipeline::said::{Said, fields_of};
 
@@ -154,6 +154,7 @@ impl StaigRequest {
             values: &self.values,
             preset_takes_counts: !self.preset.normalizes(),
             panels_are_counts: true,
+            n_top_genes: N_TOP_GENES,
         }
     }
 

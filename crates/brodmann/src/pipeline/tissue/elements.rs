@@ -1,7 +1,7 @@
 //! Embeddings, graphs, columns and the rest: of the whole or of a modality, rows in the order of the whole.
 
 use brodmann_data::{Categorical, Column, DataError, Matrix, OpenFile, Value};
-use brodmann_kernels::{CsrMatrix, Opt, Step};
+use brodmann_kernels::{CsrMatrix, Opt, Slices, Step};
 use ndarray::{Array2, Axis};
 
 use super::{Container, ModalityInfo, Tissue};
@@ -230,20 +230,20 @@ impl Tissue {
         }
     }
 
-    /// The slice of each observation; missing names are refused.
+    /// The slices of the observations, named after the categories of the column; missing names are refused.
     ///
     /// # Errors
     /// As [`Tissue::labels`]; [`PipelineError::Column`] when a spot has no slice.
-    pub fn slices(&self, library_key: Option<&str>) -> Result<Option<Vec<u32>>, PipelineError> {
+    pub fn slices(&self, library_key: Option<&str>) -> Result<Option<Slices>, PipelineError> {
         let Some(key) = library_key else { return Ok(None) };
         let labels = self.labels(key)?;
-        labels.codes.iter().map(|&c| u32::try_from(c)).collect::<Result<Vec<u32>, _>>().map(Some).map_err(
-            |_| PipelineError::Column {
-                element: format!("obs[{key:?}]"),
-                found: "missing values".to_owned(),
-                expected: "the slice of every spot",
-            },
-        )
+        let codes: Result<Vec<u32>, _> = labels.codes.iter().map(|&c| u32::try_from(c)).collect();
+        let codes = codes.map_err(|_| PipelineError::Column {
+            element: format!("obs[{key:?}]"),
+            found: "missing values".to_owned(),
+            expected: "the slice of every spot",
+        })?;
+        Ok(Some(Slices::from_codes(&codes, &labels.categories)))
     }
 
     /// `uns[key]` of the whole or of the first modality that has it.

@@ -1,7 +1,7 @@
 //! Counts to features, by a map that was fitted on these counts or on others.
 
 use brodmann_kernels::spmm::csr_dense;
-use brodmann_kernels::{CsrMatrix, CsrView};
+use brodmann_kernels::{CsrMatrix, CsrView, Slices};
 use ndarray::Array2;
 
 use super::scaled::{SCALE, check, scale_slices};
@@ -27,7 +27,7 @@ impl FeatureMap {
     pub fn encode(
         &self,
         counts: CsrView<'_, f32>,
-        slices: Option<&[u32]>,
+        slices: Option<&Slices>,
     ) -> Result<(FeatureValues, SpotState), PreprocessError> {
         if counts.n_cols() != self.n_vars() {
             return Err(PreprocessError::ShapeMismatch {

@@ -29,7 +29,7 @@ mod scaled;
 #[cfg(test)]
 mod tests;
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +134,7 @@ impl FeatureMap {
     /// slices.
     pub fn fit(
         counts: CsrView<'_, f32>,
-        slices: Option<&[u32]>,
+        slices: Option<&Slices>,
         options: &FeatureOptions,
         seed: Seed,
         monitor: &dyn Monitor,

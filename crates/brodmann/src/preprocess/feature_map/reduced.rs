@@ -1,6 +1,6 @@
 //! Fitting the maps that lead to a few dense columns: principal components, log-ratios, latent semantic indexing.
 
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, Axis, Slice};
 
 use super::{FeatureMap, Projection};
@@ -14,7 +14,7 @@ pub const MAX_CLR_FEATURES: usize = 200;
 
 pub(super) fn fit(
     counts: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &PreprocessOptions,
     seed: Seed,
     monitor: &dyn Monitor,

@@ -54,7 +54,7 @@ impl Default for ScaledOptions {
 /// the authors' code: the text centres, which would fill the matrix.
 pub(super) fn fit(
     counts: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &ScaledOptions,
     monitor: &dyn Monitor,
 ) -> Result<(FeatureMap, CsrMatrix<f32>), PreprocessError> {
@@ -138,7 +138,7 @@ pub(super) fn check(counts: CsrView<'_, f32>, values: Values) -> Result<(), Prep
 /// The verdict on each kept gene.
 fn select(
     counts: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     n_slices: usize,
     n_top: usize,
     of: &ScaledOptions,

@@ -198,7 +198,7 @@ impl HvgTable {
 /// ```
 pub fn highly_variable_genes(
     x: CsrView<'_, f32>,
-    slices: Option<&[u32]>,
+    slices: Option<&Slices>,
     options: &HvgOptions,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {
@@ -268,7 +268,7 @@ pub(crate) fn measure<E: From<PreprocessError>>(
 /// STAIG (Yang et al. 2025), integration: 5000 genes per slice, intersected.
 pub fn intersect_highly_variable(
     x: CsrView<'_, f32>,
-    slices: &[u32],
+    slices: &Slices,
     options: &HvgOptions,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, PreprocessError> {

@@ -77,14 +77,27 @@ fn slices_are_combined_as_scanpy_does() {
         (HvgFlavor::Seurat, seurat, 17, 0.5706852674484253, (46, 7417)),
         (HvgFlavor::CellRanger, cell_ranger, 21, 0.5580771565437317, (69, 10373)),
     ] {
-        let t = highly_variable_genes(log.view(), Some(&slices), &top(flavor, 50), &Silent).expect("log");
+        let t = highly_variable_genes(
+            log.view(),
+            Some(&Slices::from_codes(&slices, &[])),
+            &top(flavor, 50),
+            &Silent,
+        )
+        .expect("log");
         assert_eq!(indices(&t.highly_variable), genes, "{flavor:?}");
         assert_eq!(t.n_slices.iter().filter(|n| **n == 2).count(), in_both);
         assert!((t.normalized[5] - normalized_5).abs() < 1e-5, "{}", t.normalized[5]);
-        let both = intersect_highly_variable(log.view(), &slices, &top(flavor, 50), &Silent).expect("log");
+        let both = intersect_highly_variable(
+            log.view(),
+            &Slices::from_codes(&slices, &[]),
+            &top(flavor, 50),
+            &Silent,
+        )
+        .expect("log");
         assert_eq!(both.n_selected(), in_both);
         let options = HvgOptions { flavor, selection: HvgSelection::DEFAULT_CUTOFF, ..HvgOptions::default() };
-        let t = highly_variable_genes(log.view(), Some(&slices), &options, &Silent).expect("log");
+        let t = highly_variable_genes(log.view(), Some(&Slices::from_codes(&slices, &[])), &options, &Silent)
+            .expect("log");
         let chosen = indices(&t.highly_variable);
         assert_eq!((chosen.len(), chosen.iter().sum::<usize>()), (n_cut, sum_cut), "{flavor:?}");
     }
@@ -98,11 +111,14 @@ fn two_equal_slices_agree_with_one() {
     let slices: Vec<u32> = (0..120).map(|i| 7 * u32::from(i >= 60)).collect();
     let options = top(HvgFlavor::SeuratV3, 12);
     let single = highly_variable_genes(one.view(), None, &options, &Silent).expect("counts");
-    let double = highly_variable_genes(two.view(), Some(&slices), &options, &Silent).expect("counts");
+    let double =
+        highly_variable_genes(two.view(), Some(&Slices::from_codes(&slices, &[])), &options, &Silent)
+            .expect("counts");
     assert_eq!(single.highly_variable, double.highly_variable);
     assert_close(&single.normalized, &double.normalized, 1e-12);
     assert!(double.n_slices.iter().all(|n| *n == 0 || *n == 2));
-    let both = intersect_highly_variable(two.view(), &slices, &options, &Silent).expect("counts");
+    let both = intersect_highly_variable(two.view(), &Slices::from_codes(&slices, &[]), &options, &Silent)
+        .expect("counts");
     assert_eq!(both.highly_variable, single.highly_variable);
 }
 
@@ -114,7 +130,8 @@ fn a_gene_silent_in_one_slice_is_not_in_the_intersection() {
     let x = CsrMatrix::from_dense(dense.view());
     let slices: Vec<u32> = (0..80).map(|i| u32::from(i >= 40)).collect();
     let options = top(HvgFlavor::SeuratV3, 19);
-    let t = intersect_highly_variable(x.view(), &slices, &options, &Silent).expect("counts");
+    let t = intersect_highly_variable(x.view(), &Slices::from_codes(&slices, &[]), &options, &Silent)
+        .expect("counts");
     assert!(!t.highly_variable[4]);
     assert!(t.n_selected() > 10);
 }
@@ -175,7 +192,7 @@ fn bad_options_are_refused() {
     ] {
         assert!(matches!(run(bad), Err(PreprocessError::Option(_))), "{bad:?}");
     }
-    let short = highly_variable_genes(x.view(), Some(&[0, 1]), &base, &Silent);
+    let short = highly_variable_genes(x.view(), Some(&Slices::from_codes(&[0, 1], &[])), &base, &Silent);
     assert!(matches!(short, Err(PreprocessError::ShapeMismatch { found: 2, expected: 10, .. })));
 }
 
@@ -203,7 +220,12 @@ fn the_table_is_the_same_bits_on_any_thread_count() {
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
         pool.install(|| {
-            highly_variable_genes(x.view(), Some(&slices), &top(HvgFlavor::SeuratV3, 20), &Silent)
+            highly_variable_genes(
+                x.view(),
+                Some(&Slices::from_codes(&slices, &[])),
+                &top(HvgFlavor::SeuratV3, 20),
+                &Silent,
+            )
         })
         .expect("counts")
     };

@@ -1,6 +1,6 @@
 //! A source in blocks of any size gives the bits of the matrix in memory.
 
-use brodmann_kernels::{Seed, Silent};
+use brodmann_kernels::{Seed, Silent, Slices};
 
 use super::*;
 use crate::preprocess::tests::counts_example;
@@ -70,7 +70,8 @@ fn options(flavor: HvgFlavor, n_top: Option<usize>, target_sum: Option<f64>) -> 
 }
 
 fn from_memory(x: &CsrMatrix<f32>, slices: Option<&[u32]>, options: &PreprocessOptions) -> Preprocessed {
-    preprocess(x.view(), slices, options, Seed(1), &Silent).expect("counts")
+    preprocess(x.view(), slices.map(|s| Slices::from_codes(s, &[])).as_ref(), options, Seed(1), &Silent)
+        .expect("counts")
 }
 
 /// All numbers of a result as bits, so that NaN equals NaN.
@@ -118,7 +119,13 @@ fn slices_in_blocks_are_judged_as_in_memory() {
                 let expected = from_memory(&x, Some(&slices), &options);
                 for block in [7, 1000] {
                     let source = Blocks { x: &x, block, keep: false };
-                    let found = preprocess_rows(&source, Some(&slices), &options, Seed(1), &Silent);
+                    let found = preprocess_rows(
+                        &source,
+                        Some(&Slices::from_codes(&slices, &[])),
+                        &options,
+                        Seed(1),
+                        &Silent,
+                    );
                     assert_same(&found.expect("counts"), &expected);
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::CsrView;
 use brodmann_kernels::similarity::Pairs;
+use brodmann_kernels::{CsrView, Slices};
 use rayon::prelude::*;
 
 use super::super::error::StaigError;
@@ -51,12 +51,12 @@ impl ContrastPairs {
     /// O(n log n + nnz).
     pub fn try_new(
         graph: CsrView<'_, f64>,
-        slices: Option<&[u32]>,
+        slices: Option<&Slices>,
         classes: Option<&[u32]>,
     ) -> Result<Self, StaigError> {
         let n = graph.n_rows();
         check(graph, slices, classes)?;
-        let slice = |i: u32| slices.map_or(0, |s| s[i as usize]);
+        let slice = |i: u32| slices.map_or(0, |s| s.of(i as usize));
         let class = |i: u32| classes.map_or(0, |c| c[i as usize]);
         let mut order: Vec<u32> = (0..n as u32).collect();
         order.sort_by_key(|&i| (slice(i), class(i), i));
@@ -263,7 +263,11 @@ fn runs<K: PartialEq>(n: usize, key: impl Fn(usize) -> K) -> Vec<Range<usize>> {
     ranges
 }
 
-fn check(graph: CsrView<'_, f64>, slices: Option<&[u32]>, classes: Option<&[u32]>) -> Result<(), StaigError> {
+fn check(
+    graph: CsrView<'_, f64>,
+    slices: Option<&Slices>,
+    classes: Option<&[u32]>,
+) -> Result<(), StaigError> {
     let n = graph.n_rows();
     if graph.n_cols() != n {
         return Err(StaigError::GraphShape { n_rows: n, n_cols: graph.n_cols() });
@@ -271,15 +275,17 @@ fn check(graph: CsrView<'_, f64>, slices: Option<&[u32]>, classes: Option<&[u32]
     if n > MAX_OBS {
         return Err(StaigError::TooManyObs { found: n, limit: MAX_OBS });
     }
-    for (what, codes) in [("the slice column", slices), ("the image classes", classes)] {
-        if let Some(codes) = codes.filter(|codes| codes.len() != n) {
-            return Err(StaigError::RowCount { what, found: codes.len(), expected: n });
+    let lengths =
+        [("the slice column", slices.map(Slices::n_obs)), ("the image classes", classes.map(<[u32]>::len))];
+    for (what, length) in lengths {
+        if let Some(found) = length.filter(|found| *found != n) {
+            return Err(StaigError::RowCount { what, found, expected: n });
         }
     }
     check_undirected(graph)?;
     if let Some(slices) = slices {
         for row in 0..n {
-            let crossing = graph.row(row).0.iter().find(|&&j| slices[j as usize] != slices[row]);
+            let crossing = graph.row(row).0.iter().find(|&&j| slices.of(j as usize) != slices.of(row));
             if let Some(&column) = crossing {
                 return Err(StaigError::EdgeAcrossSlices { row, column: column as usize });
             }

@@ -1,6 +1,6 @@
 use std::fs::File;
 
-use brodmann_kernels::{CsrMatrix, Seed, Silent};
+use brodmann_kernels::{CsrMatrix, Seed, Silent, Slices};
 use ndarray::{Array0, Array1, Array2, ArrayView2, Axis};
 use ndarray_npy::NpzReader;
 
@@ -72,7 +72,7 @@ fn values_and_gradients_are_those_of_the_reference() {
     for (tau, suffix) in [(0.5, "tau0p5"), (2.0, "tau2p0"), (10.0, "tau10p0")] {
         let forms = [
             ("nei", ContrastPairs::try_new(whole.view(), None, None)),
-            ("mask", ContrastPairs::try_new(blocks.view(), Some(&slices), None)),
+            ("mask", ContrastPairs::try_new(blocks.view(), Some(&Slices::from_codes(&slices, &[])), None)),
             ("bias", ContrastPairs::try_new(whole.view(), None, Some(&labels))),
         ];
         for (form, pairs) in forms {
@@ -133,7 +133,7 @@ fn every_form(n: usize) -> Vec<(ContrastPairs, bool, &'static str)> {
     }
     let cut = CsrMatrix::from_dense(cut.view());
     let new = |g: &CsrMatrix<f64>, s: Option<&[u32]>, c: Option<&[u32]>| {
-        ContrastPairs::try_new(g.view(), s, c).unwrap()
+        ContrastPairs::try_new(g.view(), s.map(|s| Slices::from_codes(s, &[])).as_ref(), c).unwrap()
     };
     vec![
         (new(&graph, None, None), false, "plain"),
@@ -304,7 +304,9 @@ fn slices_are_exact_sums() {
     let slices: Vec<u32> = (0..n).map(|i| u32::from(i < n / 2)).collect();
     let run = |graph: &Array2<f64>, slices: Option<&[u32]>, rows: &[usize]| {
         let graph = CsrMatrix::from_dense(graph.view());
-        let pairs = ContrastPairs::try_new(graph.view(), slices, None).unwrap();
+        let pairs =
+            ContrastPairs::try_new(graph.view(), slices.map(|s| Slices::from_codes(s, &[])).as_ref(), None)
+                .unwrap();
         let mut loss = ContrastLoss::<f64>::new(pairs, ContrastOptions::default()).unwrap();
         let (a, b) = (views[0].select(Axis(0), rows), views[1].select(Axis(0), rows));
         loss.evaluate(a.view(), b.view(), &Silent).unwrap().loss * rows.len() as f64
@@ -372,7 +374,12 @@ fn what_does_not_fit_is_refused() {
         Err(StaigError::Diverged { .. })
     ));
     let refuse = |dense: Array2<f64>, slices: Option<&[u32]>| {
-        ContrastPairs::try_new(CsrMatrix::from_dense(dense.view()).view(), slices, None).unwrap_err()
+        ContrastPairs::try_new(
+            CsrMatrix::from_dense(dense.view()).view(),
+            slices.map(|s| Slices::from_codes(s, &[])).as_ref(),
+            None,
+        )
+        .unwrap_err()
     };
     assert_eq!(
         refuse(ndarray::array![[0.0, 1.0], [0.0, 0.0]], None),

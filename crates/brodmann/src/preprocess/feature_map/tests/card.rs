@@ -57,7 +57,16 @@ fn every_map() -> Vec<FeatureMap> {
     let x = counts();
     let slices: Vec<u32> = (0..30).map(|i| i % 2).collect();
     let fit = |slices: Option<&[u32]>, options: &FeatureOptions| {
-        FeatureMap::fit(x.view(), slices, options, Seed(1), &Silent).expect("counts").map.compact()
+        FeatureMap::fit(
+            x.view(),
+            slices.map(|s| Slices::from_codes(s, &[])).as_ref(),
+            options,
+            Seed(1),
+            &Silent,
+        )
+        .expect("counts")
+        .map
+        .compact()
     };
     let mut maps: Vec<FeatureMap> = all.iter().map(|options| fit(None, options)).collect();
     maps.push(fit(Some(&slices), &FeatureOptions::Scaled(ScaledOptions::default())));
