@@ -188,7 +188,7 @@ def kmeans(
     random_state: int = 42,
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64], float, int, bool]: ...
 
-# methods: leiden, spatialleiden, spami, staig, smoothed_pca, mixture
+# methods: leiden, spatialleiden, spami, staig, banksy, smoothed_pca, mixture
 def find_domains(
     method: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
 ) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...

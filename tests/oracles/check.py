@@ -315,7 +315,38 @@ def leiden():
         same(f"mx_diff_move of {node:.0f}", [p.diff_move(int(node), int(target)) for p in parts], moves)
 
 
-for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden):
+def banksy():
+    o = load("banksy")
+    xy, x, n = o["xy"], o["X"], len(o["X"])
+    far = np.linalg.norm(xy[:, None] - xy[None], axis=2) + np.diag(np.full(n, np.inf))
+    near = {k: np.argsort(far, axis=1, kind="stable")[:, : int(o[k])] for k in ("k_geom", "k_agf")}
+
+    def weights(neighbors):
+        d = np.take_along_axis(far, neighbors, 1)
+        w = np.exp(-((d / np.median(d, axis=1, keepdims=True)) ** 2))
+        return w / w.sum(1, keepdims=True)
+
+    mean = np.einsum("ik,ikg->ig", weights(near["k_geom"]), x[near["k_geom"]])
+    same("M0", mean, o["M0"])
+    step = xy[near["k_agf"]] - xy[:, None]
+    turned = weights(near["k_agf"]) * np.exp(1j * np.arctan2(step[..., 1], step[..., 0]))
+    around = x[near["k_agf"]]
+
+    def z(block):
+        sd = block.std(0)
+        return np.where(sd > 1e-9, (block - block.mean(0)) / np.where(sd > 1e-9, sd, 1), 0)
+
+    for name, centre in [("plain", 0), ("centred", around.mean(1, keepdims=True))]:
+        gradient = np.abs(np.einsum("ik,ikg->ig", turned, around - centre))
+        same(f"AGF_{name}", gradient, o[f"AGF_{name}"])
+        for text, lam in [("0p2", 0.2), ("0p8", 0.8)]:
+            blocks = [np.sqrt(1 - lam) * z(x), np.sqrt(2 * lam / 3) * z(mean), np.sqrt(lam / 3) * z(gradient)]
+            u, s, _ = np.linalg.svd(np.hstack(blocks), full_matrices=False)
+            same(f"sv_{name}_l{text}", s[:20], o[f"sv_{name}_l{text}"])
+            same(f"pca_{name}_l{text}", np.abs(u[:, :20] * s[:20]), np.abs(o[f"pca_{name}_l{text}"]), 1e-7)
+
+
+for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy):
     if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:
         print(check.__name__)
         check()

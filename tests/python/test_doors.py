@@ -86,6 +86,19 @@ def test_mixture_is_the_command(tissue, tmp_path):
     assert here.uns["mixture"]["bic"] == report["bic"]
 
 
+def test_banksy_is_the_command(tissue, tmp_path):
+    options = {"lambda_param": 0.6, "n_neighbors": 10, "n_neighbors_agf": 12, "n_comps": 6, "n_top_genes": 100}
+    here = bm.tl.banksy(tissue, n_clusters=4, n_init=2, copy=True, **options)
+    flags = ["--lambda", "0.6", "--n-neighbors", "10", "--n-neighbors-agf", "12", "--n-pcs", "6", "--n-top-genes", "100"]
+    written, report = command(tissue, tmp_path, "banksy", "-k", "4", "--n-init", "2", *flags)
+    assert here.obs["banksy"].tolist() == written.obs["banksy"].tolist()
+    same(here.obsm["X_banksy"], written.obsm["X_banksy"])
+    assert here.obsm["X_banksy"].shape == (tissue.n_obs, 6)
+    assert here.uns["banksy"]["variance_ratio"].tolist() == report["variance_ratio"]
+    with pytest.raises(ValueError, match="lambda_param is 2.0; expected a number from 0 to 1"):
+        bm.tl.banksy(tissue, n_clusters=4, lambda_param=2.0, copy=True)
+
+
 @pytest.mark.parametrize(
     ("method", "options", "words"),
     [
@@ -103,7 +116,7 @@ def test_what_a_loaded_model_has_decided_is_refused(tissue, tmp_path, method, op
         method(tissue, n_clusters=4, load_model=model, copy=True, **options)
 
 
-@pytest.mark.parametrize("method", [bm.tl.spami, bm.tl.staig, bm.tl.smoothed_pca, bm.tl.mixture, bm.tl.spatialleiden])
+@pytest.mark.parametrize("method", [bm.tl.spami, bm.tl.staig, bm.tl.banksy, bm.tl.smoothed_pca, bm.tl.mixture, bm.tl.spatialleiden])
 def test_values_that_an_option_cannot_have_are_refused_by_name(tissue, method):
     with pytest.raises(ValueError, match="min_cells is .many.; expected a whole number"):
         method(tissue, n_clusters=4, min_cells="many", copy=True)

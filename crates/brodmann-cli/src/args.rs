@@ -19,7 +19,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub use methods::{
-    ClusterCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand, SpamiCommand, StaigCommand,
+    BanksyCommand, ClusterCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand, SpamiCommand,
+    StaigCommand,
 };
 pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs};
 
@@ -85,6 +86,8 @@ pub enum Command {
     Spami(Box<SpamiCommand>),
     /// Domains of one slice, or of many without alignment, by a graph network (STAIG)
     Staig(Box<StaigCommand>),
+    /// Domains by expression beside that of the surroundings (BANKSY)
+    Banksy(Box<BanksyCommand>),
     /// Domains by components of expression averaged over spatial neighbours: the baseline with space
     SmoothedPca(Box<SmoothedPcaCommand>),
     /// Domains by principal components and a Gaussian mixture: the baseline without space

@@ -10,6 +10,7 @@ pub const FLAGS: &[(&str, &str)] = &[
     ("contrast_weights", "contrast-weight"),
     ("flavor", "hvg"),
     ("layer_weights", "layer-weight"),
+    ("lambda_param", "lambda"),
     ("learning_rate", "lr"),
     ("modality_kinds", "modality-kind"),
     ("patience", "early-stopping"),
@@ -18,6 +19,7 @@ pub const FLAGS: &[(&str, &str)] = &[
 
 /// Settings that are a flag of their own.
 pub const SETTINGS: &[((&str, &str), &str)] = &[
+    (("centred", "false"), "--not-centred"),
     (("contrast", "false"), "--no-contrast"),
     (("cosine", "false"), "--no-cosine"),
     (("normalized", "true"), "--normalized"),

@@ -48,6 +48,31 @@ fn a_mixture_of_components_is_a_method_like_any_other() {
 }
 
 #[test]
+fn banksy_weighs_the_surroundings() {
+    let folder = Folder::with_tissue(IN, 12);
+    let report = run(&folder, &["banksy", IN, "-k", "4", "--n-init", "2", "--refine", "6", "--umap"]);
+    assert_eq!((report["method"].as_str(), report["n_clusters"].as_u64()), (Some("banksy"), Some(4)));
+    let adata = folder.adata(OUT);
+    assert!(adata.obsm.contains_key("X_banksy") && adata.obsm.contains_key("X_banksy_umap"));
+    assert!(adata.obs.columns.contains_key("banksy_unrefined"));
+    assert!(adata.uns["banksy"].get("variance_ratio").is_some());
+    // Single spots of this tissue are mostly noise: what is known of the domains is in the surroundings.
+    let ari = |lambda: &str| {
+        let report = run(&folder, &["banksy", IN, "-k", "4", "--n-init", "2", "--lambda", lambda]);
+        report["metrics"]["ari"].as_f64().expect("a truth")
+    };
+    let (alone, around) = (ari("0"), ari("1"));
+    assert!(alone < 0.1 && around > 0.3, "{alone} {around}");
+    let log =
+        folder.run(&["banksy", IN, "--out", OUT, "-k", "4", "--n-neighbors-agf", "200"]).succeeded().stderr;
+    assert!(log.contains("144 spots are too few for 200 neighbours"), "{log}");
+    folder
+        .refuses(&["banksy", IN, "--out", "no.h5ad", "--lambda", "1.5"], &["--lambda", "1.5", "from 0 to 1"]);
+    folder
+        .refuses(&["banksy", IN, "--out", "no.h5ad", "--n-neighbors", "0"], &["--n-neighbors", "at least 1"]);
+}
+
+#[test]
 fn smoothed_pca_is_what_staig_called_its_method() {
     let folder = Folder::with_tissue(IN, 12);
     run(&folder, &["smoothed-pca", IN, "-k", "4", "--n-init", "2"]);
@@ -80,7 +105,7 @@ fn smoothed_pca_is_what_staig_called_its_method() {
 #[test]
 fn every_method_takes_several_files() {
     let folder = files();
-    for method in ["spatialleiden", "mixture", "smoothed-pca", "leiden"] {
+    for method in ["spatialleiden", "mixture", "banksy", "smoothed-pca", "leiden"] {
         let report = run(&folder, &[method, "a.h5ad", "b.h5ad", "-k", "4"]);
         assert_eq!((report["n_obs"].as_u64(), report["n_slices"].as_u64()), (Some(200), Some(2)), "{method}");
         let slices = report["slices"].as_array().expect("slices");

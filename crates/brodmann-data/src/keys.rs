@@ -50,6 +50,8 @@ pub const SPAMI: &str = "spami";
 pub const STAIG: &str = "staig";
 /// `obs` and `uns`: domains from smoothed expression and their parameters; `obsm`: prefixed, the embedding.
 pub const SMOOTHED_PCA: &str = "smoothed_pca";
+/// `obs` and `uns`: domains from expression beside that of its surroundings; `obsm`: prefixed, the embedding.
+pub const BANKSY: &str = "banksy";
 /// Domains of principal components and a mixture, without space.
 pub const MIXTURE: &str = "mixture";
 /// `obs`: annotated or simulated truth.

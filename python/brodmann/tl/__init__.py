@@ -9,7 +9,8 @@ label for each spot out.
 * :func:`search_resolution`: the resolution that gives a number of clusters.
 * :func:`spami`: one embedding of several omics, with attention, denoised expression and domains.
 * :func:`staig`: an embedding of one omics, guided by the image if there is one, and domains; of many slices too.
-* :func:`smoothed_pca`: the simple baseline beside it; :func:`mixture`: the one without space.
+* :func:`banksy`: domains from expression beside that of the surroundings.
+* :func:`smoothed_pca`: the simple baseline beside them; :func:`mixture`: the one without space.
 * :func:`kmeans`: compact clusters of an embedding.
 * :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
 * :func:`select_n_clusters`: how many clusters?
@@ -22,11 +23,12 @@ from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden,
 from ._mixture import mixture
 from ._refine import refine_labels
 from ._spami import spami
-from ._staig import smoothed_pca, staig
+from ._staig import banksy, smoothed_pca, staig
 
 __all__ = [
     "NumberOfClusters",
     "ResolutionSearch",
+    "banksy",
     "gmm",
     "kmeans",
     "leiden",

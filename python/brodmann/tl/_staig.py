@@ -238,6 +238,102 @@ def staig(
     return _run(data, "staig", given, layer, spatial_key, library_key, image_key, random_state, key_added, copy)
 
 
+def banksy(
+    data: AnnData | MuData,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    lambda_param: float = 0.2,
+    cluster: Cluster = "gmm",
+    gmm_model: Family = "EEE",
+    n_init: int = 10,
+    select_by: Criterion = "stability",
+    max_clusters: int = 15,
+    resolution: float = 1.0,
+    refine: int = 0,
+    layer: Mapping[str, str] | str | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    n_neighbors: int = 15,
+    n_neighbors_agf: int = 30,
+    centred: bool = True,
+    n_comps: int = 20,
+    values: Literal["log", "counts"] | None = None,
+    normalized: bool = False,
+    n_top_genes: int | None = None,
+    flavor: Flavor | None = None,
+    target_sum: float | None = None,
+    min_cells: int | None = None,
+    umap: bool = False,
+    random_state: int = 42,
+    key_added: str = "banksy",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Finds domains from what each spot expresses beside what its surroundings do (BANKSY).
+
+    Own values, the weighted mean of the neighbours and the size of the gradient around the spot, each gene centred and
+    scaled slice by slice; their principal components; domains. The same bits as ``brodmann banksy``.
+
+    Parameters
+    ----------
+    data, layer, spatial_key, library_key
+        Counts, coordinates and slices, as for :func:`staig`.
+    n_clusters, cluster, gmm_model, n_init, select_by, max_clusters, resolution, refine
+        From the embedding to domains, as for :func:`staig`.
+    lambda_param
+        Weight of the surroundings, from 0 (none) to 1 (nothing else): 0.2 tells cell types and the layers of Visium
+        sections apart, 0.8 the domains of single cells.
+    n_neighbors, n_neighbors_agf
+        Nearest spots that the mean and the gradient are taken over; 0 leaves the gradient out.
+    centred
+        Whether the gradient is that around the neighbours' mean, as in the paper; the package pybanksy takes it around 0.
+    n_comps
+        Principal components.
+    values
+        ``"log"`` (total, log1p; the default) or ``"counts"`` as they are.
+    normalized, n_top_genes, flavor, target_sum, min_cells
+        Of the preprocessing, as for :func:`staig`; 2000 genes of a single slice where nothing is said.
+    umap
+        Lay the embedding out in the plane.
+    random_state
+        Seed.
+    key_added
+        Name of the result.
+    copy
+        Return a copy with the result instead of adding it to ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written are, with ``key = key_added``,
+
+    ``obsm["X_{key}"]`` : float32, shape ``(n_obs, n_comps)``
+        The components.
+    ``obs[key]`` : categorical, shape ``(n_obs,)``
+        Domains, ``"0"`` the largest.
+    ``obs["{key}_unrefined"]`` : categorical, shape ``(n_obs,)``
+        With ``refine``: domains before the vote, by the same names.
+    ``var["{key}_features"]`` : bool, shape ``(n_vars,)``
+        Genes that were used.
+    ``obsm["X_{key}_umap"]`` : float32, shape ``(n_obs, 2)``
+        Where asked for.
+    ``uns[key]`` : dict
+        ``params``, ``n_clusters``, ``quality``, ``variance`` and ``variance_ratio`` of the components, ``seconds``, …
+
+    Raises
+    ------
+    KeyError
+        Without coordinates, counts or slices that were named.
+    ValueError
+        For values that are not counts, and options out of range.
+
+    Examples
+    --------
+    >>> bm.tl.banksy(adata, n_clusters=7)
+    >>> bm.tl.banksy(cells, n_clusters=8, lambda_param=0.8)
+    """
+    given = said(banksy, locals(), leave=["layer"])
+    return _run(data, "banksy", given, layer, spatial_key, library_key, None, random_state, key_added, copy)
+
+
 def smoothed_pca(
     data: AnnData | MuData,
     *,

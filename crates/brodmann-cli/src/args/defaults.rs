@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use brodmann::models::spami::SpamiPreset;
 use brodmann::models::staig::StaigPreset;
+use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::request::ModelOptions;
@@ -28,6 +29,7 @@ pub fn with_defaults(command: Command) -> Command {
         ("spami", of_spami()),
         ("staig", of_staig()),
         ("smoothed-pca", of_smoothed_pca()),
+        ("banksy", of_banksy()),
         ("mixture", of_mixture()),
         ("cluster", of_cluster()),
         ("preprocess", of_preprocessing()),
@@ -106,6 +108,16 @@ fn of_smoothed_pca() -> Table {
     all.extend(fields_of(&request.smoothing));
     all.extend(of_expression());
     all.insert("n_pcs".to_owned(), Json::from(30));
+    vec![("", all)]
+}
+
+fn of_banksy() -> Table {
+    let request = BanksyRequest::default();
+    let mut all = fields_of(&request.domains);
+    all.extend(fields_of(&request.surroundings));
+    all.extend(of_expression());
+    all.insert("n_top_genes".to_owned(), "2000; of each of several slices 5000, those of all".into());
+    all.insert("n_pcs".to_owned(), Json::from(20));
     vec![("", all)]
 }
 

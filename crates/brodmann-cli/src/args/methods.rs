@@ -317,6 +317,54 @@ pub struct SmoothedPcaCommand {
     pub place: PlaceArgs,
 }
 
+/// Domains from what each spot expresses beside what its surroundings do (BANKSY): its own values, the weighted mean of
+/// its neighbours and the size of the gradient around it; their principal components, then a mixture.
+///
+/// One slice, or several in one file or several files, as for `staig`: genes are centred and scaled slice by slice.
+/// Written are obsm["X_banksy"], obs["banksy"] (0 the largest domain) and uns["banksy"] with all parameters.
+#[derive(Args, Debug, Serialize)]
+#[command(after_help = "Examples:\n  \
+    brodmann banksy visium.h5ad --out domains.h5ad -k 7\n  \
+    brodmann banksy merfish.h5ad --out domains.h5ad --lambda 0.8 -k 8\n  \
+    brodmann banksy slice1.h5ad slice2.h5ad --out joined.h5ad -k 7")]
+pub struct BanksyCommand {
+    /// .h5ad with raw counts, one or several (or .h5mu with gene expression, or what `convert` can read)
+    #[arg(required = true, value_name = "FILE")]
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub output: OutputArgs,
+    /// Weight of the surroundings, from 0 (none) to 1 (nothing else): 0.2 tells cell types and the layers of Visium
+    /// sections apart, 0.8 the domains of single cells
+    #[arg(long = "lambda", id = "lambda_param", allow_negative_numbers = true, value_name = "0..1", value_parser = number)]
+    pub lambda_param: Option<f64>,
+    /// Nearest spots that the mean is taken over
+    #[arg(long, value_name = "N")]
+    pub n_neighbors: Option<usize>,
+    /// Nearest spots that the gradient is taken over; 0 leaves the gradient out
+    #[arg(long, value_name = "N")]
+    pub n_neighbors_agf: Option<usize>,
+    /// Take the gradient around 0 instead of the neighbours' mean, as the Python package does
+    #[arg(long = "not-centred", num_args = 0, default_missing_value = "false")]
+    pub centred: Option<bool>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub naming: NamingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub domains: DomainArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub features: FeatureArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub values: ValueArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}
+
 /// The baseline without space: principal components, then a Gaussian mixture ("PCA + mclust").
 #[derive(Args, Debug, Serialize)]
 pub struct MixtureCommand {

@@ -1,6 +1,7 @@
 //! The commands that find domains: flags to a request, the request to the driver, the record out.
 
 use brodmann::pipeline::Method;
+use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::from_embedding::ClusterRequest;
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
@@ -16,7 +17,8 @@ use super::{Context, destination};
 use crate::args::methods::StaigMethodArg;
 use crate::args::said::said;
 use crate::args::{
-    ClusterCommand, LeidenCommand, MixtureCommand, OutputArgs, SmoothedPcaCommand, SpamiCommand, StaigCommand,
+    BanksyCommand, ClusterCommand, LeidenCommand, MixtureCommand, OutputArgs, SmoothedPcaCommand,
+    SpamiCommand, StaigCommand,
 };
 use crate::failure::Failure;
 
@@ -58,6 +60,10 @@ pub fn staig(context: &Context<'_>, args: &StaigCommand) -> Result<(), Failure> 
 
 pub fn smoothed_pca(context: &Context<'_>, args: &SmoothedPcaCommand) -> Result<(), Failure> {
     run(context, &SmoothedPcaRequest::from_said(&said(args))?, &args.inputs, &args.output)
+}
+
+pub fn banksy(context: &Context<'_>, args: &BanksyCommand) -> Result<(), Failure> {
+    run(context, &BanksyRequest::from_said(&said(args))?, &args.inputs, &args.output)
 }
 
 pub fn mixture(context: &Context<'_>, args: &MixtureCommand) -> Result<(), Failure> {

@@ -1,14 +1,17 @@
 //! Which representation of a spot do all its measurements agree on?
 //!
-//! Networks over the spatial graph: features and graph in, one embedding per spot out. They stand on
-//! [`nn`](crate::nn); domains are found in their output by `cluster`, which they never use.
+//! Features and neighbours in, one embedding per spot out. Networks stand on [`nn`](crate::nn); domains are found in
+//! the output by `cluster`, which nothing here uses.
 //!
 //! * [`spami`]: two or more omics of one tissue, with attention and denoising.
 //! * [`staig`]: one omics, its tissue's image if there is one, of one slice or many.
-//! * [`smoothed_pca()`]: the baseline, which learns nothing.
+//! * [`banksy()`]: what a spot expresses beside what its surroundings do; learns nothing.
+//! * [`smoothed_pca()`]: the baseline, which learns nothing either.
 
+pub mod banksy;
 pub mod smoothed_pca;
 pub mod spami;
 pub mod staig;
 
+pub use banksy::{Banksy, BanksyComponents, BanksyError, BanksyOptions, banksy};
 pub use smoothed_pca::{SmoothedPcaOptions, smoothed_pca};

@@ -20,6 +20,7 @@
 //! * [`leiden`]: Leiden and SpatialLeiden.
 //! * [`spami`]: several omics in one embedding, and denoised expression.
 //! * [`staig`]: one slice, or many without alignment, by a graph network.
+//! * [`banksy`]: expression beside that of its surroundings.
 //! * [`smoothed_pca`], [`mixture`]: the baselines, with space and without. [`from_embedding`]: what is in the file.
 //!
 //! What they share:
@@ -34,6 +35,7 @@
 //! * [`preprocess_file`], [`neighbors_file`], [`evaluation`], [`describe`], [`simulated`], [`picture`].
 
 mod align;
+pub mod banksy;
 pub mod checkpoint;
 pub mod clustering;
 pub mod cohort;
