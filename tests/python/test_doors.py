@@ -95,7 +95,7 @@ def test_banksy_is_the_command(tissue, tmp_path):
     same(here.obsm["X_banksy"], written.obsm["X_banksy"])
     assert here.obsm["X_banksy"].shape == (tissue.n_obs, 6)
     assert here.uns["banksy"]["variance_ratio"].tolist() == report["variance_ratio"]
-    with pytest.raises(ValueError, match="lambda_param is 2.0; expected a number from 0 to 1"):
+    with pytest.raises(ValueError, match="lambda_param is 2; expected a number from 0 to 1"):
         bm.tl.banksy(tissue, n_clusters=4, lambda_param=2.0, copy=True)
 
 
