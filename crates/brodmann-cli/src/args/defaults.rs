@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use brodmann::models::spami::SpamiPreset;
 use brodmann::models::staig::StaigPreset;
-use brodmann::pipeline::banksy::BanksyRequest;
+use brodmann::pipeline::banksy::{self, BanksyRequest};
+use brodmann::pipeline::expression::{N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::request::ModelOptions;
@@ -116,8 +117,10 @@ fn of_banksy() -> Table {
     let mut all = fields_of(&request.domains);
     all.extend(fields_of(&request.surroundings));
     all.extend(of_expression());
-    all.insert("n_top_genes".to_owned(), "2000; of each of several slices 5000, those of all".into());
-    all.insert("n_pcs".to_owned(), Json::from(20));
+    let genes =
+        format!("{}; of each of several slices {N_TOP_GENES_PER_SLICE}, those of all", banksy::N_TOP_GENES);
+    all.insert("n_top_genes".to_owned(), genes.into());
+    all.insert("n_pcs".to_owned(), Json::from(banksy::N_PCS));
     vec![("", all)]
 }
 
@@ -132,7 +135,8 @@ fn of_expression() -> Map<String, Json> {
     let own = PreprocessOptions::for_modality(Modality::Rna);
     let mut all = Map::new();
     let mut set = |name: &str, value: Json| all.insert(name.to_owned(), value);
-    set("n_top_genes", "3000; of each of several slices 5000, those of all".into());
+    let genes = format!("{OF_ONE_SLICE}; of each of several slices {N_TOP_GENES_PER_SLICE}, those of all");
+    set("n_top_genes", genes.into());
     set("flavor", serde_json::to_value(own.hvg_flavor).unwrap_or_default());
     set("target_sum", own.target_sum.map_or(Json::Null, |sum| format!("{sum}").into()));
     set("min_cells", own.min_cells.into());

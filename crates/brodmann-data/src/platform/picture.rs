@@ -57,9 +57,10 @@ fn read_png(file: BufReader<File>) -> Result<Array, String> {
     let frame = reader.next_frame(&mut bytes).map_err(|e| e.to_string())?;
     bytes.truncate(frame.buffer_size());
     let (height, width) = (frame.height as usize, frame.width as usize);
-    let channels = frame.color_type.samples();
+    let gray_and_alpha = frame.color_type == ColorType::GrayscaleAlpha;
+    let channels = if gray_and_alpha { 4 } else { frame.color_type.samples() };
     let wide = frame.bit_depth == BitDepth::Sixteen;
-    let values: Vec<f32> = if frame.color_type == ColorType::GrayscaleAlpha {
+    let values: Vec<f32> = if gray_and_alpha {
         // Becomes colour of eight bits, as in matplotlib.
         let most_significant = if wide { 2 } else { 1 };
         bytes
@@ -72,7 +73,6 @@ fn read_png(file: BufReader<File>) -> Result<Array, String> {
     } else {
         bytes.iter().map(|&v| f32::from(v) / 255.0).collect()
     };
-    let channels = if channels == 2 { 4 } else { channels };
     shaped(height, width, channels, values).map(Array::F32)
 }
 

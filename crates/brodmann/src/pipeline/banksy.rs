@@ -19,9 +19,9 @@ use super::tissue::ModalityInfo;
 use crate::models::{BanksyComponents, BanksyError, BanksyOptions, banksy};
 
 /// Principal components where nothing is said.
-const N_PCS: usize = 20;
+pub const N_PCS: usize = 20;
 /// Genes selected of one slice where nothing is said: each takes three columns.
-const N_TOP_GENES: usize = 2000;
+pub const N_TOP_GENES: usize = 2000;
 
 /// How the surroundings of a spot are described.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,6 +150,15 @@ impl Facts for BanksyFacts {
     }
 }
 
+impl From<BanksyError> for PipelineError {
+    fn from(error: BanksyError) -> Self {
+        match error {
+            BanksyError::Graph(source) => source.into(),
+            BanksyError::Preprocess(source) => Self::Preprocess { modality: "features".to_owned(), source },
+        }
+    }
+}
+
 impl Method for BanksyRequest {
     type Solved = (ModalityInfo, Expression, BanksyComponents);
     type Facts = BanksyFacts;
@@ -185,14 +194,8 @@ impl Method for BanksyRequest {
         let coordinates = scene.tissue.coordinates(&self.place.spatial_key)?;
         let mut made = expression::prepare(scene, &info, &self.wanted(), run)?;
         let options = self.surroundings.options(self.n_pcs());
-        let found = run.timed(Stage::Train, || {
+        let mut found = run.timed(Stage::Train, || {
             banksy(made.values.view(), coordinates.view(), scene.slices(), &options, seed, monitor)
-        });
-        let mut found = found.map_err(|error| match error {
-            BanksyError::Graph(source) => PipelineError::from(source),
-            BanksyError::Preprocess(source) => {
-                PipelineError::Preprocess { modality: "features".to_owned(), source }
-            }
         })?;
         for note in &found.notes {
             monitor.note(&format!("surroundings: {note}"));

@@ -144,7 +144,6 @@ fn row_products(blocks: &Blocks<'_>, monitor: &dyn Monitor) -> Result<Vec<Array2
     monitor.stage("products of spots", n as u64);
     let mut grams = vec![Array2::<f64>::zeros((n, n)); blocks.n_blocks()];
     blocks.each(monitor, |first, rows| {
-        let rows = rows.to_owned();
         // Against itself and all that comes before.
         blocks.each(monitor, |other, others| {
             if other > first {

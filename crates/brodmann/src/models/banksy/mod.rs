@@ -14,7 +14,7 @@ mod components;
 mod rows;
 mod weights;
 
-use brodmann_kernels::{CsrView, Monitor, OptionError, Seed, Slices};
+use brodmann_kernels::{CsrView, Diagnosis, Monitor, OptionError, Seed, Slices};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,15 @@ pub enum BanksyError {
     /// Of the genes and their components.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
+}
+
+impl Diagnosis for BanksyError {
+    fn origin(&self) -> Option<&dyn Diagnosis> {
+        Some(match self {
+            Self::Graph(e) => e,
+            Self::Preprocess(e) => e,
+        })
+    }
 }
 
 impl From<OptionError> for BanksyError {

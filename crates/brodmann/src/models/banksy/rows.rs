@@ -1,7 +1,7 @@
 //! The three blocks of features, some rows at a time.
 
 use brodmann_kernels::{CsrView, Interrupted, Monitor, Slices};
-use ndarray::{Array2, ArrayViewMut2, Axis, Slice};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -96,21 +96,21 @@ impl<'a> Blocks<'a> {
     pub(super) fn each<E: From<Interrupted>>(
         &self,
         monitor: &dyn Monitor,
-        mut visit: impl FnMut(usize, ArrayViewMut2<'_, f64>) -> Result<(), E>,
+        mut visit: impl FnMut(usize, ArrayView2<'_, f64>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut room = Array2::zeros((0, 0));
         for (slice, range) in &self.ranges {
             monitor.check()?;
+            if let Some(kept) = &self.kept {
+                visit(range.start, kept.slice_axis(Axis(0), Slice::from(range.clone())))?;
+                continue;
+            }
             if room.nrows() != range.len() {
                 room = Array2::zeros((range.len(), self.n_cols()));
             }
-            if let Some(kept) = &self.kept {
-                room.assign(&kept.slice_axis(Axis(0), Slice::from(range.clone())));
-            } else {
-                self.fill(range.clone(), room.view_mut());
-                self.scale(*slice, room.view_mut());
-            }
-            visit(range.start, room.view_mut())?;
+            self.fill(range.clone(), room.view_mut());
+            self.scale(*slice, room.view_mut());
+            visit(range.start, room.view())?;
         }
         Ok(())
     }
