@@ -28,7 +28,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let graph = spatial_knn(tissue.coordinates.view(), None, 8, true)?.connectivities;
     let options = SmoothedPcaOptions { n_components: 10, ..Default::default() };
-    let embedding = smoothed_pca(features.view(), graph.view(), &options, seed, &Silent)?;
+    let embedding = smoothed_pca(features.view(), graph.view(), None, &options, seed, &Silent)?;
 
     let options = GmmOptions { n_components: 5, ..Default::default() };
     let mixture = gmm(embedding.view(), &options, seed, &Silent)?;

@@ -1,11 +1,11 @@
 //! Principal components of expression averaged over spatial neighbours: the simple baseline every network must beat.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::preprocess::{PcaOptions, PreprocessError, pca};
+use crate::preprocess::{PcaOptions, PreprocessError, pca_by_slice, slices_of};
 
 /// Rows averaged in one task; fixed.
 const CHUNK: usize = 256;
@@ -29,7 +29,8 @@ impl Default for SmoothedPcaOptions {
 /// Principal components of `S X`, with `S` the mean over a spot and its neighbours.
 ///
 /// # Inputs
-/// `features`: `(n_obs, n_features)`, finite. `graph`: `(n_obs, n_obs)`, stored entries are neighbours.
+/// `features`: `(n_obs, n_features)`, finite. `graph`: `(n_obs, n_obs)`, stored entries are neighbours. `slices`: what is
+/// averaged is centred within each, so that what shifts a slice as a whole has no part in the components.
 /// # Returns
 /// `(n_obs, min(n_components, n_obs − 1, n_features))`.
 /// # Errors
@@ -52,7 +53,7 @@ impl Default for SmoothedPcaOptions {
 /// let pairs = array![[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
 /// let graph = CsrMatrix::from_dense(pairs.view());
 /// let options = SmoothedPcaOptions { n_components: 1, rounds: 1 };
-/// let scores = smoothed_pca(features.view(), graph.view(), &options, Seed(0), &Silent)?;
+/// let scores = smoothed_pca(features.view(), graph.view(), None, &options, Seed(0), &Silent)?;
 /// for (found, expected) in scores.iter().zip([-3.0, -3.0, 3.0, 3.0]) {
 ///     assert!((found - expected).abs() < 1e-5);
 /// }
@@ -61,6 +62,7 @@ impl Default for SmoothedPcaOptions {
 pub fn smoothed_pca(
     features: CsrView<'_, f32>,
     graph: CsrView<'_, f64>,
+    slices: Option<&Slices>,
     options: &SmoothedPcaOptions,
     seed: Seed,
     monitor: &dyn Monitor,
@@ -80,7 +82,9 @@ pub fn smoothed_pca(
         smooth = Some(neighbor_mean(x, graph));
     }
     let x = smooth.as_ref().map_or(features, CsrMatrix::view);
-    Ok(pca(x, None, &PcaOptions { n_components: options.n_components }, seed, monitor)?.scores)
+    let slices = slices_of(x.n_rows(), slices)?;
+    let of = PcaOptions { n_components: options.n_components };
+    Ok(pca_by_slice(x, &slices, None, &of, seed, monitor)?.scores)
 }
 
 /// Every row the mean of itself and its neighbours' rows.
@@ -125,6 +129,8 @@ mod tests {
     use brodmann_kernels::Silent;
     use ndarray::array;
 
+    use crate::preprocess::pca;
+
     use super::*;
 
     #[test]
@@ -146,7 +152,7 @@ mod tests {
         let graph = CsrMatrix::from_rows(600, &rows);
         let of = |rounds| {
             let options = SmoothedPcaOptions { n_components: 3, rounds };
-            smoothed_pca(x.view(), graph.view(), &options, Seed(1), &Silent).expect("valid")
+            smoothed_pca(x.view(), graph.view(), None, &options, Seed(1), &Silent).expect("valid")
         };
         let plain =
             pca(x.view(), None, &PcaOptions { n_components: 3 }, Seed(1), &Silent).expect("valid").scores;
@@ -158,12 +164,32 @@ mod tests {
             smoothed_pca(
                 x.view(),
                 CsrMatrix::from_rows(1, &[vec![]]).view(),
+                None,
                 &SmoothedPcaOptions::default(),
                 Seed(1),
                 &Silent
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn what_shifts_a_slice_as_a_whole_has_no_part() {
+        let dense = Array2::from_shape_fn((200, 6), |(i, j)| ((i * 31 + j * 17) % 13) as f32);
+        let shifted = Array2::from_shape_fn((200, 6), |(i, j)| dense[[i, j]] + 40.0 * (i / 100) as f32);
+        let rows: Vec<Vec<(u32, f64)>> =
+            (0..200).map(|i| vec![((i / 100) * 100 + (i + 1) % 100, 1.0)]).collect();
+        let graph = CsrMatrix::from_rows(200, &rows);
+        let slices = Slices::from_codes(&(0..200).map(|i| i / 100).collect::<Vec<u32>>(), &[]);
+        let of = |x: &Array2<f32>, slices: Option<&Slices>| {
+            let options = SmoothedPcaOptions { n_components: 3, rounds: 1 };
+            let x = CsrMatrix::from_dense(x.view());
+            smoothed_pca(x.view(), graph.view(), slices, &options, Seed(1), &Silent).expect("valid")
+        };
+        let (plain, apart) = (of(&dense, Some(&slices)), of(&shifted, Some(&slices)));
+        assert!(plain.iter().zip(&apart).all(|(a, b)| (a - b).abs() < 1e-3));
+        let pooled = of(&shifted, None);
+        assert!((pooled[[0, 0]] - pooled[[150, 0]]).abs() > 50.0);
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub(super) fn make(
     let (seed, monitor) = (run.seed, run.monitor);
     let mut options = options_on(PreprocessOptions::for_modality(modality.kind), request);
     options.keep_log_normalised = keep_log_normalised;
+    options.by_slice = true;
     let rows = run.timed(Stage::Read, || tissue.count_rows(modality, request.layer.as_deref()))?;
     let preprocessed = if let Some(rows) = rows {
         monitor.stage(&format!("{}: reading and preprocessing", modality.name), 0);
@@ -258,6 +259,7 @@ fn params(options: &PreprocessOptions, seed: Seed) -> Value {
     set("log1p", Value::Bool(options.log1p));
     set("zero_center", options.scale.map_or(Value::Null, |s| Value::Bool(s.zero_center)));
     set("max_value", options.scale.and_then(|s| s.max_value).map_or(Value::Null, Value::Float));
+    set("by_slice", Value::Bool(options.by_slice));
     set("n_pcs", Value::Int(options.n_pcs as i64));
     set("random_state", Value::Int(seed.0 as i64));
     Value::Dict(params)

@@ -155,7 +155,9 @@ impl Method for SmoothedPcaRequest {
         let options = SmoothedPcaOptions { n_components: self.n_pcs(), ..SmoothedPcaOptions::default() };
         monitor.stage("smoothing, principal components", 0);
         let clustered = run
-            .timed(Stage::Train, || smoothed_pca(made.values.view(), graph.view(), &options, seed, monitor))
+            .timed(Stage::Train, || {
+                smoothed_pca(made.values.view(), graph.view(), scene.slices(), &options, seed, monitor)
+            })
             .map_err(|source| PipelineError::Preprocess { modality: "features".to_owned(), source })?;
         let written = Some(clustered.mapv(|v| v as f32));
         let outcome = Outcome::Embeddings {

@@ -103,9 +103,20 @@ pub(crate) fn fold_columns<const K: usize>(
 where
     [f64; K]: Default,
 {
-    let slices = Slices::one(x.n_rows());
+    fold_slices(x, &Slices::one(x.n_rows()), f).remove(0)
+}
+
+/// The same slice by slice.
+fn fold_slices<const K: usize>(
+    x: CsrView<'_, f32>,
+    slices: &Slices,
+    f: impl Fn(usize, usize, f32) -> [f64; K] + Sync,
+) -> Vec<Vec<[f64; K]>>
+where
+    [f64; K]: Default,
+{
     let step = |sums: &mut [f64; K], i, j, v| sums.absorb(&f(i, j, v));
-    fold_view(x, || ColumnFold::new(x.n_cols(), &slices, &step)).into_slices().remove(0)
+    fold_view(x, || ColumnFold::new(x.n_cols(), slices, &step)).into_slices()
 }
 
 /// The same over the rows of a source, slice by slice.
@@ -148,16 +159,20 @@ pub(crate) fn moments_of<E: From<PreprocessError>>(
     Ok(parts.map(|((mean, (sums, squares)), &n)| finish(mean, sums, squares, n)).collect())
 }
 
-/// [`moments_of`] a matrix in memory, all rows together.
-pub(crate) fn moments_by(x: CsrView<'_, f32>, f: impl Fn(usize, usize, f32) -> f64 + Sync) -> ColumnMoments {
-    let n = x.n_rows();
-    let sums = fold_columns(x, |i, j, v| [f(i, j, v), 1.0]);
-    let mean = means(&sums, n);
-    let squares = fold_columns(x, |i, j, v| {
-        let d = f(i, j, v) - mean[j];
+/// [`moments_of`] a matrix in memory.
+pub(crate) fn moments_by_slice(
+    x: CsrView<'_, f32>,
+    slices: &Slices,
+    f: impl Fn(usize, usize, f32) -> f64 + Sync,
+) -> Vec<ColumnMoments> {
+    let sums = fold_slices(x, slices, |i, j, v| [f(i, j, v), 1.0]);
+    let means: Vec<Vec<f64>> = sums.iter().zip(slices.sizes()).map(|(s, &n)| means(s, n)).collect();
+    let squares = fold_slices(x, slices, |i, j, v| {
+        let d = f(i, j, v) - means[slices.of(i)][j];
         [d * d]
     });
-    finish(mean, &sums, &squares, n)
+    let parts = means.iter().zip(sums.iter().zip(&squares)).zip(slices.sizes());
+    parts.map(|((mean, (sums, squares)), &n)| finish(mean.clone(), sums, squares, n)).collect()
 }
 
 fn means(sums: &[[f64; 2]], n: usize) -> Vec<f64> {
@@ -188,7 +203,7 @@ fn finish(mean: Vec<f64>, sums: &[[f64; 2]], squares: &[[f64; 1]], n: usize) -> 
 /// # Cost
 /// Two passes over the stored entries; 32 partial sums of `n_vars`.
 pub fn column_moments(x: CsrView<'_, f32>) -> ColumnMoments {
-    moments_by(x, |_, _, v| f64::from(v))
+    moments_by_slice(x, &Slices::one(x.n_rows()), |_, _, v| f64::from(v)).remove(0)
 }
 
 /// The sum of a row over the columns where `keep` is true, in f64 and in order.

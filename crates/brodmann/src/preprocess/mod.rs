@@ -47,6 +47,7 @@ pub mod tfidf_lsi;
 mod tests;
 
 pub use clr::clr;
+pub(crate) use column_stats::slices_of;
 pub use column_stats::{ColumnMoments, column_moments, row_totals};
 pub use detect::{Detected, MatrixContent, check_counts, check_finite, check_non_negative, detect_content};
 pub use error::PreprocessError;
@@ -61,7 +62,7 @@ pub use normalize_total::{
     NormalizeTotalOptions, SizeFactors, check_amounts, highly_expressed, normalize_total,
     normalize_total_excluding, size_factors,
 };
-pub use pca::{Pca, PcaOptions, pad_components, pca};
+pub use pca::{Pca, PcaOptions, pad_components, pca, pca_by_slice};
 pub use pca_dense::pca_dense;
 pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess, preprocess_rows};
 pub use rows::{RowBlock, RowSource, Visit};

@@ -1,13 +1,13 @@
 //! Few axes that hold most of the variance.
 
-use brodmann_kernels::{CsrView, Monitor, OptionError, Seed};
+use brodmann_kernels::{CsrView, Monitor, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::column_stats::moments_by;
+use super::column_stats::{ColumnMoments, moments_by_slice, slices_of};
 use super::detect::check_finite;
 use super::error::PreprocessError;
-use super::scale::Scaling;
+use super::scale::{ColumnMap, ScaleOptions, Scaling, scale_by_slice};
 use super::svd::{Implicit, Svd, SvdMethod, truncated_svd};
 
 /// Options of [`pca()`].
@@ -96,12 +96,7 @@ pub fn pca(
     monitor: &dyn Monitor,
 ) -> Result<Pca, PreprocessError> {
     let (n, f) = (x.n_rows(), x.n_cols());
-    if options.n_components == 0 {
-        return Err(OptionError::new("n_pcs", 0, "at least 1").into());
-    }
-    if n == 0 || f == 0 {
-        return Err(PreprocessError::Empty { n_obs: n, n_vars: f });
-    }
+    check_size(x, *options)?;
     if let Some(s) = scaling.filter(|s| s.mean.len() != f || s.sd.len() != f) {
         return Err(PreprocessError::ShapeMismatch {
             what: "the scaling",
@@ -111,24 +106,110 @@ pub fn pca(
         });
     }
     check_finite(x)?;
-    monitor.check()?;
-    let map = scaling.map(Scaling::split);
-    let moments = match &map {
-        Some(map) => moments_by(x, |_, j, v| map.value(j, v)),
-        None => moments_by(x, |_, _, v| f64::from(v)),
+    let maps: Vec<ColumnMap> = scaling.map(Scaling::split).into_iter().collect();
+    decompose(x, &maps, &Slices::one(n), *options, seed, monitor)
+}
+
+/// Principal component analysis of several slices, each centred (and scaled) on its own: what shifts all spots of a slice
+/// has no part in the components.
+///
+/// # Inputs
+/// `x`: `(n_obs, n_vars)`, finite. `slices`: of its rows; one is [`pca()`]. `scale`: scaled and clipped so, within each
+/// slice; `None`: centred alone.
+/// # Returns
+/// As [`pca()`]; the mean is that of the slices' means, weighted by their spots.
+/// # Errors
+/// As [`pca()`]; `ShapeMismatch` when the slices are those of other rows.
+/// # Cost
+/// As [`pca()`], and O(n_slices · (n_vars or n_obs)) per vector.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::preprocess::{PcaOptions, pca_by_slice};
+/// use brodmann_kernels::{CsrMatrix, Seed, Silent, Slices};
+/// use ndarray::array;
+///
+/// // The second slice has 100 more of the gene everywhere.
+/// let x = CsrMatrix::from_dense(array![[0.0f32], [2.0], [100.0], [102.0]].view());
+/// let slices = Slices::from_codes(&[0, 0, 1, 1], &[]);
+/// let options = PcaOptions { n_components: 1 };
+/// let found = pca_by_slice(x.view(), &slices, None, &options, Seed(0), &Silent)?;
+/// for (score, expected) in found.scores.iter().zip([-1.0, 1.0, -1.0, 1.0]) {
+///     assert!((score - expected).abs() < 1e-6);
+/// }
+/// # Ok::<(), brodmann::preprocess::PreprocessError>(())
+/// ```
+pub fn pca_by_slice(
+    x: CsrView<'_, f32>,
+    slices: &Slices,
+    scale: Option<&ScaleOptions>,
+    options: &PcaOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Pca, PreprocessError> {
+    let slices = slices_of(x.n_rows(), Some(slices))?;
+    let maps = match scale {
+        Some(scale) => {
+            check_finite(x)?;
+            scale_by_slice(x, &slices, scale)?.iter().map(Scaling::split).collect()
+        }
+        None => Vec::new(),
     };
+    if slices.count() == 1 && scale.is_none() {
+        return pca(x, None, options, seed, monitor);
+    }
+    check_size(x, *options)?;
+    check_finite(x)?;
+    decompose(x, &maps, &slices, *options, seed, monitor)
+}
+
+fn check_size(x: CsrView<'_, f32>, options: PcaOptions) -> Result<(), PreprocessError> {
+    if options.n_components == 0 {
+        return Err(OptionError::new("n_pcs", 0, "at least 1").into());
+    }
+    if x.n_rows() == 0 || x.n_cols() == 0 {
+        return Err(PreprocessError::Empty { n_obs: x.n_rows(), n_vars: x.n_cols() });
+    }
+    Ok(())
+}
+
+/// The components of `x` as `maps` (one per slice, or none) see it.
+fn decompose(
+    x: CsrView<'_, f32>,
+    maps: &[ColumnMap],
+    slices: &Slices,
+    options: PcaOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Pca, PreprocessError> {
+    monitor.check()?;
+    let (n, f) = (x.n_rows(), x.n_cols());
+    let moments = match maps {
+        [] => moments_by_slice(x, slices, |_, _, v| f64::from(v)),
+        maps => moments_by_slice(x, slices, |i, j, v| maps[slices.of(i)].value(j, v)),
+    };
+    let variance_within = pooled(&moments, slices);
+    let means: Vec<Vec<f64>> = moments.into_iter().map(|m| m.mean).collect();
     let k = options.n_components.min(n - 1).min(f);
-    let implicit = Implicit { x, map: map.as_ref(), mean: Some(&moments.mean) };
+    let implicit = Implicit { x, maps, means: &means, slices };
     let Svd { mut scores, singular_values, mut components, method, converged } =
         truncated_svd(implicit, k, seed, monitor)?;
     fix_signs(&mut components, &mut scores);
     let variance: Vec<f64> = singular_values.iter().map(|s| s * s / (n.max(2) - 1) as f64).collect();
-    let total: f64 = moments.variance.iter().sum();
+    let total: f64 = variance_within.iter().sum();
     let variance_ratio = variance.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect();
-    let mean = match &map {
-        Some(map) => moments.mean.iter().zip(&map.offset).map(|(m, o)| m + o).collect(),
-        None => moments.mean,
-    };
+    let shares: Vec<f64> = slices.sizes().iter().map(|size| *size as f64 / n as f64).collect();
+    let mean = (0..f)
+        .map(|j| {
+            let of = |s: usize| means[s][j] + maps.get(s).map_or(0.0, |map| map.offset[j]);
+            if shares.len() == 1 {
+                of(0)
+            } else {
+                shares.iter().enumerate().map(|(s, share)| share * of(s)).sum()
+            }
+        })
+        .collect();
     Ok(Pca {
         scores,
         components,
@@ -139,6 +220,20 @@ pub fn pca(
         method,
         converged,
     })
+}
+
+/// Variance of each column around the means of its slices, with `n − 1` in the denominator.
+fn pooled(moments: &[ColumnMoments], slices: &Slices) -> Vec<f64> {
+    let [only] = moments else {
+        let n = slices.n_obs().max(2) - 1;
+        return (0..moments.first().map_or(0, |m| m.variance.len()))
+            .map(|j| {
+                let within = moments.iter().zip(slices.sizes());
+                within.map(|(m, &size)| m.variance[j] * size.saturating_sub(1) as f64).sum::<f64>() / n as f64
+            })
+            .collect();
+    };
+    only.variance.clone()
 }
 
 /// Turns each column of `reference` so that its largest absolute entry (the first of equals) is positive, and

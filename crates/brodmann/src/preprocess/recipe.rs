@@ -14,7 +14,7 @@ use super::highly_variable_genes::{
 use super::log1p::{log1p, log1p_f32};
 use super::modality::Modality;
 use super::normalize_total::{NormalizeTotalOptions, SizeFactors, scaled, size_factors};
-use super::pca::{Pca, PcaOptions, pca};
+use super::pca::{Pca, PcaOptions, pca, pca_by_slice};
 use super::rows::{Kept, RowSource, collect};
 use super::scale::{ScaleOptions, Scaling, scale};
 use super::survey::{Survey, survey};
@@ -88,6 +88,9 @@ pub struct PreprocessOptions {
     pub log1p: bool,
     /// Scale genes to unit variance.
     pub scale: Option<ScaleOptions>,
+    /// With several slices: centre and scale each on its own, so that what shifts a slice as a whole has no part in the
+    /// embedding.
+    pub by_slice: bool,
     /// Dimensions of the embedding.
     pub n_pcs: usize,
     /// Return the normalised matrix of all genes too: one more copy of the data.
@@ -119,6 +122,7 @@ impl PreprocessOptions {
             target_sum: Some(1e4),
             log1p: true,
             scale: Some(ScaleOptions::default()),
+            by_slice: false,
             n_pcs: 30,
             keep_log_normalised: false,
         };
@@ -172,7 +176,7 @@ pub struct Preprocessed {
     pub hvg: Option<HvgTable>,
     /// What spots were multiplied by, with [`Normalization::Total`].
     pub size_factors: Option<SizeFactors>,
-    /// Scaling of the variables the embedding rests on.
+    /// Scaling of the variables the embedding rests on; `None` where slices were scaled each on its own.
     pub scaling: Option<Scaling>,
     /// Principal components; rows of `components` are the `highly_variable` ones. `None` for peaks.
     pub pca: Option<Pca>,
@@ -368,15 +372,22 @@ pub fn preprocess_rows<E: From<PreprocessError>>(
     }
     go_on()?;
 
-    let scaling = options.scale.as_ref().map(|o| scale(selected.view(), o)).transpose()?;
-    if let Some(s) = &scaling {
-        let clip = s.options.max_value.map_or(String::new(), |m| format!(", clipped at {m}"));
-        let centre = if s.options.zero_center { "with" } else { "without" };
-        notes.add(format!("scaled {} variables to unit variance, {centre} centring{clip}", s.sd.len()));
+    let apart = named.count() > 1 && options.by_slice;
+    let scaling = options.scale.as_ref().filter(|_| !apart).map(|o| scale(selected.view(), o)).transpose()?;
+    if let Some(s) = &options.scale {
+        let clip = s.max_value.map_or(String::new(), |m| format!(", clipped at {m}"));
+        let centre = if s.zero_center { "with" } else { "without" };
+        let within = if apart { " within each slice" } else { "" };
+        let n = selected.n_cols();
+        notes.add(format!("scaled {n} variables to unit variance{within}, {centre} centring{clip}"));
     }
     monitor.stage("principal components", 0);
-    let found =
-        pca(selected.view(), scaling.as_ref(), &PcaOptions { n_components: options.n_pcs }, seed, monitor)?;
+    let of = PcaOptions { n_components: options.n_pcs };
+    let found = if apart {
+        pca_by_slice(selected.view(), &named, options.scale.as_ref(), &of, seed, monitor)?
+    } else {
+        pca(selected.view(), scaling.as_ref(), &of, seed, monitor)?
+    };
     let share: f64 = found.variance_ratio.iter().sum();
     notes.add(format!("PCA: {} components, {:.1} % of the variance", found.n_components(), 100.0 * share));
     note_components(found.n_components(), options.n_pcs, found.converged, &mut notes);

@@ -4,12 +4,12 @@
 //! the scaled matrix; [`pca`](super::pca()) works on the sparse one through it, and [`Scaling::to_dense`] writes
 //! it out where it is small enough.
 
-use brodmann_kernels::{CsrMatrix, CsrView, OptionError};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::column_stats::column_moments;
+use super::column_stats::{ColumnMoments, column_moments, moments_by_slice};
 use super::error::PreprocessError;
 
 /// Options of [`scale()`].
@@ -25,6 +25,15 @@ pub struct ScaleOptions {
 impl Default for ScaleOptions {
     fn default() -> Self {
         Self { zero_center: true, max_value: Some(10.0) }
+    }
+}
+
+impl ScaleOptions {
+    fn validate(&self) -> Result<(), PreprocessError> {
+        match self.max_value.filter(|m| m.is_nan() || *m <= 0.0) {
+            Some(m) => Err(OptionError::new("max_value", m, "a positive number").into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -66,15 +75,27 @@ pub struct Scaling {
 /// # Ok::<(), brodmann::preprocess::PreprocessError>(())
 /// ```
 pub fn scale(x: CsrView<'_, f32>, options: &ScaleOptions) -> Result<Scaling, PreprocessError> {
-    if let Some(m) = options.max_value.filter(|m| m.is_nan() || *m <= 0.0) {
-        return Err(OptionError::new("max_value", m, "a positive number").into());
-    }
-    let moments = column_moments(x);
-    let sd = moments.variance.iter().map(|&v| if v == 0.0 { 1.0 } else { v.sqrt() }).collect();
-    Ok(Scaling { mean: moments.mean, sd, options: *options })
+    options.validate()?;
+    Ok(Scaling::of(column_moments(x), options))
+}
+
+/// [`scale()`] of each slice on its own.
+pub(crate) fn scale_by_slice(
+    x: CsrView<'_, f32>,
+    slices: &Slices,
+    options: &ScaleOptions,
+) -> Result<Vec<Scaling>, PreprocessError> {
+    options.validate()?;
+    let moments = moments_by_slice(x, slices, |_, _, v| f64::from(v));
+    Ok(moments.into_iter().map(|m| Scaling::of(m, options)).collect())
 }
 
 impl Scaling {
+    fn of(moments: ColumnMoments, options: &ScaleOptions) -> Self {
+        let sd = moments.variance.iter().map(|&v| if v == 0.0 { 1.0 } else { v.sqrt() }).collect();
+        Self { mean: moments.mean, sd, options: *options }
+    }
+
     /// The scaled value of `x` in column `j`.
     #[inline]
     pub fn value(&self, j: usize, x: f64) -> f64 {

@@ -290,6 +290,49 @@ fn both_sides_and_clipping_agree_with_the_definition() {
 }
 
 #[test]
+fn components_by_slice_are_those_of_slices_centred_each() {
+    for (n, f) in [(90, 40), (40, 90), (300, 170), (170, 300)] {
+        let x = counts_example(n, f, 8);
+        let codes: Vec<u32> = (0..n as u32).map(|i| [4, 1, 9, 1][i as usize % 4]).collect();
+        let slices = Slices::from_codes(&codes, &[]);
+        let dense = x.view().to_dense().mapv(f64::from);
+        for options in [None, Some(ScaleOptions { zero_center: true, max_value: Some(2.0) })] {
+            // By definition: the rows of a slice, scaled on their own, less their mean.
+            let mut z = dense.clone();
+            for rows in slices.rows() {
+                let rows: Vec<usize> = rows.iter().map(|i| *i as usize).collect();
+                let own = x.view().select_rows(&rows);
+                let scaling = options.map(|o| scale(own.view(), &o).expect("finite"));
+                for j in 0..f {
+                    let of = |i: usize| match &scaling {
+                        Some(scaling) => scaling.value(j, dense[[i, j]]),
+                        None => dense[[i, j]],
+                    };
+                    let mean = rows.iter().map(|&i| of(i)).sum::<f64>() / rows.len() as f64;
+                    for &i in &rows {
+                        z[[i, j]] = of(i) - mean;
+                    }
+                }
+            }
+            let of = PcaOptions { n_components: 6 };
+            let p = pca_by_slice(x.view(), &slices, options.as_ref(), &of, Seed(0), &Silent).expect("ok");
+            let (variance, components, scores) = pca_by_definition(&z, 6);
+            assert_close(&p.variance, &variance, 1e-9);
+            assert_close(&p.components, &components, 1e-6);
+            assert_close(&p.scores, &scores, 1e-6);
+            let total: f64 = z.iter().map(|v| v * v).sum::<f64>() / (n - 1) as f64;
+            assert!((p.variance_ratio[0] - p.variance[0] / total).abs() < 1e-9);
+        }
+        // One slice is plain PCA, bit for bit.
+        let (one, of) = (Slices::one(n), PcaOptions { n_components: 5 });
+        let whole = pca_by_slice(x.view(), &one, None, &of, Seed(0), &Silent).expect("ok");
+        assert_eq!(whole, pca(x.view(), None, &of, Seed(0), &Silent).expect("ok"));
+        let other = Slices::one(n + 1);
+        assert!(pca_by_slice(x.view(), &other, None, &of, Seed(0), &Silent).is_err());
+    }
+}
+
+#[test]
 fn iterating_in_memory_and_streaming_agree_with_the_dense_solver() {
     // 700 variables: too many for the dense solver, so the product is iterated.
     let x = counts_example(900, 700, 12);

@@ -1,6 +1,6 @@
 //! Latent semantic indexing of chromatin peaks: words in documents, peaks in spots.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, OptionError, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, OptionError, Seed, Slices};
 use ndarray::{Array2, Axis, Slice};
 use serde::{Deserialize, Serialize};
 
@@ -207,7 +207,8 @@ pub fn tfidf_lsi(
     let logged = log_tfidf_by(kept_view, &idf, options.scale_factor);
     monitor.check()?;
     let k = (options.n_components + 1).min(n).min(n_kept);
-    let implicit = Implicit { x: logged.view(), map: None, mean: None };
+    let slices = Slices::one(logged.n_rows());
+    let implicit = Implicit { x: logged.view(), maps: &[], means: &[], slices: &slices };
     let Svd { scores, singular_values, mut components, converged, .. } =
         truncated_svd(implicit, k, seed, monitor)?;
     let mut left = scores;

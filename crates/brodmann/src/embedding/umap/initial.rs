@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use super::{UmapError, UmapInit};
 use crate::graph::{Components, connected_components};
 use crate::preprocess::PreprocessError;
-use crate::preprocess::svd::krylov::{EigenOptions, dense_eigenpairs, leading_eigenpairs};
+use crate::preprocess::svd::krylov::{EigenOptions, Growth, dense_eigenpairs, leading_eigenpairs};
 
 /// Half the width of the layout before the last scaling.
 const HALF_WIDTH: f64 = 10.0;
@@ -266,7 +266,7 @@ fn component(graph: CsrView<'_, f64>, seed: Seed, monitor: &dyn Monitor) -> Resu
         dense_eigenpairs(&dense, 2)?
     } else {
         let max_steps = if n < LARGE { MAX_STEPS } else { MAX_STEPS_LARGE };
-        let options = EigenOptions { tolerance: TOLERANCE, max_steps };
+        let options = EigenOptions { tolerance: TOLERANCE, max_steps, growth: Growth::Wide };
         leading_eigenpairs(n, 2, apply, &options, seed)?
     };
     let mut vectors = pairs.vectors;

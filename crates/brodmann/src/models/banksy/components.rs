@@ -11,7 +11,7 @@ use crate::preprocess::PreprocessError;
 use crate::preprocess::pca::fix_signs;
 use crate::preprocess::svd::{
     STREAMED_STEPS, STREAMED_TOLERANCE, formed_eigenpairs,
-    krylov::{EigenOptions, EigenPairs, leading_eigenpairs},
+    krylov::{EigenOptions, EigenPairs, Growth, leading_eigenpairs},
 };
 
 /// Columns up to which their product is formed (9000² f64 are 648 MB) …
@@ -76,6 +76,7 @@ pub(super) fn leading(
         factors.iter().map(of).collect::<Result<_, PreprocessError>>()?
     } else if n <= ROWS_LIMIT {
         let grams = row_products(blocks, monitor)?;
+        monitor.stage("principal components", factors.len() as u64);
         let mut vectors = Vec::with_capacity(factors.len());
         for factors in factors {
             let mut own = Array2::<f64>::zeros((n, n));
@@ -100,6 +101,11 @@ pub(super) fn leading(
 /// Some columns of a matrix.
 fn columns_of(m: ArrayView2<'_, f64>, columns: Range<usize>) -> ArrayView2<'_, f64> {
     m.slice_axis_move(Axis(1), Slice::from(columns))
+}
+
+/// The first columns of a matrix.
+fn columns_mut(m: ArrayViewMut2<'_, f64>, n: usize) -> ArrayViewMut2<'_, f64> {
+    m.slice_axis_move(Axis(1), Slice::from(..n))
 }
 
 /// A rectangle of a matrix.
@@ -155,9 +161,12 @@ fn row_products(blocks: &Blocks<'_>, monitor: &dyn Monitor) -> Result<Vec<Array2
                     (columns_of(rows.view(), columns.clone()), columns_of(others.view(), columns));
                 let mut own = place(gram, first..first + left.nrows(), other..other + right.nrows());
                 let strips = own.axis_chunks_iter_mut(Axis(0), STRIP).collect::<Vec<_>>().into_par_iter();
-                strips.zip(left.axis_chunks_iter(Axis(0), STRIP).collect::<Vec<_>>()).for_each(
-                    |(strip, left)| {
-                        matmul_add_into_serial(strip, left, right.t());
+                strips.zip(left.axis_chunks_iter(Axis(0), STRIP).collect::<Vec<_>>()).enumerate().for_each(
+                    |(at, (strip, left))| {
+                        // Of a block against itself, what lies below the diagonal.
+                        let seen = if other == first { at * STRIP + left.nrows() } else { right.nrows() };
+                        let right = right.slice_axis(Axis(0), Slice::from(..seen));
+                        matmul_add_into_serial(columns_mut(strip, seen), left, right.t());
                     },
                 );
             }
@@ -243,7 +252,8 @@ pub(super) fn streamed(
         monitor.advance(1);
         Ok(weigh(out))
     };
-    let options = EigenOptions { tolerance: STREAMED_TOLERANCE, max_steps: STREAMED_STEPS };
+    let (tolerance, max_steps) = (STREAMED_TOLERANCE, STREAMED_STEPS);
+    let options = EigenOptions { tolerance, max_steps, growth: Growth::Wide };
     leading_eigenpairs(blocks.n_cols(), k, apply, &options, seed)
 }
 

@@ -10,11 +10,15 @@ use crate::preprocess::error::PreprocessError;
 
 /// Vectors iterated beyond those asked for: the last ones asked for converge faster then.
 const GUARD: usize = 8;
-/// Most blocks of `k + GUARD` vectors in the basis before it is condensed, and least.
+/// Most blocks of `k + GUARD` vectors in a wide basis before it is condensed, and least.
 const MAX_BLOCKS: usize = 8;
 const MIN_BLOCKS: usize = 3;
 /// Bytes of basis and images allowed before fewer blocks are kept.
 const BASIS_BYTES: usize = 1 << 29;
+/// Vectors in a block of a narrow basis …
+const NARROW: usize = 8;
+/// … and most of them in the basis, in multiples of those wanted.
+const NARROW_BASIS: usize = 6;
 /// Steps between two looks at the residuals.
 const STEPS_PER_CHECK: usize = 4;
 /// Directions shorter than this after orthogonalisation (relative to the longest) are rounding.
@@ -27,6 +31,17 @@ pub(crate) struct EigenOptions {
     pub(crate) tolerance: f64,
     /// Applications of the operator (to a block).
     pub(crate) max_steps: usize,
+    /// How the basis grows.
+    pub(crate) growth: Growth,
+}
+
+/// How a basis grows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Growth {
+    /// By as many vectors as are wanted, and some: fewest applications, for operators that are a pass over the data.
+    Wide,
+    /// By a few vectors: fewest products of the operator with a vector, for one that lies in memory.
+    Narrow,
 }
 
 /// Eigenvalues falling, eigenvectors as columns.
@@ -50,11 +65,14 @@ pub(crate) fn dense_eigenpairs(gram: &Array2<f64>, k: usize) -> Result<EigenPair
 /// together with the newest directions span what the iteration would have reached from them. The error of an
 /// eigenvalue is the square of its residual, that of a vector the residual over the gap.
 ///
+/// A block of `b` vectors sees an eigenvalue at most `b` times; where the basis can grow no further before it holds `k`
+/// vectors, it goes on from random ones.
+///
 /// # Returns
 /// `converged: false` when `max_steps` applications did not bring all residuals under the tolerance.
 /// # Cost
-/// Per step one application to `k + 8` vectors and O(n · k²) work; `6 (k + 8) n` to `16 (k + 8) n`
-/// numbers.
+/// Per step one application to a block, of `k + 8` vectors if wide and 8 if narrow, and O(n · basis · block) work;
+/// `16 n` bytes per vector of the basis: 3 to 8 blocks if wide, `6 k + 16` if narrow.
 /// # Source
 /// Musco & Musco 2015 (block Krylov for SVD); Wu & Simon 2000 (thick restart).
 pub(crate) fn leading_eigenpairs(
@@ -65,21 +83,32 @@ pub(crate) fn leading_eigenpairs(
     seed: Seed,
 ) -> Result<EigenPairs, PreprocessError> {
     let k = k.min(n);
-    let width = (k + GUARD).min(n);
-    let blocks = (BASIS_BYTES / (16 * n * width).max(1)).clamp(MIN_BLOCKS, MAX_BLOCKS);
-    let capacity = (blocks * width).min(n);
+    // What a full basis is condensed to.
+    let condensed = (k + GUARD).min(n);
+    let (width, capacity) = match options.growth {
+        Growth::Wide => {
+            let blocks = (BASIS_BYTES / (16 * n * condensed).max(1)).clamp(MIN_BLOCKS, MAX_BLOCKS);
+            (condensed, (blocks * condensed).min(n))
+        }
+        Growth::Narrow => (NARROW.min(n), (NARROW_BASIS * k + 2 * NARROW).max(condensed + 2 * NARROW).min(n)),
+    };
     let start = random_block(n, width, seed);
     let mut basis = orthonormalize(start, None)?;
     let mut image = apply(basis.view())?;
     let mut newest = image.clone();
     let mut steps = 1;
     loop {
-        let next = orthonormalize(newest, Some(basis.view()))?;
+        let mut next = orthonormalize(newest, Some(basis.view()))?;
+        if next.ncols() == 0 && basis.ncols() < k {
+            let fresh = random_block(n, width, seed.derive("preprocess/svd/fresh", steps as u64));
+            next = orthonormalize(fresh, Some(basis.view()))?;
+        }
         let full = basis.ncols() + next.ncols() > capacity;
         let last = steps >= options.max_steps || next.ncols() == 0;
-        if full || last || steps % STEPS_PER_CHECK == 0 {
+        let looks = full || steps % STEPS_PER_CHECK == 0;
+        if last || (looks && basis.ncols() >= k) {
             let projected = symmetrized(&matmul_tn(basis.view(), image.view()));
-            let ritz = dense_eigenpairs(&projected, width.min(basis.ncols()))?;
+            let ritz = dense_eigenpairs(&projected, condensed.min(basis.ncols()))?;
             let vectors = matmul(basis.view(), ritz.vectors.view());
             let images = matmul(image.view(), ritz.vectors.view());
             let wanted = k.min(ritz.values.len());
@@ -103,124 +132,6 @@ pub(crate) fn leading_eigenpairs(
         basis = concatenate![Axis(1), basis, next].as_standard_layout().into_owned();
         image = concatenate![Axis(1), image, newest].as_standard_layout().into_owned();
     }
-}
-
-/// The `k` leading eigenpairs of `apply`, positive semidefinite, by Chebyshev-filtered subspace iteration with locking:
-/// for operators that are cheap to apply, where the products of a long Krylov basis would cost more than they save.
-///
-/// ```text
-/// X = random block, half as wide again as what is wanted
-/// repeat:
-///   X = best vectors within X (eigenvectors of XᵀGX), θ their values, falling
-///   lock the leading ones whose residual is small; they are projected out from here on
-///   X = T_m((2G − b) / b) X with b = θ of the last column:
-///     |T_m| ≤ 1 for eigenvalues in [0, b], and grows above b as fast as a polynomial of degree m can
-///   X = orthonormal basis of X, against the locked
-/// ```
-///
-/// # Returns
-/// `converged: false` when `max_steps` applications did not bring all residuals under the tolerance.
-/// # Cost
-/// Per step one application to `3k / 2` vectors; O(n · k²) work per look at the residuals.
-/// # Source
-/// Zhou, Saad, Tiago & Chelikowsky 2006 (Chebyshev-filtered subspace iteration).
-pub(crate) fn filtered_eigenpairs(
-    n: usize,
-    k: usize,
-    mut apply: impl FnMut(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError>,
-    options: &EigenOptions,
-    seed: Seed,
-) -> Result<EigenPairs, PreprocessError> {
-    let k = k.min(n);
-    let width = (k + GUARD.max(k / 2)).min(n);
-    let mut locked = Array2::<f64>::zeros((n, 0));
-    let mut values: Vec<f64> = Vec::with_capacity(k);
-    let mut block = orthonormalize(random_block(n, width, seed), None)?;
-    let mut steps = 0;
-    loop {
-        let image = deflated(&mut apply, &locked, block.view())?;
-        steps += 1;
-        let projected = symmetrized(&matmul_tn(block.view(), image.view()));
-        let ritz = dense_eigenpairs(&projected, projected.nrows())?;
-        block = matmul(block.view(), ritz.vectors.view());
-        let image = matmul(image.view(), ritz.vectors.view());
-        let largest = values.first().or(ritz.values.first()).copied().unwrap_or(0.0).max(0.0);
-        let wanted = (k - values.len()).min(ritz.values.len());
-        let sizes = residuals(&block, &image, &ritz.values[..wanted]);
-        let done = sizes.iter().take_while(|r| **r <= options.tolerance * largest).count();
-        let last = steps >= options.max_steps;
-        let taken = if last { wanted } else { done };
-        values.extend(&ritz.values[..taken]);
-        locked = concatenate![Axis(1), locked, block.slice_axis(Axis(1), Slice::from(..taken))]
-            .as_standard_layout()
-            .into_owned();
-        if done == wanted || last {
-            return Ok(EigenPairs { values, vectors: locked, converged: done == wanted });
-        }
-        let active = &ritz.values[taken..];
-        block = block.slice_axis(Axis(1), Slice::from(taken..)).as_standard_layout().into_owned();
-        // Rounding of a zero is no edge.
-        let edge = active[active.len() - 1].max(NOTHING * largest);
-        if edge > 0.0 {
-            // How fast the largest grows beyond the last one wanted: their columns must stay apart in rounding.
-            let growth = |value: f64| libm::acosh((2.0 * value / edge - 1.0).max(1.0));
-            let apart = growth(active[0]) - growth(active[(k - values.len()).min(active.len()) - 1]);
-            let degree = ((APART / apart.max(1e-3)) as usize).clamp(1, MAX_DEGREE);
-            block = filter(|x| deflated(&mut apply, &locked, x), block, edge, degree)?;
-            steps += degree;
-        }
-        block = orthonormalize(block, Some(locked.view()))?;
-        if block.ncols() < k - values.len() {
-            // Directions were lost in rounding: others take their places.
-            let fresh = random_block(n, width, seed.derive("preprocess/svd/fresh", steps as u64));
-            let known = concatenate![Axis(1), locked, block].as_standard_layout().into_owned();
-            let fresh = orthonormalize(fresh, Some(known.view()))?;
-            block = concatenate![Axis(1), block, fresh].as_standard_layout().into_owned();
-        }
-    }
-}
-
-/// Logarithm of how much more than another a column may grow in a filter.
-const APART: f64 = 12.0;
-/// Eigenvalues below this share of the largest are damped whatever the last column says.
-const NOTHING: f64 = 1e-12;
-/// Highest degree of a filter.
-const MAX_DEGREE: usize = 10;
-
-/// `T_degree((2G − edge) / edge) · block`.
-fn filter(
-    mut apply: impl FnMut(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError>,
-    block: Array2<f64>,
-    edge: f64,
-    degree: usize,
-) -> Result<Array2<f64>, PreprocessError> {
-    let mut step = |x: &Array2<f64>| -> Result<Array2<f64>, PreprocessError> {
-        let mut image = apply(x.view())?;
-        image.zip_mut_with(x, |g, x| *g = 2.0 * *g / edge - x);
-        Ok(image)
-    };
-    let mut before = block;
-    let mut now = step(&before)?;
-    for _ in 1..degree {
-        let mut next = step(&now)?;
-        next.zip_mut_with(&before, |next, before| *next = 2.0 * *next - before);
-        // The recurrence: T(m+1) = 2 x T(m) − T(m−1).
-        (before, now) = (now, next);
-    }
-    Ok(now)
-}
-
-/// The operator with the locked vectors projected out.
-fn deflated(
-    apply: &mut impl FnMut(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError>,
-    locked: &Array2<f64>,
-    x: ArrayView2<'_, f64>,
-) -> Result<Array2<f64>, PreprocessError> {
-    let mut image = apply(x)?;
-    if locked.ncols() > 0 {
-        image -= &matmul(locked.view(), matmul_tn(locked.view(), image.view()).view());
-    }
-    Ok(image)
 }
 
 /// A block that is not orthogonal to any answer.
@@ -292,18 +203,12 @@ mod tests {
         matmul(scaled.view(), q.t())
     }
 
-    /// Both iterations against the dense solver.
+    /// Both ways to grow against the dense solver.
     fn assert_finds(values: &[f64], k: usize, overlaps: f64) {
         let gram = with_eigenvalues(values);
         let n = values.len();
-        let options = EigenOptions { tolerance: 1e-12, max_steps: 400 };
-        let apply = |v: ArrayView2<'_, f64>| Ok(matmul(gram.view(), v));
-        let found = [
-            leading_eigenpairs(n, k, apply, &options, Seed(3)).expect("ok"),
-            filtered_eigenpairs(n, k, apply, &options, Seed(3)).expect("ok"),
-        ];
         let dense = dense_eigenpairs(&gram, k).expect("ok");
-        for found in found {
+        for found in both(n, k, 1e-12, 400, |v| Ok(matmul(gram.view(), v))) {
             assert!(found.converged);
             assert_eq!((found.values.len(), found.vectors.dim()), (k, (n, k)));
             for t in 0..k {
@@ -312,6 +217,19 @@ mod tests {
                 assert!((overlap - 1.0).abs() < overlaps, "{t}: {overlap}");
             }
         }
+    }
+
+    fn both(
+        n: usize,
+        k: usize,
+        tolerance: f64,
+        max_steps: usize,
+        apply: impl Fn(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError>,
+    ) -> [EigenPairs; 2] {
+        [Growth::Wide, Growth::Narrow].map(|growth| {
+            let options = EigenOptions { tolerance, max_steps, growth };
+            leading_eigenpairs(n, k, &apply, &options, Seed(3)).expect("ok")
+        })
     }
 
     #[test]
@@ -331,27 +249,17 @@ mod tests {
     #[test]
     fn fewer_dimensions_than_wanted_leave_values_of_zero() {
         let gram = with_eigenvalues(&[&[3.0, 2.0, 1.0][..], &[0.0; 197]].concat());
-        let options = EigenOptions { tolerance: 1e-12, max_steps: 100 };
-        let apply = |v: ArrayView2<'_, f64>| Ok(matmul(gram.view(), v));
-        for found in [
-            leading_eigenpairs(200, 8, apply, &options, Seed(3)).expect("ok"),
-            filtered_eigenpairs(200, 8, apply, &options, Seed(3)).expect("ok"),
-        ] {
-            assert!(found.converged && found.values.len() == 8);
+        for found in both(200, 12, 1e-12, 100, |v| Ok(matmul(gram.view(), v))) {
+            assert!(found.converged && found.values.len() == 12);
             assert!((found.values[2] - 1.0).abs() < 1e-12 && found.values[3].abs() < 1e-12);
         }
     }
 
     #[test]
     fn a_zero_operator_converges_at_once() {
-        let options = EigenOptions { tolerance: 1e-12, max_steps: 5 };
-        let apply = |v: ArrayView2<'_, f64>| Ok(Array2::zeros(v.dim()));
-        for found in [
-            leading_eigenpairs(50, 3, apply, &options, Seed(3)).expect("ok"),
-            filtered_eigenpairs(50, 3, apply, &options, Seed(3)).expect("ok"),
-        ] {
+        for found in both(50, 12, 1e-12, 5, |v| Ok(Array2::zeros(v.dim()))) {
             assert!(found.converged);
-            assert_eq!(found.values, vec![0.0; 3]);
+            assert_eq!(found.values, vec![0.0; 12]);
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The leading singular triplets of a sparse matrix, centred and scaled without ever writing that out.
 //!
-//! PCA and LSI both stand on this. With `A = B − 1μᵀ` (`B` sparse, `μ` its column means or zero):
+//! PCA and LSI both stand on this. With `A = B − 1μᵀ` (`B` sparse, `μ` its column
+//! means, slice by slice where there are slices, or zero):
 //!
 //! 1. The smaller side is chosen: `AᵀA` over variables, or `AAᵀ` over spots.
 //! 2. Up to [`GRAM_LIMIT`] rows that product is formed once, in one pass over the data ([`mod@form_gram`]), and its leading
 //!    eigenvectors are found in memory, exact to rounding. Above, it is only ever applied to blocks of vectors.
-//! 3. The eigenvectors come from an iteration ([`krylov`]) stopped by the residual: subspaces filtered by a polynomial
-//!    where applying the product is cheap, a block Krylov basis with thick restart where it is a pass over the data.
-//!    Small problems go to a dense eigensolver instead.
+//! 3. The eigenvectors come from a block Krylov basis with thick restart ([`krylov`]), stopped by the residual. Small
+//!    problems go to a dense eigensolver instead.
 //!
 //! * [`mod@form_gram`]: `CᵀC` of a sparse matrix, formed.
 //! * [`gram`]: the same, applied.
@@ -18,12 +18,12 @@ pub(crate) mod gram;
 pub(crate) mod krylov;
 
 use brodmann_kernels::matmul::matmul;
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 
 use self::form_gram::{Gram, form_gram};
 use self::gram::apply_gram;
-use self::krylov::{EigenOptions, EigenPairs, dense_eigenpairs, filtered_eigenpairs, leading_eigenpairs};
+use self::krylov::{EigenOptions, EigenPairs, Growth, dense_eigenpairs, leading_eigenpairs};
 use super::error::PreprocessError;
 use super::scale::ColumnMap;
 
@@ -32,7 +32,7 @@ pub(crate) const GRAM_LIMIT: usize = 5000;
 /// Up to this many rows the dense eigensolver is quicker than iterating.
 const DENSE_LIMIT: usize = 150;
 /// Residual, relative to the largest eigenvalue, at which iteration stops: in memory …
-const FORMED_TOLERANCE: f64 = 1e-10;
+const FORMED_TOLERANCE: f64 = 1e-9;
 /// … and where each step is a pass over the data. An eigenvalue's error is the square of that; a vector's error
 /// is that over its relative distance to the next eigenvalue.
 pub(crate) const STREAMED_TOLERANCE: f64 = 1e-6;
@@ -63,12 +63,15 @@ pub(crate) struct Svd {
     pub(crate) converged: bool,
 }
 
-/// The sparse matrix `B` (entries mapped on the fly) and the row `μ` subtracted from all of its rows.
+/// The sparse matrix `B` (entries mapped on the fly) and the row `μ` subtracted from its rows, slice by slice.
 #[derive(Clone, Copy)]
 pub(crate) struct Implicit<'a> {
     pub(crate) x: CsrView<'a, f32>,
-    pub(crate) map: Option<&'a ColumnMap>,
-    pub(crate) mean: Option<&'a [f64]>,
+    /// One per slice, or none.
+    pub(crate) maps: &'a [ColumnMap],
+    /// One per slice, or none.
+    pub(crate) means: &'a [Vec<f64>],
+    pub(crate) slices: &'a Slices,
 }
 
 /// The `k` leading singular triplets; `k` must be at most `min(n, f)`.
@@ -78,9 +81,10 @@ pub(crate) fn truncated_svd(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Svd, PreprocessError> {
-    match a.map {
-        Some(map) => by_smaller_side(a, k, seed, monitor, |j, v| map.value(j, v)),
-        None => by_smaller_side(a, k, seed, monitor, |_, v| f64::from(v)),
+    match a.maps {
+        [] => by_smaller_side(a, k, seed, monitor, |_, _, v| f64::from(v)),
+        [map] => by_smaller_side(a, k, seed, monitor, |_, j, v| map.value(j, v)),
+        maps => by_smaller_side(a, k, seed, monitor, |i, j, v| maps[a.slices.of(i)].value(j, v)),
     }
 }
 
@@ -89,64 +93,71 @@ fn by_smaller_side(
     k: usize,
     seed: Seed,
     monitor: &dyn Monitor,
-    entry: impl Fn(usize, f32) -> f64 + Sync,
+    entry: impl Fn(usize, usize, f32) -> f64 + Sync,
 ) -> Result<Svd, PreprocessError> {
     let (n, f) = (a.x.n_rows(), a.x.n_cols());
-    let nothing;
-    let mean = if let Some(mean) = a.mean {
-        mean
-    } else {
-        nothing = vec![0.0; f];
-        &nothing
-    };
     if n >= f {
-        // AᵀA = BᵀB − n μμᵀ, because 1ᵀB = n μᵀ.
-        let operator = Product {
-            x: a.x,
-            entry: &|_, j, v| entry(j, v),
-            left: &[mean],
-            right: &[mean],
-            factor: -(n as f64),
-        };
-        let pairs = operator.leading(k, seed, monitor)?;
-        let components = pairs.0.vectors;
-        let scores = times_right(a.x, &entry, mean, components.view());
-        return Ok(finish(scores, components, &pairs.0.values, pairs.1, pairs.0.converged));
+        // AᵀA = BᵀB − Σ_s n_s μ_s μ_sᵀ over the slices s, because the rows of B in s add up to n_s μ_s.
+        let scaled = |(mean, size): (&Vec<f64>, &usize)| mean.iter().map(|m| -(*size as f64) * m).collect();
+        let left: Vec<Vec<f64>> = a.means.iter().zip(a.slices.sizes()).map(scaled).collect();
+        let terms = left.iter().map(Vec::as_slice).zip(a.means.iter().map(Vec::as_slice)).collect();
+        let (pairs, method) = Product { x: a.x, entry: &entry, terms }.leading(k, seed, monitor)?;
+        let components = pairs.vectors;
+        let scores = times_right(&a, &entry, components.view());
+        return Ok(finish(scores, components, &pairs.values, method, pairs.converged));
     }
-    // AAᵀ = BBᵀ − (Bμ)1ᵀ − 1(Bμ)ᵀ + (μᵀμ)11ᵀ: two rank-one terms, with C = Bᵀ.
+    // With E one column per slice, 1 where a spot is in it, and P = B [μ_1 …]:
+    // AAᵀ = BBᵀ − P Eᵀ − E Pᵀ + E (μ_sᵀμ_t) Eᵀ: two rank-one terms per slice, with C = Bᵀ.
     let transposed = a.x.transpose();
     let c = transposed.view();
-    let mut projected = Array2::zeros((n, 1));
-    gram::rows_times(a.x, &|_, j, v| entry(j, v), column(mean).view(), &mut projected);
-    let half = 0.5 * mean.iter().map(|m| m * m).sum::<f64>();
-    let shifted: Vec<f64> = projected.iter().map(|p| p - half).collect();
-    let ones = vec![1.0; n];
-    let operator = Product {
-        x: c,
-        entry: &|j, _, v| entry(j, v),
-        left: &[&shifted, &ones],
-        right: &[&ones, &shifted],
-        factor: -1.0,
+    let n_means = a.means.len();
+    let means = Array2::from_shape_fn((f, n_means), |(j, s)| a.means[s][j]);
+    let mut shifted = Array2::zeros((n, n_means));
+    gram::rows_times(a.x, &entry, means.view(), &mut shifted);
+    let products: Vec<Vec<f64>> = a
+        .means
+        .iter()
+        .map(|one| a.means.iter().map(|other| 0.5 * one.iter().zip(other).map(|(a, b)| a * b).sum::<f64>()))
+        .map(Iterator::collect)
+        .collect();
+    for (i, mut row) in shifted.rows_mut().into_iter().enumerate().filter(|_| n_means > 0) {
+        row.iter_mut().zip(&products[a.slices.of(i)]).for_each(|(v, half)| *v -= half);
+    }
+    let members: Vec<Vec<f64>> =
+        (0..n_means).map(|s| (0..n).map(|i| f64::from(u8::from(a.slices.of(i) == s))).collect()).collect();
+    let shifted: Vec<Vec<f64>> = shifted.columns().into_iter().map(|column| column.to_vec()).collect();
+    let negative = |columns: &[Vec<f64>]| -> Vec<Vec<f64>> {
+        columns.iter().map(|column| column.iter().map(|v| -v).collect()).collect()
     };
-    let pairs = operator.leading(k, seed, monitor)?;
-    let singular_values: Vec<f64> = pairs.0.values.iter().map(|v| v.max(0.0).sqrt()).collect();
-    let u = pairs.0.vectors;
-    // V = AᵀU / s = (CU − μ(1ᵀU)) / s. Directions without variance get zero loadings.
-    let column_sums = u.sum_axis(ndarray::Axis(0));
+    let (less_shifted, less_members) = (negative(&shifted), negative(&members));
+    let of = |left, right| Iterator::zip(<[Vec<f64>]>::iter(left), <[Vec<f64>]>::iter(right));
+    let terms = of(&less_shifted, &members).chain(of(&less_members, &shifted));
+    let terms = terms.map(|(l, r)| (l.as_slice(), r.as_slice())).collect();
+    let entry_of = |j: usize, i: usize, v: f32| entry(i, j, v);
+    let (pairs, method) = Product { x: c, entry: &entry_of, terms }.leading(k, seed, monitor)?;
+    let singular_values: Vec<f64> = pairs.values.iter().map(|v| v.max(0.0).sqrt()).collect();
+    let u = pairs.vectors;
+    // V = AᵀU / s = (CU − Σ_s μ_s (e_sᵀU)) / s. Directions without variance get zero loadings.
+    let mut sums = Array2::<f64>::zeros((n_means, u.ncols()));
+    for (i, row) in u.rows().into_iter().enumerate().filter(|_| n_means > 0) {
+        sums.row_mut(a.slices.of(i)).scaled_add(1.0, &row);
+    }
     let mut components = Array2::zeros((f, u.ncols()));
-    gram::rows_times(c, &|j, _, v| entry(j, v), u.view(), &mut components);
+    gram::rows_times(c, &entry_of, u.view(), &mut components);
     let largest = singular_values.first().copied().unwrap_or(0.0);
-    for (mut row, m) in components.rows_mut().into_iter().zip(mean) {
-        for (t, v) in row.iter_mut().enumerate() {
-            let s = singular_values[t];
-            *v = if s > 1e-12 * largest { (*v - m * column_sums[t]) / s } else { 0.0 };
+    for (j, mut row) in components.rows_mut().into_iter().enumerate() {
+        for (mean, sums) in a.means.iter().zip(sums.rows()) {
+            row.iter_mut().zip(sums).for_each(|(v, s)| *v -= mean[j] * s);
+        }
+        for (v, s) in row.iter_mut().zip(&singular_values) {
+            *v = if *s > 1e-12 * largest { *v / s } else { 0.0 };
         }
     }
     let mut scores = u;
     for mut row in scores.rows_mut() {
         row.iter_mut().zip(&singular_values).for_each(|(v, s)| *v *= s);
     }
-    Ok(Svd { scores, singular_values, components, method: pairs.1, converged: pairs.0.converged })
+    Ok(Svd { scores, singular_values, components, method, converged: pairs.converged })
 }
 
 fn finish(
@@ -164,26 +175,26 @@ fn column(values: &[f64]) -> Array2<f64> {
     Array2::from_shape_fn((values.len(), 1), |(i, _)| values[i])
 }
 
-/// `(B − 1μᵀ) · v`.
+/// `A · v`.
 fn times_right(
-    x: CsrView<'_, f32>,
-    entry: &(impl Fn(usize, f32) -> f64 + Sync),
-    mean: &[f64],
+    a: &Implicit<'_>,
+    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
     v: ArrayView2<'_, f64>,
 ) -> Array2<f64> {
-    let mut out = Array2::zeros((x.n_rows(), v.ncols()));
-    gram::rows_times(x, &|_, j, value| entry(j, value), v, &mut out);
-    out -= &column(mean).t().dot(&v).row(0);
+    let mut out = Array2::zeros((a.x.n_rows(), v.ncols()));
+    gram::rows_times(a.x, entry, v, &mut out);
+    let shifts: Vec<Array2<f64>> = a.means.iter().map(|mean| column(mean).t().dot(&v)).collect();
+    for (i, mut row) in out.rows_mut().into_iter().enumerate().filter(|_| !shifts.is_empty()) {
+        row -= &shifts[a.slices.of(i)].row(0);
+    }
     out
 }
 
-/// `CᵀC + factor · Σ leftᵣ rightᵣᵀ`, symmetric.
+/// `CᵀC + Σ left · rightᵀ` over the terms, symmetric.
 struct Product<'a, F> {
     x: CsrView<'a, f32>,
     entry: &'a F,
-    left: &'a [&'a [f64]],
-    right: &'a [&'a [f64]],
-    factor: f64,
+    terms: Vec<(&'a [f64], &'a [f64])>,
 }
 
 impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
@@ -195,7 +206,8 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
     ) -> Result<(EigenPairs, SvdMethod), PreprocessError> {
         let size = self.x.n_cols();
         if size > GRAM_LIMIT {
-            let options = EigenOptions { tolerance: STREAMED_TOLERANCE, max_steps: STREAMED_STEPS };
+            let (tolerance, max_steps) = (STREAMED_TOLERANCE, STREAMED_STEPS);
+            let options = EigenOptions { tolerance, max_steps, growth: Growth::Wide };
             let pairs = leading_eigenpairs(
                 size,
                 k,
@@ -211,9 +223,9 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
             return Ok((pairs, SvdMethod::Streamed));
         }
         let Gram { values: mut gram, order } = form_gram(self.x, self.entry, monitor)?;
-        for (left, right) in self.left.iter().zip(self.right) {
+        for (left, right) in &self.terms {
             for (mut row, &a) in gram.rows_mut().into_iter().zip(&order) {
-                let l = self.factor * left[a as usize];
+                let l = left[a as usize];
                 row.iter_mut().zip(&order).for_each(|(g, &b)| *g += l * right[b as usize]);
             }
         }
@@ -228,10 +240,10 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
 
     /// Adds the rank-one terms to `out = CᵀC v`.
     fn correct(&self, v: ArrayView2<'_, f64>, out: &mut Array2<f64>) {
-        for (left, right) in self.left.iter().zip(self.right) {
+        for (left, right) in &self.terms {
             let projected = column(right).t().dot(&v);
             for (mut row, l) in out.rows_mut().into_iter().zip(*left) {
-                row.scaled_add(self.factor * l, &projected.row(0));
+                row.scaled_add(*l, &projected.row(0));
             }
         }
     }
@@ -258,7 +270,7 @@ pub(crate) fn formed_eigenpairs(
     if size <= DENSE_LIMIT || 4 * k > size {
         return Ok((dense()?, SvdMethod::Dense));
     }
-    let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 400 };
+    let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 1000, growth: Growth::Narrow };
     let apply = |v: ArrayView2<'_, f64>| {
         monitor.check()?;
         if factors.is_empty() {
@@ -266,7 +278,7 @@ pub(crate) fn formed_eigenpairs(
         }
         Ok(multiplied(matmul(gram.view(), multiplied(v.to_owned()).view())))
     };
-    let pairs = filtered_eigenpairs(size, k, apply, &options, seed)?;
+    let pairs = leading_eigenpairs(size, k, apply, &options, seed)?;
     if pairs.converged {
         return Ok((pairs, SvdMethod::Gram));
     }
