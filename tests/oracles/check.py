@@ -346,7 +346,56 @@ def banksy():
             same(f"pca_{name}_l{text}", np.abs(u[:, :20] * s[:20]), np.abs(o[f"pca_{name}_l{text}"]), 1e-7)
 
 
-for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy):
+def harmony():
+    o = load("harmony")
+    z, batch = o["Z"], o["batch"]
+    phi = np.eye(3)[batch]
+    share = phi.mean(0)
+    for run, theta, ridge, sigma in (("a", 1, 1, 0.1), ("b", 1, 0.5, 0.2), ("c", 2, 1, 0.1)):
+        y, orders = o[f"{run}_init_Y"], o[f"{run}_update_orders"]
+        cells = unit(z)
+
+        def assigned(rows, log_ratio):
+            logits = -2 * (1 - cells[rows] @ y.T) / sigma - theta * phi[rows] @ log_ratio.T
+            return np.exp(logits - np.logaddexp.reduce(logits, 1, keepdims=True))
+
+        def objective(r):
+            seen = r.T @ phi
+            expected = np.outer(r.sum(0), share)
+            cross = theta * (seen * np.log((seen + 1) / (expected + 1))).sum()
+            distance, entropy = (r * 2 * (1 - cells @ y.T)).sum(), (r * np.log(np.where(r > 0, r, 1))).sum()
+            return distance + sigma * (entropy + cross)
+
+        r = assigned(slice(None), np.zeros((len(y), 3)))
+        passes, rounds = [objective(r)], []
+        rounds.append(passes[0])
+        while True:
+            for turn in range(20):
+                y = unit(r.T @ cells)
+                for block in np.array_split(orders[len(passes) - 1], 20):
+                    rest = np.ones(len(z), bool)
+                    rest[block] = False
+                    seen, size = r[rest].T @ phi[rest], r[rest].sum(0)
+                    r[block] = assigned(block, np.log((seen + 1) / (np.outer(size, share) + 1)))
+                passes.append(objective(r))
+                before, now = sum(passes[-4:-1]), sum(passes[-3:])
+                if turn > 3 and abs(before - now) < 1e-5 * abs(before):
+                    break
+            rounds.append(passes[-1])
+            design = np.column_stack([np.ones(len(z)), phi])
+            corrected = z.copy()
+            for k in range(len(y)):
+                weighted = design * r[:, [k]]
+                found = np.linalg.solve(weighted.T @ design + np.diag([0, ridge, ridge, ridge]), weighted.T @ z)
+                corrected -= weighted[:, 1:] @ found[1:]
+            cells = unit(corrected)
+            if (rounds[-2] - rounds[-1]) / abs(rounds[-2]) < 1e-4:
+                break
+        same(f"harmony {run} objective", rounds, o[f"{run}_objective_harmony"])
+        same(f"harmony {run}", corrected, o[f"{run}_Z_corr"])
+
+
+for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony):
     if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:
         print(check.__name__)
         check()

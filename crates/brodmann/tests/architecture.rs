@@ -19,7 +19,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("nn", &[]),
     ("models", &["nn", "graph", "preprocess"]),
     ("cluster", &["graph", "metrics"]),
-    ("embedding", &["graph", "preprocess"]),
+    ("embedding", &["cluster", "graph", "preprocess"]),
     ("stats", &["graph"]),
     ("metrics", &["graph", "stats"]),
     ("simulate", &[]),

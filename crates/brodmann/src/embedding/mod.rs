@@ -1,10 +1,10 @@
-//! How does an embedding look in two dimensions?
+//! What is done to an embedding as a whole: batches taken out of it, or a picture of it in two dimensions.
 //!
-//! Beside the road from counts to domains: a picture of the space in which spots were compared. Takes the latent
-//! graph of [`crate::graph`]; the plots take what it returns.
-//!
+//! * [`harmony()`]: an embedding without what tells its batches apart.
 //! * [`umap()`]: Uniform Manifold Approximation and Projection, as `scanpy.tl.umap`.
 
+pub mod harmony;
 pub mod umap;
 
+pub use harmony::{Harmony, HarmonyError, HarmonyOptions, harmony};
 pub use umap::{Umap, UmapError, UmapInit, UmapOptions, umap};
