@@ -177,6 +177,23 @@ def distance2connectivity(
     distances: Any, key: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], npt.NDArray[Any], tuple[int, int]]: ...
 
+# harmony
+def harmony(
+    x: npt.NDArray[Any],
+    covariates: Sequence[Sequence[int]],
+    *,
+    n_clusters: int | None,
+    theta: float,
+    lamb: float,
+    sigma: float,
+    block_size: float,
+    max_iterations: int,
+    max_passes: int,
+    tolerance_passes: float,
+    tolerance: float,
+    random_state: int,
+) -> tuple[npt.NDArray[np.float64], list[float], bool]: ...
+
 # kmeans
 def kmeans(
     x: npt.NDArray[Any],
@@ -188,7 +205,7 @@ def kmeans(
     random_state: int = 42,
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64], float, int, bool]: ...
 
-# methods: leiden, spatialleiden, spami, staig, banksy, smoothed_pca, mixture
+# methods: leiden, spatialleiden, spami, staig, domains, banksy, smoothed_pca, mixture
 def find_domains(
     method: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
 ) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...

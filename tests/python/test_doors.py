@@ -99,6 +99,41 @@ def test_banksy_is_the_command(tissue, tmp_path):
         bm.tl.banksy(tissue, n_clusters=4, lambda_param=2.0, copy=True)
 
 
+def test_harmony_is_the_command(tmp_path):
+    slices = bm.datasets.simulated(side=12, modalities="rna", n_slices=2, batch_effect=0.5)
+    options = {"n_clusters": 4, "n_init": 2, "library_key": "library_id", "integrate": "harmony"}
+    here = bm.tl.banksy(slices, copy=True, **options)
+    flags = ["-k", "4", "--n-init", "2", "--library-key", "library_id", "--integrate", "harmony"]
+    written, _ = command(slices, tmp_path, "banksy", *flags)
+    same(here.obsm["X_banksy_harmony"], written.obsm["X_banksy_harmony"])
+    assert here.obs["banksy"].tolist() == written.obs["banksy"].tolist()
+    assert here.uns["banksy"]["params"]["integrate"] == "harmony"
+    with pytest.raises(ValueError, match="integrate is harmony on a single slice; expected several slices"):
+        bm.tl.banksy(slices, n_clusters=4, integrate="harmony")
+
+
+def test_domains_are_the_command(tissue, tmp_path):
+    options = {"members": ["smoothed", "hops", "banksy.8"], "restarts": 2, "n_init": 2, "refine": 4}
+    here = bm.tl.domains(tissue, n_clusters=4, member_labels=True, copy=True, **options)
+    flags = ["--members", "smoothed,hops,banksy.8", "--restarts", "2", "--n-init", "2", "--refine", "4"]
+    written, report = command(tissue, tmp_path, "domains", "-k", "4", "--member-labels", *flags)
+    for column in ["domains", "domains_unrefined", "domains_hops"]:
+        assert here.obs[column].tolist() == written.obs[column].tolist()
+    same(here.obs["domains_entropy"].to_numpy(), written.obs["domains_entropy"].to_numpy())
+    votes = here.obsm["domains_probability"]
+    same(votes, written.obsm["domains_probability"])
+    assert np.allclose(votes.sum(1), 1) and votes.shape == (tissue.n_obs, report["n_clusters"])
+    assert here.uns["domains"]["agreement"].shape == (3, 3)
+    assert list(here.uns["domains"]["members"]) == options["members"]
+
+
+def test_domains_of_several_modalities_are_the_command(tmp_path):
+    mdata = bm.datasets.simulated(side=12)
+    bm.tl.domains(mdata, n_clusters=4, restarts=1, n_init=2)
+    assert "domains_features" in mdata["adt"].var
+    assert set(mdata.uns["domains"]["features"]) == set(mdata.mod)
+
+
 @pytest.mark.parametrize(
     ("method", "options", "words"),
     [
@@ -116,7 +151,18 @@ def test_what_a_loaded_model_has_decided_is_refused(tissue, tmp_path, method, op
         method(tissue, n_clusters=4, load_model=model, copy=True, **options)
 
 
-@pytest.mark.parametrize("method", [bm.tl.spami, bm.tl.staig, bm.tl.banksy, bm.tl.smoothed_pca, bm.tl.mixture, bm.tl.spatialleiden])
+@pytest.mark.parametrize(
+    "method",
+    [
+        bm.tl.spami,
+        bm.tl.staig,
+        bm.tl.domains,
+        bm.tl.banksy,
+        bm.tl.smoothed_pca,
+        bm.tl.mixture,
+        bm.tl.spatialleiden,
+    ],
+)
 def test_values_that_an_option_cannot_have_are_refused_by_name(tissue, method):
     with pytest.raises(ValueError, match="min_cells is .many.; expected a whole number"):
         method(tissue, n_clusters=4, min_cells="many", copy=True)

@@ -266,3 +266,28 @@ def test_scanpys_neighbour_tools_run_on_our_keys(adata):
     bm.pp.neighbors(adata)
     sc.tl.umap(adata)
     assert adata.obsm["X_umap"].shape == (adata.n_obs, 2)
+
+
+def test_harmony_brings_batches_together():
+    rng = np.random.default_rng(0)
+    kind, batch = np.arange(400) % 2, np.arange(400) // 200
+    x = rng.normal(size=(400, 5))
+    x[:, 0] += 8 * kind
+    x[:, 1] += 3 * batch
+    obs = {"batch": batch.astype(str), "donor": (kind + batch).astype(str)}
+    adata = ad.AnnData(np.zeros((400, 1), np.float32), obs=obs)
+    adata.obsm["X_pca"] = x
+    bm.pp.harmony(adata, "batch")
+    after = adata.obsm["X_pca_harmony"]
+    assert after.dtype == np.float32 and after.shape == x.shape
+    assert bm.metrics.lisi(after, batch).mean() > 1.6 > 1.4 > bm.metrics.lisi(x, batch).mean()
+    assert bm.metrics.lisi(after, kind).mean() < 1.1
+    assert adata.uns["X_pca_harmony"]["objective"][0] > adata.uns["X_pca_harmony"]["objective"][-1]
+    again = bm.pp.harmony(adata, ["batch", "donor"], adjusted_basis="two", nclust=4, copy=True)
+    assert "two" in again.obsm and "two" not in adata.obsm
+    for option in [{"nclust": 0}, {"lamb": -1}, {"theta": -1}, {"sigma": 0}, {"max_iter_kmeans": 0}]:
+        with pytest.raises(ValueError, match=f"{next(iter(option))} is "):
+            bm.pp.harmony(adata, "batch", **option)
+    with pytest.raises(KeyError, match="nobody"):
+        bm.pp.harmony(adata, "nobody")
+

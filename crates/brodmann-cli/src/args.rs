@@ -19,8 +19,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub use methods::{
-    BanksyCommand, ClusterCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand, SpamiCommand,
-    StaigCommand,
+    BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand,
+    SpamiCommand, StaigCommand,
 };
 pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs};
 
@@ -31,8 +31,8 @@ pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs};
     version,
     about = "Spatial domains from spatial omics data: from raw counts to a map of the tissue",
     after_help = "Try it without any data:   brodmann demo\n\
-                  On a file of your own:     brodmann spatialleiden tissue.h5ad --out domains.h5ad --n-clusters 7\n\
-                  Then look at it:           brodmann plot domains.h5ad --color spatialleiden --out domains.png",
+                  On a file of your own:     brodmann domains tissue.h5ad --out domains.h5ad --n-clusters 7\n\
+                  Then look at it:           brodmann plot domains.h5ad --color domains --out domains.png",
     arg_required_else_help = true,
     max_term_width = 100
 )]
@@ -78,6 +78,8 @@ pub enum Command {
     Preprocess(PreprocessCommand),
     /// Build the latent and the spatial neighbour graph
     Neighbors(NeighborsCommand),
+    /// Find the domains that several cheap methods agree on, and how sure they are of each spot
+    Domains(Box<DomainsCommand>),
     /// Cluster by the latent graph alone (Leiden)
     Leiden(LeidenCommand),
     /// Find spatial domains: multiplex Leiden over the modality graphs and the spatial graph

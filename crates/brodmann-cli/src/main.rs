@@ -95,6 +95,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Spatialleiden(a) => commands::methods::leiden(&context, &a, true),
         Command::Spami(a) => commands::methods::spami(&context, &a),
         Command::Staig(a) => commands::methods::staig(&context, &a),
+        Command::Domains(a) => commands::methods::domains(&context, &a),
         Command::Banksy(a) => commands::methods::banksy(&context, &a),
         Command::SmoothedPca(a) => commands::methods::smoothed_pca(&context, &a),
         Command::Mixture(a) => commands::methods::mixture(&context, &a),

@@ -69,13 +69,16 @@ mod tests {
     /// Options of the library that no command sets, so that no command can be told of them.
     const OF_THE_LIBRARY: &[&str] = &[
         "base",
+        "block_size",
         "empty",
         "highest",
         "lowest",
         "kind",
+        "lambda",
         "max_fraction",
         "max_iterations",
         "max_length",
+        "max_passes",
         "max_queries",
         "max_value",
         "min_counts",

@@ -355,6 +355,7 @@ fn the_demo_writes_all_it_names() {
         "domains.png",
         "domains.svg",
         "histology.png",
+        "entropy.png",
         "attention.png",
         "loss.png",
         "slices.h5ad",
@@ -364,7 +365,9 @@ fn the_demo_writes_all_it_names() {
     ];
     assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
     let mdata = folder.mdata("demo/domains.h5mu");
-    for key in ["leiden_rna", "leiden_adt", "leiden_atac", "spatialleiden", "spami", "ground_truth"] {
+    for key in
+        ["leiden_rna", "leiden_adt", "leiden_atac", "spatialleiden", "domains", "spami", "ground_truth"]
+    {
         assert!(mdata.obs.columns.contains_key(key), "{key}");
     }
     let slices = folder.adata("demo/slices-domains.h5ad");

@@ -52,6 +52,8 @@ pub const STAIG: &str = "staig";
 pub const SMOOTHED_PCA: &str = "smoothed_pca";
 /// `obs` and `uns`: domains from expression beside that of its surroundings; `obsm`: prefixed, the embedding.
 pub const BANKSY: &str = "banksy";
+/// `obs` and `uns`: domains that several methods agree on; prefixed, the members' labels, entropy and probabilities.
+pub const DOMAINS: &str = "domains";
 /// Domains of principal components and a mixture, without space.
 pub const MIXTURE: &str = "mixture";
 /// `obs`: annotated or simulated truth.

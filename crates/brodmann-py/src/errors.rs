@@ -5,6 +5,7 @@
 //! `ValueError`.
 
 use brodmann::cluster::{GmmError, KMeansError, LeidenError, RefineError, SelectError};
+use brodmann::embedding::HarmonyError;
 use brodmann::graph::GraphError;
 use brodmann::metrics::MetricsError;
 use brodmann::models::spami::SpamiError;
@@ -28,6 +29,7 @@ const KEYWORDS: &[(&str, &str)] = &[
     ("input", "data"),
     ("max_iterations", "max_iter"),
     ("modality", "modality_kinds"),
+    ("lambda", "lamb"),
     ("n_components", "n_comps"),
     ("n_pcs", "n_comps"),
     ("seed", "random_state"),
@@ -121,6 +123,7 @@ raise! {
     DataError,
     GmmError,
     GraphError,
+    HarmonyError,
     Interrupted,
     KMeansError,
     LeidenError,

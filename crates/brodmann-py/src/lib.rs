@@ -18,6 +18,7 @@ mod containers;
 mod errors;
 mod gmm;
 mod graph;
+mod harmony;
 mod kmeans;
 mod leiden;
 mod methods;
@@ -40,6 +41,7 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     preprocess::register(module)?;
     graph::register(module)?;
     leiden::register(module)?;
+    harmony::register(module)?;
     kmeans::register(module)?;
     gmm::register(module)?;
     refine::register(module)?;

@@ -1,5 +1,6 @@
 //! Methods on a tissue that Python holds: options by name, the library's driver, results as dictionaries.
 
+use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
@@ -85,7 +86,7 @@ fn find<M: Method>(
 
 /// What is to be added to the whole and to each modality, the number of domains, and whether it was reached.
 ///
-/// `method`: `leiden`, `spatialleiden`, `spami`, `staig`, `banksy`, `smoothed_pca` or `mixture`; `options`: by the library's names.
+/// `method`: `leiden`, `spatialleiden`, `spami`, `staig`, `domains`, `banksy`, `smoothed_pca` or `mixture`; `options`: by the library's names.
 #[pyfunction]
 #[pyo3(signature = (method, tissue, options, *, random_state))]
 fn find_domains<'py>(
@@ -100,6 +101,8 @@ fn find_domains<'py>(
     let mut kind = options.get_item("modality")?.and_then(|k| k.extract::<String>().ok()?.parse().ok());
     if of_expression {
         tissue.keep_expression();
+    }
+    if of_expression || method == "domains" {
         // Of one matrix nothing depends on its kind but its name in messages; a guess is not worth a note.
         kind = if tissue.is_mudata { None } else { tissue.kind().or(Some(Modality::Rna)) };
     }
@@ -112,6 +115,7 @@ fn find_domains<'py>(
             "spatialleiden" => find(&LeidenRequest::from_said(true, &said)?, &tissue, seed, monitor),
             "spami" => find(&Spami::new(SpamiRequest::from_said(&said)?)?, &tissue, seed, monitor),
             "smoothed_pca" => find(&SmoothedPcaRequest::from_said(&said)?, &tissue, seed, monitor),
+            "domains" => find(&DomainsRequest::from_said(&said)?, &tissue, seed, monitor),
             "banksy" => find(&BanksyRequest::from_said(&said)?, &tissue, seed, monitor),
             "mixture" => find(&MixtureRequest::from_said(&said)?, &tissue, seed, monitor),
             _ => find(&Staig::new(StaigRequest::from_said(&said)?)?, &tissue, seed, monitor),

@@ -9,6 +9,7 @@ label for each spot out.
 * :func:`search_resolution`: the resolution that gives a number of clusters.
 * :func:`spami`: one embedding of several omics, with attention, denoised expression and domains.
 * :func:`staig`: an embedding of one omics, guided by the image if there is one, and domains; of many slices too.
+* :func:`domains`: domains that several methods agree on, and how sure they are of each spot.
 * :func:`banksy`: domains from expression beside that of the surroundings.
 * :func:`smoothed_pca`: the simple baseline beside them; :func:`mixture`: the one without space.
 * :func:`kmeans`: compact clusters of an embedding.
@@ -17,6 +18,7 @@ label for each spot out.
 * :func:`refine_labels`: labels smoothed by a vote of the nearest spots.
 """
 
+from ._domains import domains
 from ._gmm import NumberOfClusters, gmm, select_n_clusters
 from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
@@ -29,6 +31,7 @@ __all__ = [
     "NumberOfClusters",
     "ResolutionSearch",
     "banksy",
+    "domains",
     "gmm",
     "kmeans",
     "leiden",

@@ -26,6 +26,7 @@ def mixture(
     select_by: Criterion = "stability",
     max_clusters: int = 15,
     resolution: float = 1.0,
+    integrate: Literal["harmony"] | None = None,
     refine: int = 0,
     layer: Mapping[str, str] | str | None = None,
     spatial_key: str = "spatial",
@@ -60,6 +61,9 @@ def mixture(
         From counts to components.
     umap
         Lay the components out in the plane.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
+        (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.
     random_state
         Seed.
     key_added

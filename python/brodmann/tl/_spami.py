@@ -31,6 +31,7 @@ def spami(
     gmm_model: Family = "EEE",
     select_by: Criterion = "stability",
     max_clusters: int = 15,
+    integrate: Literal["harmony"] | None = None,
     refine: int = 0,
     preset: Preset = "default",
     modalities: Sequence[str] | None = None,
@@ -137,6 +138,9 @@ def spami(
     checkpoint, checkpoint_every, resume
         Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
         bits as without interruption.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
+        (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.
     random_state
         Seed.
     key_added

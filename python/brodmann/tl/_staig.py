@@ -47,6 +47,7 @@ def staig(
     select_by: Criterion = "stability",
     max_clusters: int = 15,
     resolution: float = 1.0,
+    integrate: Literal["harmony"] | None = None,
     refine: int | None = None,
     restarts: int = 1,
     preset: Preset = "default",
@@ -172,6 +173,9 @@ def staig(
     checkpoint, checkpoint_every, resume
         Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
         bits as without interruption.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
+        (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.
     random_state
         Seed.
     key_added
@@ -249,6 +253,7 @@ def banksy(
     select_by: Criterion = "stability",
     max_clusters: int = 15,
     resolution: float = 1.0,
+    integrate: Literal["harmony"] | None = None,
     refine: int = 0,
     layer: Mapping[str, str] | str | None = None,
     spatial_key: str = "spatial",
@@ -294,6 +299,9 @@ def banksy(
         Of the preprocessing, as for :func:`staig`; 2000 genes of a single slice where nothing is said.
     umap
         Lay the embedding out in the plane.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
+        (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.
     random_state
         Seed.
     key_added
@@ -344,6 +352,7 @@ def smoothed_pca(
     select_by: Criterion = "stability",
     max_clusters: int = 15,
     resolution: float = 1.0,
+    integrate: Literal["harmony"] | None = None,
     refine: int = 0,
     layer: Mapping[str, str] | str | None = None,
     spatial_key: str = "spatial",
@@ -382,6 +391,9 @@ def smoothed_pca(
         Of the preprocessing, as for :func:`staig`.
     umap
         Lay the embedding out in the plane.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
+        (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.
     random_state
         Seed.
     key_added

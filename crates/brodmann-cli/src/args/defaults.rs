@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use brodmann::models::spami::SpamiPreset;
 use brodmann::models::staig::StaigPreset;
+use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::{self, BanksyRequest};
-use brodmann::pipeline::expression::{N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
+use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::request::ModelOptions;
@@ -31,6 +32,7 @@ pub fn with_defaults(command: Command) -> Command {
         ("staig", of_staig()),
         ("smoothed-pca", of_smoothed_pca()),
         ("banksy", of_banksy()),
+        ("domains", of_domains()),
         ("mixture", of_mixture()),
         ("cluster", of_cluster()),
         ("preprocess", of_preprocessing()),
@@ -117,11 +119,20 @@ fn of_banksy() -> Table {
     let mut all = fields_of(&request.domains);
     all.extend(fields_of(&request.surroundings));
     all.extend(of_expression());
-    let genes =
-        format!("{}; of each of several slices {N_TOP_GENES_PER_SLICE}, those of all", banksy::N_TOP_GENES);
-    all.insert("n_top_genes".to_owned(), genes.into());
+    all.insert("n_top_genes".to_owned(), few_genes());
     all.insert("n_pcs".to_owned(), Json::from(banksy::N_PCS));
     vec![("", all)]
+}
+
+fn of_domains() -> Table {
+    let mut all = fields_of(&DomainsRequest::default().agreement);
+    all.extend(of_expression());
+    all.insert("n_top_genes".to_owned(), few_genes());
+    vec![("", all)]
+}
+
+fn few_genes() -> Json {
+    format!("{FEW_TOP_GENES}; of each of several slices {N_TOP_GENES_PER_SLICE}, those of all").into()
 }
 
 fn of_mixture() -> Table {

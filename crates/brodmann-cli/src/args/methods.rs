@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use brodmann::pipeline::clustering::ClusterNumber;
 use brodmann::pipeline::request::PerLayer;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::said::{ByName, by_name, edge_rule, flags, number, numbers};
+use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
-    DomainArgs, FeatureArgs, GraphArgs, ModelArgs, NamingArgs, OutputArgs, PlaceArgs, ValueArgs,
+    DomainArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs, PlaceArgs, ValueArgs,
 };
 
 #[derive(Args, Debug, Serialize)]
@@ -315,6 +316,87 @@ pub struct SmoothedPcaCommand {
     #[command(flatten)]
     #[serde(flatten)]
     pub place: PlaceArgs,
+}
+
+/// Domains that several cheap methods agree on: the default road. Each member has a view of its own on expression and
+/// surroundings; what they agree on becomes the map, and how sure that is of each spot stands beside it.
+///
+/// Written are obs["domains"] (0 the largest), obs["domains_entropy"] (0 where all members agree, 1 where every domain is as
+/// likely), obsm["domains_probability"] and uns["domains"] with the members' agreement and weights.
+#[derive(Args, Debug, Serialize)]
+#[command(after_help = "Examples:\n  \
+    brodmann domains tissue.h5ad --out domains.h5ad -k 7\n  \
+    brodmann plot domains.h5ad --color domains domains_entropy --out domains.png\n  \
+    brodmann domains slice1.h5ad slice2.h5ad --out joined.h5ad -k 7")]
+pub struct DomainsCommand {
+    /// .h5ad with raw counts, one or several (or .h5mu with gene expression, or what `convert` can read)
+    #[arg(required = true, value_name = "FILE")]
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub output: OutputArgs,
+    /// Number of domains, or `auto`: the number that the members agree on best [default: auto]
+    #[arg(long, short = 'k', value_name = "K|auto", value_parser = cluster_number)]
+    pub n_clusters: Option<ClusterNumber>,
+    /// Who takes part
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,…")]
+    pub members: Vec<MemberArg>,
+    /// Write each member's labels too, as obs["domains_MEMBER"]
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub member_labels: Option<bool>,
+    /// Runs of each member, of which the one that agrees best with the other members is taken
+    #[arg(long, value_name = "N")]
+    pub restarts: Option<usize>,
+    /// Starts of each mixture
+    #[arg(long, value_name = "N")]
+    pub n_init: Option<usize>,
+    /// Covariances of the mixtures, as mclust names them
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub gmm_model: Option<GmmModelArg>,
+    /// With `-k auto`: the most domains considered
+    #[arg(long, value_name = "K")]
+    pub max_clusters: Option<usize>,
+    /// Each spot follows the majority of its K nearest spots; 0: none
+    #[arg(long, value_name = "K")]
+    pub refine: Option<usize>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub naming: NamingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub features: FeatureArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub values: ValueArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// A member of `domains`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+pub enum MemberArg {
+    /// Components of expression averaged over the neighbours
+    #[value(name = "smoothed")]
+    #[serde(rename = "smoothed")]
+    Smoothed,
+    /// BANKSY with λ = 0.2: mostly the spot
+    #[value(name = "banksy.2")]
+    #[serde(rename = "banksy.2")]
+    BanksyOwn,
+    /// BANKSY with λ = 0.8: mostly its surroundings
+    #[value(name = "banksy.8")]
+    #[serde(rename = "banksy.8")]
+    BanksyAround,
+    /// Components of the spot beside their means over one, two and three hops
+    #[value(name = "hops")]
+    #[serde(rename = "hops")]
+    Hops,
+    /// Leiden of the neighbours in expression and in space
+    #[value(name = "spatialleiden")]
+    #[serde(rename = "spatialleiden")]
+    SpatialLeiden,
 }
 
 /// Domains from what each spot expresses beside what its surroundings do (BANKSY): its own values, the weighted mean of

@@ -94,6 +94,14 @@ pub struct GraphArgs {
     pub use_rep: Option<String>,
 }
 
+/// What takes the differences of slices out of an embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntegrationArg {
+    /// Harmony (Korsunsky et al. 2019)
+    Harmony,
+}
+
 /// How an embedding becomes domains.
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Domains")]
@@ -101,6 +109,10 @@ pub struct DomainArgs {
     /// Number of domains, or `auto` to choose it [default: auto with gmm, by the resolution with leiden]
     #[arg(long, short = 'k', value_name = "K|auto", value_parser = cluster_number)]
     pub n_clusters: Option<ClusterNumber>,
+    /// Of several slices: what takes their differences out of the embedding first (it costs a little where there are
+    /// none)
+    #[arg(long, value_enum)]
+    pub integrate: Option<IntegrationArg>,
     /// How the embedding is clustered
     #[arg(long, value_enum)]
     pub cluster: Option<ClusterMethodArg>,

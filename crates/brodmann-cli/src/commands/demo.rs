@@ -4,7 +4,8 @@ use std::path::Path;
 
 use brodmann::models::spami::SpamiOptions;
 use brodmann::models::staig::{StaigOptions, StaigPreset};
-use brodmann::pipeline::clustering::DomainOptions;
+use brodmann::pipeline::agreed::{AgreementOptions, DomainsFacts, DomainsRequest};
+use brodmann::pipeline::clustering::{ClusterNumber, DomainOptions};
 use brodmann::pipeline::expression::ValueOptions;
 use brodmann::pipeline::leiden::{LeidenFacts, LeidenRequest, PartitionOptions};
 use brodmann::pipeline::picture::{PictureRequest, draw_file, draw_losses};
@@ -37,6 +38,8 @@ struct Report {
     out: String,
     /// Domains found by each modality alone, then by all with space.
     runs: Vec<RunRecord<LeidenFacts>>,
+    /// What several methods agree on.
+    domains: RunRecord<DomainsFacts>,
     /// All modalities in one embedding, by a network.
     spami: RunRecord<SpamiFacts>,
     /// Two slices of another tissue in one embedding, by a network.
@@ -74,31 +77,46 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         input.clone_from(&domains);
     }
     let joint = find(context, &input, &domains, &request("spatialleiden", true))?;
+    let file = std::slice::from_ref(&domains);
+    let agreed = DomainsRequest {
+        agreement: AgreementOptions {
+            n_clusters: Some(ClusterNumber::Given(N_DOMAINS)),
+            ..AgreementOptions::default()
+        },
+        ..DomainsRequest::default()
+    };
+    let agreed = run_files(&agreed, file, &Destination::InPlace, context.seed, context.terminal)?;
     context.terminal.say(&format!("SpaMI with {EPOCHS} epochs instead of 1000, to keep the demo short"));
     let network = Spami::new(SpamiRequest {
         options: SpamiOptions { epochs: EPOCHS, ..SpamiOptions::default() },
         domains: DomainOptions::default().with_n_clusters(N_DOMAINS),
         ..SpamiRequest::default()
     })?;
-    let file = std::slice::from_ref(&domains);
     let spami = run_files(&network, file, &Destination::InPlace, context.seed, context.terminal)?;
 
     let mut colors = vec!["ground_truth".to_owned()];
     colors.extend(runs.iter().map(|r| r.key_added.clone()));
     colors.push(joint.key_added.clone());
+    colors.push(agreed.key_added.clone());
     colors.push(spami.key_added.clone());
     let attention = vec!["spami_attention".to_owned()];
+    let sure = vec![agreed.key_added.clone(), format!("{}_entropy", agreed.key_added)];
     for (file, colors, image) in [
         ("domains.png", colors.clone(), false),
         ("domains.svg", colors, false),
         ("histology.png", vec!["spatialleiden".to_owned()], true),
+        ("entropy.png", sure, false),
         ("attention.png", attention, false),
     ] {
         let picture = PictureRequest {
             colors,
             image,
-            // The three modalities beside each other.
-            columns: (file == "attention.png").then_some(modalities.len()),
+            // The three modalities beside each other; truth and modalities above, what finds all below.
+            columns: match file {
+                "attention.png" => Some(modalities.len()),
+                "domains.png" | "domains.svg" => Some(modalities.len() + 1),
+                _ => None,
+            },
             alpha: if image { 0.55 } else { 1.0 },
             dpi: DPI,
             ..PictureRequest::default()
@@ -107,11 +125,13 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
     }
     draw_losses(&domains, &args.out.join("loss.png"), &spami.key_added, DPI, context.terminal)?;
     let staig = integrate_slices(context, args)?;
-    let report = Report { out: args.out.display().to_string(), runs, spami, staig, joint };
+    let report = Report { out: args.out.display().to_string(), runs, domains: agreed, spami, staig, joint };
     context.print(&report, || {
         let mut lines = vec![format!("{:<16} {:>7} {:>6} {:>6}", "labels", "domains", "ARI", "NMI")];
         let leiden = report.runs.iter().chain([&report.joint]);
         let mut scores: Vec<_> = leiden.map(|r| (&r.key_added, r.n_clusters, &r.metrics)).collect();
+        let agreed = &report.domains;
+        scores.push((&agreed.key_added, agreed.n_clusters, &agreed.metrics));
         scores.push((&report.spami.key_added, report.spami.n_clusters, &report.spami.metrics));
         for (name, n_clusters, metrics) in scores {
             if let Some(m) = metrics {
@@ -119,11 +139,12 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
             }
         }
         lines.push(format!("spatialleiden, {}", report.joint.seconds.line()));
+        lines.push(format!("domains, {}", report.domains.seconds.line()));
         lines.push(format!("spami, {}", report.spami.seconds.line()));
         lines.extend(of_slices(&report.staig));
         lines.push(format!("staig, {}", report.staig.seconds.line()));
         lines.push(format!(
-            "written to {}: tissue.h5mu, domains.h5mu, domains.png, domains.svg, histology.png, attention.png, \
+            "written to {}: tissue.h5mu, domains.h5mu, domains.png, domains.svg, histology.png, entropy.png, attention.png, \
              loss.png, slices.h5ad, slices-domains.h5ad, slices.png, slices-umap.png",
             report.out
         ));

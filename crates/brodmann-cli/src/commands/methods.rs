@@ -1,6 +1,7 @@
 //! The commands that find domains: flags to a request, the request to the driver, the record out.
 
 use brodmann::pipeline::Method;
+use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::from_embedding::ClusterRequest;
 use brodmann::pipeline::leiden::LeidenRequest;
@@ -17,8 +18,8 @@ use super::{Context, destination};
 use crate::args::methods::StaigMethodArg;
 use crate::args::said::said;
 use crate::args::{
-    BanksyCommand, ClusterCommand, LeidenCommand, MixtureCommand, OutputArgs, SmoothedPcaCommand,
-    SpamiCommand, StaigCommand,
+    BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, OutputArgs,
+    SmoothedPcaCommand, SpamiCommand, StaigCommand,
 };
 use crate::failure::Failure;
 
@@ -60,6 +61,10 @@ pub fn staig(context: &Context<'_>, args: &StaigCommand) -> Result<(), Failure> 
 
 pub fn smoothed_pca(context: &Context<'_>, args: &SmoothedPcaCommand) -> Result<(), Failure> {
     run(context, &SmoothedPcaRequest::from_said(&said(args))?, &args.inputs, &args.output)
+}
+
+pub fn domains(context: &Context<'_>, args: &DomainsCommand) -> Result<(), Failure> {
+    run(context, &DomainsRequest::from_said(&said(args))?, &args.inputs, &args.output)
 }
 
 pub fn banksy(context: &Context<'_>, args: &BanksyCommand) -> Result<(), Failure> {

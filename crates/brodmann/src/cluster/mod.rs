@@ -8,11 +8,13 @@
 //! * [`select_n_clusters()`]: how many clusters?
 //! * [`refine_labels()`]: a vote of the neighbourhood.
 //! * [`consensus()`]: one partition from many runs, and how far they agree.
+//! * [`members()`]: one from several methods, with the probability of each domain.
 
 pub mod consensus;
 pub mod gmm;
 pub mod kmeans;
 pub mod leiden;
+pub mod members;
 pub mod refine;
 pub mod select_n_clusters;
 
@@ -29,6 +31,7 @@ pub use leiden::{
     leiden_multiplex_with, move_difference, quality, search_n_clusters, search_resolution,
     search_resolution_latent_spatial, unreached_warning,
 };
+pub use members::{MemberVotes, Members, MembersError, MembersOptions, agreeing_runs, member_votes, members};
 pub use refine::{NO_NEIGHBOR, RefineError, majority_vote, refine_labels};
 pub use select_n_clusters::{
     Candidate, Clusterer, SelectError, SelectOptions, Selection, SelectionCriterion, select_n_clusters,

@@ -19,6 +19,7 @@
 //!
 //! Both:
 //! * [`distance2connectivity`](mod@distance2connectivity): distances as similarities.
+//! * [`neighbor_means`](mod@neighbor_means): rows averaged over neighbours.
 //! * [`transform`](mod@transform): weights by degree, or the likeness of neighbourhoods.
 //! * [`connected_components`](mod@connected_components): pieces that no edge joins.
 //! * [`validate`]: is a graph from a file fit for use?
@@ -34,6 +35,7 @@ pub mod fuzzy_connectivities;
 pub mod grid;
 mod kd_tree;
 pub mod latent_knn;
+pub mod neighbor_means;
 pub mod neighbors;
 pub mod prune;
 pub mod radius;
@@ -54,6 +56,7 @@ pub use error::GraphError;
 pub use fuzzy_connectivities::fuzzy_connectivities;
 pub use grid::{Lattice, detect_lattice, grid_neighbors};
 pub use latent_knn::{Neighbors, exact_knn};
+pub use neighbor_means::neighbor_means;
 pub use neighbors::{NeighborGraph, NeighborsOptions, neighbors};
 pub use prune::{keep_lengths, keep_percentile};
 pub use radius::radius_neighbors;

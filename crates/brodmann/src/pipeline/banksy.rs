@@ -20,8 +20,6 @@ use crate::models::{BanksyComponents, BanksyError, BanksyOptions, banksy};
 
 /// Principal components where nothing is said.
 pub const N_PCS: usize = 20;
-/// Genes selected of one slice where nothing is said: each takes three columns.
-pub const N_TOP_GENES: usize = 2000;
 
 /// How the surroundings of a spot are described.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,13 +108,7 @@ impl BanksyRequest {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            features: &self.features,
-            values: &self.values,
-            preset_takes_counts: false,
-            panels_are_counts: false,
-            n_top_genes: N_TOP_GENES,
-        }
+        Wanted::logarithms(&self.features, &self.values)
     }
 
     fn n_pcs(&self) -> usize {

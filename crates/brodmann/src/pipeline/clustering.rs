@@ -54,12 +54,31 @@ pub enum Auto {
     Auto,
 }
 
+/// What takes the differences of slices out of an embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Integration {
+    /// [`harmony`](crate::embedding::harmony()).
+    Harmony,
+}
+
+impl Integration {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Harmony => "harmony",
+        }
+    }
+}
+
 /// How an embedding becomes domains: a section of every request whose method makes an embedding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DomainOptions {
     /// Domains; `None`: `auto` with a mixture, by the resolution with Leiden.
     pub n_clusters: Option<ClusterNumber>,
+    /// What is done to the embedding of several slices first.
+    pub integrate: Option<Integration>,
     /// How the embedding is clustered.
     pub cluster: ClusterMethod,
     /// Leiden: resolution, where no number of domains is given; 1 when absent.
@@ -82,6 +101,7 @@ impl Default for DomainOptions {
     fn default() -> Self {
         Self {
             n_clusters: None,
+            integrate: None,
             cluster: ClusterMethod::default(),
             resolution: None,
             n_init: None,

@@ -32,6 +32,8 @@ pub struct Labels {
     pub quality: f64,
     /// Whether the number asked for was found.
     pub reached: bool,
+    /// Nearest spots in space whose majority a spot follows from here; 0 for none.
+    pub refine: usize,
 }
 
 /// Domains, and how they were found.
@@ -54,22 +56,6 @@ pub struct Domains {
     pub kept: usize,
     /// Of several embeddings.
     pub consensus: Option<Consensus>,
-}
-
-impl From<Labels> for Domains {
-    fn from(found: Labels) -> Self {
-        Self {
-            labels: found.labels,
-            unrefined: None,
-            quality: found.quality,
-            mixture: None,
-            reached: found.reached,
-            method: None,
-            tried: Vec::new(),
-            kept: 0,
-            consensus: None,
-        }
-    }
 }
 
 impl Domains {
@@ -105,6 +91,51 @@ impl Domains {
             root.obs.insert(format!("{key}_stability"), Column::Float64(consensus.stability.clone()));
         }
     }
+}
+
+/// Domains of labels that a method found without an embedding.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn of_labels(
+    found: Labels,
+    scene: &Scene<'_>,
+    place: &Place,
+    run: &mut Run<'_>,
+) -> Result<Domains, PipelineError> {
+    // Numbered by size already.
+    let (labels, unrefined) = match found.refine {
+        0 => (found.labels, None),
+        refine => refined(&found.labels, refine, scene, place, run)?,
+    };
+    Ok(Domains {
+        labels,
+        unrefined,
+        quality: found.quality,
+        mixture: None,
+        reached: found.reached,
+        method: None,
+        tried: Vec::new(),
+        kept: 0,
+        consensus: None,
+    })
+}
+
+/// What the `refine` nearest spots make of labels, where that is above 0; and the labels before, in the same numbers.
+fn refined(
+    raw: &[u32],
+    refine: usize,
+    scene: &Scene<'_>,
+    place: &Place,
+    run: &mut Run<'_>,
+) -> Result<(Vec<u32>, Option<Vec<u32>>), PipelineError> {
+    if refine == 0 {
+        return Ok((by_size(raw, raw), None));
+    }
+    let coordinates = scene.tissue.coordinates(&place.spatial_key)?;
+    let slices = scene.slices();
+    let refined = run.timed(Stage::Cluster, || refine_labels(raw, coordinates.view(), slices, refine))?;
+    Ok((by_size(&refined, &refined), Some(by_size(raw, &refined))))
 }
 
 /// Domains of one or several embeddings; `refine` spots vote, where it is above 0.
@@ -143,17 +174,7 @@ pub(super) fn find(
         (0..found.len()).max_by(best).unwrap_or(0)
     });
     let raw = agreed.as_ref().map_or_else(|| found[kept].labels.clone(), |c| c.labels.clone());
-    let refined = if refine > 0 {
-        let coordinates = scene.tissue.coordinates(&place.spatial_key)?;
-        let slices = scene.slices();
-        Some(run.timed(Stage::Cluster, || refine_labels(&raw, coordinates.view(), slices, refine))?)
-    } else {
-        None
-    };
-    let (labels, unrefined) = match refined {
-        None => (by_size(&raw, &raw), None),
-        Some(refined) => (by_size(&refined, &refined), Some(by_size(&raw, &refined))),
-    };
+    let (labels, unrefined) = refined(&raw, refine, scene, place, run)?;
     let Clustered { quality, mixture, reached, .. } = found.swap_remove(kept);
     Ok(Domains {
         labels,

@@ -9,13 +9,13 @@
 use std::path::PathBuf;
 
 use brodmann_data::{Additions, ReadOptions, Select, keys};
-use brodmann_kernels::{Monitor, Opt, Seed};
+use brodmann_kernels::{Monitor, Opt, OptionError, Seed, Slices};
 use ndarray::Array2;
 
 use super::PipelineError;
-use super::clustering::{ClusterNumber, EmbeddingMethod};
+use super::clustering::{ClusterNumber, EmbeddingMethod, Integration};
 use super::cohort::Cohort;
-use super::domains::{self, Domains};
+use super::domains::{self, Embedding};
 use super::forecast::announce;
 use super::method::{Method, Outcome, Reads};
 use super::record::RunRecord;
@@ -25,7 +25,7 @@ use super::scene::Scene;
 use super::scores;
 use super::tensor_file::check_model_place;
 use super::tissue::{Destination, Tissue};
-use crate::embedding::{UmapOptions, umap};
+use crate::embedding::{HarmonyOptions, UmapOptions, harmony, umap};
 use crate::graph::{NeighborsOptions, neighbors};
 
 /// The elements that the driver and the method read.
@@ -121,6 +121,11 @@ fn drive<M: Method>(
     }
     if let Some((options, _)) = frame.domains {
         options.check(n_obs)?;
+        if let Some(integration) = options.integrate.filter(|_| scene.n_slices < 2) {
+            let found = format!("{} on a single slice", integration.name());
+            let expected = format!("several slices, as several files or by {}", Opt("library_key"));
+            return Err(OptionError::new("integrate", found, expected).into());
+        }
     }
     method.check(n_obs)?;
     let truth = scores::truth_key(tissue, frame.naming.truth.as_deref())?;
@@ -139,9 +144,12 @@ fn drive<M: Method>(
     let (outcome, solved) = method.solve(scene, run)?;
     let (mut embeddings, mut before) = (Vec::new(), None);
     let domains = match outcome {
-        Outcome::Labels(labels) => Domains::from(labels),
+        Outcome::Labels(labels) => domains::of_labels(labels, scene, frame.place, run)?,
         Outcome::Embeddings { embeddings: made, clustering, before: unaligned } => {
             (embeddings, before) = (made, unaligned);
+            if let Some(integration) = frame.domains.and_then(|(options, _)| options.integrate) {
+                embeddings.iter_mut().try_for_each(|e| integrate(e, integration, scene, run))?;
+            }
             let refine = frame.domains.map_or(0, |(options, _)| options.refine);
             domains::find(&embeddings, clustering, refine, scene, frame.place, run)?
         }
@@ -157,6 +165,9 @@ fn drive<M: Method>(
             domains.n_clusters(),
             Opt("cluster")
         ));
+    }
+    if let Some(slices) = scene.slices().filter(|_| scene.n_slices > 1) {
+        tell_unmixed(&domains.labels, slices, monitor);
     }
     let kept = (domains.kept < embeddings.len()).then(|| embeddings.swap_remove(domains.kept));
     drop(embeddings);
@@ -175,17 +186,28 @@ fn drive<M: Method>(
             scores::mixing(&kept.clustered, before.as_ref(), &domains.labels, scene.slices(), seed, monitor)
         })?;
     }
-    let finished = method.finish(scene, solved, &domains, run)?;
+    let mut finished = method.finish(scene, solved, &domains, run)?;
 
     let key = frame.key();
+    let integration = frame.domains.and_then(|(options, _)| options.integrate);
+    if let Some(integration) = integration {
+        finished.params["integrate"] = integration.name().into();
+    }
     domains.add(key, run);
-    let use_rep = kept.and_then(|kept| match kept.written {
-        None => kept.source,
-        Some(embedding) => {
-            let use_rep = format!("X_{key}");
-            run.target(None).obsm.insert(use_rep.clone(), embedding.into());
-            Some(use_rep)
-        }
+    let use_rep = kept.and_then(|kept| {
+        let base = match kept.written {
+            None => kept.source,
+            Some(embedding) => {
+                let use_rep = format!("X_{key}");
+                run.target(None).obsm.insert(use_rep.clone(), embedding.into());
+                Some(use_rep)
+            }
+        };
+        let Some(integration) = integration else { return base };
+        // Beside the one it was made from, under a name of its own.
+        let use_rep = format!("{}_{}", base.unwrap_or_else(|| format!("X_{key}")), integration.name());
+        run.target(None).obsm.insert(use_rep.clone(), kept.clustered.mapv(|v| v as f32).into());
+        Some(use_rep)
     });
     if let Some(plane) = plane {
         run.target(None).obsm.insert(format!("X_{key}_umap"), plane.into());
@@ -194,6 +216,57 @@ fn drive<M: Method>(
         RunRecord::new(&frame, scene, domains, scored, finished, use_rep, forecast, run.seconds);
     run.target(None).uns.insert(key.to_owned(), uns);
     Ok(record)
+}
+
+/// A domain is of one slice when it has this share of its spots there …
+const OF_ONE_SLICE: f64 = 0.95;
+/// … and the slice no more than this share of all.
+const NOT_NEARLY_ALL: f64 = 0.8;
+
+/// Says which domains lie in one slice alone: so it looks where slices were measured differently.
+fn tell_unmixed(labels: &[u32], slices: &Slices, monitor: &dyn Monitor) {
+    let n_domains = labels.iter().max().map_or(0, |m| *m as usize + 1);
+    let mut counts = vec![vec![0usize; slices.count()]; n_domains];
+    labels.iter().enumerate().for_each(|(i, &label)| counts[label as usize][slices.of(i)] += 1);
+    let of_one = |counts: &Vec<usize>| {
+        let all: usize = counts.iter().sum();
+        let (slice, most) = counts.iter().enumerate().max_by_key(|(slice, n)| (**n, usize::MAX - slice))?;
+        let share = slices.sizes()[slice] as f64 / slices.n_obs() as f64;
+        (*most as f64 >= OF_ONE_SLICE * all as f64 && share <= NOT_NEARLY_ALL).then_some(slice)
+    };
+    let alone: Vec<(usize, usize)> =
+        counts.iter().enumerate().filter_map(|(d, counts)| Some((d, of_one(counts)?))).collect();
+    if alone.is_empty() {
+        return;
+    }
+    let named = |(domain, slice): &(usize, usize)| format!("{domain} ({})", slices.label(*slice));
+    let list = alone.iter().map(named).collect::<Vec<_>>().join(", ");
+    let (verb, noun) = if alone.len() == 1 { ("lies", "domain") } else { ("lie", "domains") };
+    let message = format!(
+        "{noun} {list} {verb} in one slice alone; unless the tissues differ so, the slices were measured differently: \
+         {} may bring them together",
+        Opt("integrate").set("harmony")
+    );
+    if 2 * alone.len() > n_domains { monitor.warn(&message) } else { monitor.note(&message) }
+}
+
+/// Takes the differences of slices out of an embedding.
+fn integrate(
+    embedding: &mut Embedding,
+    Integration::Harmony: Integration,
+    scene: &Scene<'_>,
+    run: &mut Run<'_>,
+) -> Result<(), PipelineError> {
+    let Some(slices) = scene.slices() else { return Ok(()) };
+    let (codes, monitor) = (slices.to_codes(), run.monitor);
+    let options = HarmonyOptions::default();
+    let of = embedding.clustered.view();
+    let found = run.timed(Stage::Cluster, || harmony(of, &[&codes], &options, embedding.seed, monitor))?;
+    if !found.converged {
+        monitor.note(&format!("Harmony: not settled after {} rounds", options.max_iterations));
+    }
+    embedding.clustered = found.embedding;
+    Ok(())
 }
 
 /// An embedding in the plane.
@@ -210,4 +283,42 @@ fn plane(
         let options = UmapOptions::default();
         Ok(umap(graph.connectivities.view(), Some(embedding.view()), &options, seed, monitor)?.positions)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Monitor for Heard {
+        fn note(&self, message: &str) {
+            self.0.lock().expect("nobody panicked").push(message.to_owned());
+        }
+    }
+
+    #[test]
+    fn domains_of_one_slice_are_told() {
+        let names: Vec<String> = ["left", "right"].map(str::to_owned).to_vec();
+        let codes: Vec<u32> = (0..200).map(|i| i / 100).collect();
+        let slices = Slices::from_codes(&codes, &names);
+        let heard = |labels: &dyn Fn(u32) -> u32| {
+            let heard = Heard::default();
+            tell_unmixed(&(0..200).map(labels).collect::<Vec<u32>>(), &slices, &heard);
+            heard.0.into_inner().expect("nobody panicked")
+        };
+        assert!(heard(&|i| i % 3).is_empty());
+        let alone = heard(&|i| if i < 60 { 2 } else { i % 2 });
+        assert!(alone.len() == 1 && alone[0].contains("domain 2 (left) lies in one slice"), "{alone:?}");
+        let apart = heard(&|i| i / 100);
+        assert!(apart[0].contains("domains 0 (left), 1 (right) lie"), "{apart:?}");
+        // One slice that is nearly all of the tissue proves nothing.
+        let most = Slices::from_codes(&(0..200).map(|i| u32::from(i >= 190)).collect::<Vec<u32>>(), &names);
+        let heard = Heard::default();
+        tell_unmixed(&(0..200).map(|i| i % 2).collect::<Vec<u32>>(), &most, &heard);
+        assert!(heard.0.into_inner().expect("nobody panicked").is_empty());
+    }
 }

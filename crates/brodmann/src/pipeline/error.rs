@@ -7,8 +7,10 @@ use std::fmt::Display;
 
 use brodmann_kernels::{Blame, Diagnosis, Opt, OptionError, Step};
 
-use crate::cluster::{ConsensusError, GmmError, KMeansError, LeidenError, RefineError, SelectError};
-use crate::embedding::UmapError;
+use crate::cluster::{
+    ConsensusError, GmmError, KMeansError, LeidenError, MembersError, RefineError, SelectError,
+};
+use crate::embedding::{HarmonyError, UmapError};
 use crate::graph::GraphError;
 use crate::metrics::MetricsError;
 use crate::models::spami::SpamiError;
@@ -48,6 +50,12 @@ pub enum PipelineError {
     /// Consensus of runs.
     #[error(transparent)]
     Consensus(#[from] ConsensusError),
+    /// Of what several methods agree on.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// Integration of slices.
+    #[error(transparent)]
+    Harmony(#[from] HarmonyError),
     /// Refinement of labels.
     #[error(transparent)]
     Refine(#[from] RefineError),
@@ -161,6 +169,8 @@ impl Diagnosis for PipelineError {
             Self::Gmm(e) => e,
             Self::Select(e) => e,
             Self::Consensus(e) => e,
+            Self::Members(e) => e,
+            Self::Harmony(e) => e,
             Self::Refine(e) => e,
             Self::Metrics(e) => e,
             Self::Stats(e) => e,

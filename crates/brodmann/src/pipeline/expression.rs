@@ -23,6 +23,8 @@ pub const N_INIT: usize = 10;
 pub const CLUSTER_NEIGHBORS: usize = 15;
 /// Genes selected of one slice.
 pub const N_TOP_GENES: usize = 3000;
+/// The same where each takes several columns: the surroundings of a spot beside its own values.
+pub const FEW_TOP_GENES: usize = 2000;
 /// Genes selected of each of several slices.
 pub const N_TOP_GENES_PER_SLICE: usize = 5000;
 /// Panels up to this size are taken as counts: the largest of the released runs on counts has 1020 genes.
@@ -57,7 +59,13 @@ pub(super) struct Wanted<'a> {
     pub n_top_genes: usize,
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// Of a method that works on logarithms whatever the panel, and takes few genes.
+    pub(super) fn logarithms(features: &'a FeatureRequest, values: &'a ValueOptions) -> Self {
+        let n_top_genes = FEW_TOP_GENES;
+        Self { features, values, preset_takes_counts: false, panels_are_counts: false, n_top_genes }
+    }
+
     /// Refuses what does not go together.
     pub(super) fn check(&self) -> Result<(), PipelineError> {
         match (self.features.normalized, self.values.values) {

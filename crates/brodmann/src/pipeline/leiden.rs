@@ -288,7 +288,7 @@ impl Method for LeidenRequest {
             layers,
         };
         let (labels, quality) = (partition.membership, partition.quality);
-        Ok((Outcome::Labels(Labels { labels, quality, reached: exact }), facts))
+        Ok((Outcome::Labels(Labels { labels, quality, reached: exact, refine: 0 }), facts))
     }
 
     fn finish(

@@ -20,7 +20,7 @@
 //! * [`leiden`]: Leiden and SpatialLeiden.
 //! * [`spami`]: several omics in one embedding, and denoised expression.
 //! * [`staig`]: one slice, or many without alignment, by a graph network.
-//! * [`banksy`]: expression beside that of its surroundings.
+//! * [`agreed`]: domains that several methods agree on. [`banksy`]: expression beside that of its surroundings.
 //! * [`smoothed_pca`], [`mixture`]: the baselines, with space and without. [`from_embedding`]: what is in the file.
 //!
 //! What they share:
@@ -34,6 +34,7 @@
 //! The other commands:
 //! * [`preprocess_file`], [`neighbors_file`], [`evaluation`], [`describe`], [`simulated`], [`picture`].
 
+pub mod agreed;
 mod align;
 pub mod banksy;
 pub mod checkpoint;

@@ -159,9 +159,8 @@ impl Agglomeration {
         let spread = (trace + self.alpha) / size;
         let d = self.x.ncols() as f64;
         // The determinant is at most that of a ball of the same trace.
-        let largest = (trace / (size * d)).powf(d);
-        let determinant =
-            if size > d && largest > NEGLIGIBLE * spread { self.determinant(i, j, share) } else { 0.0 };
+        let counts = size > d && (trace / (size * d)).powf(d) > NEGLIGIBLE * spread;
+        let determinant = if counts { self.determinant(i, j, share) } else { 0.0 };
         (size, trace, size * (spread + determinant).ln())
     }
 

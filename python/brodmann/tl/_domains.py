@@ -1,0 +1,121 @@
+"""Domains that several methods agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from .. import _elements as el
+from . import _tissue as tissue
+from ._gmm import Family
+from ._record import check_target
+from ._said import said
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+#: A view of the tissue with its clusterer.
+Member = Literal["smoothed", "banksy.2", "banksy.8", "hops", "spatialleiden"]
+
+
+def domains(
+    data: AnnData | MuData,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    members: Sequence[Member] = ("smoothed", "banksy.2", "hops", "spatialleiden"),
+    member_labels: bool = False,
+    restarts: int = 3,
+    n_init: int = 10,
+    gmm_model: Family = "EEE",
+    max_clusters: int = 15,
+    refine: int = 0,
+    layer: Mapping[str, str] | str | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    values: Literal["log", "counts"] | None = None,
+    normalized: bool = False,
+    n_top_genes: int | None = None,
+    flavor: Literal["seurat_v3", "seurat", "cell_ranger"] | None = None,
+    target_sum: float | None = None,
+    min_cells: int | None = None,
+    random_state: int = 42,
+    key_added: str = "domains",
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    """Finds the domains that several methods agree on, and how sure they are of each spot.
+
+    No single method is right on every tissue. Each member has a view of its own on expression and surroundings; what
+    they agree on becomes the map. The same bits as ``brodmann domains``.
+
+    Parameters
+    ----------
+    data, layer, spatial_key, library_key
+        Counts, coordinates and slices, as for :func:`staig`.
+    n_clusters
+        Number of domains; ``"auto"`` or nothing: the number up to ``max_clusters`` that the members agree on best.
+    members
+        Who takes part: components of expression averaged over the neighbours (``"smoothed"``), :func:`banksy` with
+        λ 0.2 and 0.8 (``"banksy.2"``, ``"banksy.8"``), components beside their means over one to three hops
+        (``"hops"``), Leiden of the neighbours in expression and in space (``"spatialleiden"``).
+    member_labels
+        Write each member's labels too.
+    restarts
+        Runs of each member, of which the one that agrees best with the other members is taken.
+    n_init, gmm_model
+        Starts and covariances of the members' mixtures.
+    refine
+        Each spot follows the majority of that many nearest spots.
+    values, normalized, n_top_genes, flavor, target_sum, min_cells
+        Of the preprocessing, as for :func:`banksy`.
+    random_state
+        Seed.
+    key_added
+        Name of the result.
+    copy
+        Return a copy with the result instead of adding it to ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written are, with ``key = key_added``,
+
+    ``obs[key]`` : categorical, shape ``(n_obs,)``
+        Domains, ``"0"`` the largest.
+    ``obs["{key}_entropy"]`` : float64, shape ``(n_obs,)``
+        0 where all members agree, 1 where every domain is as likely.
+    ``obs["{key}_unrefined"]`` : categorical, shape ``(n_obs,)``
+        With ``refine``: the domains before it.
+    ``obsm["{key}_probability"]`` : float32, shape ``(n_obs, n_domains)``
+        The members' votes; rows add up to 1.
+    ``obs["{key}_{member}"]`` : categorical, shape ``(n_obs,)``
+        With ``member_labels``: what each member found.
+    ``var["{key}_features"]`` : bool, shape ``(n_vars,)``
+        Genes that were used.
+    ``uns[key]`` : dict
+        ``params``, ``n_clusters``, ``members``, their ``weights`` and ``agreement`` (``(members, members)``: adjusted
+        Rand index of each pair), ``features`` by modality, …
+
+    Raises
+    ------
+    KeyError
+        Without coordinates, counts or slices that were named.
+    ValueError
+        For values that are not counts, and options out of range.
+
+    Examples
+    --------
+    >>> bm.tl.domains(adata, n_clusters=7)
+    >>> bm.pl.spatial(adata, color=["domains", "domains_entropy"])
+    """
+    given = said(domains, locals(), leave=["layer"])
+    el.require_container(data)
+    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
+    given["key_added"] = key_added
+    parts = tissue.parts(
+        data,
+        layers=tissue.by_modality(layer, "layer", data),
+        use_rep={},
+        spatial_key=spatial_key,
+        library_key=library_key,
+    )
+    return tissue.find(data, "domains", parts, given, layer=layer, random_state=random_state, copy=copy)
