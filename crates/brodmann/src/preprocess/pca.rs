@@ -4,7 +4,7 @@ use brodmann_kernels::{CsrView, Monitor, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::column_stats::{ColumnMoments, moments_by_slice, slices_of};
+use super::column_stats::{moments_by_slice, slices_of};
 use super::detect::check_finite;
 use super::error::PreprocessError;
 use super::scale::{ColumnMap, ScaleOptions, Scaling, scale_by_slice};
@@ -149,18 +149,10 @@ pub fn pca_by_slice(
     monitor: &dyn Monitor,
 ) -> Result<Pca, PreprocessError> {
     let slices = slices_of(x.n_rows(), Some(slices))?;
-    let maps = match scale {
-        Some(scale) => {
-            check_finite(x)?;
-            scale_by_slice(x, &slices, scale)?.iter().map(Scaling::split).collect()
-        }
-        None => Vec::new(),
-    };
-    if slices.count() == 1 && scale.is_none() {
-        return pca(x, None, options, seed, monitor);
-    }
     check_size(x, *options)?;
     check_finite(x)?;
+    let scalings = scale.map_or_else(|| Ok(Vec::new()), |scale| scale_by_slice(x, &slices, scale))?;
+    let maps: Vec<ColumnMap> = scalings.iter().map(Scaling::split).collect();
     decompose(x, &maps, &slices, *options, seed, monitor)
 }
 
@@ -189,25 +181,24 @@ fn decompose(
         [] => moments_by_slice(x, slices, |_, _, v| f64::from(v)),
         maps => moments_by_slice(x, slices, |i, j, v| maps[slices.of(i)].value(j, v)),
     };
-    let variance_within = pooled(&moments, slices);
+    // Around the means of the slices, all columns together.
+    let free = (n.max(2) - 1) as f64;
+    let within = moments.iter().zip(slices.sizes());
+    let total: f64 =
+        within.map(|(m, &size)| size.saturating_sub(1) as f64 / free * m.variance.iter().sum::<f64>()).sum();
     let means: Vec<Vec<f64>> = moments.into_iter().map(|m| m.mean).collect();
     let k = options.n_components.min(n - 1).min(f);
     let implicit = Implicit { x, maps, means: &means, slices };
     let Svd { mut scores, singular_values, mut components, method, converged } =
         truncated_svd(implicit, k, seed, monitor)?;
     fix_signs(&mut components, &mut scores);
-    let variance: Vec<f64> = singular_values.iter().map(|s| s * s / (n.max(2) - 1) as f64).collect();
-    let total: f64 = variance_within.iter().sum();
+    let variance: Vec<f64> = singular_values.iter().map(|s| s * s / free).collect();
     let variance_ratio = variance.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect();
     let shares: Vec<f64> = slices.sizes().iter().map(|size| *size as f64 / n as f64).collect();
     let mean = (0..f)
         .map(|j| {
             let of = |s: usize| means[s][j] + maps.get(s).map_or(0.0, |map| map.offset[j]);
-            if shares.len() == 1 {
-                of(0)
-            } else {
-                shares.iter().enumerate().map(|(s, share)| share * of(s)).sum()
-            }
+            shares.iter().enumerate().map(|(s, share)| share * of(s)).sum()
         })
         .collect();
     Ok(Pca {
@@ -220,20 +211,6 @@ fn decompose(
         method,
         converged,
     })
-}
-
-/// Variance of each column around the means of its slices, with `n − 1` in the denominator.
-fn pooled(moments: &[ColumnMoments], slices: &Slices) -> Vec<f64> {
-    let [only] = moments else {
-        let n = slices.n_obs().max(2) - 1;
-        return (0..moments.first().map_or(0, |m| m.variance.len()))
-            .map(|j| {
-                let within = moments.iter().zip(slices.sizes());
-                within.map(|(m, &size)| m.variance[j] * size.saturating_sub(1) as f64).sum::<f64>() / n as f64
-            })
-            .collect();
-    };
-    only.variance.clone()
 }
 
 /// Turns each column of `reference` so that its largest absolute entry (the first of equals) is positive, and

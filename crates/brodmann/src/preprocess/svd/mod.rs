@@ -98,9 +98,8 @@ fn by_smaller_side(
     let (n, f) = (a.x.n_rows(), a.x.n_cols());
     if n >= f {
         // AᵀA = BᵀB − Σ_s n_s μ_s μ_sᵀ over the slices s, because the rows of B in s add up to n_s μ_s.
-        let scaled = |(mean, size): (&Vec<f64>, &usize)| mean.iter().map(|m| -(*size as f64) * m).collect();
-        let left: Vec<Vec<f64>> = a.means.iter().zip(a.slices.sizes()).map(scaled).collect();
-        let terms = left.iter().map(Vec::as_slice).zip(a.means.iter().map(Vec::as_slice)).collect();
+        let sized = a.means.iter().zip(a.slices.sizes());
+        let terms = sized.map(|(mean, size)| (-(*size as f64), mean.as_slice(), mean.as_slice())).collect();
         let (pairs, method) = Product { x: a.x, entry: &entry, terms }.leading(k, seed, monitor)?;
         let components = pairs.vectors;
         let scores = times_right(&a, &entry, components.view());
@@ -126,13 +125,8 @@ fn by_smaller_side(
     let members: Vec<Vec<f64>> =
         (0..n_means).map(|s| (0..n).map(|i| f64::from(u8::from(a.slices.of(i) == s))).collect()).collect();
     let shifted: Vec<Vec<f64>> = shifted.columns().into_iter().map(|column| column.to_vec()).collect();
-    let negative = |columns: &[Vec<f64>]| -> Vec<Vec<f64>> {
-        columns.iter().map(|column| column.iter().map(|v| -v).collect()).collect()
-    };
-    let (less_shifted, less_members) = (negative(&shifted), negative(&members));
-    let of = |left, right| Iterator::zip(<[Vec<f64>]>::iter(left), <[Vec<f64>]>::iter(right));
-    let terms = of(&less_shifted, &members).chain(of(&less_members, &shifted));
-    let terms = terms.map(|(l, r)| (l.as_slice(), r.as_slice())).collect();
+    let (shifted_first, members_first) = (shifted.iter().zip(&members), members.iter().zip(&shifted));
+    let terms = shifted_first.chain(members_first).map(|(l, r)| (-1.0, l.as_slice(), r.as_slice())).collect();
     let entry_of = |j: usize, i: usize, v: f32| entry(i, j, v);
     let (pairs, method) = Product { x: c, entry: &entry_of, terms }.leading(k, seed, monitor)?;
     let singular_values: Vec<f64> = pairs.values.iter().map(|v| v.max(0.0).sqrt()).collect();
@@ -190,11 +184,11 @@ fn times_right(
     out
 }
 
-/// `CᵀC + Σ left · rightᵀ` over the terms, symmetric.
+/// `CᵀC + Σ factor · left · rightᵀ` over the terms, symmetric.
 struct Product<'a, F> {
     x: CsrView<'a, f32>,
     entry: &'a F,
-    terms: Vec<(&'a [f64], &'a [f64])>,
+    terms: Vec<(f64, &'a [f64], &'a [f64])>,
 }
 
 impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
@@ -223,9 +217,9 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
             return Ok((pairs, SvdMethod::Streamed));
         }
         let Gram { values: mut gram, order } = form_gram(self.x, self.entry, monitor)?;
-        for (left, right) in &self.terms {
+        for (factor, left, right) in &self.terms {
             for (mut row, &a) in gram.rows_mut().into_iter().zip(&order) {
-                let l = left[a as usize];
+                let l = factor * left[a as usize];
                 row.iter_mut().zip(&order).for_each(|(g, &b)| *g += l * right[b as usize]);
             }
         }
@@ -240,10 +234,10 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
 
     /// Adds the rank-one terms to `out = CᵀC v`.
     fn correct(&self, v: ArrayView2<'_, f64>, out: &mut Array2<f64>) {
-        for (left, right) in &self.terms {
+        for (factor, left, right) in &self.terms {
             let projected = column(right).t().dot(&v);
             for (mut row, l) in out.rows_mut().into_iter().zip(*left) {
-                row.scaled_add(*l, &projected.row(0));
+                row.scaled_add(factor * l, &projected.row(0));
             }
         }
     }
