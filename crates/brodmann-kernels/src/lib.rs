@@ -6,7 +6,7 @@
 //!
 //! * [`csr`]: compressed sparse rows, owned and borrowed.
 //! * [`matmul`]: dense matrix products.
-//! * [`eigen`]: eigenvalues of dense symmetric matrices.
+//! * [`eigen`]: eigenvalues of dense symmetric matrices; [`solve`]: equations with positive definite ones.
 //! * [`spmm`]: sparse times dense.
 //! * [`real`]: `f32` and `f64` under one name.
 //! * [`exp`]: `exp`, `ln`, `sigmoid`, `tanh` of whole slices; [`simd`]: on which instruction set.
@@ -32,6 +32,7 @@ pub mod rng;
 pub mod simd;
 pub mod similarity;
 pub mod slices;
+pub mod solve;
 pub mod spmm;
 
 pub use csr::{CsrError, CsrMatrix, CsrView};

@@ -1,14 +1,18 @@
 //! Harmony: an embedding in which what tells batches apart, and nothing else, is taken out.
 
+use brodmann_kernels::exp::exp_in_place;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
-use brodmann_kernels::{Diagnosis, Interrupted, Monitor, OptionError, Seed};
-use ndarray::{Array2, ArrayView2, Axis};
+use brodmann_kernels::solve::solve_positive;
+use brodmann_kernels::{Diagnosis, Interrupted, Monitor, OptionError, Seed, Slices};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 
 use crate::cluster::{KMeansError, KMeansOptions, kmeans};
 
 /// Rows handled in one task; fixed.
 const CHUNK: usize = 512;
+/// Rows whose products with the shares are taken in one task; fixed.
+const GROUP: usize = 64 * CHUNK;
 /// Passes whose objectives are summed and compared with those one pass earlier.
 const WINDOW: usize = 3;
 /// Observations per cluster where no number is given, and the most clusters.
@@ -249,35 +253,35 @@ struct Levels {
     of: Vec<Vec<u32>>,
     /// Share of the observations that have each level.
     shares: Vec<f64>,
+    /// Levels of the first covariate: every observation has one of them.
+    n_first: usize,
 }
 
 impl Levels {
     fn new(n_obs: usize, covariates: &[&[u32]]) -> Result<Self, HarmonyError> {
-        if covariates.is_empty() {
-            return Err(HarmonyError::NoCovariates);
-        }
-        let (mut of, mut shares) = (Vec::new(), Vec::new());
+        let (mut of, mut shares, mut n_first) = (Vec::new(), Vec::new(), None);
         for (covariate, codes) in covariates.iter().enumerate() {
             if codes.len() != n_obs {
                 return Err(HarmonyError::LengthMismatch { covariate, found: codes.len(), expected: n_obs });
             }
-            let mut distinct = codes.to_vec();
-            distinct.sort_unstable();
-            distinct.dedup();
-            let first = shares.len();
-            shares.resize(first + distinct.len(), 0.0);
-            let own: Vec<u32> =
-                codes.iter().map(|c| (first + distinct.partition_point(|d| d < c)) as u32).collect();
-            for &level in &own {
-                shares[level as usize] += 1.0 / n_obs as f64;
-            }
-            of.push(own);
+            let levels = Slices::from_codes(codes, &[]);
+            let before = shares.len() as u32;
+            of.push((0..n_obs).map(|i| before + levels.of(i) as u32).collect());
+            shares.extend(levels.sizes().iter().map(|size| *size as f64 / n_obs as f64));
+            n_first = n_first.or(Some(levels.count()));
         }
-        Ok(Self { of, shares })
+        Ok(Self { of, shares, n_first: n_first.ok_or(HarmonyError::NoCovariates)? })
     }
 
     fn count(&self) -> usize {
         self.shares.len()
+    }
+
+    /// Adds a row of shares to those of the levels of observation `i`.
+    fn add(&self, i: usize, shares: ArrayView1<'_, f64>, to: &mut Array2<f64>) {
+        for levels in &self.of {
+            to.row_mut(levels[i] as usize).scaled_add(1.0, &shares);
+        }
     }
 }
 
@@ -291,17 +295,9 @@ struct Mixing<'a> {
     centroids: Array2<f64>,
     /// `(n_obs, clusters)`.
     shares: Array2<f64>,
-    /// `(clusters, levels)`: found, and expected were levels spread evenly.
+    /// `(levels, clusters)`: `O`, the members of each level; `E` follows from it.
     observed: Array2<f64>,
-    expected: Array2<f64>,
     options: &'a HarmonyOptions,
-}
-
-/// What the rows of a block add.
-struct Sums {
-    observed: Array2<f64>,
-    /// `Σ R d + σ Σ R ln R`.
-    objective: f64,
 }
 
 impl<'a> Mixing<'a> {
@@ -312,10 +308,9 @@ impl<'a> Mixing<'a> {
         centroids: Array2<f64>,
         options: &'a HarmonyOptions,
     ) -> Self {
-        let of = (centroids.nrows(), levels.count());
-        let shares = Array2::zeros((unit.nrows(), of.0));
-        let (observed, expected) = (Array2::zeros(of), Array2::zeros(of));
-        Self { original, unit, levels, centroids, shares, observed, expected, options }
+        let shares = Array2::zeros((unit.nrows(), centroids.nrows()));
+        let observed = Array2::zeros((levels.count(), centroids.nrows()));
+        Self { original, unit, levels, centroids, shares, observed, options }
     }
 
     /// `order`: of the observations in each pass.
@@ -324,12 +319,10 @@ impl<'a> Mixing<'a> {
         order: impl Fn(usize) -> Vec<u32>,
         monitor: &dyn Monitor,
     ) -> Result<Harmony, HarmonyError> {
-        let n_obs = self.unit.nrows();
-        let all: Vec<u32> = (0..n_obs as u32).collect();
-        let none = Array2::zeros(self.observed.dim());
-        let first = self.assign(&all, &none);
-        self.add(&first.observed, 1.0);
-        let mut passes = vec![self.objective(first.objective)];
+        let all: Vec<u32> = (0..self.unit.nrows() as u32).collect();
+        let nothing = Array2::zeros(self.observed.dim());
+        let first = blocks(&all, self.options.block_size).into_iter().map(|b| self.assign(b, &nothing)).sum();
+        let mut passes = vec![self.objective(first)];
         let mut objective = vec![passes[0]];
         let mut embedding = self.original.to_owned();
         let mut converged = false;
@@ -373,72 +366,55 @@ impl<'a> Mixing<'a> {
         self.centroids = of_unit_length(matmul_tn(self.shares.view(), self.unit.view()));
         let mut sum = 0.0;
         for block in blocks(order, self.options.block_size) {
-            let own = self.observed_in(block);
-            self.add(&own, -1.0);
+            self.forget(block);
             let factors = self.discouragement();
-            let found = self.assign(block, &factors);
-            self.add(&found.observed, 1.0);
-            sum += found.objective;
+            sum += self.assign(block, &factors);
         }
         self.objective(sum)
     }
 
-    /// `observed`, and what is expected of it: the share of each level times the size of the cluster.
-    fn add(&mut self, observed: &Array2<f64>, sign: f64) {
-        self.observed.scaled_add(sign, observed);
-        // Every observation has one level of the first covariate: these add up to the size of a cluster.
-        let n_first = self.levels.of[0].iter().max().map_or(0, |m| *m as usize + 1);
-        for (mut row, own) in self.expected.rows_mut().into_iter().zip(observed.rows()) {
-            let size = sign * own.iter().take(n_first).sum::<f64>();
-            row.iter_mut().zip(&self.levels.shares).for_each(|(e, share)| *e += share * size);
-        }
-    }
-
-    /// `θ ln((O + 1) / (E + 1))`.
+    /// `θ ln((O + 1) / (E + 1))`, `(levels, clusters)`; `E` is the share of the level times the size of the cluster.
     fn discouragement(&self) -> Array2<f64> {
+        let sizes = self.observed.slice_axis(Axis(0), Slice::from(..self.levels.n_first)).sum_axis(Axis(0));
         let mut factors = self.observed.clone();
-        factors
-            .zip_mut_with(&self.expected, |o, e| *o = self.options.theta * libm::log((*o + 1.0) / (e + 1.0)));
+        for (mut row, share) in factors.rows_mut().into_iter().zip(&self.levels.shares) {
+            row.zip_mut_with(&sizes, |o, size| {
+                *o = self.options.theta * libm::log((*o + 1.0) / (share * size + 1.0));
+            });
+        }
         factors
     }
 
     fn objective(&self, of_rows: f64) -> f64 {
-        let cross: f64 = self.discouragement().iter().zip(&self.observed).map(|(f, o)| f * o).sum();
-        of_rows + self.options.sigma * cross
+        of_rows + self.options.sigma * (self.discouragement() * &self.observed).sum()
     }
 
-    /// `O` over some rows, as they are.
-    fn observed_in(&self, rows: &[u32]) -> Array2<f64> {
+    /// Takes some rows, as they are, out of `O`.
+    fn forget(&mut self, rows: &[u32]) {
         let parts: Vec<Array2<f64>> = rows
             .par_chunks(CHUNK)
             .map(|rows| {
-                let mut part = Array2::zeros((self.levels.count(), self.centroids.nrows()));
+                let mut part = Array2::zeros(self.observed.dim());
                 for &i in rows {
-                    let shares = self.shares.row(i as usize);
-                    for levels in &self.levels.of {
-                        part.row_mut(levels[i as usize] as usize).scaled_add(1.0, &shares);
-                    }
+                    self.levels.add(i as usize, self.shares.row(i as usize), &mut part);
                 }
                 part
             })
             .collect();
-        added(&parts, (self.levels.count(), self.centroids.nrows()))
-            .reversed_axes()
-            .as_standard_layout()
-            .into_owned()
+        for part in parts {
+            self.observed -= &part;
+        }
     }
 
-    /// Assigns some rows anew.
-    fn assign(&mut self, rows: &[u32], factors: &Array2<f64>) -> Sums {
-        let (n_clusters, sigma) = (self.centroids.nrows(), self.options.sigma);
-        // Per level, so that a row of factors is contiguous.
-        let factors = factors.t().as_standard_layout().into_owned();
+    /// Assigns some rows anew and puts them into `O`; returns their `Σ R d + σ Σ R ln R`.
+    fn assign(&mut self, rows: &[u32], factors: &Array2<f64>) -> f64 {
+        let sigma = self.options.sigma;
         let found: Vec<(Array2<f64>, Array2<f64>, f64)> = rows
             .par_chunks(CHUNK)
             .map(|rows| {
                 let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
                 let mut shares = matmul(self.unit.select(Axis(0), &rows).view(), self.centroids.t());
-                let mut observed = Array2::zeros((self.levels.count(), n_clusters));
+                let mut observed = Array2::zeros(self.observed.dim());
                 let mut objective = 0.0;
                 for (mut row, &i) in shares.rows_mut().into_iter().zip(&rows) {
                     // From the cosine to the distance over σ.
@@ -449,12 +425,9 @@ impl<'a> Mixing<'a> {
                         logits.iter_mut().zip(own).for_each(|(l, f)| *l -= f);
                     }
                     let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    let mut total = 0.0;
-                    let mut weights = logits.clone();
-                    for w in &mut weights {
-                        *w = libm::exp(*w - highest);
-                        total += *w;
-                    }
+                    let mut weights: Vec<f64> = logits.iter().map(|l| l - highest).collect();
+                    exp_in_place(&mut weights);
+                    let total: f64 = weights.iter().sum();
                     let log_total = highest + libm::log(total);
                     for ((share, weight), logit) in row.iter_mut().zip(&weights).zip(&logits) {
                         let r = weight / total;
@@ -462,23 +435,20 @@ impl<'a> Mixing<'a> {
                         objective += sigma * r * (*share + logit - log_total);
                         *share = r;
                     }
-                    for levels in &self.levels.of {
-                        observed.row_mut(levels[i] as usize).scaled_add(1.0, &row);
-                    }
+                    self.levels.add(i, row.view(), &mut observed);
                 }
                 (shares, observed, objective)
             })
             .collect();
-        let mut sums = Array2::zeros((self.levels.count(), n_clusters));
         let mut objective = 0.0;
         for ((shares, observed, own), rows) in found.into_iter().zip(rows.chunks(CHUNK)) {
             for (row, &i) in shares.rows().into_iter().zip(rows) {
                 self.shares.row_mut(i as usize).assign(&row);
             }
-            sums += &observed;
+            self.observed += &observed;
             objective += own;
         }
-        Sums { observed: sums.reversed_axes().as_standard_layout().into_owned(), objective }
+        objective
     }
 
     /// The original less what the levels explain, cluster by cluster.
@@ -503,13 +473,14 @@ impl<'a> Mixing<'a> {
     fn explained(&self) -> Vec<Array2<f64>> {
         let (n_levels, n_clusters, d) = (self.levels.count(), self.centroids.nrows(), self.original.ncols());
         // Σ R z of each level and cluster, and Σ R of each pair of levels and cluster.
-        let parts: Vec<(Vec<Array2<f64>>, Array2<f64>)> = (0..self.unit.nrows())
-            .collect::<Vec<_>>()
-            .par_chunks(64 * CHUNK)
-            .map(|rows| {
+        let n_obs = self.unit.nrows();
+        let starts: Vec<usize> = (0..n_obs).step_by(GROUP).collect();
+        let parts: Vec<(Vec<Array2<f64>>, Array2<f64>)> = starts
+            .into_par_iter()
+            .map(|start| {
                 let mut pairs = Array2::zeros((n_levels * n_levels, n_clusters));
                 let mut members: Vec<Vec<usize>> = vec![Vec::new(); n_levels];
-                for &i in rows {
+                for i in start..n_obs.min(start + GROUP) {
                     for first in &self.levels.of {
                         members[first[i] as usize].push(i);
                         for second in &self.levels.of {
@@ -532,7 +503,6 @@ impl<'a> Mixing<'a> {
             sums.iter_mut().zip(&own).for_each(|(sum, own)| *sum += own);
             pairs += &own_pairs;
         }
-        let n_first = self.levels.of[0].iter().max().map_or(0, |m| *m as usize + 1);
         let shifts: Vec<Array2<f64>> = (0..n_clusters)
             .into_par_iter()
             .map(|k| {
@@ -548,12 +518,13 @@ impl<'a> Mixing<'a> {
                     (normal[[0, a + 1]], normal[[a + 1, 0]]) = (own, own);
                     normal[[a + 1, a + 1]] += self.options.lambda;
                     right.row_mut(a + 1).assign(&sums[a].row(k));
-                    if a < n_first {
+                    if a < self.levels.n_first {
                         normal[[0, 0]] += own;
                         right.row_mut(0).scaled_add(1.0, &sums[a].row(k));
                     }
                 }
-                solved(normal, right)
+                // Without members all is 0, and nothing is explained.
+                solve_positive(normal.view(), right.view()).unwrap_or_else(|| Array2::zeros((size, d)))
             })
             .collect();
         (0..n_levels)
@@ -575,51 +546,6 @@ fn blocks(order: &[u32], share: f64) -> Vec<&[u32]> {
         })
         .filter(|block| !block.is_empty())
         .collect()
-}
-
-fn added(parts: &[Array2<f64>], dim: (usize, usize)) -> Array2<f64> {
-    let mut sum = Array2::zeros(dim);
-    for part in parts {
-        sum += part;
-    }
-    sum
-}
-
-/// `A⁻¹ B` by Cholesky's factors, `A` symmetric and positive; an intercept without members stays 0.
-fn solved(mut a: Array2<f64>, mut b: Array2<f64>) -> Array2<f64> {
-    let n = a.nrows();
-    for j in 0..n {
-        let mut pivot = a[[j, j]];
-        for t in 0..j {
-            pivot -= a[[j, t]] * a[[j, t]];
-        }
-        let pivot = if pivot > 0.0 { pivot.sqrt() } else { f64::INFINITY };
-        a[[j, j]] = pivot;
-        for i in j + 1..n {
-            let mut v = a[[i, j]];
-            for t in 0..j {
-                v -= a[[i, t]] * a[[j, t]];
-            }
-            a[[i, j]] = v / pivot;
-        }
-    }
-    for column in 0..b.ncols() {
-        for i in 0..n {
-            let mut v = b[[i, column]];
-            for t in 0..i {
-                v -= a[[i, t]] * b[[t, column]];
-            }
-            b[[i, column]] = v / a[[i, i]];
-        }
-        for i in (0..n).rev() {
-            let mut v = b[[i, column]];
-            for t in i + 1..n {
-                v -= a[[t, i]] * b[[t, column]];
-            }
-            b[[i, column]] = v / a[[i, i]];
-        }
-    }
-    b
 }
 
 #[cfg(test)]
