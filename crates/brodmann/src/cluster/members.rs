@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::kmeans::{KMeansError, KMeansOptions, kmeans};
 use crate::graph::neighbor_means;
-use crate::metrics::{MetricsError, adjusted_rand_index};
+use crate::metrics::{Codes, MetricsError, adjusted_rand_index};
 
 /// Sweeps over the members at most; agreement rises with every change, so that the choice settles by itself.
 const SWEEPS: usize = 20;
@@ -90,6 +90,23 @@ pub struct Members {
     pub weights: Vec<f64>,
 }
 
+impl Members {
+    /// Mean adjusted Rand index of a member with the others; 1 where it is alone.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    pub fn agreement_with_others(&self, member: usize) -> f64 {
+        with_others(&self.agreement, member)
+    }
+
+    /// Mean adjusted Rand index of two members; 1 where there is one.
+    pub fn mean_agreement(&self) -> f64 {
+        let pairs: Vec<f64> =
+            (0..self.weights.len()).flat_map(|a| (0..a).map(move |b| self.agreement[[a, b]])).collect();
+        if pairs.is_empty() { 1.0 } else { pairs.iter().sum::<f64>() / pairs.len() as f64 }
+    }
+}
+
 /// How a map fares in the votes of the members.
 #[derive(Clone, Debug)]
 pub struct MemberVotes {
@@ -143,7 +160,7 @@ pub fn members(
     if let Some((member, labels)) = members.iter().enumerate().find(|(_, l)| l.len() != expected) {
         return Err(MembersError::LengthMismatch { member, found: labels.len(), expected });
     }
-    let named: Vec<(Vec<u32>, Vec<usize>)> = members.iter().map(|labels| dense(labels)).collect();
+    let named: Vec<Codes> = members.iter().map(|labels| Codes::new(labels)).collect();
     let agreement = agreements(members, |_, _| true, monitor)?;
     let weights = weights_of(&agreement);
     let mut scores = components(&named, &weights, n_obs, options.n_components)?;
@@ -192,7 +209,7 @@ pub fn member_votes(
         if own.len() != labels.len() {
             return Err(MembersError::LengthMismatch { member, found: own.len(), expected: labels.len() });
         }
-        let (own, sizes) = dense(own);
+        let Codes { of: own, counts: sizes } = Codes::new(own);
         let mut shares = Array2::<f64>::zeros((sizes.len(), k));
         own.iter().zip(labels).for_each(|(&l, &d)| shares[[l as usize, d as usize]] += 1.0);
         for (mut row, size) in shares.rows_mut().into_iter().zip(sizes) {
@@ -292,18 +309,18 @@ pub fn agreeing_runs(runs: &[Vec<Vec<u32>>], monitor: &dyn Monitor) -> Result<Ve
 /// `B` has the entry `w_m / √size` at a spot's label by member `m`; `BᵀB` counts the spots that two labels share, so that
 /// the columns, a few per member, are all that is decomposed.
 fn components(
-    named: &[(Vec<u32>, Vec<usize>)],
+    named: &[Codes],
     weights: &[f64],
     n_obs: usize,
     n_components: usize,
 ) -> Result<Array2<f64>, NotConverged> {
     let mut first = Vec::with_capacity(named.len());
     let mut entries: Vec<f64> = Vec::new();
-    for ((_, sizes), weight) in named.iter().zip(weights) {
+    for (codes, weight) in named.iter().zip(weights) {
         first.push(entries.len());
-        entries.extend(sizes.iter().map(|&size| weight / (size as f64).sqrt()));
+        entries.extend(codes.counts.iter().map(|&size| weight / (size as f64).sqrt()));
     }
-    let column = |m: usize, i: usize| first[m] + named[m].0[i] as usize;
+    let column = |m: usize, i: usize| first[m] + named[m].of[i] as usize;
     let d = entries.len();
     let mut shared = Array2::<f64>::zeros((d, d));
     for i in 0..n_obs {
@@ -333,19 +350,6 @@ fn components(
     Ok(scores)
 }
 
-/// Labels named 0, 1, … in rising order, and how many spots have each.
-fn dense(labels: &[u32]) -> (Vec<u32>, Vec<usize>) {
-    let mut distinct = labels.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let named: Vec<u32> = labels.iter().map(|l| distinct.partition_point(|d| d < l) as u32).collect();
-    let mut sizes = vec![0; distinct.len()];
-    for &l in &named {
-        sizes[l as usize] += 1;
-    }
-    (named, sizes)
-}
-
 /// Adjusted Rand index of the pairs that are wanted, 0 elsewhere; 1 on the diagonal.
 fn agreements(
     members: &[&[u32]],
@@ -371,16 +375,17 @@ fn agreements(
     Ok(agreement)
 }
 
+/// Mean of a row but for the diagonal; 1 where there is nothing else.
+fn with_others(agreement: &Array2<f64>, member: usize) -> f64 {
+    match agreement.nrows() {
+        1 => 1.0,
+        n => (agreement.row(member).sum() - 1.0) / (n - 1) as f64,
+    }
+}
+
 fn weights_of(agreement: &Array2<f64>) -> Vec<f64> {
     let m = agreement.nrows();
-    if m == 1 {
-        return vec![1.0];
-    }
-    let squares: Vec<f64> = agreement
-        .rows()
-        .into_iter()
-        .map(|row| ((row.sum() - 1.0) / (m - 1) as f64).max(0.0).powi(2))
-        .collect();
+    let squares: Vec<f64> = (0..m).map(|member| with_others(agreement, member).max(0.0).powi(2)).collect();
     let total: f64 = squares.iter().sum();
     squares.iter().map(|s| if total > 0.0 { s / total } else { 1.0 / m as f64 }).collect()
 }

@@ -59,6 +59,7 @@ pub use homogeneity_completeness_v::{
 };
 pub use lisi::{Lisi, LisiOptions, lisi, lisi_of_embedding};
 pub use normalized_mutual_information::{normalized_mutual_information, normalized_mutual_information_of};
+pub(crate) use paired_labels::Codes;
 pub use paired_labels::{PairedLabels, paired};
 pub use pas::percentage_of_abnormal_spots;
 pub use silhouette::{Silhouette, SilhouetteOptions, silhouette};

@@ -17,7 +17,7 @@
 //! one layer of neighbours per modality. Every member sees them all.
 
 use brodmann_data::{Array, Categorical, Column, Value, keys};
-use brodmann_kernels::{CsrMatrix, Interrupted, Monitor, Opt, OptionError};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Slices};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;
@@ -72,6 +72,8 @@ const SEARCH: &str = "domains/search";
 const CANDIDATES: usize = 3;
 
 /// A member: a view of the tissue, with its clusterer.
+///
+/// The order is part of the result: a member's random stream follows from its place, whoever else takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Member {
     /// Components of expression averaged over the neighbours, a mixture.
@@ -92,9 +94,6 @@ pub enum Member {
 }
 
 impl Member {
-    /// All there are. A member's random stream follows from its place here.
-    pub const ALL: [Self; 5] =
-        [Self::Smoothed, Self::BanksyOwn, Self::BanksyAround, Self::Hops, Self::SpatialLeiden];
     /// Those that take part where nothing is said: four that err in different ways. A second λ of BANKSY would count
     /// nearly the same view twice.
     pub const DEFAULT: [Self; 4] = [Self::Smoothed, Self::BanksyOwn, Self::Hops, Self::SpatialLeiden];
@@ -219,7 +218,7 @@ impl DomainsRequest {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        Wanted::logarithms(&self.features, &self.values)
+        Wanted { compares_slices: false, ..Wanted::logarithms(&self.features, &self.values) }
     }
 
     fn given(&self) -> Option<usize> {
@@ -236,16 +235,16 @@ impl DomainsRequest {
         BanksyOptions { lambdas, n_components: COMPONENTS, ..BanksyOptions::default() }
     }
 
-    /// What each member sees.
+    /// What each member sees of a modality.
     fn views(
         &self,
-        scene: &Scene<'_>,
+        slices: Option<&Slices>,
         values: &CsrMatrix<f32>,
-        space: &CsrMatrix<f64>,
+        surroundings: &Surroundings,
         run: &mut Run<'_>,
     ) -> Result<Vec<View>, PipelineError> {
-        let (seed, monitor, slices) = (run.seed, run.monitor, scene.slices());
-        let coordinates = scene.tissue.coordinates(&self.place.spatial_key)?;
+        let (seed, monitor) = (run.seed, run.monitor);
+        let Surroundings { coordinates, near, wide } = surroundings;
         let options = self.banksy_options();
         let mut components = Vec::new();
         if !options.lambdas.is_empty() {
@@ -265,14 +264,14 @@ impl DomainsRequest {
                 Member::BanksyOwn | Member::BanksyAround => View::Embedding(of(member).to_owned()),
                 Member::Hops => {
                     let made = run.timed(Stage::Train, || {
-                        let wide = hop_means(of(member), space.view(), HOPS)?;
+                        let hops = hop_means(of(member), near.view(), HOPS)?;
                         // Four times the columns, most of which say the same again.
-                        pca_dense(wide.view(), COMPONENTS)
+                        pca_dense(hops.view(), COMPONENTS)
                     });
                     View::Embedding(made.map_err(of_features)?)
                 }
                 Member::Smoothed => {
-                    let graph = expression::graph(coordinates.view(), SMOOTHED_NEIGHBORS, slices, run)?;
+                    let graph = wide.as_ref().expect("made where this member takes part");
                     let options = SmoothedPcaOptions { n_components: COMPONENTS, rounds: 1 };
                     monitor.stage("smoothing, principal components", 0);
                     let made = run.timed(Stage::Train, || {
@@ -290,6 +289,16 @@ impl DomainsRequest {
             });
         }
         Ok(views)
+    }
+
+    /// Where the spots lie, and the graphs that the members stand on.
+    fn surroundings(&self, scene: &Scene<'_>, run: &mut Run<'_>) -> Result<Surroundings, PipelineError> {
+        let coordinates = scene.tissue.coordinates(&self.place.spatial_key)?;
+        let mut graph = |n_neighbors| expression::graph(coordinates.view(), n_neighbors, scene.slices(), run);
+        let near = graph(NEIGHBORS)?;
+        let averages = self.agreement.members.contains(&Member::Smoothed);
+        let wide = averages.then(|| graph(SMOOTHED_NEIGHBORS)).transpose()?;
+        Ok(Surroundings { coordinates, near, wide })
     }
 
     /// The labels of `n_runs` runs of each member, all found side by side; `purpose` parts the random streams of the final
@@ -311,9 +320,7 @@ impl DomainsRequest {
         };
         let (seed, monitor) = (run.seed, run.monitor);
         let of = |(member, view, round): (Member, &View, usize)| -> Result<Vec<u32>, PipelineError> {
-            // By its place among all, so that a member's stream does not depend on who else takes part.
-            let place = Member::ALL.iter().position(|m| *m == member).unwrap_or(0) as u64;
-            let seed = seed.derive("domains/member", place).derive(purpose, round as u64);
+            let seed = seed.derive("domains/member", member as u64).derive(purpose, round as u64);
             // What one run of several misses is no news.
             let own =
                 OfMember { name: member.name(), whole: monitor, is_silent: round > 0 || purpose == SEARCH };
@@ -374,6 +381,15 @@ impl DomainsRequest {
 
 fn of_features(source: PreprocessError) -> PipelineError {
     PipelineError::Preprocess { modality: "features".to_owned(), source }
+}
+
+/// Where the spots lie, and who is near whom.
+struct Surroundings {
+    coordinates: Array2<f64>,
+    /// The 6 nearest: of a hop, of SpatialLeiden, of the vote on the map.
+    near: CsrMatrix<f64>,
+    /// The 10 nearest, where somebody averages over them.
+    wide: Option<CsrMatrix<f64>>,
 }
 
 /// What a member clusters.
@@ -439,10 +455,6 @@ impl Monitor for OfMember<'_> {
 
     fn is_interrupted(&self) -> bool {
         self.whole.is_interrupted()
-    }
-
-    fn check(&self) -> Result<(), Interrupted> {
-        self.whole.check()
     }
 }
 
@@ -582,20 +594,22 @@ impl Method for DomainsRequest {
 
     fn solve(&self, scene: &Scene<'_>, run: &mut Run<'_>) -> Result<(Outcome, Agreed), PipelineError> {
         let (seed, monitor) = (run.seed, run.monitor);
-        let coordinates = scene.tissue.coordinates(&self.place.spatial_key)?;
-        let space = expression::graph(coordinates.view(), NEIGHBORS, scene.slices(), run)?;
+        let surroundings = self.surroundings(scene, run)?;
         let mut modalities = Vec::new();
         let mut seen: Vec<Vec<View>> = self.agreement.members.iter().map(|_| Vec::new()).collect();
         for info in scene.tissue.modalities() {
             let mut expression = expression::prepare(scene, info, &self.wanted(), run)?;
+            let features = expression.summary();
             let values = std::mem::replace(&mut expression.values, CsrMatrix::with_capacity(0, 0, 0));
-            let features = FeatureSummary { density: density(&values), ..expression.summary() };
-            for (seen, view) in seen.iter_mut().zip(self.views(scene, &values, &space, run)?) {
+            for (seen, view) in
+                seen.iter_mut().zip(self.views(scene.slices(), &values, &surroundings, run)?)
+            {
                 seen.push(view);
             }
             modalities.push(Modality { info: info.clone(), expression, features });
         }
         let views = seen.into_iter().map(joined).collect::<Result<Vec<View>, PipelineError>>()?;
+        let space = surroundings.near;
         let (n_clusters, tried) = match self.given() {
             Some(k) => (k, Vec::new()),
             None => self.number((&views, &space), scene.n_obs(), run)?,
@@ -612,7 +626,7 @@ impl Method for DomainsRequest {
         let of: Vec<&[u32]> = labels.iter().map(Vec::as_slice).collect();
         let found =
             run.timed(Stage::Cluster, || members(&of, Some(space.view()), &options, seed, monitor))?;
-        let agreement = mean_agreement(&labels.iter().map(|l| vec![l.clone()]).collect::<Vec<_>>())?;
+        let agreement = found.mean_agreement();
         if labels.len() > 1 && agreement < LITTLE {
             monitor.warn(&format!(
                 "the members agree little on {n_clusters} domains (mean ARI {agreement:.2}), so the map is in doubt: \
@@ -640,14 +654,12 @@ impl Method for DomainsRequest {
         let Agreed { modalities, labels, members: found, tried } = solved;
         let key = self.frame().key();
         let truth = truth_key(scene.tissue, self.naming.truth.as_deref())?;
-        let n = labels.len();
-        let mut reports = Vec::with_capacity(n);
+        let mut reports = Vec::with_capacity(labels.len());
         for (m, (member, own)) in self.agreement.members.iter().zip(&labels).enumerate() {
-            let with_others: f64 = found.agreement.row(m).sum() - 1.0;
             reports.push(MemberReport {
                 name: member.name(),
                 weight: found.weights[m],
-                agreement: if n > 1 { with_others / (n - 1) as f64 } else { 1.0 },
+                agreement: found.agreement_with_others(m),
                 n_clusters: own.iter().max().map_or(0, |l| *l as usize + 1),
                 metrics: truth.as_deref().map(|t| score_truth(scene.tissue, t, own)).transpose()?,
             });
@@ -698,11 +710,6 @@ impl Method for DomainsRequest {
             facts: DomainsFacts { features, members: reports, agreement_by_number: tried, mean_entropy },
         })
     }
-}
-
-/// Share of the entries of a matrix that are stored.
-fn density(x: &CsrMatrix<f32>) -> f64 {
-    x.nnz() as f64 / (x.n_rows() * x.n_cols()).max(1) as f64
 }
 
 /// Mean adjusted Rand index of two different members, over all their runs; 1 where there is one member.

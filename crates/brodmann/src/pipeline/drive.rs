@@ -121,11 +121,12 @@ fn drive<M: Method>(
     }
     if let Some((options, _)) = frame.domains {
         options.check(n_obs)?;
-        if let Some(integration) = options.integrate.filter(|_| scene.n_slices < 2) {
-            let found = format!("{} on a single slice", integration.name());
-            let expected = format!("several slices, as several files or by {}", Opt("library_key"));
-            return Err(OptionError::new("integrate", found, expected).into());
-        }
+    }
+    let integration = frame.domains.and_then(|(options, _)| options.integrate);
+    if let Some(integration) = integration.filter(|_| scene.n_slices < 2) {
+        let found = format!("{} on a single slice", integration.name());
+        let expected = format!("several slices, as several files or by {}", Opt("library_key"));
+        return Err(OptionError::new("integrate", found, expected).into());
     }
     method.check(n_obs)?;
     let truth = scores::truth_key(tissue, frame.naming.truth.as_deref())?;
@@ -147,7 +148,7 @@ fn drive<M: Method>(
         Outcome::Labels(labels) => domains::of_labels(labels, scene, frame.place, run)?,
         Outcome::Embeddings { embeddings: made, clustering, before: unaligned } => {
             (embeddings, before) = (made, unaligned);
-            if let Some(integration) = frame.domains.and_then(|(options, _)| options.integrate) {
+            if let Some(integration) = integration {
                 embeddings.iter_mut().try_for_each(|e| integrate(e, integration, scene, run))?;
             }
             let refine = frame.domains.map_or(0, |(options, _)| options.refine);
@@ -167,7 +168,9 @@ fn drive<M: Method>(
         ));
     }
     if let Some(slices) = scene.slices().filter(|_| scene.n_slices > 1) {
-        tell_unmixed(&domains.labels, slices, monitor);
+        // Where it can be asked for, and was not.
+        let may_help = frame.domains.is_some() && integration.is_none();
+        tell_unmixed(&domains.labels, slices, may_help.then_some(Integration::Harmony), monitor);
     }
     let kept = (domains.kept < embeddings.len()).then(|| embeddings.swap_remove(domains.kept));
     drop(embeddings);
@@ -189,7 +192,6 @@ fn drive<M: Method>(
     let mut finished = method.finish(scene, solved, &domains, run)?;
 
     let key = frame.key();
-    let integration = frame.domains.and_then(|(options, _)| options.integrate);
     if let Some(integration) = integration {
         finished.params["integrate"] = integration.name().into();
     }
@@ -223,8 +225,8 @@ const OF_ONE_SLICE: f64 = 0.95;
 /// … and the slice no more than this share of all.
 const NOT_NEARLY_ALL: f64 = 0.8;
 
-/// Says which domains lie in one slice alone: so it looks where slices were measured differently.
-fn tell_unmixed(labels: &[u32], slices: &Slices, monitor: &dyn Monitor) {
+/// Says which domains lie in one slice alone: so it looks where slices were measured differently. `advice`: what may help.
+fn tell_unmixed(labels: &[u32], slices: &Slices, advice: Option<Integration>, monitor: &dyn Monitor) {
     let n_domains = labels.iter().max().map_or(0, |m| *m as usize + 1);
     let mut counts = vec![vec![0usize; slices.count()]; n_domains];
     labels.iter().enumerate().for_each(|(i, &label)| counts[label as usize][slices.of(i)] += 1);
@@ -242,10 +244,12 @@ fn tell_unmixed(labels: &[u32], slices: &Slices, monitor: &dyn Monitor) {
     let named = |(domain, slice): &(usize, usize)| format!("{domain} ({})", slices.label(*slice));
     let list = alone.iter().map(named).collect::<Vec<_>>().join(", ");
     let (verb, noun) = if alone.len() == 1 { ("lies", "domain") } else { ("lie", "domains") };
+    let advice = advice.map_or_else(String::new, |integration| {
+        format!(": {} may bring them together", Opt("integrate").set(integration.name()))
+    });
     let message = format!(
-        "{noun} {list} {verb} in one slice alone; unless the tissues differ so, the slices were measured differently: \
-         {} may bring them together",
-        Opt("integrate").set("harmony")
+        "{noun} {list} {verb} in one slice alone; unless the tissues differ so, the slices were measured differently\
+         {advice}"
     );
     if 2 * alone.len() > n_domains { monitor.warn(&message) } else { monitor.note(&message) }
 }
@@ -307,7 +311,8 @@ mod tests {
         let slices = Slices::from_codes(&codes, &names);
         let heard = |labels: &dyn Fn(u32) -> u32| {
             let heard = Heard::default();
-            tell_unmixed(&(0..200).map(labels).collect::<Vec<u32>>(), &slices, &heard);
+            let labels: Vec<u32> = (0..200).map(labels).collect();
+            tell_unmixed(&labels, &slices, Some(Integration::Harmony), &heard);
             heard.0.into_inner().expect("nobody panicked")
         };
         assert!(heard(&|i| i % 3).is_empty());
@@ -318,7 +323,12 @@ mod tests {
         // One slice that is nearly all of the tissue proves nothing.
         let most = Slices::from_codes(&(0..200).map(|i| u32::from(i >= 190)).collect::<Vec<u32>>(), &names);
         let heard = Heard::default();
-        tell_unmixed(&(0..200).map(|i| i % 2).collect::<Vec<u32>>(), &most, &heard);
+        tell_unmixed(&(0..200).map(|i| i % 2).collect::<Vec<u32>>(), &most, None, &heard);
         assert!(heard.0.into_inner().expect("nobody panicked").is_empty());
+        // What cannot be asked for is not advised.
+        let heard = Heard::default();
+        tell_unmixed(&codes, &slices, None, &heard);
+        let told = heard.0.into_inner().expect("nobody panicked");
+        assert!(told[0].ends_with("were measured differently"), "{told:?}");
     }
 }

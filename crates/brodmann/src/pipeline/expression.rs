@@ -57,13 +57,16 @@ pub(super) struct Wanted<'a> {
     pub panels_are_counts: bool,
     /// Genes selected of one slice where nothing is said.
     pub n_top_genes: usize,
+    /// Of several slices: whether their mixing is compared with that of plain components.
+    pub compares_slices: bool,
 }
 
 impl<'a> Wanted<'a> {
     /// Of a method that works on logarithms whatever the panel, and takes few genes.
     pub(super) fn logarithms(features: &'a FeatureRequest, values: &'a ValueOptions) -> Self {
         let n_top_genes = FEW_TOP_GENES;
-        Self { features, values, preset_takes_counts: false, panels_are_counts: false, n_top_genes }
+        let (preset_takes_counts, panels_are_counts, compares_slices) = (false, false, true);
+        Self { features, values, preset_takes_counts, panels_are_counts, n_top_genes, compares_slices }
     }
 
     /// Refuses what does not go together.
@@ -182,8 +185,9 @@ pub(super) fn prepare(
         let expected = FEW_FEATURES.min(panel.max(1));
         return Err(PipelineError::SharedVariable { n_selected, n_slices, expected });
     }
+    let compared = if wanted.compares_slices { n_slices } else { 1 };
     let before = run
-        .timed(Stage::Preprocess, || unaligned(&made.map, counts.view(), n_slices, seed, monitor))
+        .timed(Stage::Preprocess, || unaligned(&made.map, counts.view(), compared, seed, monitor))
         .map_err(|source| with_hint(source, tissue, info))?;
     Ok(Expression {
         values: made.values.into_sparse(),
@@ -344,6 +348,7 @@ mod tests {
             preset_takes_counts,
             panels_are_counts: true,
             n_top_genes: N_TOP_GENES,
+            compares_slices: true,
         };
         let staig = wanted(&plain, &unsaid, false);
         assert_eq!(staig.options(20_000, 1).0.values, Values::Log);

@@ -89,13 +89,7 @@ impl SmoothedPcaRequest {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            features: &self.features,
-            values: &self.values,
-            preset_takes_counts: false,
-            panels_are_counts: false,
-            n_top_genes: N_TOP_GENES,
-        }
+        Wanted { n_top_genes: N_TOP_GENES, ..Wanted::logarithms(&self.features, &self.values) }
     }
 
     fn n_pcs(&self) -> usize {

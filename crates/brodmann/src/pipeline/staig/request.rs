@@ -155,6 +155,7 @@ impl StaigRequest {
             preset_takes_counts: !self.preset.normalizes(),
             panels_are_counts: true,
             n_top_genes: N_TOP_GENES,
+            compares_slices: true,
         }
     }
 
