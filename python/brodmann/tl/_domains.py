@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Family
-from ._record import check_target
 from ._said import said
 
 if TYPE_CHECKING:
@@ -108,14 +106,13 @@ def domains(
     >>> bm.pl.spatial(adata, color=["domains", "domains_entropy"])
     """
     given = said(domains, locals(), leave=["layer"])
-    el.require_container(data)
-    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
-    given["key_added"] = key_added
-    parts = tissue.parts(
+    parts = tissue.asked(
         data,
-        layers=tissue.by_modality(layer, "layer", data),
-        use_rep={},
+        given,
+        layer=layer,
         spatial_key=spatial_key,
         library_key=library_key,
+        key_added=key_added,
+        copy=copy,
     )
     return tissue.find(data, "domains", parts, given, layer=layer, random_state=random_state, copy=copy)

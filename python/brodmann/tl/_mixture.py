@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
-from ._record import check_target
 from ._said import said
 
 if TYPE_CHECKING:
@@ -96,15 +94,14 @@ def mixture(
     >>> bm.tl.mixture(adata, n_clusters=7)
     """
     given = said(mixture, locals(), leave=["layer"])
-    el.require_container(data)
-    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
-    given["key_added"] = key_added
-    parts = tissue.parts(
+    parts = tissue.asked(
         data,
-        layers=tissue.by_modality(layer, "layer", data),
-        use_rep={},
+        given,
+        layer=layer,
         spatial_key=spatial_key,
         library_key=library_key,
+        key_added=key_added,
+        copy=copy,
         stored=True,
         space=refine > 0,
     )

@@ -11,7 +11,6 @@ import numpy as np
 from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
-from ._record import check_target
 from ._said import said
 
 if TYPE_CHECKING:
@@ -446,16 +445,15 @@ def _run(
     key_added: str,
     copy: bool,
 ) -> Any:
-    el.require_container(data)
-    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
-    parts = tissue.parts(
+    parts = tissue.asked(
         data,
-        layers=tissue.by_modality(layer, "layer", data),
-        use_rep={},
+        given,
+        layer=layer,
         spatial_key=spatial_key,
         library_key=library_key,
+        key_added=key_added,
+        copy=copy,
     )
-    given["key_added"] = key_added
     if image_key is not None:
         name, features = _image(data, image_key)
         given["image_key"] = name

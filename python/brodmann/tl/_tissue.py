@@ -11,6 +11,7 @@ from .. import _brodmann
 from .. import _elements as el
 from .._containers import _frame, _matrix
 from ._graphs import as_csr
+from ._record import check_target
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -121,6 +122,31 @@ def _part(adata: AnnData, name: str, layer: str | None, rep: str | None, stored:
         "obsm": obsm,
         "obsp": _graphs(adata, [_LATENT_GRAPH]) if stored else [],
     }
+
+
+def asked(
+    data: AnnData | MuData,
+    given: dict[str, Any],
+    *,
+    layer: Any,
+    spatial_key: str,
+    library_key: str | None,
+    key_added: str,
+    copy: bool,
+    **what: Any,
+) -> dict[str, Any]:
+    """The :func:`parts` of a method that starts from counts, after the checks; ``given`` gets the name of the result."""
+    el.require_container(data)
+    check_target(data, key_added, copy, reads=[library_key] if library_key else [])
+    given["key_added"] = key_added
+    return parts(
+        data,
+        layers=by_modality(layer, "layer", data),
+        use_rep={},
+        spatial_key=spatial_key,
+        library_key=library_key,
+        **what,
+    )
 
 
 def find(

@@ -10,7 +10,8 @@ use serde_json::Value as Json;
 
 use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
-    DomainArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs, PlaceArgs, ValueArgs,
+    DomainArgs, ExpressionArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs,
+    PlaceArgs,
 };
 
 #[derive(Args, Debug, Serialize)]
@@ -219,13 +220,7 @@ pub struct StaigCommand {
     pub models: ModelArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    pub features: FeatureArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub values: ValueArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub place: PlaceArgs,
+    pub expression: ExpressionArgs,
 }
 
 /// STAIG's network and its training.
@@ -309,13 +304,7 @@ pub struct SmoothedPcaCommand {
     pub domains: DomainArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    pub features: FeatureArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub values: ValueArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub place: PlaceArgs,
+    pub expression: ExpressionArgs,
 }
 
 /// Domains that several cheap methods agree on: the default road. Each member has a view of its own on expression and
@@ -329,7 +318,7 @@ pub struct SmoothedPcaCommand {
     brodmann plot domains.h5ad --color domains domains_entropy --out domains.png\n  \
     brodmann domains slice1.h5ad slice2.h5ad --out joined.h5ad -k 7")]
 pub struct DomainsCommand {
-    /// .h5ad with raw counts, one or several (or .h5mu with gene expression, or what `convert` can read)
+    /// .h5ad with raw counts, one or several, or .h5mu of any modalities (or what `convert` can read)
     #[arg(required = true, value_name = "FILE")]
     #[serde(skip)]
     pub inputs: Vec<PathBuf>,
@@ -365,13 +354,7 @@ pub struct DomainsCommand {
     pub naming: NamingArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    pub features: FeatureArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub values: ValueArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub place: PlaceArgs,
+    pub expression: ExpressionArgs,
 }
 
 /// A member of `domains`.
@@ -438,13 +421,7 @@ pub struct BanksyCommand {
     pub domains: DomainArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    pub features: FeatureArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub values: ValueArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub place: PlaceArgs,
+    pub expression: ExpressionArgs,
 }
 
 /// The baseline without space: principal components, then a Gaussian mixture ("PCA + mclust").

@@ -169,6 +169,20 @@ pub struct ValueArgs {
     pub values: Option<ValuesArg>,
 }
 
+/// Expression on its way to a method: features, values, coordinates and slices.
+#[derive(Args, Clone, Debug, Serialize)]
+pub struct ExpressionArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub features: FeatureArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub values: ValueArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValuesArg {
