@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use brodmann_data::{
-    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, Format, MuData,
-    ReadOptions, Value, WriteOptions, read, read_any, write_h5ad, write_h5mu, write_with_additions,
+    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData,
+    OpenOptions, ReadOptions, Value, WriteOptions, read, read_any, write_h5ad, write_h5mu,
+    write_with_additions,
 };
 use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
@@ -99,7 +100,7 @@ fn rewrite(input: &str, output: &str) -> Result<(), DataError> {
 }
 
 fn convert(input: &str, output: &str) -> Result<(), DataError> {
-    match read_any(input, Format::Auto, &ReadOptions::default())? {
+    match read_any(input, &OpenOptions::default(), &brodmann_kernels::Silent)? {
         Container::AnnData(a) => write_h5ad(&a, output, &WriteOptions::default()),
         Container::MuData(m) => write_h5mu(&m, output, &WriteOptions::default()),
     }

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use brodmann_kernels::diagnosis::alternatives;
-use brodmann_kernels::{Blame, Diagnosis, Opt, Step};
+use brodmann_kernels::{Blame, Diagnosis, Opt, OptionError, Step};
 
 /// Everything that can go wrong between a file and a container.
 ///
@@ -80,6 +80,18 @@ pub enum DataError {
     /// A text table cannot be understood.
     #[error("{}{}: {found}; expected {expected}", path.display(), line_number(*line))]
     Table { path: PathBuf, line: usize, found: String, expected: String },
+    /// Identifiers that must be unique are not.
+    #[error("{}: ids are not unique: {count} repeat, e.g. {example:?}", path.display())]
+    RepeatedIds { path: PathBuf, count: usize, example: String },
+    /// Identifiers that a spreadsheet has rounded.
+    #[error("{}: ids like {example:?} have been rounded, as a spreadsheet does; expected all their digits", path.display())]
+    RoundedIds { path: PathBuf, example: String },
+    /// A file of another program, which only that program reads.
+    #[error("{} is {what}", path.display())]
+    Foreign { path: PathBuf, what: &'static str, instead: &'static str },
+    /// An option that the input cannot meet.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A picture cannot be decoded.
     #[error("{} is not a readable PNG or JPEG picture: {detail}", path.display())]
     Picture { path: PathBuf, detail: String },
@@ -89,6 +101,7 @@ impl Diagnosis for DataError {
     fn origin(&self) -> Option<&dyn Diagnosis> {
         match self {
             Self::Sparse { source, .. } => Some(source),
+            Self::Option(source) => Some(source),
             _ => None,
         }
     }
@@ -119,7 +132,7 @@ impl Diagnosis for DataError {
                 format!("make them unique first (in Python: adata.{axis}_names_make_unique())")
             }
             Self::DifferentObservations(_) => {
-                "keep the observations they share (in Python: mudata.pp.intersect_obs)".to_owned()
+                format!("keep the observations they share with {}", Opt("obs").set("intersect"))
             }
             Self::OutputIsInput { .. } => {
                 format!("write elsewhere, or add to the input with {}", Opt("in_place"))
@@ -130,8 +143,23 @@ impl Diagnosis for DataError {
             Self::CannotRewrite { .. } => {
                 "edit a copy of its file instead, or remove it from the container".to_owned()
             }
-            Self::UnknownFormat { .. } => format!("make a .h5ad of it with {}", Step("convert")),
+            Self::UnknownFormat { .. } => {
+                format!(
+                    "give the folder or file as the instrument wrote it, or say what it is with {}",
+                    Opt("format")
+                )
+            }
             Self::Table { .. } => "correct the table".to_owned(),
+            Self::RepeatedIds { .. } => {
+                "name each by an id of its own, or give the folder as the instrument wrote it: \
+                 there an id may be unique only together with its field of view"
+                    .to_owned()
+            }
+            Self::RoundedIds { .. } => {
+                "export the table again and do not save it from a spreadsheet".to_owned()
+            }
+            Self::Foreign { instead, .. } => (*instead).to_owned(),
+            Self::Option(source) => return source.advice(),
             Self::Picture { .. } => "replace it or remove it".to_owned(),
             Self::Sparse { source, .. } => return source.advice(),
             Self::Changed { .. } => "run again on the file as it is now (nothing was written)".to_owned(),
@@ -153,6 +181,7 @@ impl Diagnosis for DataError {
             | Self::Picture { .. }
             | Self::Changed { .. }
             | Self::Busy { .. }
+            | Self::Foreign { .. }
             | Self::OutputIsInput { .. } => Blame::File(None),
             // What was written does not read back: nothing that was given is at fault.
             Self::ReadBack { .. } => Blame::Program,
@@ -174,6 +203,9 @@ impl Diagnosis for DataError {
             | Self::ReadBack { path, .. }
             | Self::UnknownFormat { path, .. }
             | Self::Table { path, .. }
+            | Self::RepeatedIds { path, .. }
+            | Self::RoundedIds { path, .. }
+            | Self::Foreign { path, .. }
             | Self::Picture { path, .. } => Some(path),
             _ => None,
         }

@@ -88,6 +88,12 @@ pub const IMAGES: &str = "images";
 pub const SCALEFACTORS: &str = "scalefactors";
 /// `uns["spatial"][library]`: chemistry and software.
 pub const METADATA: &str = "metadata";
+/// `metadata`: what one unit of the coordinates is, `micrometre` or `pixel` (of the full picture).
+pub const COORDINATE_UNIT: &str = "coordinate_unit";
+/// `uns["spatial"][library]`: outlines of cells (`ids`, `starts`, `vertices`).
+pub const CELL_BOUNDARIES: &str = "cell_boundaries";
+/// `uns["spatial"][library]`: outlines of nuclei, as those of cells.
+pub const NUCLEUS_BOUNDARIES: &str = "nucleus_boundaries";
 /// `images`: the high-resolution picture.
 pub const HIRES: &str = "hires";
 /// `images`: the low-resolution picture.

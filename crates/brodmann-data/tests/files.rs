@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{
-    Additions, AnnData, Array, Categorical, Column, Container, DataError, DataFrame, Format, Matrix, MuData,
-    Orientation, ReadOptions, Select, TableOptions, Value, WriteOptions, keys, read, read_any, read_h5ad,
-    read_h5mu, read_table, read_visium, write_h5ad, write_h5mu, write_with_additions,
+    Additions, AnnData, Array, Categorical, Column, Container, DataError, DataFrame, Matrix, MuData,
+    OpenOptions, Orientation, ReadOptions, Select, TableOptions, Value, WriteOptions, keys, read, read_any,
+    read_h5ad, read_h5mu, read_table, write_h5ad, write_h5mu, write_with_additions,
 };
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Silent};
 use indexmap::IndexMap;
 use ndarray::{Array2, array};
 
@@ -124,7 +124,7 @@ fn every_fixture_opens() {
             continue;
         }
         opened += 1;
-        match read_any(&path, Format::Auto, &ReadOptions::default()) {
+        match read_any(&path, &OpenOptions::default(), &Silent) {
             Ok(Container::AnnData(a)) => assert!(a.validate().is_ok(), "{}", path.display()),
             Ok(Container::MuData(m)) => assert!(m.validate().is_ok(), "{}", path.display()),
             // Two genomes: which one is asked for.
@@ -377,7 +377,7 @@ fn missing_and_foreign_files_are_named() {
     fs::write(at("empty.h5ad"), "").expect("writes");
     assert!(matches!(read(at("empty.h5ad"), &all), Err(DataError::NotHdf5 { .. })));
     assert!(matches!(read(folder.path(), &all), Err(DataError::NotHdf5 { .. } | DataError::Read { .. })));
-    let error = read_any(folder.path(), Format::Auto, &all).expect_err("unknown").to_string();
+    let error = read_any(folder.path(), &OpenOptions::default(), &Silent).expect_err("unknown").to_string();
     assert!(error.contains("Visium") && error.contains("matrix.mtx"), "{error}");
     write_h5mu(&two_modalities(), at("two.h5mu"), &WriteOptions::default()).expect("writes");
     assert!(matches!(read_h5ad(at("two.h5mu"), &all), Err(DataError::Kind { .. })));
@@ -456,7 +456,7 @@ fn damaged_bytes_never_panic() {
                 copy[at] = random.random();
             }
             fs::write(&damaged, &copy).expect("writes");
-            let _ = read_any(&damaged, Format::Auto, &ReadOptions::default());
+            let _ = read_any(&damaged, &OpenOptions::default(), &Silent);
             if round % 10 == 0 {
                 let _ = write_with_additions(&damaged, folder.path().join("o.h5ad"), &additions(4), false);
             }
@@ -468,19 +468,28 @@ fn damaged_bytes_never_panic() {
 fn tenx_text_and_hdf5_agree() {
     let Some(h5) = shared("data/fixtures/tenx_scanpy/3.0.0/filtered_feature_bc_matrix.h5") else { return };
     let Some(folder) = shared("data/fixtures/tenx_scanpy/3.0.0/filtered_feature_bc_matrix") else { return };
-    let all = ReadOptions::default();
-    let a = read_any(h5, Format::Auto, &all).expect("reads").into_anndata().expect("one");
-    let b = read_any(folder, Format::Auto, &all).expect("reads").into_anndata().expect("one");
+    let auto = OpenOptions::default();
+    let a = read_any(h5, &auto, &Silent).expect("reads").into_anndata().expect("one");
+    let b = read_any(folder, &auto, &Silent).expect("reads").into_anndata().expect("one");
     assert_eq!(a.x, b.x);
     assert_eq!(a.obs_names(), b.obs_names());
     assert_eq!(a.var_names(), b.var_names());
     assert_eq!(a.var.columns[keys::GENE_IDS], b.var.columns[keys::GENE_IDS]);
 }
 
+fn visium(folder: &Path, library_id: Option<&str>) -> Result<Container, DataError> {
+    let options = OpenOptions {
+        format: Some("visium".to_owned()),
+        library_id: library_id.map(str::to_owned),
+        ..OpenOptions::default()
+    };
+    read_any(folder, &options, &Silent)
+}
+
 #[test]
 fn visium_folders_have_pixels_pictures_and_factors() {
     let Some(folder) = shared("data/fixtures/squidpy") else { return };
-    let adata = read_visium(&folder, None).expect("reads").into_anndata().expect("one");
+    let adata = visium(&folder, None).expect("reads").into_anndata().expect("one");
     assert_eq!(adata.obsm_f64(keys::SPATIAL).expect("there").dim(), (adata.n_obs(), 2));
     let library = adata.uns[keys::SPATIAL].get("custom").expect("named in the file");
     let factors = library.get(keys::SCALEFACTORS).expect("there");
@@ -488,9 +497,9 @@ fn visium_folders_have_pixels_pictures_and_factors() {
     let picture = library.get(keys::IMAGES).and_then(|i| i.get(keys::LOWRES)).and_then(Value::as_array);
     assert!(matches!(picture, Some(Array::F32(p)) if p.ndim() == 3));
     let Some(folder) = shared("data/fixtures/visium_VisiumIO/section1") else { return };
-    assert!(read_visium(&folder, Some("s1")).is_ok());
+    assert!(visium(&folder, Some("s1")).is_ok());
     let Some(folder) = shared("data/fixtures/visiumhd_VisiumIO/binned_outputs/square_002um") else { return };
-    match read_visium(&folder, None) {
+    match visium(&folder, None) {
         // The fixture's positions may be of other barcodes: then said, not guessed.
         Ok(_) | Err(DataError::Table { .. }) => {}
         Err(e) => panic!("{e}"),

@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Silent};
 
-use super::tenx::split_modalities;
+use super::features;
 use super::text::{find, open, read_all};
 use crate::scverse::Container;
 use crate::{AnnData, Column, DataError, DataFrame, keys};
@@ -15,7 +15,7 @@ use crate::{AnnData, Column, DataError, DataFrame, keys};
 /// # Errors
 /// [`DataError`]: a file missing, a line that cannot be read, numbers of lines that do not fit the matrix.
 pub fn read_tenx_mtx(folder: impl AsRef<Path>) -> Result<Container, DataError> {
-    split_modalities(folder_matrix(folder.as_ref())?)
+    features::split_modalities(folder_matrix(folder.as_ref())?, &Silent)
 }
 
 /// Whether the folder holds a matrix of this kind.

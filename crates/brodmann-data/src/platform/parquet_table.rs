@@ -1,16 +1,25 @@
-//! Parquet files as tables of columns.
+//! Parquet files as tables of columns, read column by column: whole numbers stay exact, and nothing is held twice.
 
 use std::fs::File;
 use std::path::Path;
 
 use indexmap::IndexMap;
+use parquet::basic::{ConvertedType, LogicalType};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
+use parquet::schema::types::ColumnDescPtr;
 
 use crate::{Column, DataError};
 
-/// Every column of the file; nested ones are refused.
-pub(super) fn columns(path: &Path) -> Result<IndexMap<String, Column>, DataError> {
+/// Records read at a time.
+const BATCH: usize = 1 << 16;
+
+/// Every column of the file that is not nested, or those named.
+///
+/// # Errors
+/// [`DataError::Table`] for what is no Parquet file, is damaged, or holds nothing but nested columns.
+pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<String, Column>, DataError> {
     let bad = |found: String| DataError::Table {
         path: path.to_path_buf(),
         line: 0,
@@ -19,72 +28,166 @@ pub(super) fn columns(path: &Path) -> Result<IndexMap<String, Column>, DataError
     };
     let file = File::open(path).map_err(|e| DataError::read(path, e))?;
     let reader = SerializedFileReader::new(file).map_err(|e| bad(e.to_string()))?;
-    let names: Vec<String> =
-        reader.metadata().file_metadata().schema().get_fields().iter().map(|f| f.name().to_owned()).collect();
-    let mut cells: Vec<Vec<Field>> = vec![Vec::new(); names.len()];
-    for row in reader.get_row_iter(None).map_err(|e| bad(e.to_string()))? {
-        let row = row.map_err(|e| bad(e.to_string()))?;
-        for (column, (_, field)) in cells.iter_mut().zip(row.into_columns()) {
-            column.push(field);
+    let schema = reader.metadata().file_metadata().schema_descr_ptr();
+    let mut columns = IndexMap::new();
+    let mut nested = None;
+    for (j, description) in schema.columns().iter().enumerate() {
+        let name = description.name().to_owned();
+        if description.path().parts().len() > 1 || description.max_rep_level() > 0 {
+            nested = Some(name);
+            continue;
         }
+        if wanted.is_some_and(|wanted| !wanted.contains(&name.as_str())) {
+            continue;
+        }
+        let mut cells = Cells::default();
+        for group in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(group).map_err(|e| bad(e.to_string()))?;
+            let column = group.get_column_reader(j).map_err(|e| bad(e.to_string()))?;
+            cells.read(column).map_err(|e| bad(format!("the column {name:?}: {e}")))?;
+        }
+        columns.insert(name, cells.into_column(description));
     }
-    names
-        .into_iter()
-        .zip(cells)
-        .map(|(name, fields)| {
-            let column = column(&fields).ok_or_else(|| bad(format!("the nested column {name:?}")))?;
-            Ok((name, column))
-        })
-        .collect()
+    match nested {
+        Some(name) if columns.is_empty() => Err(bad(format!("the nested column {name:?}"))),
+        _ => Ok(columns),
+    }
 }
 
-fn column(fields: &[Field]) -> Option<Column> {
-    let any = |f: fn(&Field) -> bool| fields.iter().any(f);
-    if any(|f| matches!(f, Field::Group(_) | Field::ListInternal(_) | Field::MapInternal(_))) {
-        return None;
-    }
-    if any(|f| matches!(f, Field::Str(_) | Field::Bytes(_))) {
-        return Some(Column::String(
-            fields
-                .iter()
-                .map(|f| match f {
-                    Field::Null => None,
-                    Field::Str(s) => Some(s.clone()),
-                    Field::Bytes(b) => Some(String::from_utf8_lossy(b.data()).into_owned()),
-                    other => Some(other.to_string()),
-                })
-                .collect(),
-        ));
-    }
-    let number = |f: &Field| -> Option<f64> {
-        Some(match f {
-            Field::Null => f64::NAN,
-            Field::Bool(v) => f64::from(u8::from(*v)),
-            Field::Byte(v) => f64::from(*v),
-            Field::Short(v) => f64::from(*v),
-            Field::Int(v) => f64::from(*v),
-            Field::Long(v) => *v as f64,
-            Field::UByte(v) => f64::from(*v),
-            Field::UShort(v) => f64::from(*v),
-            Field::UInt(v) => f64::from(*v),
-            Field::ULong(v) => *v as f64,
-            Field::Float(v) => f64::from(*v),
-            Field::Double(v) => *v,
-            Field::Float16(v) => f64::from(*v),
-            _ => return None,
-        })
+/// Names of the columns; nothing where the file is no Parquet file.
+pub(super) fn names(path: &Path) -> Vec<String> {
+    let Some(reader) = File::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok()) else {
+        return Vec::new();
     };
-    let whole = fields
-        .iter()
-        .all(|f| !matches!(f, Field::Null | Field::Float(_) | Field::Double(_) | Field::Float16(_)));
-    let values: Option<Vec<f64>> = fields.iter().map(number).collect();
-    match values {
-        // Beyond 2^53 the detour over f64 would change a number.
-        Some(v) if whole && v.iter().all(|v| v.abs() < 9e15) => {
-            Some(Column::Int(v.iter().map(|&v| v as i64).collect()))
+    let schema = reader.metadata().file_metadata().schema_descr_ptr();
+    schema.columns().iter().map(|c| c.name().to_owned()).collect()
+}
+
+/// The values of a column that are there, and which rows they belong to.
+#[derive(Default)]
+struct Cells {
+    values: Values,
+    /// Per row whether there is a value; empty while all rows have one.
+    levels: Vec<i16>,
+    n_rows: usize,
+}
+
+#[derive(Default)]
+enum Values {
+    #[default]
+    None,
+    Bool(Vec<bool>),
+    Int(Vec<i64>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Bytes(Vec<ByteArray>),
+}
+
+/// Appends what a reader holds.
+fn drain<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    levels: &mut Vec<i16>,
+    mut take: impl FnMut(&mut Vec<T::T>),
+) -> Result<usize, parquet::errors::ParquetError> {
+    let mut n_rows = 0;
+    let mut batch = Vec::new();
+    loop {
+        let (records, ..) = reader.read_records(BATCH, Some(levels), None, &mut batch)?;
+        if records == 0 {
+            return Ok(n_rows);
         }
-        Some(v) => Some(Column::Float64(v)),
-        // Dates and decimals, as they print.
-        None => Some(Column::String(fields.iter().map(|f| Some(f.to_string())).collect())),
+        n_rows += records;
+        take(&mut batch);
+        batch.clear();
+    }
+}
+
+impl Cells {
+    fn read(&mut self, reader: ColumnReader) -> Result<(), parquet::errors::ParquetError> {
+        let Self { values, levels, n_rows } = self;
+        macro_rules! take {
+            ($reader:expr, $variant:ident, $convert:expr) => {{
+                if matches!(values, Values::None) {
+                    *values = Values::$variant(Vec::new());
+                }
+                let Values::$variant(all) = values else { return Ok(()) };
+                drain($reader, levels, |batch| all.extend(batch.drain(..).map($convert)))?
+            }};
+        }
+        *n_rows += match reader {
+            ColumnReader::BoolColumnReader(r) => take!(r, Bool, |v| v),
+            ColumnReader::Int32ColumnReader(r) => take!(r, Int, i64::from),
+            ColumnReader::Int64ColumnReader(r) => take!(r, Int, |v| v),
+            ColumnReader::FloatColumnReader(r) => take!(r, F32, |v| v),
+            ColumnReader::DoubleColumnReader(r) => take!(r, F64, |v| v),
+            ColumnReader::ByteArrayColumnReader(r) => take!(r, Bytes, |v| v),
+            ColumnReader::FixedLenByteArrayColumnReader(r) => take!(r, Bytes, ByteArray::from),
+            // Nanoseconds of a day and a day: a time as older writers have it.
+            ColumnReader::Int96ColumnReader(r) => take!(r, Int, |v| v.to_millis()),
+        };
+        Ok(())
+    }
+
+    fn into_column(self, description: &ColumnDescPtr) -> Column {
+        let Self { values, levels, n_rows } = self;
+        let most = description.max_def_level();
+        let there = |row: usize| levels.get(row).is_none_or(|level| *level == most);
+        let complete = levels.iter().all(|level| *level == most);
+        fn spread<T, U>(
+            values: Vec<T>,
+            n: usize,
+            there: impl Fn(usize) -> bool,
+            of: impl Fn(Option<T>) -> U,
+        ) -> Vec<U> {
+            let mut values = values.into_iter();
+            (0..n).map(|row| of(if there(row) { values.next() } else { None })).collect()
+        }
+        match values {
+            Values::None => Column::String(vec![None; n_rows]),
+            Values::Bool(v) if complete => Column::Bool(v),
+            Values::Bool(v) => Column::NullableBool(spread(v, n_rows, there, |v| v)),
+            Values::F32(v) => Column::Float32(spread(v, n_rows, there, |v| v.unwrap_or(f32::NAN))),
+            Values::F64(v) => Column::Float64(spread(v, n_rows, there, |v| v.unwrap_or(f64::NAN))),
+            Values::Bytes(v) => Column::String(spread(v, n_rows, there, |v| {
+                v.map(|bytes| String::from_utf8_lossy(bytes.data()).into_owned())
+            })),
+            Values::Int(v) => {
+                if let Some(scale) = decimals(description) {
+                    let shrink = 10f64.powi(-scale);
+                    let number = |v: Option<i64>| v.map_or(f64::NAN, |v| v as f64 * shrink);
+                    return Column::Float64(spread(v, n_rows, there, number));
+                }
+                let width = if description.physical_type() == parquet::basic::Type::INT32 { 32 } else { 64 };
+                let unsigned = is_unsigned(description);
+                // Beyond the signed range there are only texts to hold an identifier.
+                if unsigned && width == 64 && v.iter().any(|v| *v < 0) {
+                    return Column::String(spread(v, n_rows, there, |v| v.map(|v| (v as u64).to_string())));
+                }
+                let v = if unsigned && width == 32 {
+                    v.into_iter().map(|v| i64::from(v as u32)).collect()
+                } else {
+                    v
+                };
+                if complete { Column::Int(v) } else { Column::NullableInt(spread(v, n_rows, there, |v| v)) }
+            }
+        }
+    }
+}
+
+fn is_unsigned(description: &ColumnDescPtr) -> bool {
+    match description.logical_type_ref() {
+        Some(LogicalType::Integer(integer)) => !integer.is_signed,
+        _ => matches!(
+            description.converted_type(),
+            ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64
+        ),
+    }
+}
+
+/// Digits after the point of a decimal.
+fn decimals(description: &ColumnDescPtr) -> Option<i32> {
+    match description.logical_type_ref() {
+        Some(LogicalType::Decimal(decimal)) => Some(decimal.scale),
+        _ => (description.converted_type() == ConvertedType::DECIMAL).then(|| description.type_scale()),
     }
 }

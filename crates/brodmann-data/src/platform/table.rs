@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, Silent};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
-use super::parquet_table;
+use super::join::require_unique;
 use super::text::{csv_error, fields};
+use super::{Opened, Platform, Source, parquet_table};
 use crate::{AnnData, Column, DataError, DataFrame, keys};
 
 /// What a row of the counts table is.
@@ -60,13 +61,25 @@ const COORDINATES: [[&str; 2]; 12] = [
 /// # Errors
 /// [`DataError::Table`] with the line; [`DataError::MissingKey`] where no coordinates are found.
 pub fn read_table(counts: impl AsRef<Path>, options: &TableOptions) -> Result<AnnData, DataError> {
-    let path = counts.as_ref();
+    read_table_noting(counts.as_ref(), options, &Silent)
+}
+
+/// [`read_table`], with what was taken for granted said.
+pub(super) fn read_table_noting(
+    path: &Path,
+    options: &TableOptions,
+    monitor: &dyn Monitor,
+) -> Result<AnnData, DataError> {
     let coordinates = options.coordinates.as_deref().map(load).transpose()?;
     let mut table = load(path)?;
     let flip = match options.orientation {
         Orientation::SpotsInRows => false,
         Orientation::GenesInRows => true,
         Orientation::Auto => coordinates.as_ref().is_some_and(|c| {
+            // Without names the numbers of rows have to tell.
+            if !c.named {
+                return c.names.len() == table.columns.len() && c.names.len() != table.names.len();
+            }
             let spots: std::collections::HashSet<&str> = c.names.iter().map(String::as_str).collect();
             let rows = table.names.iter().filter(|n| spots.contains(n.as_str())).count();
             let columns = table.columns.keys().filter(|n| spots.contains(n.as_str())).count();
@@ -88,6 +101,9 @@ pub fn read_table(counts: impl AsRef<Path>, options: &TableOptions) -> Result<An
                 obs_columns.insert(name, column);
             }
         }
+    }
+    if table.named {
+        require_unique(&table.names, path)?;
     }
     let n_rows = table.names.len();
     let mut genes = Vec::with_capacity(table.columns.len());
@@ -119,27 +135,85 @@ pub fn read_table(counts: impl AsRef<Path>, options: &TableOptions) -> Result<An
     match (coordinates, inside) {
         (Some(coordinates), _) => {
             let file = options.coordinates.as_deref().unwrap_or(path);
-            attach(&mut adata, coordinates, file, options)?;
+            attach(&mut adata, coordinates, file, options, monitor)?;
         }
         (None, Some(xy)) => {
             adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
         }
-        (None, None) => {}
+        (None, None) => {
+            if let Some(xy) = places_by_name(adata.obs_names()) {
+                monitor.note("coordinates taken from the names of the spots (columnxrow)");
+                adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
+            }
+        }
     }
     Ok(adata)
 }
 
+/// Coordinates where every name is `12x34`, as DBiT-seq names its pixels.
+fn places_by_name(names: &[String]) -> Option<Array2<f64>> {
+    let pair = |name: &String| {
+        let (x, y) = name.split_once('x')?;
+        Some((x.parse::<u32>().ok()?, y.parse::<u32>().ok()?))
+    };
+    let pairs = names.iter().map(pair).collect::<Option<Vec<_>>>().filter(|pairs| !pairs.is_empty())?;
+    Some(Array2::from_shape_fn((pairs.len(), 2), |(i, j)| {
+        f64::from(if j == 0 { pairs[i].0 } else { pairs[i].1 })
+    }))
+}
+
+/// A table of counts, with its coordinates beside or inside it.
+pub(super) struct Table;
+
+impl Platform for Table {
+    fn names(&self) -> &'static [&'static str] {
+        &["table"]
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "a table of counts (.csv, .tsv, .txt, .parquet, also .gz)"
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let plain = name.strip_suffix(".gz").unwrap_or(&name);
+        path.is_file() && [".csv", ".tsv", ".txt", ".parquet"].iter().any(|e| plain.ends_with(e))
+    }
+
+    fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
+        read_table_noting(source.path, &source.options.table, source.monitor).map(Opened::of)
+    }
+}
+
+/// Whether a table has columns of coordinates, or is one of two columns of numbers.
+pub(super) fn holds_coordinates(path: &Path) -> bool {
+    let header = super::text::header(path);
+    let headless = header.len() == 2 && header.iter().all(|f| f.parse::<f64>().is_ok());
+    headless || coordinate_names(&header, None).is_some()
+}
+
+/// Puts the coordinates of a table beside counts.
+pub(super) fn attach_table(
+    adata: &mut AnnData,
+    path: &Path,
+    options: &TableOptions,
+    monitor: &dyn Monitor,
+) -> Result<(), DataError> {
+    let table = load(path)?;
+    attach(adata, table, path, options, monitor)
+}
+
 /// A table with named rows.
-struct Table {
+struct Loaded {
     names: Vec<String>,
     /// The first column was a name column.
     named: bool,
     columns: IndexMap<String, Column>,
 }
 
-fn load(path: &Path) -> Result<Table, DataError> {
+fn load(path: &Path) -> Result<Loaded, DataError> {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
-        let mut columns = parquet_table::columns(path)?;
+        let mut columns = parquet_table::columns(path, None)?;
         let text = columns.iter().find(|(_, c)| matches!(c, Column::String(_))).map(|(n, _)| n.clone());
         let index = ["__index_level_0__", "index", "barcode", "cell_id"].iter().map(|s| (*s).to_owned());
         let key = index.into_iter().find(|k| columns.contains_key(k)).or(text);
@@ -149,7 +223,7 @@ fn load(path: &Path) -> Result<Table, DataError> {
             Some(c) => c.to_strings().into_iter().map(Option::unwrap_or_default).collect(),
             None => (0..len).map(|i| i.to_string()).collect(),
         };
-        return Ok(Table { names, named, columns });
+        return Ok(Loaded { names, named, columns });
     }
     let mut records = fields(path)?.rows.into_records();
     let bad = |line: usize, found: String, expected: String| DataError::Table {
@@ -219,7 +293,7 @@ fn load(path: &Path) -> Result<Table, DataError> {
         }
         columns.insert(unique, column);
     }
-    Ok(Table { names, named, columns })
+    Ok(Loaded { names, named, columns })
 }
 
 /// Whole numbers, numbers, or texts: the first that fits every field.
@@ -233,6 +307,11 @@ fn text_column<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> Column {
         return Column::Float64(v);
     }
     Column::String(fields.map(|f| (!missing(f)).then(|| f.to_owned())).collect())
+}
+
+/// The columns that hold coordinates, among names of columns.
+pub fn coordinate_columns(names: &[String]) -> Option<Vec<String>> {
+    coordinate_names(names, None)
 }
 
 fn coordinate_names(titles: &[String], given: Option<&[String]>) -> Option<Vec<String>> {
@@ -265,10 +344,14 @@ fn take_coordinates(
 /// Puts coordinates beside the counts, by name where both have names.
 fn attach(
     adata: &mut AnnData,
-    mut table: Table,
+    mut table: Loaded,
     path: &Path,
     options: &TableOptions,
+    monitor: &dyn Monitor,
 ) -> Result<(), DataError> {
+    if table.named {
+        require_unique(&table.names, path)?;
+    }
     let titles: Vec<String> = table.columns.keys().cloned().collect();
     let names = coordinate_names(&titles, options.coordinate_columns.as_deref()).ok_or_else(|| {
         DataError::MissingKey {
@@ -276,7 +359,7 @@ fn attach(
             key: options.coordinate_columns.as_ref().map_or_else(|| "x, y".to_owned(), |c| c.join(", ")),
             place: path.display().to_string(),
             existing: titles,
-            named_by: None,
+            named_by: Some(Opt("spatial_columns")),
             otherwise: vec!["call the columns of the coordinates x and y".to_owned()],
         }
     })?;
@@ -286,7 +369,13 @@ fn attach(
         adata.obs.index.iter().map(|n| place.get(n.as_str()).copied()).collect();
     let rows = match by_name {
         Some(rows) => rows,
-        None if !table.named && table.names.len() == adata.n_obs() => (0..adata.n_obs()).collect(),
+        None if !table.named && table.names.len() == adata.n_obs() => {
+            monitor.warn(&format!(
+                "{} names no spots: its rows are taken in the order of the counts; add the names as a first column to be sure",
+                path.display()
+            ));
+            (0..adata.n_obs()).collect()
+        }
         None => {
             let known = adata.obs.index.iter().filter(|n| place.contains_key(n.as_str())).count();
             let without = adata.obs.index.iter().find(|n| !place.contains_key(n.as_str()));

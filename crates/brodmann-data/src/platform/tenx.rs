@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use brodmann_kernels::CsrMatrix;
-use indexmap::IndexMap;
-
+use super::table::attach_table;
+use super::{Opened, Platform, Source, features, mtx};
 use crate::hdf5::Hdf5Reader;
 use crate::scverse::{Container, array_to_column, join};
 use crate::store::{Element, NodeKind, Store};
-use crate::{AnnData, Column, DataError, DataFrame, MuData, keys};
+use crate::{AnnData, Column, DataError, DataFrame, keys};
+use brodmann_kernels::{CsrMatrix, Opt, OptionError, Silent};
 
 /// Reads a 10x `.h5`.
 ///
@@ -23,15 +23,50 @@ use crate::{AnnData, Column, DataError, DataFrame, MuData, keys};
 /// [`DataError`]: not HDF5, damaged, not a 10x file, several genomes and none named.
 pub fn read_tenx_h5(path: impl AsRef<Path>, genome: Option<&str>) -> Result<Container, DataError> {
     let path = path.as_ref();
-    read_opened(&Hdf5Reader::open(path)?, genome)
+    let store = Hdf5Reader::open(path)?;
+    features::split_modalities(matrix(&store, path, genome)?, &Silent)
 }
 
-pub(super) fn read_opened(store: &Hdf5Reader, genome: Option<&str>) -> Result<Container, DataError> {
-    split_modalities(matrix(store, store.path(), genome)?)
+/// A matrix alone, without an instrument's folder around it: `.h5`, or a folder of text files.
+pub(super) struct TenX;
+
+impl Platform for TenX {
+    fn names(&self) -> &'static [&'static str] {
+        &["10x"]
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "10x (.h5 with a group matrix or one per genome; or matrix.mtx, barcodes.tsv, features.tsv or genes.tsv)"
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        if path.is_dir() {
+            return mtx::is_mtx(path);
+        }
+        match Hdf5Reader::open(path) {
+            Ok(store) => is_tenx(&store).unwrap_or(false),
+            // Named like one: its reader says what is wrong with it.
+            Err(_) => path.extension().is_some_and(|e| e == "h5") && path.is_file(),
+        }
+    }
+
+    fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
+        let path = source.path;
+        let mut adata = if path.is_dir() {
+            mtx::folder_matrix(path)?
+        } else {
+            matrix(&Hdf5Reader::open(path)?, path, source.options.genome.as_deref())?
+        };
+        if let Some(coordinates) = &source.options.table.coordinates {
+            super::join::require_unique(adata.obs_names(), path)?;
+            attach_table(&mut adata, coordinates, &source.options.table, source.monitor)?;
+        }
+        features::split_modalities(adata, source.monitor).map(Opened::of)
+    }
 }
 
 /// Whether the file is laid out as 10x does.
-pub(super) fn is_tenx(store: &Hdf5Reader) -> Result<bool, DataError> {
+fn is_tenx(store: &Hdf5Reader) -> Result<bool, DataError> {
     Ok(store.node("matrix/barcodes")?.is_some() || !genomes(store)?.is_empty())
 }
 
@@ -75,13 +110,17 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
                     expected: "a 10x matrix (a group matrix, or one per genome)".to_owned(),
                 });
             }
+            (None, several) => {
+                let found = format!("not given for {}, which holds {}", path.display(), several.join(", "));
+                return Err(OptionError::new("genome", found, "one of these").into());
+            }
             (wanted, _) => {
                 return Err(DataError::MissingKey {
                     container: "genome".to_owned(),
                     key: wanted.unwrap_or_default().to_owned(),
                     place: path.display().to_string(),
                     existing: genomes,
-                    named_by: None,
+                    named_by: Some(Opt("genome")),
                     otherwise: Vec::new(),
                 });
             }
@@ -155,37 +194,4 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
         var.columns.insert(keys::GENE_IDS.to_owned(), Column::String(ids));
     }
     AnnData::new(x, obs, var)
-}
-
-/// Modality of a feature type, as Cell Ranger spells it.
-fn modality(feature_type: &str) -> Option<&'static str> {
-    match feature_type {
-        "Gene Expression" => Some(keys::RNA),
-        "Antibody Capture" | "Protein Expression" => Some(keys::ADT),
-        "Peaks" => Some(keys::ATAC),
-        _ => None,
-    }
-}
-
-/// One container per kind of feature; see [`read_tenx_h5`].
-pub(super) fn split_modalities(adata: AnnData) -> Result<Container, DataError> {
-    let Some(Column::String(types)) = adata.var.columns.get(keys::FEATURE_TYPES) else {
-        return Ok(Container::AnnData(adata));
-    };
-    let mut columns: IndexMap<&'static str, Vec<usize>> = IndexMap::new();
-    for (j, kind) in types.iter().enumerate() {
-        if let Some(name) = kind.as_deref().and_then(modality) {
-            columns.entry(name).or_default().push(j);
-        }
-    }
-    match columns.len() {
-        0 => Ok(Container::AnnData(adata)),
-        1 if columns[0].len() == adata.n_vars() => Ok(Container::AnnData(adata)),
-        1 => Ok(Container::AnnData(adata.select_vars(&columns[0]))),
-        _ => {
-            let modalities =
-                columns.iter().map(|(name, c)| ((*name).to_owned(), adata.select_vars(c))).collect();
-            MuData::new(modalities).map(Container::MuData)
-        }
-    }
 }

@@ -5,8 +5,10 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use indexmap::IndexMap;
 
-use crate::DataError;
+use super::parquet_table;
+use crate::{Column, DataError};
 
 /// The file, unpacked when it begins as gzip does.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
@@ -72,6 +74,150 @@ pub(super) fn fields(path: &Path) -> Result<Fields, DataError> {
         .delimiter(separator)
         .from_reader(open(path)?);
     Ok(Fields { rows })
+}
+
+/// Every column of a table with a header, as what all its fields are: whole numbers, numbers, or texts.
+///
+/// # Errors
+/// [`DataError::Table`] with the line.
+pub(super) fn columns(path: &Path) -> Result<IndexMap<String, Column>, DataError> {
+    let mut forced = Vec::new();
+    loop {
+        match typed_columns(path, &forced)? {
+            Ok(columns) => return Ok(columns),
+            // A text after numbers whose spelling was not kept: read again as texts.
+            Err(column) => forced.push(column),
+        }
+    }
+}
+
+/// What a column has been so far.
+enum Building {
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Text(Vec<Option<String>>),
+}
+
+fn is_missing(field: &str) -> bool {
+    matches!(field, "" | "NA" | "NaN" | "nan" | "null" | "None")
+}
+
+impl Building {
+    /// Adds a field; false where the column holds numbers and this is none.
+    fn push(&mut self, field: &str) -> bool {
+        match self {
+            Self::Int(values) => match field.parse::<i64>() {
+                // Another spelling of a number (007) may be an identifier.
+                Ok(v) if v.to_string() == field => values.push(v),
+                _ if is_missing(field)
+                    || field.parse::<f64>().is_ok_and(|_| !field.starts_with('0') || field.contains('.')) =>
+                {
+                    let mut floats: Vec<f64> = values.iter().map(|v| *v as f64).collect();
+                    // Beyond 2^53 the detour over floats would change a number.
+                    if values.iter().any(|v| v.abs() > 1 << 53) {
+                        let mut texts: Vec<Option<String>> =
+                            values.iter().map(|v| Some(v.to_string())).collect();
+                        texts.push((!is_missing(field)).then(|| field.to_owned()));
+                        *self = Self::Text(texts);
+                        return true;
+                    }
+                    floats.push(field.parse().unwrap_or(f64::NAN));
+                    *self = Self::Float(floats);
+                }
+                _ => {
+                    let mut texts: Vec<Option<String>> = values.iter().map(|v| Some(v.to_string())).collect();
+                    texts.push(Some(field.to_owned()));
+                    *self = Self::Text(texts);
+                }
+            },
+            Self::Float(values) if is_missing(field) => values.push(f64::NAN),
+            Self::Float(values) => match field.parse() {
+                Ok(v) => values.push(v),
+                Err(_) => return false,
+            },
+            Self::Text(values) => values.push((!is_missing(field)).then(|| field.to_owned())),
+        }
+        true
+    }
+}
+
+type Typed = Result<IndexMap<String, Column>, usize>;
+
+fn typed_columns(path: &Path, texts: &[usize]) -> Result<Typed, DataError> {
+    let mut rows = fields(path)?.rows;
+    let mut record = csv::StringRecord::new();
+    let bad = |line: usize, found: String, expected: &str| DataError::Table {
+        path: path.to_path_buf(),
+        line,
+        found,
+        expected: expected.to_owned(),
+    };
+    if !rows.read_record(&mut record).map_err(|e| csv_error(path, e))? {
+        return Err(bad(1, "an empty file".to_owned(), "a header and rows"));
+    }
+    let header: Vec<String> = record.iter().map(|f| f.trim().to_owned()).collect();
+    let start =
+        |j: usize| if texts.contains(&j) { Building::Text(Vec::new()) } else { Building::Int(Vec::new()) };
+    let mut columns: Vec<Building> = (0..header.len()).map(start).collect();
+    let mut line = 1;
+    while rows.read_record(&mut record).map_err(|e| csv_error(path, e))? {
+        line += 1;
+        if record.len() == 1 && record.get(0).is_some_and(|f| f.trim().is_empty()) && header.len() > 1 {
+            continue;
+        }
+        if record.len() != header.len() {
+            return Err(bad(line, format!("{} fields", record.len()), "as many as in the header"));
+        }
+        for (j, (column, field)) in columns.iter_mut().zip(&record).enumerate() {
+            if !column.push(field.trim()) {
+                return Ok(Err(j));
+            }
+        }
+    }
+    let mut table = IndexMap::with_capacity(header.len());
+    for (name, column) in header.into_iter().zip(columns) {
+        // Of columns of one name the first is meant.
+        table.entry(name).or_insert(match column {
+            Building::Int(v) => Column::Int(v),
+            Building::Float(v) => Column::Float64(v),
+            Building::Text(v) => Column::String(v),
+        });
+    }
+    Ok(Ok(table))
+}
+
+/// A table of either kind: Parquet, or text with a header.
+///
+/// # Errors
+/// [`DataError::Table`].
+pub(super) fn any_columns(path: &Path) -> Result<IndexMap<String, Column>, DataError> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+        parquet_table::columns(path, None)
+    } else {
+        columns(path)
+    }
+}
+
+/// The header of a text table, or the names of a Parquet table's columns; nothing where there is none.
+pub(super) fn header(path: &Path) -> Vec<String> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+        return parquet_table::names(path);
+    }
+    let Ok(mut fields) = fields(path) else { return Vec::new() };
+    let mut record = csv::StringRecord::new();
+    match fields.rows.read_record(&mut record) {
+        Ok(true) => record.iter().map(|f| f.trim().to_owned()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A truth value as Python, R and numbers spell it.
+pub(super) fn truth(field: &str) -> Option<f64> {
+    match field.trim() {
+        "1" | "True" | "TRUE" | "true" => Some(1.0),
+        "0" | "False" | "FALSE" | "false" => Some(0.0),
+        other => other.parse().ok(),
+    }
 }
 
 /// An error of the `csv` crate, with the line where it knows one.

@@ -1,82 +1,63 @@
 //! Space Ranger folders: counts, spot positions, scale factors, pictures, laid out as scanpy's `read_visium` does.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-use ndarray::Array2;
+use brodmann_kernels::Monitor;
 
-use super::text::{csv_error, fields, read_all};
-use super::{mtx, parquet_table, picture, tenx};
+use super::join::rows_by_id;
+use super::space::{Slide, Unit};
+use super::text::{csv_error, fields, truth};
+use super::{Opened, Platform, Source, features, mtx, parquet_table, space, tenx};
 use crate::hdf5::Hdf5Reader;
-use crate::scverse::Container;
-use crate::{AnnData, Column, DataError, MuData, Value, keys};
+use crate::{AnnData, Column, DataError, Value, keys};
 
-/// Reads a Visium folder (`outs`, its parent, or one bin size of Visium HD).
+pub(super) struct Visium;
+
+impl Platform for Visium {
+    fn names(&self) -> &'static [&'static str] {
+        &["visium"]
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "Visium (spatial/tissue_positions* beside *feature_bc_matrix.h5 or its folder, here or in outs/)"
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        locate(path).is_some()
+    }
+
+    fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
+        let folder = locate(source.path).ok_or_else(|| DataError::UnknownFormat {
+            path: source.path.to_path_buf(),
+            looked_for: self.looks_for().to_owned(),
+        })?;
+        read_folder(source, &folder)
+    }
+}
+
+/// Reads the folder that has `spatial/` and counts: of Visium, or one bin size of Visium HD.
 ///
-/// # Inputs
-/// `library_id`: the name of the slide in `uns["spatial"]`; by default what the counts file says, else the
-/// folder's name.
-/// # Returns
-/// Counts with `obs["in_tissue", "array_row", "array_col"]`, `obsm["spatial"]` in pixels of the full
-/// picture (x, y), and `uns["spatial"][library_id]` with `images`, `scalefactors`, `metadata`.
+/// Counts with `obs["in_tissue", "array_row", "array_col"]`, `obsm["spatial"]` in pixels of the full picture (x, y), and
+/// `uns["spatial"][library_id]` with `images`, `scalefactors`, `metadata`.
+///
 /// # Errors
 /// [`DataError`]: no counts, no positions, spots without a position, an unreadable picture.
-pub fn read_visium(folder: impl AsRef<Path>, library_id: Option<&str>) -> Result<Container, DataError> {
-    let given = folder.as_ref();
-    let folder = locate(given).ok_or_else(|| DataError::UnknownFormat {
-        path: given.to_path_buf(),
-        looked_for: "a Visium folder: spatial/ beside a feature-barcode matrix, here or in outs/".to_owned(),
-    })?;
-    let (mut adata, stored_id, metadata) = counts(&folder)?;
+pub(super) fn read_folder(source: &Source<'_>, folder: &Path) -> Result<Opened, DataError> {
+    let (mut adata, counted, stored_id, metadata) = counts(folder)?;
     let spatial = folder.join("spatial");
-    positions(&spatial, &mut adata)?;
-
-    let fallback = || {
-        let path = std::fs::canonicalize(given).unwrap_or_else(|_| given.to_path_buf());
-        let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
-        match name(&path) {
-            Some(n) if n != "outs" => n,
-            _ => path.parent().and_then(name).unwrap_or_else(|| "library".to_owned()),
-        }
-    };
-    let library_id = library_id.map(str::to_owned).or(stored_id).unwrap_or_else(fallback).replace('/', "_");
-    let mut images = IndexMap::new();
-    for (key, name) in [(keys::HIRES, "tissue_hires_image"), (keys::LOWRES, "tissue_lowres_image")] {
-        let found =
-            ["png", "jpg", "jpeg"].iter().map(|e| spatial.join(format!("{name}.{e}"))).find(|p| p.is_file());
-        if let Some(path) = found {
-            images.insert(key.to_owned(), Value::Array(picture::read(&path)?));
-        }
+    positions(&spatial, &counted, &mut adata, source.monitor)?;
+    let mut slide = Slide::new(Unit::Pixel, None);
+    if source.wants_pictures() {
+        slide.images = space::images(&spatial)?;
     }
-    let scalefactors_path = spatial.join("scalefactors_json.json");
-    let scalefactors = if scalefactors_path.is_file() {
-        let json: serde_json::Value =
-            serde_json::from_str(&read_all(&scalefactors_path)?).map_err(|e| DataError::Table {
-                path: scalefactors_path.clone(),
-                line: e.line(),
-                found: e.to_string(),
-                expected: "JSON".to_owned(),
-            })?;
-        Value::from(json)
-    } else {
-        Value::dict()
-    };
-    let metadata: IndexMap<String, Value> =
-        metadata.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
-    let library: Value = [
-        (keys::IMAGES, Value::Dict(images)),
-        (keys::SCALEFACTORS, scalefactors),
-        (keys::METADATA, Value::Dict(metadata)),
-    ]
-    .into();
-    adata.uns.insert(keys::SPATIAL.to_owned(), [(library_id, library)].into());
-    // What is shared between modalities belongs to the whole.
-    let (obs, obsm, uns) = (adata.obs.clone(), adata.obsm.clone(), adata.uns.clone());
-    match tenx::split_modalities(adata)? {
-        Container::AnnData(a) => Ok(Container::AnnData(a)),
-        Container::MuData(m) => Ok(Container::MuData(MuData { obs, obsm, uns: uns.clone(), ..m })),
+    let factors = spatial.join("scalefactors_json.json");
+    if factors.is_file() {
+        slide.scalefactors = space::json(&factors)?;
     }
+    slide.metadata.extend(metadata.into_iter().map(|(k, v)| (k, Value::String(v))));
+    slide.add(&mut adata, source.library(stored_id));
+    features::split_modalities(adata, source.monitor).map(Opened::of)
 }
 
 /// The folder that has `spatial/` and counts.
@@ -109,7 +90,8 @@ fn counts_file(folder: &Path) -> Option<Counts> {
     None
 }
 
-type Library = (AnnData, Option<String>, Vec<(String, String)>);
+/// Counts, their file, the name of the slide and what else is said of it.
+type Library = (AnnData, PathBuf, Option<String>, Vec<(String, String)>);
 
 fn counts(folder: &Path) -> Result<Library, DataError> {
     match counts_file(folder) {
@@ -117,9 +99,9 @@ fn counts(folder: &Path) -> Result<Library, DataError> {
             let store = Hdf5Reader::open(&path)?;
             let adata = tenx::matrix(&store, &path, None)?;
             let (id, metadata) = tenx::library(&store)?;
-            Ok((adata, id, metadata))
+            Ok((adata, path, id, metadata))
         }
-        Some(Counts::Mtx(path)) => Ok((mtx::folder_matrix(&path)?, None, Vec::new())),
+        Some(Counts::Mtx(path)) => Ok((mtx::folder_matrix(&path)?, path, None, Vec::new())),
         None => Err(DataError::Missing { path: folder.join("filtered_feature_bc_matrix.h5") }),
     }
 }
@@ -140,43 +122,40 @@ struct Positions {
 
 const NAMES: [&str; 5] = ["in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"];
 
-fn positions(spatial: &Path, adata: &mut AnnData) -> Result<(), DataError> {
+/// Share of barcodes that may lack a position; where more do, the files do not belong together.
+const MOST_UNPLACED: f64 = 0.05;
+
+fn positions(
+    spatial: &Path,
+    counts: &Path,
+    adata: &mut AnnData,
+    monitor: &dyn Monitor,
+) -> Result<(), DataError> {
     let path = positions_file(spatial)
         .ok_or_else(|| DataError::Missing { path: spatial.join("tissue_positions.csv") })?;
     let positions =
         if path.extension().is_some_and(|e| e == "parquet") { parquet(&path)? } else { table(&path)? };
-    let place: HashMap<&str, usize> =
-        positions.barcodes.iter().enumerate().map(|(i, b)| (b.as_str(), i)).collect();
-    let rows: Vec<usize> = adata.obs.index.iter().filter_map(|b| place.get(b.as_str()).copied()).collect();
-    if rows.len() != adata.n_obs() {
-        let without = adata.obs.index.iter().find(|b| !place.contains_key(b.as_str()));
-        return Err(DataError::Table {
-            path,
-            line: 0,
-            found: format!(
-                "positions for {} of {} barcodes (none for {:?})",
-                rows.len(),
-                adata.n_obs(),
-                without.map_or("", String::as_str)
-            ),
-            expected: "one line per barcode".to_owned(),
-        });
+    let placed: HashSet<&str> = positions.barcodes.iter().map(String::as_str).collect();
+    let kept: Vec<usize> =
+        (0..adata.n_obs()).filter(|&i| placed.contains(adata.obs_names()[i].as_str())).collect();
+    let lacking = adata.n_obs() - kept.len();
+    if lacking > 0 && lacking as f64 <= MOST_UNPLACED * adata.n_obs() as f64 {
+        let example = adata.obs_names().iter().find(|name| !placed.contains(name.as_str()));
+        monitor.warn(&format!(
+            "{lacking} barcodes without a position in {} are left out, e.g. {:?}",
+            path.display(),
+            example.map_or("", String::as_str)
+        ));
+        *adata = adata.select_obs(&kept);
     }
+    let rows = rows_by_id(adata.obs_names(), counts, &positions.barcodes, &path)?;
     let pick = |j: usize| -> Vec<f64> { rows.iter().map(|&i| positions.numbers[j][i]).collect() };
     for (j, key) in [keys::IN_TISSUE, keys::ARRAY_ROW, keys::ARRAY_COL].into_iter().enumerate() {
         let values = pick(j).iter().map(|&v| v as i64).collect();
         adata.obs.columns.insert(key.to_owned(), Column::Int(values));
     }
     let (y, x) = (pick(3), pick(4));
-    let whole = x.iter().chain(&y).all(|v| v.fract() == 0.0);
-    let pair = |i: usize, j: usize| if j == 0 { x[i] } else { y[i] };
-    let shape = (adata.n_obs(), 2);
-    let spatial: Value = if whole {
-        Value::Array(Array2::from_shape_fn(shape, |(i, j)| pair(i, j) as i64).into())
-    } else {
-        Array2::from_shape_fn(shape, |(i, j)| pair(i, j)).into()
-    };
-    adata.obsm.insert(keys::SPATIAL.to_owned(), spatial);
+    adata.obsm.insert(keys::SPATIAL.to_owned(), space::pairs(&x, &y));
     Ok(())
 }
 
@@ -188,7 +167,7 @@ fn table(path: &Path) -> Result<Positions, DataError> {
         if line == 0 && record.get(0) == Some("barcode") {
             continue;
         }
-        let values: Option<Vec<f64>> = (1..6).map(|j| record.get(j)?.trim().parse().ok()).collect();
+        let values: Option<Vec<f64>> = (1..6).map(|j| truth(record.get(j)?)).collect();
         let (Some(barcode), Some(values)) = (record.get(0), values) else {
             return Err(DataError::Table {
                 path: path.to_path_buf(),
@@ -206,7 +185,7 @@ fn table(path: &Path) -> Result<Positions, DataError> {
 }
 
 fn parquet(path: &Path) -> Result<Positions, DataError> {
-    let columns = parquet_table::columns(path)?;
+    let columns = parquet_table::columns(path, None)?;
     let missing = |name: &str| DataError::Table {
         path: path.to_path_buf(),
         line: 0,

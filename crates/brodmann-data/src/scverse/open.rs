@@ -8,7 +8,7 @@ use super::edit;
 use super::read::{self, Container, is_anndata, is_mudata};
 use super::rows::{self, MatrixRows};
 use crate::hdf5::Hdf5Reader;
-use crate::{Additions, DataError, ReadOptions};
+use crate::{Additions, DataError, DataFrame, ReadOptions};
 
 /// A `.h5ad` or `.h5mu` held open. Clones share the descriptor.
 #[derive(Clone)]
@@ -82,6 +82,14 @@ impl OpenFile {
         layer: Option<&str>,
     ) -> Result<Option<MatrixRows>, DataError> {
         MatrixRows::of(&self.store, modality, layer)
+    }
+
+    /// Variables of `raw` of the file or of one of its modalities, without its matrix; `None` where there is no `raw`.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`].
+    pub fn raw_var(&self, modality: Option<&str>) -> Result<Option<DataFrame>, DataError> {
+        read::raw_var(&*self.store, modality)
     }
 
     /// Refuses to go on with a file that was written to, replaced or removed since it was opened.

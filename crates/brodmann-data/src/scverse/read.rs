@@ -27,6 +27,18 @@ pub enum Container {
     MuData(MuData),
 }
 
+impl From<AnnData> for Container {
+    fn from(adata: AnnData) -> Self {
+        Self::AnnData(adata)
+    }
+}
+
+impl From<MuData> for Container {
+    fn from(mdata: MuData) -> Self {
+        Self::MuData(mdata)
+    }
+}
+
 impl Container {
     /// Number of observations.
     pub fn n_obs(&self) -> usize {
@@ -213,20 +225,31 @@ pub(crate) fn anndata(store: &impl Store, root: &str, options: &ReadOptions) -> 
     Ok(adata)
 }
 
-fn raw(store: &impl Store, root: &str, n_obs: usize, as_f32: bool) -> Result<Option<Raw>, DataError> {
-    // Up to 0.6 the parts of raw lie beside X, as `raw.X`, `raw.var`.
+/// Where `raw` of an AnnData lies: up to 0.6 its parts are beside X, as `raw.X`, `raw.var`.
+pub(super) fn raw_place(store: &impl Store, root: &str) -> Result<Option<String>, DataError> {
     for prefix in ["raw/", "raw."] {
-        let at = |name: &str| join(root, &format!("{prefix}{name}"));
-        if store.node(&at("var"))?.is_none() {
-            continue;
+        if store.node(&join(root, &format!("{prefix}var")))?.is_some() {
+            return Ok(Some(join(root, prefix)));
         }
-        return Ok(Some(Raw {
-            x: optional_matrix(store, &at("X"), n_obs, as_f32)?,
-            var: frame(store, &at("var"), &Select::All)?,
-            varm: aligned(store, &at("varm"), &Select::All)?,
-        }));
     }
     Ok(None)
+}
+
+/// Names of the variables of `raw`, with the kind of each where it is said.
+pub(super) fn raw_var(store: &impl Store, modality: Option<&str>) -> Result<Option<DataFrame>, DataError> {
+    let root = modality.map_or_else(String::new, |m| join("mod", m));
+    let Some(place) = raw_place(store, &root)? else { return Ok(None) };
+    frame(store, &format!("{place}var"), &Select::only([crate::keys::FEATURE_TYPES])).map(Some)
+}
+
+fn raw(store: &impl Store, root: &str, n_obs: usize, as_f32: bool) -> Result<Option<Raw>, DataError> {
+    let Some(place) = raw_place(store, root)? else { return Ok(None) };
+    let at = |name: &str| format!("{place}{name}");
+    Ok(Some(Raw {
+        x: optional_matrix(store, &at("X"), n_obs, as_f32)?,
+        var: frame(store, &at("var"), &Select::All)?,
+        varm: aligned(store, &at("varm"), &Select::All)?,
+    }))
 }
 
 /// Reads MuData.

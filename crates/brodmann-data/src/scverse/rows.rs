@@ -6,7 +6,7 @@ use std::sync::Arc;
 use brodmann_kernels::{CsrError, CsrMatrix};
 
 use super::join;
-use super::read::{is_mudata, sparse_form};
+use super::read::{is_mudata, raw_place, sparse_form};
 use crate::DataError;
 use crate::hdf5::{Hdf5Reader, Sequence};
 use crate::store::{Element, NodeKind, Store};
@@ -75,7 +75,7 @@ impl MatrixRows {
         if is_mudata(&**store)? != modality.is_some() {
             return Ok(None);
         }
-        let element = element_path(modality, layer);
+        let element = element_path(&**store, modality, layer)?;
         match store.node(&element)? {
             None => Ok(None),
             Some(NodeKind::Group) => Self::sparse(store, element),
@@ -144,6 +144,12 @@ impl MatrixRows {
         self.indptr.is_some()
     }
 
+    /// Rows without a stored entry, as the row starts tell; `None` for a dense matrix.
+    pub fn empty_rows(&self) -> Option<Vec<bool>> {
+        let indptr = self.indptr.as_ref()?;
+        Some(indptr.windows(2).map(|w| w[0] == w[1]).collect())
+    }
+
     /// The rows from the first to the last, in blocks of about a million entries.
     ///
     /// # Errors
@@ -191,7 +197,7 @@ pub(super) fn stored_in(
     modality: Option<&str>,
     layer: Option<&str>,
 ) -> Result<Option<usize>, DataError> {
-    let element = element_path(modality, layer);
+    let element = element_path(store, modality, layer)?;
     let data = join(&element, "data");
     Ok(match store.node(&element)? {
         Some(NodeKind::Array) => Some(store.info(&element)?.len()),
@@ -202,9 +208,21 @@ pub(super) fn stored_in(
     })
 }
 
-fn element_path(modality: Option<&str>, layer: Option<&str>) -> String {
+fn element_path(
+    store: &impl Store,
+    modality: Option<&str>,
+    layer: Option<&str>,
+) -> Result<String, DataError> {
     let root = modality.map_or_else(String::new, |m| join("mod", m));
-    join(&root, &layer.map_or_else(|| "X".to_owned(), |l| join("layers", l)))
+    let path = join(&root, &layer.map_or_else(|| "X".to_owned(), |l| join("layers", l)));
+    // A layer of that name is meant first.
+    if layer == Some("raw")
+        && store.node(&path)?.is_none()
+        && let Some(place) = raw_place(store, &root)?
+    {
+        return Ok(format!("{place}X"));
+    }
+    Ok(path)
 }
 
 /// The arrays of a matrix, in order.

@@ -1,0 +1,207 @@
+//! CosMx flat files, as AtoMx exports them: <https://nanostring.com/products/cosmx-spatial-molecular-imager>.
+//!
+//! `*_exprMat_file.csv` joined to `*_metadata_file.csv` by field of view and cell, which only together name a cell; cell 0
+//! is what lies between the cells. Without a matrix, molecules of `*_tx_file.csv` are counted cell by cell. Each prefix
+//! is a slide. Coordinates are global pixels, or micrometres where the files have only millimetres.
+
+use std::path::{Path, PathBuf};
+
+use super::join::rows_by_id;
+use super::space::{Slide, Unit, typical_diameter};
+use super::text::{columns, header};
+use super::transcripts::{self, Grouping};
+use super::{Opened, Platform, Source, ending_with, features, space, wide};
+use crate::{AnnData, Column, DataError, DataFrame, concat, keys};
+
+pub(super) struct CosMx;
+
+const COUNTS: &str = "exprmat_file.csv";
+const CELLS: &str = "metadata_file.csv";
+const MOLECULES: &str = "tx_file.csv";
+
+/// The files of one slide.
+struct Files {
+    prefix: String,
+    counts: Counts,
+}
+
+enum Counts {
+    /// The matrix and the table of cells.
+    Matrix(PathBuf, PathBuf),
+    /// One line per molecule.
+    Molecules(PathBuf),
+}
+
+/// The slides in a folder: a prefix is what a file's name says before what all slides have.
+fn slides(folder: &Path) -> Vec<Files> {
+    let prefix = |path: &Path, ending: &str| {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let plain = name.strip_suffix(".gz").unwrap_or(&name);
+        plain[..plain.len().saturating_sub(ending.len())].trim_end_matches(['_', '-']).to_owned()
+    };
+    let tables = ending_with(folder, &[CELLS]);
+    let mut slides: Vec<Files> = Vec::new();
+    for counts in ending_with(folder, &[COUNTS]) {
+        let name = prefix(&counts, COUNTS);
+        if let Some(cells) = tables.iter().find(|table| prefix(table, CELLS) == name) {
+            slides.push(Files { counts: Counts::Matrix(counts, cells.clone()), prefix: name });
+        }
+    }
+    for molecules in ending_with(folder, &[MOLECULES]) {
+        let name = prefix(&molecules, MOLECULES);
+        let has = |wanted: &str| header(&molecules).iter().any(|n| n.eq_ignore_ascii_case(wanted));
+        if slides.iter().all(|s| s.prefix != name) && has("fov") && has("cell_ID") && has("target") {
+            slides.push(Files { prefix: name, counts: Counts::Molecules(molecules) });
+        }
+    }
+    slides
+}
+
+impl Platform for CosMx {
+    fn names(&self) -> &'static [&'static str] {
+        &["cosmx"]
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "CosMx (*_exprMat_file.csv beside *_metadata_file.csv, or *_tx_file.csv)"
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        path.is_dir() && !slides(path).is_empty()
+    }
+
+    fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
+        let slides = slides(source.path);
+        if slides.is_empty() {
+            return Err(DataError::UnknownFormat {
+                path: source.path.to_path_buf(),
+                looked_for: self.looks_for().to_owned(),
+            });
+        }
+        let several = slides.len() > 1;
+        let mut parts = Vec::with_capacity(slides.len());
+        for files in &slides {
+            let mut slide = match &files.counts {
+                Counts::Matrix(counts, cells) => of_matrix(source, counts, cells)?,
+                Counts::Molecules(path) => of_molecules(source, path)?,
+            };
+            let prefix = Some(files.prefix.clone()).filter(|p| !p.is_empty());
+            let name = if several { prefix.clone().unwrap_or_default() } else { source.library(prefix) };
+            let unit = if slide.1 { Unit::Micrometre } else { Unit::Pixel };
+            let areas = slide.0.obs.columns.get("Area").and_then(Column::to_f64).unwrap_or_default();
+            // Areas are in pixels.
+            let diameter = typical_diameter(&areas).filter(|_| unit == Unit::Pixel);
+            Slide::new(unit, diameter).add(&mut slide.0, name.clone());
+            parts.push((name, features::without_controls(slide.0, source.monitor)));
+        }
+        if !several && let Some((_, adata)) = parts.pop() {
+            return Ok(Opened::of(adata));
+        }
+        let named: Vec<(&str, &AnnData)> = parts.iter().map(|(name, a)| (name.as_str(), a)).collect();
+        source.monitor.note(&format!("{} slides: {}", named.len(), names_of(&named)));
+        let joined = concat(&named, keys::LIBRARY_ID)?;
+        Ok(Opened { library_key: Some(keys::LIBRARY_ID.to_owned()), ..Opened::of(joined) })
+    }
+}
+
+fn names_of(parts: &[(&str, &AnnData)]) -> String {
+    parts.iter().map(|(name, a)| format!("{name} ({} cells)", a.n_obs())).collect::<Vec<_>>().join(", ")
+}
+
+/// A cell's name, as spatialdata-io writes it: its number, then its field of view.
+fn cell_name(fov: &str, cell: &str) -> String {
+    format!("{cell}_{fov}")
+}
+
+fn place(header: &[String], name: &str) -> Option<usize> {
+    header.iter().position(|h| h.eq_ignore_ascii_case(name))
+}
+
+/// Counts and cells; the second value says whether coordinates are micrometres.
+fn of_matrix(source: &Source<'_>, counts: &Path, cells: &Path) -> Result<(AnnData, bool), DataError> {
+    let keys_of = |header: &[String]| {
+        let found = [place(header, "fov"), place(header, "cell_ID")].into_iter().collect::<Option<Vec<_>>>();
+        let mut found = found.ok_or("the columns fov and cell_ID")?;
+        // Some exports repeat the whole name beside its parts.
+        found.extend(
+            ["cell", "cell_id_global", "slide_ID"]
+                .iter()
+                .filter_map(|n| place(header, n))
+                .filter(|j| !found.contains(j))
+                .collect::<Vec<_>>(),
+        );
+        Ok(found)
+    };
+    let n_between = std::cell::Cell::new(0usize);
+    let wants = |ids: &[&str]| {
+        let is_cell = ids.get(1).is_some_and(|id| *id != "0");
+        n_between.set(n_between.get() + usize::from(!is_cell));
+        is_cell
+    };
+    let wide::Wide { ids, features, counts: x } = wide::read(counts, &keys_of, &wants)?;
+    if n_between.get() > 0 {
+        source
+            .monitor
+            .note(&format!("{} rows of cell 0 set aside: molecules between the cells", n_between.get()));
+    }
+    let names: Vec<String> = ids[0].iter().zip(&ids[1]).map(|(fov, cell)| cell_name(fov, cell)).collect();
+    let mut table = columns(cells)?;
+    let lacking = |name: &str| DataError::MissingKey {
+        container: "metadata".to_owned(),
+        key: name.to_owned(),
+        place: cells.display().to_string(),
+        existing: Vec::new(),
+        named_by: None,
+        otherwise: Vec::new(),
+    };
+    let find = |name: &str| table.keys().find(|k| k.eq_ignore_ascii_case(name)).cloned();
+    let fov_key = find("fov").ok_or_else(|| lacking("fov"))?;
+    let cell_key = find("cell_ID").ok_or_else(|| lacking("cell_ID"))?;
+    let texts = |key: &str| table[key].to_strings().into_iter().map(Option::unwrap_or_default);
+    let table_names: Vec<String> =
+        texts(&fov_key).zip(texts(&cell_key)).map(|(fov, cell)| cell_name(&fov, &cell)).collect();
+    let rows = rows_by_id(&names, counts, &table_names, cells)?;
+    let spare = table_names.len() - rows.len();
+    if spare > 0 {
+        source.monitor.note(&format!("{spare} cells of {} have no counts and are left out", cells.display()));
+    }
+    let (x_key, y_key, micrometres) =
+        if let (Some(x), Some(y)) = (find("CenterX_global_px"), find("CenterY_global_px")) {
+            (x, y, false)
+        } else if let (Some(x), Some(y)) = (find("CenterX_global_mm"), find("CenterY_global_mm")) {
+            (x, y, true)
+        } else if let (Some(x), Some(y)) = (find("x_slide_mm"), find("y_slide_mm")) {
+            (x, y, true)
+        } else {
+            return Err(lacking("CenterX_global_px"));
+        };
+    let axis = |key: &str| -> Result<Vec<f64>, DataError> {
+        let values = table[key].to_f64().ok_or_else(|| lacking(key))?;
+        let scale = if micrometres { 1000.0 } else { 1.0 };
+        Ok(rows.iter().map(|&i| scale * values[i]).collect())
+    };
+    let coordinates = space::pairs(&axis(&x_key)?, &axis(&y_key)?);
+    for key in [&x_key, &y_key] {
+        table.shift_remove(key);
+    }
+    let mut adata = AnnData::new(x, DataFrame::new(names), DataFrame::new(features))?;
+    adata.obsm.insert(keys::SPATIAL.to_owned(), coordinates);
+    for (name, column) in table {
+        adata.obs.columns.insert(name, column.select_rows(&rows));
+    }
+    Ok((adata, micrometres))
+}
+
+/// Molecules counted cell by cell, each cell at their mean position.
+fn of_molecules(source: &Source<'_>, path: &Path) -> Result<(AnnData, bool), DataError> {
+    let monitor = source.monitor;
+    monitor.note(&format!("no matrix of counts: molecules of {} are counted cell by cell", path.display()));
+    let spec = transcripts::Spec {
+        gene: "target",
+        x: "x_global_px",
+        y: "y_global_px",
+        count: None,
+        grouping: Grouping::Cells { keys: &["cell_ID", "fov"], none: &["0"] },
+    };
+    Ok((transcripts::count(path, &spec, monitor)?, false))
+}

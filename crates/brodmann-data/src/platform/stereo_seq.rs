@@ -1,0 +1,341 @@
+//! Stereo-seq (SAW): `.gef` by square or by cell, and `.gem` text: <https://stereotoolss.github.io>.
+//!
+//! A square GEF holds `geneExp/bin<N>/expression` (records x, y, count) and `gene` (records of a name and the range of its
+//! expression records); a cell GEF `cellBin/cell` and `cellBin/cellExp`. Positions count spots of the chip, whose distance
+//! (500 or 715 nm) the file gives; coordinates here are micrometres.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use brodmann_kernels::{Opt, OptionError};
+use ndarray::Array2;
+
+use super::space::{Slide, Unit, typical_diameter};
+use super::text::header;
+use super::transcripts::{self, Grouping, Spec, side, summed};
+use super::{Bin, Opened, Platform, Source, ending_with, features, note_choice};
+use crate::hdf5::Hdf5Reader;
+use crate::scverse::join;
+use crate::store::{NodeKind, Store};
+use crate::{AnnData, Array, Column, DataError, DataFrame, keys};
+
+pub(super) struct StereoSeq;
+
+/// Spots of the chip along the squares that are taken where nothing is said: 25 micrometres.
+const DEFAULT_BIN: u32 = 50;
+/// Nanometres between spots of the chip, where the file does not say.
+const PITCH_NM: f64 = 500.0;
+
+const SQUARES: &str = "geneExp";
+const CELLS: &str = "cellBin";
+
+enum Kind {
+    Gef(PathBuf),
+    Gem(PathBuf),
+}
+
+fn is_gef(path: &Path) -> bool {
+    Hdf5Reader::open(path).is_ok_and(|store| {
+        [SQUARES, "cellBin/cell"].iter().any(|node| store.node(node).is_ok_and(|found| found.is_some()))
+    })
+}
+
+fn locate(path: &Path) -> Option<Kind> {
+    if path.is_dir() {
+        let gef = ending_with(path, &[".gef"]).into_iter().find(|p| is_gef(p)).map(Kind::Gef);
+        return gef.or_else(|| ending_with(path, &[".gem"]).into_iter().next().map(Kind::Gem));
+    }
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    if Path::new(plain).extension().is_some_and(|e| e == "gem") {
+        return Some(Kind::Gem(path.to_path_buf()));
+    }
+    is_gef(path).then(|| Kind::Gef(path.to_path_buf()))
+}
+
+impl Platform for StereoSeq {
+    fn names(&self) -> &'static [&'static str] {
+        &["stereo-seq"]
+    }
+
+    fn looks_for(&self) -> &'static str {
+        "Stereo-seq (.gef with geneExp or cellBin, or .gem)"
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        locate(path).is_some()
+    }
+
+    fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
+        let found = locate(source.path).ok_or_else(|| DataError::UnknownFormat {
+            path: source.path.to_path_buf(),
+            looked_for: self.looks_for().to_owned(),
+        })?;
+        let (mut adata, diameter) = match found {
+            Kind::Gem(path) => gem(source, &path)?,
+            Kind::Gef(path) => {
+                let store = Hdf5Reader::open(&path)?;
+                let has_squares = store.node(SQUARES)?.is_some();
+                let has_cells = store.node(&join(CELLS, "cell"))?.is_some();
+                match source.options.bin {
+                    Some(Bin::Cells) if !has_cells => {
+                        let found = format!("cells of {}, which has squares alone", path.display());
+                        return Err(OptionError::new(
+                            "bin",
+                            found,
+                            "a side, or the file of cells (.cellbin.gef)",
+                        )
+                        .into());
+                    }
+                    Some(Bin::Side(side)) if !has_squares => {
+                        let found = format!("{side} for {}, which has cells alone", path.display());
+                        return Err(
+                            OptionError::new("bin", found, "cells, or the file of squares (.gef)").into()
+                        );
+                    }
+                    Some(Bin::Cells) => cells(&store)?,
+                    None if !has_squares => cells(&store)?,
+                    _ => squares(source, &store)?,
+                }
+            }
+        };
+        Slide::new(Unit::Micrometre, diameter).add(&mut adata, source.library(None));
+        adata = features::without_controls(adata, source.monitor);
+        Ok(Opened::of(adata))
+    }
+}
+
+/// A field of records.
+fn field(store: &Hdf5Reader, path: &str, names: &[&str]) -> Result<Array, DataError> {
+    for name in names {
+        if let Some(values) = store.field(path, name)? {
+            return Ok(values);
+        }
+    }
+    Err(DataError::Kind {
+        element: path.to_owned(),
+        found: "records without that field".to_owned(),
+        expected: format!("a field {}", names.join(" or ")),
+    })
+}
+
+fn numbers(store: &Hdf5Reader, path: &str, name: &str) -> Result<Vec<f64>, DataError> {
+    let values = field(store, path, &[name])?;
+    values.to_f64().map(|v| v.into_iter().collect()).ok_or_else(|| DataError::Kind {
+        element: format!("{path}[{name:?}]"),
+        found: "texts".to_owned(),
+        expected: "numbers".to_owned(),
+    })
+}
+
+/// Names of genes, and the range of the records of each.
+fn genes(
+    store: &Hdf5Reader,
+    path: &str,
+    counts: &[&str],
+) -> Result<(DataFrame, Vec<(usize, usize)>), DataError> {
+    let texts = |names: &[&str]| {
+        field(store, path, names)?.to_strings().ok_or_else(|| DataError::Kind {
+            element: path.to_owned(),
+            found: "numbers".to_owned(),
+            expected: "names of genes".to_owned(),
+        })
+    };
+    let names = texts(&["geneName", "gene", "geneID"])?;
+    let mut var = DataFrame::new(names.clone());
+    if let Ok(ids) = texts(&["geneID"])
+        && ids != names
+    {
+        var.columns.insert(keys::GENE_IDS.to_owned(), Column::String(ids.into_iter().map(Some).collect()));
+    }
+    let offsets = numbers(store, path, "offset")?;
+    let mut lengths = None;
+    for name in counts {
+        if store.field(path, name)?.is_some() {
+            lengths = Some(numbers(store, path, name)?);
+            break;
+        }
+    }
+    let lengths = lengths.ok_or_else(|| DataError::Kind {
+        element: path.to_owned(),
+        found: "records without lengths".to_owned(),
+        expected: format!("a field {}", counts.join(" or ")),
+    })?;
+    let ranges = offsets.into_iter().zip(lengths).map(|(o, n)| (o as usize, (o + n) as usize)).collect();
+    Ok((var, ranges))
+}
+
+fn pitch(store: &Hdf5Reader, paths: &[&str]) -> Result<f64, DataError> {
+    for path in paths {
+        if store.node(path)?.is_none() {
+            continue;
+        }
+        let found =
+            store.attribute(path, "resolution")?.and_then(|a| a.ints()).and_then(|v| v.first().copied());
+        if let Some(nm) = found.filter(|nm| *nm > 0) {
+            return Ok(nm as f64 / 1000.0);
+        }
+    }
+    Ok(PITCH_NM / 1000.0)
+}
+
+fn squares(source: &Source<'_>, store: &Hdf5Reader) -> Result<(AnnData, Option<f64>), DataError> {
+    let mut there: Vec<u32> =
+        store.children(SQUARES)?.iter().filter_map(|name| name.strip_prefix("bin")?.parse().ok()).collect();
+    there.sort_unstable();
+    let asked = match source.options.bin {
+        Some(Bin::Side(side)) => Some(side),
+        _ => None,
+    };
+    let wanted = side(source.options.bin, DEFAULT_BIN)? as u32;
+    // From the largest that divides it: fewer records, the same sums.
+    let Some(&of) = there.iter().rev().find(|bin| **bin > 0 && wanted.is_multiple_of(**bin)) else {
+        let list: Vec<String> = there.iter().map(u32::to_string).collect();
+        let found = format!("{wanted} for a file with squares of {}", list.join(", "));
+        return Err(OptionError::new("bin", found, "a multiple of one of these").into());
+    };
+    if asked.is_none() {
+        let list: Vec<String> = there.iter().map(u32::to_string).collect();
+        note_choice(
+            source.monitor,
+            &format!("squares of {} spots", list.join(", ")),
+            &format!("those of {wanted}"),
+            Opt("bin"),
+        );
+    }
+    let group = join(SQUARES, &format!("bin{of}"));
+    let expression = join(&group, "expression");
+    let (x, y) = (numbers(store, &expression, "x")?, numbers(store, &expression, "y")?);
+    let counts = numbers(store, &expression, "count")?;
+    let (var, ranges) = genes(store, &join(&group, "gene"), &["count"])?;
+    let pitch = pitch(store, &[&expression, &group, ""])?;
+    // Positions of larger squares are spots of the chip, or numbers of the squares.
+    let step = f64::from(of);
+    let of_squares = of > 1 && x.iter().chain(&y).any(|v| v % step != 0.0);
+    let spots = if of_squares { step } else { 1.0 };
+    let side = f64::from(wanted);
+    let mut rows: HashMap<(i64, i64), u32> = HashMap::new();
+    let mut corners: Vec<(i64, i64)> = Vec::new();
+    let mut entries = Vec::with_capacity(x.len());
+    for (gene, &(start, end)) in ranges.iter().enumerate() {
+        let records = start.min(x.len())..end.min(x.len());
+        for i in records {
+            let corner = ((y[i] * spots / side).floor() as i64, (x[i] * spots / side).floor() as i64);
+            let next = corners.len() as u32;
+            let row = *rows.entry(corner).or_insert_with(|| {
+                corners.push(corner);
+                next
+            });
+            entries.push((row, gene as u32, counts[i] as f32));
+        }
+    }
+    // In the order of the picture.
+    let mut order: Vec<usize> = (0..corners.len()).collect();
+    order.sort_by_key(|i| corners[*i]);
+    let mut place = vec![0u32; corners.len()];
+    for (row, &i) in order.iter().enumerate() {
+        place[i] = row as u32;
+    }
+    for entry in &mut entries {
+        entry.0 = place[entry.0 as usize];
+    }
+    let matrix = summed(&entries, corners.len(), var.n_rows());
+    let names = order
+        .iter()
+        .map(|&i| format!("{}_{}", corners[i].1 * i64::from(wanted), corners[i].0 * i64::from(wanted)));
+    let mut adata = AnnData::new(matrix, DataFrame::new(names.collect()), var)?;
+    let width = side * pitch;
+    let xy = Array2::from_shape_fn((order.len(), 2), |(row, j)| {
+        let (down, across) = corners[order[row]];
+        (if j == 0 { across } else { down }) as f64 * width + width / 2.0
+    });
+    adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
+    Ok((adata, Some(width)))
+}
+
+fn cells(store: &Hdf5Reader) -> Result<(AnnData, Option<f64>), DataError> {
+    let (cell, expression) = (join(CELLS, "cell"), join(CELLS, "cellExp"));
+    let ids = field(store, &cell, &["id", "cellID"])?;
+    let ids: Vec<String> = match ids.to_f64() {
+        Some(ids) => ids.iter().map(|id| format!("{id}")).collect(),
+        None => ids.to_strings().unwrap_or_default(),
+    };
+    super::join::require_unique(&ids, store.path())?;
+    let (x, y) = (numbers(store, &cell, "x")?, numbers(store, &cell, "y")?);
+    let (offsets, lengths) = (numbers(store, &cell, "offset")?, numbers(store, &cell, "geneCount")?);
+    let (genes_of, counts) = (numbers(store, &expression, "geneID")?, numbers(store, &expression, "count")?);
+    let (var, _) = genes(store, &join(CELLS, "gene"), &["cellCount", "count"])?;
+    let mut entries = Vec::with_capacity(counts.len());
+    for (row, (offset, length)) in offsets.iter().zip(&lengths).enumerate() {
+        let (start, end) = (*offset as usize, (*offset + *length) as usize);
+        for i in start.min(counts.len())..end.min(counts.len()) {
+            let gene = genes_of[i] as usize;
+            if gene >= var.n_rows() {
+                return Err(DataError::damaged(
+                    store.path(),
+                    format!("{expression}: gene {gene} of {}", var.n_rows()),
+                ));
+            }
+            entries.push((row as u32, gene as u32, counts[i] as f32));
+        }
+    }
+    let matrix = summed(&entries, ids.len(), var.n_rows());
+    let mut adata = AnnData::new(matrix, DataFrame::new(ids), var)?;
+    let pitch = pitch(store, &[&cell, CELLS, ""])?;
+    let areas = if store.node(&cell)? == Some(NodeKind::Array) && store.field(&cell, "area")?.is_some() {
+        numbers(store, &cell, "area")?
+    } else {
+        Vec::new()
+    };
+    let diameter = typical_diameter(&areas).map(|d| d * pitch);
+    if areas.len() == adata.n_obs() {
+        adata.obs.columns.insert("area".to_owned(), Column::Float64(areas));
+    }
+    let xy = Array2::from_shape_fn((adata.n_obs(), 2), |(i, j)| pitch * if j == 0 { x[i] } else { y[i] });
+    adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
+    Ok((adata, diameter))
+}
+
+/// Text: one line per gene and spot of the chip, with the cell where cells were found.
+fn gem(source: &Source<'_>, path: &Path) -> Result<(AnnData, Option<f64>), DataError> {
+    let names = header_of_gem(path);
+    let find = |wanted: &[&str]| {
+        wanted.iter().find_map(|w| names.iter().find(|n| n.eq_ignore_ascii_case(w))).map(String::as_str)
+    };
+    let count = find(&["MIDCount", "MIDCounts", "UMICount", "count"]);
+    let cell = find(&["CellID", "cell", "label", "cell_label"]);
+    let gene = find(&["geneName", "geneID", "gene"]).unwrap_or("geneID");
+    let keys_of_cell: Vec<&str> = cell.into_iter().collect();
+    let by_cell = match source.options.bin {
+        Some(Bin::Side(_)) => false,
+        Some(Bin::Cells) if cell.is_none() => {
+            let found = format!("cells of {}, which names none", path.display());
+            return Err(OptionError::new("bin", found, "a side").into());
+        }
+        Some(Bin::Cells) => true,
+        None => cell.is_some(),
+    };
+    let (grouping, diameter) = if by_cell {
+        (Grouping::Cells { keys: &keys_of_cell, none: &["0", "-1"] }, None)
+    } else {
+        let side = side(source.options.bin, DEFAULT_BIN)?;
+        (Grouping::Squares(side), Some(side * PITCH_NM / 1000.0))
+    };
+    let spec = Spec { gene, x: "x", y: "y", count, grouping };
+    let mut adata = transcripts::count(path, &spec, source.monitor)?;
+    let xy = adata.obsm_f64(keys::SPATIAL)? * (PITCH_NM / 1000.0);
+    adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
+    Ok((adata, diameter))
+}
+
+/// Lines of description come before the header.
+fn header_of_gem(path: &Path) -> Vec<String> {
+    let Ok(mut fields) = super::text::fields(path) else { return header(path) };
+    let mut record = csv::StringRecord::new();
+    while fields.rows.read_record(&mut record).unwrap_or(false) {
+        if !record.get(0).is_some_and(|f| f.starts_with('#')) {
+            return record.iter().map(|f| f.trim().to_owned()).collect();
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,178 @@
+//! Folders of instruments, damaged in every way that a few bytes can: a sentence or a container, never a panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use brodmann_data::{Bin, OpenOptions, ReadOptions, open_any};
+use brodmann_kernels::Silent;
+use brodmann_kernels::proofread::flaw;
+use rand::{RngExt, SeedableRng};
+
+#[path = "../../../tests/shared.rs"]
+mod shared;
+use shared::shared;
+
+/// Small samples of every kind that is text: folder or file, and what it is written into.
+fn samples(root: &Path) -> Vec<PathBuf> {
+    let folder = |name: &str, files: &[(&str, &str)]| {
+        let path = root.join(name);
+        fs::create_dir_all(&path).expect("folder");
+        for (file, text) in files {
+            fs::write(path.join(file), text).expect("writes");
+        }
+        path
+    };
+    let cosmx = folder(
+        "cosmx",
+        &[
+            ("S_exprMat_file.csv", "fov,cell_ID,A,B,NegPrb1\n1,0,9,9,9\n1,1,2,0,0\n1,2,0,3,1\n2,1,1,1,0\n"),
+            (
+                "S_metadata_file.csv",
+                "fov,cell_ID,Area,CenterX_global_px,CenterY_global_px\n1,1,5,10,20\n1,2,5,11,21.5\n2,1,5,12,22\n",
+            ),
+        ],
+    );
+    let molecules = folder(
+        "molecules",
+        &[(
+            "S_tx_file.csv",
+            "fov,cell_ID,x_global_px,y_global_px,target\n1,1,1,2,A\n1,1,3,2,B\n1,0,3,2,B\n2,1,5,5,A\n",
+        )],
+    );
+    let merscope = folder(
+        "merscope",
+        &[
+            ("cell_by_gene.csv", "cell,A,Blank-1\n2667025897300100000,1,0\n2667025897300100003,2,1\n"),
+            (
+                "cell_metadata.csv",
+                "EntityID,fov,volume,center_x,center_y\n2667025897300100003,0,8,3,4\n2667025897300100000,0,9,1,2\n",
+            ),
+        ],
+    );
+    let tables = folder(
+        "tables",
+        &[
+            ("expression.csv", "id,A,B\na,1,0\nb,0,2\nc,3,4\n"),
+            ("spatial.csv", "cell,x,y,kind\nc,5,6,t\na,1,2,s\nb,3,4,s\n"),
+        ],
+    );
+    let gem = root.join("a.gem");
+    fs::write(
+        &gem,
+        "#FileFormat=GEMv0.1\ngeneID\tx\ty\tMIDCount\nA\t10\t10\t2\nA\t11\t12\t1\nB\t60\t10\t5\n",
+    )
+    .expect("writes");
+    let bare = root.join("molecules.csv");
+    fs::write(&bare, "global_x,global_y,gene\n1.5,2.5,A\n30,2,B\n31,2.5,A\n").expect("writes");
+    vec![cosmx, molecules, merscope, tables, gem, bare]
+}
+
+fn files_of(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_path_buf()];
+    }
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(path).expect("folder").flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+    files.sort();
+    files
+}
+
+/// Opens a path; a refusal must read as a sentence.
+fn opens(path: &Path, options: &OpenOptions) -> bool {
+    match open_any(path, options, &ReadOptions::default(), &Silent) {
+        Ok(_) => true,
+        Err(e) => {
+            let text = e.to_string();
+            assert_eq!(flaw(&text), None, "{text}");
+            false
+        }
+    }
+}
+
+#[test]
+fn every_sample_opens_whole_and_refuses_what_is_cut_or_missing() {
+    let root = tempfile::tempdir().expect("folder");
+    let auto = OpenOptions::default();
+    for sample in samples(root.path()) {
+        assert!(opens(&sample, &auto), "{}", sample.display());
+        for file in files_of(&sample) {
+            let whole = fs::read(&file).expect("there");
+            // Empty, without its last fields, and gone.
+            fs::write(&file, b"").expect("writes");
+            assert!(!opens(&sample, &auto), "{} empty", file.display());
+            let end = whole.iter().rposition(|b| *b == b',' || *b == b'\t').expect("fields");
+            fs::write(&file, &whole[..end]).expect("writes");
+            assert!(!opens(&sample, &auto), "{} cut", file.display());
+            fs::remove_file(&file).expect("removed");
+            assert!(!opens(&sample, &auto), "{} gone", file.display());
+            fs::write(&file, &whole).expect("writes");
+        }
+        assert!(opens(&sample, &auto), "{}", sample.display());
+    }
+}
+
+#[test]
+fn mutated_bytes_never_panic() {
+    let root = tempfile::tempdir().expect("folder");
+    let factor: usize = std::env::var("BRODMANN_FUZZ_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let mut sources = samples(root.path());
+    // Compressed and binary ones as well, where they are at hand.
+    for name in ["xenium_small_SpatialExperimentIO", "visium_VisiumIO/section1", "visiumhd_VisiumIO"] {
+        let Some(folder) = shared(&format!("data/fixtures/{name}")) else { continue };
+        let to = root.path().join(name.replace('/', "_"));
+        copy(&folder, &to);
+        sources.push(to);
+    }
+    let options = [
+        OpenOptions::default(),
+        OpenOptions { bin: Some(Bin::Side(3)), ..OpenOptions::default() },
+        OpenOptions { bin: Some(Bin::Cells), ..OpenOptions::default() },
+    ];
+    const EDITS: [u8; 12] = *b",\n\t\"0e.-9 xN";
+    for source in sources {
+        for file in all_files(&source) {
+            let whole = fs::read(&file).expect("there");
+            if whole.is_empty() || whole.len() > 1 << 20 {
+                continue;
+            }
+            let rounds = if whole.len() < 4096 { 60 } else { 12 };
+            for round in 0..rounds * factor {
+                let mut bytes = whole.clone();
+                for _ in 0..=(round % 4) {
+                    let at = random.random_range(0..bytes.len());
+                    bytes[at] = if round % 2 == 0 {
+                        EDITS[random.random_range(0..EDITS.len())]
+                    } else {
+                        random.random()
+                    };
+                }
+                if round % 7 == 0 {
+                    bytes.truncate(random.random_range(0..bytes.len()));
+                }
+                fs::write(&file, &bytes).expect("writes");
+                opens(&source, &options[round % options.len()]);
+            }
+            fs::write(&file, &whole).expect("writes");
+        }
+    }
+}
+
+fn all_files(path: &Path) -> Vec<PathBuf> {
+    let mut found = files_of(path);
+    if path.is_dir() {
+        let folders = fs::read_dir(path).expect("folder").flatten().map(|e| e.path()).filter(|p| p.is_dir());
+        let mut folders: Vec<PathBuf> = folders.collect();
+        folders.sort();
+        found.extend(folders.iter().flat_map(|folder| all_files(folder)));
+    }
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in all_files(from) {
+        let target = to.join(file.strip_prefix(from).expect("below"));
+        fs::create_dir_all(target.parent().expect("a folder")).expect("folder");
+        fs::copy(&file, &target).expect("copied");
+    }
+}
