@@ -22,7 +22,7 @@ pub use methods::{
     BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand,
     SpamiCommand, StaigCommand,
 };
-pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs};
+pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs, SourceArgs};
 
 /// Spatial domains from spatial omics data.
 #[derive(Debug, Parser)]
@@ -59,6 +59,9 @@ pub struct Global {
     /// Append notes and timings to this file
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
+    /// Warnings are an error: the output is written, and the exit code is 3
+    #[arg(long, global = true)]
+    pub strict: bool,
     /// Machine-readable results on stdout, and nothing else there
     #[arg(long, global = true)]
     pub json: bool,
@@ -172,15 +175,8 @@ pub struct ConvertArgs {
     /// Output file: .h5ad, or .h5mu for several modalities
     #[arg(long, short, value_name = "OUT")]
     pub out: PathBuf,
-    /// Kind of input
-    #[arg(long, value_enum, default_value_t = FormatArg::Auto)]
-    pub format: FormatArg,
-    /// Table with the coordinates, when the counts table does not hold them
-    #[arg(long, value_name = "FILE")]
-    pub coordinates: Option<PathBuf>,
-    /// The counts table has one row per feature and one column per spot
-    #[arg(long)]
-    pub transposed: bool,
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Replace an existing output file
     #[arg(long)]
     pub force: bool,
@@ -190,6 +186,8 @@ pub struct ConvertArgs {
 pub struct InfoArgs {
     /// File or folder to look into
     pub input: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -198,6 +196,8 @@ pub struct PreprocessCommand {
     pub input: PathBuf,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
     #[command(flatten)]
     pub features: FeatureArgs,
     /// obs column that names the slice; genes are then selected slice by slice
@@ -211,6 +211,8 @@ pub struct NeighborsCommand {
     pub input: PathBuf,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
     #[command(flatten)]
     pub graphs: GraphArgs,
     #[command(flatten)]
@@ -242,8 +244,10 @@ pub struct EvaluateArgs {
 
 #[derive(Args, Debug)]
 pub struct PlotArgs {
-    /// .h5ad or .h5mu
+    /// .h5ad or .h5mu (or a folder or file `convert` can read)
     pub input: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// obs columns, feature names or obsm tables (spami_attention, obsm:X_spami:0), one panel each
     #[arg(long, short, required_unless_present = "loss", num_args = 1.., value_delimiter = ',', value_name = "KEY")]
     pub color: Vec<String>,
@@ -306,21 +310,4 @@ pub enum ShapeArg {
     Circle,
     Square,
     Hexagon,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// Look and decide
-    Auto,
-    /// AnnData
-    H5ad,
-    /// MuData
-    H5mu,
-    /// A Space Ranger folder
-    Visium,
-    /// A 10x .h5 file or matrix folder
-    #[value(name = "10x")]
-    TenX,
-    /// csv, tsv or parquet
-    Table,
 }

@@ -8,6 +8,8 @@ use brodmann_kernels::{Blame, Diagnosis};
 const BAD_INPUT: u8 = 2;
 /// Exit code for a run that failed through no fault of the input.
 const FAILED_RUN: u8 = 1;
+/// Exit code of a run that warned where warnings are errors.
+const WARNED: u8 = 3;
 /// Exit code after Ctrl-C, as shells and workflow managers expect it (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;
 
@@ -28,6 +30,14 @@ impl Failure {
     /// A run that failed.
     pub fn run(message: impl Display) -> Self {
         Self { message: message.to_string(), hint: None, code: FAILED_RUN }
+    }
+
+    /// A run that warned, with `--strict`.
+    pub fn warned(warnings: &[String]) -> Self {
+        let (n, noun) = (warnings.len(), if warnings.len() == 1 { "warning" } else { "warnings" });
+        let message = format!("{n} {noun}, and --strict makes that an error: {}", warnings.join("; "));
+        let hint = Some("the output is complete; mend what was warned of, or leave --strict out".to_owned());
+        Self { message, hint, code: WARNED }
     }
 
     /// With what to do.

@@ -106,5 +106,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Completions(a) => commands::completions(&a),
     };
     terminal.finish();
-    result
+    result?;
+    let warnings = terminal.warnings();
+    if global.strict && !warnings.is_empty() {
+        return Err(Failure::warned(&warnings));
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ pub struct Terminal {
     quiet: bool,
     bars: bool,
     log: Option<Mutex<File>>,
+    warnings: Mutex<Vec<String>>,
     stage: Mutex<Stage>,
 }
 
@@ -58,6 +59,7 @@ impl Terminal {
             quiet,
             bars: !quiet && std::io::stderr().is_terminal(),
             log,
+            warnings: Mutex::default(),
             stage: Mutex::new(Stage {
                 name: String::new(),
                 total: 0,
@@ -88,6 +90,11 @@ impl Terminal {
             },
             Err(_) => say::line(&stamped),
         }
+    }
+
+    /// What was warned of so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().map(|list| list.clone()).unwrap_or_default()
     }
 
     /// Clears the bar of the last stage.
@@ -172,6 +179,9 @@ impl Monitor for Terminal {
     }
 
     fn warn(&self, message: &str) {
+        if let Ok(mut list) = self.warnings.lock() {
+            list.push(message.to_owned());
+        }
         self.say(&format!("warning: {message}"));
     }
 }

@@ -4,8 +4,8 @@
 
 use brodmann::simulate::{SimModality, Simulation, SimulationOptions, simulate};
 use brodmann_data::{
-    AnnData, Array, Categorical, CategoryKind, Column, Container, DataError, DataFrame, Matrix, MuData,
-    Orientation, TableOptions, Value, read_table, read_tenx_h5, read_tenx_mtx, read_visium,
+    AnnData, Array, Bin, Categorical, CategoryKind, Column, Container, DataError, DataFrame, Matrix, MuData,
+    OpenOptions, Orientation, TableOptions, Value, read_any, read_table, read_tenx_h5, read_tenx_mtx,
 };
 use brodmann_kernels::{Monitor, Seed};
 use indexmap::IndexMap;
@@ -179,11 +179,22 @@ fn read<'py>(
     container(py, found)
 }
 
-/// A Space Ranger folder.
+/// A folder or file of a platform; `bin`: the side of squares as a text, or `"cells"`.
 #[pyfunction]
-#[pyo3(name = "read_visium", signature = (folder, *, library_id))]
-fn visium<'py>(py: Python<'py>, folder: PathBuf, library_id: Option<String>) -> PyResult<Bound<'py, PyDict>> {
-    read(py, || read_visium(folder, library_id.as_deref()))
+#[pyo3(name = "read_any", signature = (path, *, format, library_id, bin))]
+fn any<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    format: Option<String>,
+    library_id: Option<String>,
+    bin: Option<String>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let bin = bin.map(|text| text.parse::<Bin>()).transpose().map_err(DataError::from);
+    let found = run(py, |monitor: &dyn Monitor| {
+        let options = OpenOptions { format, library_id, bin: bin?, ..OpenOptions::default() };
+        read_any(path, &options, monitor)
+    })?;
+    container(py, found)
 }
 
 /// A 10x `.h5`.
@@ -256,7 +267,7 @@ fn simulated<'py>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(visium, module)?)?;
+    module.add_function(wrap_pyfunction!(any, module)?)?;
     module.add_function(wrap_pyfunction!(tenx_h5, module)?)?;
     module.add_function(wrap_pyfunction!(tenx_mtx, module)?)?;
     module.add_function(wrap_pyfunction!(table, module)?)?;

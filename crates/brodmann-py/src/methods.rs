@@ -7,9 +7,9 @@ use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigRequest};
-use brodmann::pipeline::{Method, PipelineError, Said, Tissue, run_tissue};
+use brodmann::pipeline::{Method, Opening, PipelineError, Said, Tissue, run_tissue};
 use brodmann::preprocess::Modality;
-use brodmann_data::Additions;
+use brodmann_data::{Additions, Container, OpenOptions, ReadOptions};
 use brodmann_kernels::{Monitor, Seed};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -76,11 +76,15 @@ type Found = (Additions, usize, bool);
 
 fn find<M: Method>(
     method: &M,
-    tissue: &Tissue,
+    (container, kind): (Container, Option<Modality>),
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Found, PipelineError> {
-    let (record, added) = run_tissue(method, tissue, seed, monitor)?;
+    let (frame, source, read) = (method.frame(), OpenOptions::default(), ReadOptions::default());
+    let opening =
+        Opening { place: Some(frame.place), features: frame.features, ..Opening::of(&source, &read, kind) };
+    let tissue = Tissue::from_container(container, &opening, monitor)?;
+    let (record, added) = run_tissue(method, &tissue, seed, monitor)?;
     Ok((added, record.n_clusters, record.n_clusters_reached))
 }
 
@@ -109,16 +113,16 @@ fn find_domains<'py>(
     let container = tissue.container(py)?;
     let (method, seed) = (method.to_owned(), Seed(random_state));
     let (added, n_clusters, reached) = run(py, move |monitor| {
-        let tissue = Tissue::from_container(container, kind, monitor)?;
+        let tissue = (container, kind);
         match method.as_str() {
-            "leiden" => find(&LeidenRequest::from_said(false, &said)?, &tissue, seed, monitor),
-            "spatialleiden" => find(&LeidenRequest::from_said(true, &said)?, &tissue, seed, monitor),
-            "spami" => find(&Spami::new(SpamiRequest::from_said(&said)?)?, &tissue, seed, monitor),
-            "smoothed_pca" => find(&SmoothedPcaRequest::from_said(&said)?, &tissue, seed, monitor),
-            "domains" => find(&DomainsRequest::from_said(&said)?, &tissue, seed, monitor),
-            "banksy" => find(&BanksyRequest::from_said(&said)?, &tissue, seed, monitor),
-            "mixture" => find(&MixtureRequest::from_said(&said)?, &tissue, seed, monitor),
-            _ => find(&Staig::new(StaigRequest::from_said(&said)?)?, &tissue, seed, monitor),
+            "leiden" => find(&LeidenRequest::from_said(false, &said)?, tissue, seed, monitor),
+            "spatialleiden" => find(&LeidenRequest::from_said(true, &said)?, tissue, seed, monitor),
+            "spami" => find(&Spami::new(SpamiRequest::from_said(&said)?)?, tissue, seed, monitor),
+            "smoothed_pca" => find(&SmoothedPcaRequest::from_said(&said)?, tissue, seed, monitor),
+            "domains" => find(&DomainsRequest::from_said(&said)?, tissue, seed, monitor),
+            "banksy" => find(&BanksyRequest::from_said(&said)?, tissue, seed, monitor),
+            "mixture" => find(&MixtureRequest::from_said(&said)?, tissue, seed, monitor),
+            _ => find(&Staig::new(StaigRequest::from_said(&said)?)?, tissue, seed, monitor),
         }
     })?;
     let (root, modalities) = additions(py, added)?;

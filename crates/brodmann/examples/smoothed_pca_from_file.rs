@@ -24,15 +24,20 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = SmoothedPcaRequest { domains: base.domains.clone().with_n_clusters(5), ..base };
     let output = folder.path().join("domains.h5ad");
     let destination = Destination::File(output.clone());
-    let record = run_files(&request, &[input], &destination, Seed(42), &Silent)?;
+    let record = run_files(&request, &input.into(), &destination, Seed(42), &Silent)?;
     println!("{}", record.lines().join("\n"));
 
     // Any embedding in a file can be clustered again, here into the same file.
     let said = Said::new(json!({
         "use_rep": record.use_rep, "cluster": "gmm", "gmm_model": "VVI", "n_clusters": 4, "key_added": "again",
     }));
-    let again =
-        run_files(&ClusterRequest::from_said(&said)?, &[output], &Destination::InPlace, Seed(42), &Silent)?;
+    let again = run_files(
+        &ClusterRequest::from_said(&said)?,
+        &output.into(),
+        &Destination::InPlace,
+        Seed(42),
+        &Silent,
+    )?;
     println!("{}", again.lines().join("\n"));
     Ok(())
 }

@@ -29,7 +29,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..SpamiRequest::default()
     };
     let output = Destination::File(folder.path().join("integrated.h5mu"));
-    let record = run_files(&Spami::new(request)?, &[input], &output, Seed(42), &Silent)?;
+    let record = run_files(&Spami::new(request)?, &input.into(), &output, Seed(42), &Silent)?;
     println!("{}", record.lines().join("\n"));
     Ok(())
 }

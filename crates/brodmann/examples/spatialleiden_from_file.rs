@@ -25,7 +25,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..LeidenRequest::default()
     };
     let output = Destination::File(folder.path().join("domains.h5ad"));
-    let record = run_files(&request, &[input], &output, Seed(42), &Silent)?;
+    let record = run_files(&request, &input.into(), &output, Seed(42), &Silent)?;
     println!("{}", record.lines().join("\n"));
     Ok(())
 }

@@ -24,7 +24,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let said = Said::new(json!({ "epochs": 40, "n_clusters": 5 }));
     let method = Staig::new(StaigRequest::from_said(&said)?)?;
     let output = Destination::File(folder.path().join("domains.h5ad"));
-    let record = run_files(&method, &[input], &output, Seed(42), &Silent)?;
+    let record = run_files(&method, &input.into(), &output, Seed(42), &Silent)?;
     println!("{}", record.lines().join("\n"));
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
     DomainArgs, ExpressionArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs,
-    PlaceArgs,
+    PlaceArgs, SourceArgs,
 };
 
 #[derive(Args, Debug, Serialize)]
@@ -23,6 +23,9 @@ pub struct LeidenCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     /// Find the resolution that gives this many clusters
     #[arg(long, short = 'k', value_name = "K")]
     pub n_clusters: Option<usize>,
@@ -83,6 +86,9 @@ pub struct SpamiCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     /// Modalities to integrate, by name [default: all of the file]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     pub modalities: Vec<String>,
@@ -202,6 +208,9 @@ pub struct StaigCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     /// Another name of `brodmann smoothed-pca`, kept for scripts: staig --method smoothed_pca
     #[arg(long, value_enum, hide = true, default_value_t = StaigMethodArg::Staig)]
     #[serde(skip)]
@@ -293,6 +302,9 @@ pub struct SmoothedPcaCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     /// Nearest spots in space that expression is averaged over
     #[arg(long, value_name = "N")]
     pub n_neighbors: Option<usize>,
@@ -325,6 +337,9 @@ pub struct DomainsCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     /// Number of domains, or `auto`: the number that the members agree on best [default: auto]
     #[arg(long, short = 'k', value_name = "K|auto", value_parser = cluster_number)]
     pub n_clusters: Option<ClusterNumber>,
@@ -400,6 +415,9 @@ pub struct BanksyCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     /// Weight of the surroundings, from 0 (none) to 1 (nothing else): 0.2 tells cell types and the layers of Visium
     /// sections apart, 0.8 the domains of single cells
     #[arg(long = "lambda", id = "lambda_param", allow_negative_numbers = true, value_name = "0..1", value_parser = number)]
@@ -434,6 +452,9 @@ pub struct MixtureCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub naming: NamingArgs,

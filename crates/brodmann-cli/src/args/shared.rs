@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use brodmann::pipeline::clustering::ClusterNumber;
+use brodmann_data::{Bin, OpenOptions, Orientation, TableOptions, formats};
+use brodmann_kernels::OptionError;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -18,6 +21,50 @@ pub struct OutputArgs {
     /// Add the results to the input itself (atomically)
     #[arg(long, conflicts_with = "out")]
     pub in_place: bool,
+}
+
+/// What is said of an input beside its path.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub struct SourceArgs {
+    /// Kind of input [default: found out by looking]
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(formats()))]
+    pub format: Option<String>,
+    /// Squares of this side, or `cells`: micrometres of Visium HD [default: 8], spots of the chip of Stereo-seq [default:
+    /// 50], units of the coordinates where molecules are counted [default: 20]
+    #[arg(long, value_name = "SIDE|cells", value_parser = bin)]
+    pub bin: Option<Bin>,
+    /// Table with the coordinates, when the counts do not hold them
+    #[arg(long, value_name = "FILE")]
+    pub coordinates: Option<PathBuf>,
+    /// The table of counts has one row per feature and one column per spot
+    #[arg(long)]
+    pub transposed: bool,
+    /// Which genome of an old 10x file that holds several
+    #[arg(long, value_name = "NAME")]
+    pub genome: Option<String>,
+}
+
+impl SourceArgs {
+    /// As the readers take it.
+    pub fn options(&self) -> OpenOptions {
+        let orientation = if self.transposed { Orientation::GenesInRows } else { Orientation::Auto };
+        OpenOptions {
+            format: self.format.clone(),
+            bin: self.bin,
+            genome: self.genome.clone(),
+            library_id: None,
+            table: TableOptions {
+                coordinates: self.coordinates.clone(),
+                orientation,
+                ..TableOptions::default()
+            },
+        }
+    }
+}
+
+fn bin(text: &str) -> Result<Bin, String> {
+    text.parse().map_err(|_: OptionError| "expected the side of a square, or `cells`".to_owned())
 }
 
 /// What the result is called, and what it is compared with.
@@ -38,9 +85,27 @@ pub struct PlaceArgs {
     /// obsm key of the coordinates [default: spatial]
     #[arg(long, value_name = "KEY")]
     pub spatial_key: Option<String>,
+    /// obs columns that hold the coordinates, where obsm does not: x_centroid,y_centroid
+    #[arg(long, value_delimiter = ',', value_name = "X,Y")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spatial_columns: Vec<String>,
     /// obs column that names the slice; nothing crosses slices [default: of several files library_id]
     #[arg(long, value_name = "KEY")]
     pub library_key: Option<String>,
+    /// Spots off the tissue (obs["in_tissue"] 0) take part too
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub keep_off_tissue: Option<bool>,
+    /// Of modalities with different spots: which take part [default: they are refused]
+    #[arg(long, value_enum)]
+    pub obs: Option<SharedObsArg>,
+}
+
+/// Which spots of several modalities take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedObsArg {
+    /// Those that every modality has; the others get no label
+    Intersect,
 }
 
 /// How counts become features.

@@ -1,13 +1,13 @@
 //! `brodmann convert`.
 
 use brodmann_data::{
-    Container, DataError, Format, Orientation, ReadOptions, TableOptions, WriteOptions, check_output,
-    read_any, read_table, write_h5ad, write_h5mu,
+    AnnData, Container, DataError, WriteOptions, check_output, concat, keys, read_any, sample_name,
+    write_h5ad, write_h5mu,
 };
 use brodmann_kernels::Monitor;
 
 use super::Context;
-use crate::args::{ConvertArgs, FormatArg};
+use crate::args::ConvertArgs;
 use crate::failure::Failure;
 
 #[derive(serde::Serialize)]
@@ -34,7 +34,7 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
     // Until the end: of two runs to one file the second is refused.
     let _reserved = brodmann_data::Reservation::of(&args.out)?;
     context.terminal.stage("reading", 0);
-    let container = read(args)?;
+    let container = read(context, args)?;
     let ending = args.out.extension().and_then(|e| e.to_str()).unwrap_or("");
     let (expected, several) = match &container {
         Container::AnnData(_) => ("h5ad", "one modality"),
@@ -82,23 +82,21 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
     })
 }
 
-fn read(args: &ConvertArgs) -> Result<Container, Failure> {
-    let is_table = args.format == FormatArg::Table || args.coordinates.is_some() || args.transposed;
-    if is_table {
-        let options = TableOptions {
-            coordinates: args.coordinates.clone(),
-            orientation: if args.transposed { Orientation::GenesInRows } else { Orientation::Auto },
-            ..TableOptions::default()
-        };
-        return Ok(Container::AnnData(read_table(&args.input, &options)?));
+/// The input, or the samples of a project as one.
+fn read(context: &Context<'_>, args: &ConvertArgs) -> Result<Container, Failure> {
+    let (monitor, options) = (context.terminal, args.source.options());
+    let samples = brodmann_data::samples(&args.input);
+    if samples.is_empty() {
+        return Ok(read_any(&args.input, &options, monitor)?);
     }
-    let format = match args.format {
-        FormatArg::Auto => Format::Auto,
-        FormatArg::H5ad => Format::H5ad,
-        FormatArg::H5mu => Format::H5mu,
-        FormatArg::Visium => Format::Visium,
-        FormatArg::TenX => Format::TenX,
-        FormatArg::Table => Format::Table,
-    };
-    Ok(read_any(&args.input, format, &ReadOptions::default())?)
+    monitor.note(&format!("{} holds {} samples", args.input.display(), samples.len()));
+    let mut parts = Vec::with_capacity(samples.len());
+    for sample in &samples {
+        monitor.stage(&format!("reading {}", sample.display()), 0);
+        parts.push((sample_name(sample), read_any(sample, &options, monitor)?.into_anndata()?));
+    }
+    let named: Vec<(&str, &AnnData)> = parts.iter().map(|(name, part)| (name.as_str(), part)).collect();
+    let joined = concat(&named, keys::LIBRARY_ID)?;
+    monitor.note(&format!("slices are told apart by obs[{:?}]", keys::LIBRARY_ID));
+    Ok(Container::AnnData(joined))
 }

@@ -13,7 +13,7 @@ use brodmann::pipeline::request::{Naming, Place};
 use brodmann::pipeline::simulated::{LIBRARY_KEY, write_simulation};
 use brodmann::pipeline::spami::{Spami, SpamiFacts, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigFacts, StaigRequest};
-use brodmann::pipeline::{Destination, PipelineError, RunRecord, run_files};
+use brodmann::pipeline::{Destination, Inputs, PipelineError, RunRecord, run_files};
 use brodmann::preprocess::feature_map::Values;
 use brodmann::simulate::{SimModality, SimulationOptions, simulate};
 
@@ -77,7 +77,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         input.clone_from(&domains);
     }
     let joint = find(context, &input, &domains, &request("spatialleiden", true))?;
-    let file = std::slice::from_ref(&domains);
+    let file = &Inputs::from(domains.clone());
     let agreed = DomainsRequest {
         agreement: AgreementOptions {
             n_clusters: Some(ClusterNumber::Given(N_DOMAINS)),
@@ -175,7 +175,7 @@ fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<RunRecord<
         ..base
     })?;
     let destination = Destination::File(domains.clone());
-    let inputs = std::slice::from_ref(&slices);
+    let inputs = &Inputs::from(slices.clone());
     let report = run_files(&network, inputs, &destination, context.seed, context.terminal)?;
     let of = |colors: &[&str]| PictureRequest {
         colors: colors.iter().map(|c| (*c).to_owned()).collect(),
@@ -230,6 +230,6 @@ fn find(
 ) -> Result<RunRecord<LeidenFacts>, Failure> {
     let destination =
         if input == output { Destination::InPlace } else { Destination::File(output.to_path_buf()) };
-    let inputs = [input.to_path_buf()];
+    let inputs = Inputs::from(input);
     Ok(run_files(request, &inputs, &destination, context.seed, context.terminal)?)
 }

@@ -6,11 +6,11 @@ use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::from_embedding::ClusterRequest;
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
-use brodmann::pipeline::run_files;
 use brodmann::pipeline::said::fields_of;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigRequest};
+use brodmann::pipeline::{Inputs, run_files};
 
 use brodmann_kernels::Monitor;
 
@@ -19,7 +19,7 @@ use crate::args::methods::StaigMethodArg;
 use crate::args::said::said;
 use crate::args::{
     BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, OutputArgs,
-    SmoothedPcaCommand, SpamiCommand, StaigCommand,
+    SmoothedPcaCommand, SourceArgs, SpamiCommand, StaigCommand,
 };
 use crate::failure::Failure;
 
@@ -27,19 +27,21 @@ fn run<M: Method>(
     context: &Context<'_>,
     method: &M,
     inputs: &[std::path::PathBuf],
+    source: &SourceArgs,
     output: &OutputArgs,
 ) -> Result<(), Failure> {
-    let record = run_files(method, inputs, &destination(output), context.seed, context.terminal)?;
+    let inputs = Inputs { paths: inputs.to_vec(), options: source.options() };
+    let record = run_files(method, &inputs, &destination(output), context.seed, context.terminal)?;
     context.print(&record, || record.lines())
 }
 
 pub fn leiden(context: &Context<'_>, args: &LeidenCommand, spatial: bool) -> Result<(), Failure> {
-    run(context, &LeidenRequest::from_said(spatial, &said(args))?, &args.inputs, &args.output)
+    run(context, &LeidenRequest::from_said(spatial, &said(args))?, &args.inputs, &args.source, &args.output)
 }
 
 pub fn spami(context: &Context<'_>, args: &SpamiCommand) -> Result<(), Failure> {
     let method = Spami::new(SpamiRequest::from_said(&said(args))?)?;
-    run(context, &method, &args.inputs, &args.output)
+    run(context, &method, &args.inputs, &args.source, &args.output)
 }
 
 pub fn staig(context: &Context<'_>, args: &StaigCommand) -> Result<(), Failure> {
@@ -53,29 +55,35 @@ pub fn staig(context: &Context<'_>, args: &StaigCommand) -> Result<(), Failure> 
                 .terminal
                 .warn(&format!("smoothed PCA trains no network: {name} and the like have no effect"));
         }
-        return run(context, &SmoothedPcaRequest::from_said(&said)?, &args.inputs, &args.output);
+        return run(
+            context,
+            &SmoothedPcaRequest::from_said(&said)?,
+            &args.inputs,
+            &args.source,
+            &args.output,
+        );
     }
     let method = Staig::new(StaigRequest::from_said(&said(args))?)?;
-    run(context, &method, &args.inputs, &args.output)
+    run(context, &method, &args.inputs, &args.source, &args.output)
 }
 
 pub fn smoothed_pca(context: &Context<'_>, args: &SmoothedPcaCommand) -> Result<(), Failure> {
-    run(context, &SmoothedPcaRequest::from_said(&said(args))?, &args.inputs, &args.output)
+    run(context, &SmoothedPcaRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
 }
 
 pub fn domains(context: &Context<'_>, args: &DomainsCommand) -> Result<(), Failure> {
-    run(context, &DomainsRequest::from_said(&said(args))?, &args.inputs, &args.output)
+    run(context, &DomainsRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
 }
 
 pub fn banksy(context: &Context<'_>, args: &BanksyCommand) -> Result<(), Failure> {
-    run(context, &BanksyRequest::from_said(&said(args))?, &args.inputs, &args.output)
+    run(context, &BanksyRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
 }
 
 pub fn mixture(context: &Context<'_>, args: &MixtureCommand) -> Result<(), Failure> {
-    run(context, &MixtureRequest::from_said(&said(args))?, &args.inputs, &args.output)
+    run(context, &MixtureRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
 }
 
 pub fn cluster(context: &Context<'_>, args: &ClusterCommand) -> Result<(), Failure> {
     let inputs = std::slice::from_ref(&args.input);
-    run(context, &ClusterRequest::from_said(&said(args))?, inputs, &args.output)
+    run(context, &ClusterRequest::from_said(&said(args))?, inputs, &SourceArgs::default(), &args.output)
 }

@@ -48,6 +48,7 @@ impl<'a> Context<'a> {
                 .map_err(|e| Failure::run(format!("the report cannot be written as JSON ({e})")))?;
             if let Some(object) = value.as_object_mut() {
                 object.insert("peak_rss_bytes".to_owned(), peak_rss_bytes().into());
+                object.insert("warnings".to_owned(), self.terminal.warnings().into());
             }
             value.to_string() + "\n"
         } else {

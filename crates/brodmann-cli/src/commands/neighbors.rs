@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 pub fn run(context: &Context<'_>, args: &NeighborsCommand) -> Result<(), Failure> {
     let report = build_graphs(
-        &args.input,
+        (&args.input, &args.source.options()),
         &destination(&args.output),
         &said(&args.features).sections().take(&FeatureRequest::default())?,
         &said(&args.graphs).sections().take(&GraphRequest::default())?,

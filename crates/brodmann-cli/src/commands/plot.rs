@@ -36,6 +36,7 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
         return context.print(&report, || vec![format!("{}: {}", report.out, report.colors.join(", "))]);
     }
     let request = PictureRequest {
+        source: args.source.options(),
         colors: args.color.clone(),
         layer: args.layer.clone(),
         denoised: args.denoised.clone(),

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 pub fn run(context: &Context<'_>, args: &PreprocessCommand) -> Result<(), Failure> {
     let features = said(&args.features).sections().take(&FeatureRequest::default())?;
     let report = preprocess_file(
-        &args.input,
+        (&args.input, &args.source.options()),
         &destination(&args.output),
         &features,
         args.library_key.as_deref(),

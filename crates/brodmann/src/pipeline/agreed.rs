@@ -567,6 +567,7 @@ impl Method for DomainsRequest {
     fn frame(&self) -> Frame<'_> {
         Frame {
             modality: self.features.modality,
+            features: Some(&self.features),
             ..Frame::new(keys::DOMAINS, "domains that methods agree on", &self.place, &self.naming)
         }
     }

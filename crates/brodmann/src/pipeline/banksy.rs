@@ -158,6 +158,7 @@ impl Method for BanksyRequest {
     fn frame(&self) -> Frame<'_> {
         Frame {
             modality: self.features.modality,
+            features: Some(&self.features),
             domains: Some((&self.domains, CLUSTER_NEIGHBORS)),
             ..Frame::new(keys::BANKSY, "BANKSY", &self.place, &self.naming)
         }

@@ -38,16 +38,18 @@ impl From<PreprocessError> for CountRowsError {
 /// Rows of `X` or a layer, straight from the file. While a block is worked on, the next one is decompressed.
 pub(super) struct CountRows {
     matrix: MatrixRows,
+    /// Those that take part, rising; `None` for all.
+    rows: Option<Vec<usize>>,
     kept: bool,
     /// Nanoseconds in which nothing could be done but wait for rows.
     waited: AtomicU64,
 }
 
 impl CountRows {
-    pub(super) fn new(matrix: MatrixRows) -> Self {
+    pub(super) fn new(matrix: MatrixRows, rows: Option<Vec<usize>>) -> Self {
         let bytes = ENTRY_BYTES * matrix.nnz() as u64;
         let kept = available_bytes().is_some_and(|free| bytes <= free / KEPT_SHARE);
-        Self { matrix, kept, waited: AtomicU64::new(0) }
+        Self { matrix, rows, kept, waited: AtomicU64::new(0) }
     }
 
     /// Seconds spent waiting for rows so far.
@@ -60,7 +62,7 @@ impl RowSource for CountRows {
     type Error = CountRowsError;
 
     fn n_rows(&self) -> usize {
-        self.matrix.n_rows()
+        self.rows.as_ref().map_or(self.matrix.n_rows(), Vec::len)
     }
 
     fn n_cols(&self) -> usize {
@@ -80,7 +82,19 @@ impl RowSource for CountRows {
         let mut blocks = self.matrix.blocks()?;
         let mut next = blocks.next();
         let mut waited = start.elapsed();
-        while let Some(block) = next.transpose()? {
+        let mut passed = 0;
+        while let Some(mut block) = next.transpose()? {
+            if let Some(rows) = &self.rows {
+                let end = block.first + block.rows.n_rows();
+                let n = rows[passed..].iter().take_while(|row| **row < end).count();
+                let own: Vec<usize> = rows[passed..passed + n].iter().map(|row| row - block.first).collect();
+                block = brodmann_data::RowBlock { first: passed, rows: block.rows.view().select_rows(&own) };
+                passed += n;
+                if n == 0 {
+                    next = blocks.next();
+                    continue;
+                }
+            }
             let both = Instant::now();
             let (read, (visited, visiting)) = rayon::join(
                 || blocks.next(),

@@ -6,8 +6,6 @@
 //!                           the method's own                          its facts
 //! ```
 
-use std::path::PathBuf;
-
 use brodmann_data::{Additions, ReadOptions, Select, keys};
 use brodmann_kernels::{Monitor, Opt, OptionError, Seed, Slices};
 use ndarray::Array2;
@@ -16,6 +14,7 @@ use super::PipelineError;
 use super::clustering::{ClusterNumber, EmbeddingMethod, Integration};
 use super::cohort::Cohort;
 use super::domains::{self, Embedding};
+use super::doubts;
 use super::forecast::announce;
 use super::method::{Method, Outcome, Reads};
 use super::record::RunRecord;
@@ -24,7 +23,7 @@ use super::run::{Run, Stage};
 use super::scene::Scene;
 use super::scores;
 use super::tensor_file::check_model_place;
-use super::tissue::{Destination, Tissue};
+use super::tissue::{Destination, Inputs, Opening, Tissue};
 use crate::embedding::{HarmonyOptions, UmapOptions, harmony, umap};
 use crate::graph::{NeighborsOptions, neighbors};
 
@@ -37,6 +36,7 @@ fn elements<M: Method>(method: &M) -> ReadOptions {
     let mut obs: Vec<String> = vec![keys::GROUND_TRUTH.to_owned()];
     obs.extend(frame.naming.truth.clone());
     obs.extend(frame.place.library_key.clone());
+    obs.push(keys::IN_TISSUE.to_owned());
     options.obs = Select::Only(obs);
     options.var = Select::only([keys::FEATURE_TYPES]);
     reads.obsm.push(frame.place.spatial_key.clone());
@@ -59,7 +59,7 @@ fn elements<M: Method>(method: &M) -> ReadOptions {
 /// [`PipelineError`]; no output is written then.
 pub fn run_files<M: Method>(
     method: &M,
-    inputs: &[PathBuf],
+    inputs: &Inputs,
     destination: &Destination,
     seed: Seed,
     monitor: &dyn Monitor,
@@ -67,14 +67,22 @@ pub fn run_files<M: Method>(
     let frame = method.frame();
     let mut run = Run::new(seed, monitor);
     let library_key = frame.place.library_key.as_deref();
-    let cohort = run.timed(Stage::Read, || {
-        Cohort::open(inputs, &elements(method), frame.modality, library_key, monitor)
-    })?;
+    let read = elements(method);
+    let opening = Opening {
+        source: &inputs.options,
+        read: &read,
+        kind: frame.modality,
+        place: Some(frame.place),
+        features: frame.features,
+        labelled: None,
+    };
+    let cohort = run.timed(Stage::Read, || Cohort::open(&inputs.paths, &opening, library_key, monitor))?;
     cohort.check_destination(destination)?;
     let scene = Scene::new(&cohort.tissue, cohort.library_key.as_deref(), cohort.rows())?;
     let mut record = drive(method, &scene, &mut run)?;
     drop(scene);
     let mut additions = std::mem::take(&mut run.additions);
+    cohort.tissue.place(&mut additions);
     let left = cohort.leave_joint_out(destination, &mut additions);
     if !left.is_empty() {
         monitor.warn(&format!(
@@ -105,6 +113,7 @@ pub fn run_tissue<M: Method>(
     let whole = 0..tissue.n_obs();
     let scene = Scene::new(tissue, library_key, vec![whole])?;
     let record = drive(method, &scene, &mut run)?;
+    tissue.place(&mut run.additions);
     Ok((record, run.additions))
 }
 
@@ -129,6 +138,7 @@ fn drive<M: Method>(
         return Err(OptionError::new("integrate", found, expected).into());
     }
     method.check(n_obs)?;
+    doubts::tell(scene, frame.place, monitor);
     let truth = scores::truth_key(tissue, frame.naming.truth.as_deref())?;
     check_key_added(frame.key(), &[truth.as_deref(), scene.library_key])?;
     if let Some(models) = frame.models {

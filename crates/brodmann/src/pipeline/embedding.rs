@@ -57,7 +57,7 @@ pub fn features(
     }
     let made = make(tissue, modality, request, slices, false, run)?;
     let seed = run.seed;
-    add(tissue, modality, &made, seed, run.target(modality.key.as_deref()));
+    add(modality, &made, seed, run.target(modality.key.as_deref()));
     Ok(Features { embedding: made.preprocessed.embedding, key: key.to_owned() })
 }
 
@@ -117,6 +117,9 @@ pub(super) fn make(
     let mut options = options_on(PreprocessOptions::for_modality(modality.kind), request);
     options.keep_log_normalised = keep_log_normalised;
     options.by_slice = true;
+    if let Some(note) = modality.note(request.layer.as_deref()) {
+        monitor.note(note);
+    }
     let rows = run.timed(Stage::Read, || tissue.count_rows(modality, request.layer.as_deref()))?;
     let preprocessed = if let Some(rows) = rows {
         monitor.stage(&format!("{}: reading and preprocessing", modality.name), 0);
@@ -155,6 +158,9 @@ pub(super) fn read_counts(
     run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f32>, PipelineError> {
     let monitor = run.monitor;
+    if let Some(note) = modality.note(request.layer.as_deref()) {
+        monitor.note(note);
+    }
     monitor.stage(&format!("{}: reading counts", modality.name), 0);
     let counts: CsrMatrix<f32> =
         run.timed(Stage::Read, || tissue.counts(modality, request.layer.as_deref()))?;
@@ -179,20 +185,11 @@ pub(super) fn with_hint(source: PreprocessError, tissue: &Tissue, modality: &Mod
 }
 
 /// Adds what preprocessing made, under scanpy's keys.
-pub(super) fn add(
-    tissue: &Tissue,
-    modality: &ModalityInfo,
-    made: &Made,
-    seed: Seed,
-    target: &mut ElementAdditions,
-) {
+pub(super) fn add(modality: &ModalityInfo, made: &Made, seed: Seed, target: &mut ElementAdditions) {
     let Made { preprocessed: made, options } = made;
     let narrow = made.embedding.mapv(|v| v as f32);
     let array = |a: Array2<f64>| Value::Array(Array::F64(a.into_dyn()));
-    target.obsm.insert(
-        embedding_key(modality.kind).to_owned(),
-        Value::Array(Array::F32(tissue.to_modality_rows(modality, narrow).into_dyn())),
-    );
+    target.obsm.insert(embedding_key(modality.kind).to_owned(), Value::Array(Array::F32(narrow.into_dyn())));
     target.var.insert(keys::HIGHLY_VARIABLE.to_owned(), Column::Bool(made.highly_variable.clone()));
     if let Some(table) = &made.hvg {
         let mut column = |key: &str, values: &[f64]| {
@@ -238,8 +235,7 @@ pub(super) fn add(
         target.uns.insert("lsi".to_owned(), Value::Dict(record));
     }
     if let Some(log_normalised) = &made.log_normalised {
-        let layer = tissue.to_modality_counts(modality, log_normalised.clone());
-        target.layers.insert(LOG_NORMALIZED.to_owned(), Matrix::CsrF32(layer));
+        target.layers.insert(LOG_NORMALIZED.to_owned(), Matrix::CsrF32(log_normalised.clone()));
     }
 }
 

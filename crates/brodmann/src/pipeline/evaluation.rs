@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use brodmann_data::{ReadOptions, Select, keys};
+use brodmann_data::{OpenOptions, ReadOptions, Select, keys};
 use brodmann_kernels::{Monitor, Seed};
 
 use super::PipelineError;
 use super::scores::{truth_codes, truth_key};
-use super::tissue::Tissue;
+use super::tissue::{Opening, Tissue};
 use crate::metrics::{Evaluation, EvaluationInputs, EvaluationOptions, coherence_graph, evaluate};
 use crate::preprocess::Modality;
 
@@ -61,7 +61,10 @@ pub fn evaluate_file(
     let mut obsm = vec![request.spatial_key.clone(), keys::X_PCA.to_owned()];
     obsm.extend(request.use_rep.clone());
     options.obsm = Select::Only(obsm);
-    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
+    let source = OpenOptions::default();
+    let labelled = Some(request.pred.as_str());
+    let opening = Opening { labelled, ..Opening::of(&source, &options, Some(Modality::Rna)) };
+    let tissue = Tissue::open(input, &opening, monitor)?;
 
     let labels = tissue.labels(&request.pred)?;
     // No metric knows what to make of an observation without a label.

@@ -56,13 +56,8 @@ pub fn latent_graph(
     drop(embedding);
     // Narrowed first: what is copied for writing is half as large then.
     let weights = built.connectivities.view().map(|v| v as f32);
-    target
-        .obsp
-        .insert(keys::CONNECTIVITIES.to_owned(), tissue.to_modality_graph(modality, Matrix::CsrF32(weights)));
-    target.obsp.insert(
-        keys::DISTANCES.to_owned(),
-        tissue.to_modality_graph(modality, Matrix::CsrF64(built.distances)),
-    );
+    target.obsp.insert(keys::CONNECTIVITIES.to_owned(), Matrix::CsrF32(weights));
+    target.obsp.insert(keys::DISTANCES.to_owned(), Matrix::CsrF64(built.distances));
     let mut params = IndexMap::new();
     params.insert("n_neighbors".to_owned(), Value::Int(options.n_neighbors as i64));
     params.insert("method".to_owned(), Value::String("umap".to_owned()));

@@ -207,7 +207,7 @@ impl Method for LeidenRequest {
     fn frame(&self) -> Frame<'_> {
         let title = if self.spatial { "SpatialLeiden" } else { "Leiden" };
         let frame = Frame::new(self.name(), title, &self.place, &self.naming);
-        Frame { modality: self.features.modality, ..frame }
+        Frame { modality: self.features.modality, features: Some(&self.features), ..frame }
     }
 
     fn reads(&self, reads: &mut Reads) {

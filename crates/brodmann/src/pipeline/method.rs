@@ -13,7 +13,7 @@ use super::PipelineError;
 use super::clustering::{DomainOptions, EmbeddingMethod};
 use super::domains::{Domains, Embedding, Labels};
 use super::forecast::Need;
-use super::request::{ModelOptions, Naming, Place};
+use super::request::{FeatureRequest, ModelOptions, Naming, Place};
 use super::run::Run;
 use super::scene::Scene;
 use crate::preprocess::Modality;
@@ -36,6 +36,8 @@ pub struct Frame<'a> {
     pub naming: &'a Naming,
     /// What an AnnData measures, where that was said.
     pub modality: Option<Modality>,
+    /// How counts become features, of a method that reads counts.
+    pub features: Option<&'a FeatureRequest>,
     /// How an embedding becomes domains, and the neighbours of its graphs; `None` for methods that find labels.
     pub domains: Option<(&'a DomainOptions, usize)>,
     /// Of networks: where they are saved and read.
@@ -47,7 +49,17 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Of a method that needs no more.
     pub fn new(name: &'static str, title: &'static str, place: &'a Place, naming: &'a Naming) -> Self {
-        Self { name, title, place, naming, modality: None, domains: None, models: None, min_obs: MIN_OBS }
+        Self {
+            name,
+            title,
+            place,
+            naming,
+            modality: None,
+            features: None,
+            domains: None,
+            models: None,
+            min_obs: MIN_OBS,
+        }
     }
 
     /// Name of the result.

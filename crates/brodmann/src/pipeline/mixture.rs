@@ -85,6 +85,7 @@ impl Method for MixtureRequest {
     fn frame(&self) -> Frame<'_> {
         Frame {
             modality: self.features.modality,
+            features: Some(&self.features),
             domains: Some((&self.domains, CLUSTER_NEIGHBORS)),
             ..Frame::new(keys::MIXTURE, "PCA and a mixture", &self.place, &self.naming)
         }

@@ -29,6 +29,7 @@
 //! * [`tensor_file`]: models and checkpoints as files. [`checkpoint`]: training saved on the way.
 //! * `saved_map`: feature maps in model files.
 //! * [`fingerprint`]: are these the same data?
+//! * `doubts`: coordinates that are probably not what they are taken for.
 //! * `align`: columns matched by name. `count_rows`: the counts of a file, block by block.
 //!
 //! The other commands:
@@ -43,6 +44,7 @@ pub mod cohort;
 mod count_rows;
 pub mod describe;
 pub mod domains;
+mod doubts;
 pub mod drive;
 pub mod embedding;
 pub mod error;
@@ -79,4 +81,4 @@ pub use method::Method;
 pub use record::RunRecord;
 pub use run::Seconds;
 pub use said::Said;
-pub use tissue::{Destination, Tissue};
+pub use tissue::{Destination, Inputs, Opening, Tissue};

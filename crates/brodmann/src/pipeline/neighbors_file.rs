@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brodmann_data::{ReadOptions, Select, keys};
+use brodmann_data::{OpenOptions, ReadOptions, Select, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 
 use super::PipelineError;
@@ -10,7 +10,7 @@ use super::forecast::{announce, work_of};
 use super::graphs::{latent_graph, spatial_graph};
 use super::request::{FeatureRequest, GraphRequest, Place, SPATIAL_LAYER};
 use super::run::{Run, Seconds, Stage};
-use super::tissue::{Destination, Tissue};
+use super::tissue::{Destination, Opening, Tissue};
 use crate::graph::connected_components;
 
 /// One graph that was built.
@@ -42,7 +42,7 @@ pub struct GraphsReport {
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
 pub fn build_graphs(
-    input: &Path,
+    (input, source): (&Path, &OpenOptions),
     destination: &Destination,
     feature_request: &FeatureRequest,
     request: &GraphRequest,
@@ -58,7 +58,10 @@ pub fn build_graphs(
     obsm.extend(request.use_rep.clone());
     options.obsm = Select::Only(obsm);
     let kind = feature_request.modality;
-    let tissue = run.timed(Stage::Read, || Tissue::open(input, &options, kind, monitor))?;
+    let tissue = run.timed(Stage::Read, || {
+        let opening = Opening { features: Some(feature_request), ..Opening::of(source, &options, kind) };
+        Tissue::open(input, &opening, monitor)
+    })?;
     tissue.check_destination(destination)?;
     let n_obs = tissue.n_obs();
     if n_obs < 2 {
@@ -87,7 +90,8 @@ pub fn build_graphs(
         let graph = latent_graph(&tissue, modality, feature_request, request, slices.as_ref(), &mut run)?;
         report(&modality.name, &graph);
     }
-    let additions = std::mem::take(&mut run.additions);
+    let mut additions = std::mem::take(&mut run.additions);
+    tissue.place(&mut additions);
     run.timed(Stage::Write, || tissue.write(destination, &additions, monitor))?;
     Ok(GraphsReport { n_obs, graphs, seconds: run.seconds })
 }

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brodmann_data::{Array, Column, DataError, ReadOptions, Select, Value, check_output, keys, write_bytes};
+use brodmann_data::{
+    Array, Column, DataError, OpenOptions, ReadOptions, Select, Value, check_output, keys, write_bytes,
+};
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, Slices, Step};
 use ndarray::{Array2, Axis};
 
 use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
-use super::tissue::{ModalityInfo, Tissue};
+use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::plot::{
     Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
     category_colors, render_chart_png, render_chart_svg, render_png, render_svg,
@@ -28,6 +30,8 @@ const MAX_PANELS: usize = 12;
 /// What to draw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PictureRequest {
+    /// What is said of the input beside its path.
+    pub source: OpenOptions,
     /// obs columns, feature names or obsm tables (`KEY`, `obsm:KEY`, `obsm:KEY:COLUMN`), one panel each; a table
     /// gives one panel per column.
     pub colors: Vec<String>,
@@ -69,6 +73,7 @@ pub enum PictureShape {
 impl Default for PictureRequest {
     fn default() -> Self {
         Self {
+            source: OpenOptions::default(),
             colors: Vec::new(),
             layer: None,
             denoised: None,
@@ -107,7 +112,7 @@ pub fn draw_file(
     }
     uns.extend(request.colors.iter().map(|key| colors_key(key)));
     options.uns = Select::Only(uns);
-    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
+    let tissue = Tissue::open(input, &Opening::of(&request.source, &options, Some(Modality::Rna)), monitor)?;
     let figure = figure(&tissue, request, monitor)?;
     monitor.stage("drawing", 0);
     let render = RenderOptions { dpi: request.dpi, ..RenderOptions::default() };
@@ -131,7 +136,8 @@ pub fn draw_losses(
     let is_png = check_ending(input, output)?;
     let mut options = ReadOptions::names_only();
     options.uns = Select::only([run]);
-    let tissue = Tissue::open(input, &options, Some(Modality::Rna), monitor)?;
+    let source = OpenOptions::default();
+    let tissue = Tissue::open(input, &Opening::of(&source, &options, Some(Modality::Rna)), monitor)?;
     let record = tissue.uns(run);
     let modalities = record.and_then(|r| r.get("modalities")?.as_array()?.to_strings()).unwrap_or_default();
     let losses = record.and_then(|r| r.get("loss")).map(|l| loss_panels(l, &modalities)).unwrap_or_default();

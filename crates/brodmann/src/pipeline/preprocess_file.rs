@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brodmann_data::{ReadOptions, Select, keys};
+use brodmann_data::{OpenOptions, ReadOptions, Select, keys};
 use brodmann_kernels::{Monitor, Seed};
 
 use super::PipelineError;
@@ -10,7 +10,7 @@ use super::embedding::{add, embedding_key, make};
 use super::forecast::{announce, preprocessing_work};
 use super::request::FeatureRequest;
 use super::run::{Run, Seconds, Stage};
-use super::tissue::{Destination, Tissue};
+use super::tissue::{Destination, Opening, Tissue};
 
 /// What preprocessing did to one modality.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -43,7 +43,7 @@ pub struct FeatureReport {
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
 pub fn preprocess_file(
-    input: &Path,
+    (input, source): (&Path, &OpenOptions),
     destination: &Destination,
     request: &FeatureRequest,
     library_key: Option<&str>,
@@ -53,15 +53,18 @@ pub fn preprocess_file(
     let mut run = Run::new(seed, monitor);
     let mut options = ReadOptions::names_only();
     options.var = Select::only([keys::FEATURE_TYPES]);
-    options.obs = Select::Only(library_key.map(str::to_owned).into_iter().collect());
-    let tissue = run.timed(Stage::Read, || Tissue::open(input, &options, request.modality, monitor))?;
+    options.obs = Select::Only(library_key.into_iter().chain([keys::IN_TISSUE]).map(str::to_owned).collect());
+    let tissue = run.timed(Stage::Read, || {
+        let opening = Opening { features: Some(request), ..Opening::of(source, &options, request.modality) };
+        Tissue::open(input, &opening, monitor)
+    })?;
     tissue.check_destination(destination)?;
     let slices = tissue.slices(library_key)?;
     announce("preprocessing", tissue.n_obs(), &preprocessing_work(&tissue, request)?.need(), monitor)?;
     let mut modalities = Vec::new();
     for modality in tissue.modalities() {
         let made = make(&tissue, modality, request, slices.as_ref(), true, &mut run)?;
-        add(&tissue, modality, &made, seed, run.target(modality.key.as_deref()));
+        add(modality, &made, seed, run.target(modality.key.as_deref()));
         modalities.push(ModalityFeatures {
             name: modality.name.clone(),
             n_vars: made.preprocessed.highly_variable.len(),
@@ -71,7 +74,22 @@ pub fn preprocess_file(
         });
     }
     let n_obs = tissue.n_obs();
-    let additions = std::mem::take(&mut run.additions);
+    warn_off_tissue(&tissue, monitor);
+    let mut additions = std::mem::take(&mut run.additions);
+    tissue.place(&mut additions);
     run.timed(Stage::Write, || tissue.write(destination, &additions, monitor))?;
     Ok(FeatureReport { n_obs, modalities, seconds: run.seconds })
+}
+
+/// Says that spots off the tissue take part here, where every row of the file gets its components.
+fn warn_off_tissue(tissue: &Tissue, monitor: &dyn Monitor) {
+    let column = tissue.obs_column(keys::IN_TISSUE).and_then(|c| c.to_f64()).unwrap_or_default();
+    let off = column.iter().filter(|v| **v == 0.0).count();
+    if off > 0 {
+        monitor.warn(&format!(
+            "{off} spots off the tissue (obs[{:?}] 0) take part in the components; a method that is given the counts sets \
+             them aside",
+            keys::IN_TISSUE
+        ));
+    }
 }

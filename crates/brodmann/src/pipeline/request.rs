@@ -171,19 +171,39 @@ pub(crate) fn check_key_added(key: &str, columns_read: &[Option<&str>]) -> Resul
     Ok(())
 }
 
-/// Where the spots lie, and on which slice.
+/// Which observations of several modalities take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedObs {
+    /// Those that every modality has.
+    Intersect,
+}
+
+/// Which spots take part, where they lie, and on which slice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Place {
     /// `obsm` key of the coordinates.
     pub spatial_key: String,
+    /// `obs` columns that hold the coordinates instead.
+    pub spatial_columns: Option<Vec<String>>,
     /// `obs` column that names the slice; no edge crosses slices.
     pub library_key: Option<String>,
+    /// Spots with `obs["in_tissue"]` 0 take part.
+    pub keep_off_tissue: bool,
+    /// Of modalities with different observations: which take part; without it they are refused.
+    pub obs: Option<SharedObs>,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { spatial_key: keys::SPATIAL.to_owned(), library_key: None }
+        Self {
+            spatial_key: keys::SPATIAL.to_owned(),
+            spatial_columns: None,
+            library_key: None,
+            keep_off_tissue: false,
+            obs: None,
+        }
     }
 }
 

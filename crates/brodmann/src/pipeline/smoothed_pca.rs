@@ -119,6 +119,7 @@ impl Method for SmoothedPcaRequest {
     fn frame(&self) -> Frame<'_> {
         Frame {
             modality: self.features.modality,
+            features: Some(&self.features),
             domains: Some((&self.domains, CLUSTER_NEIGHBORS)),
             ..Frame::new(keys::SMOOTHED_PCA, "smoothed PCA", &self.place, &self.naming)
         }

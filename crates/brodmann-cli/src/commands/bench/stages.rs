@@ -17,7 +17,7 @@ use brodmann::models::spami::{self, SpamiError, SpamiGraph, SpamiOptions};
 use brodmann::models::staig::{self, EdgeDrop, StaigError, StaigOptions, StaigTissue};
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::simulated::{default_rows_per_block, stream_simulation};
-use brodmann::pipeline::{Destination, PipelineError, run_files};
+use brodmann::pipeline::{Destination, Inputs, PipelineError, run_files};
 use brodmann::preprocess::{
     NormalizeTotalOptions, PreprocessError, PreprocessOptions, log1p, normalize_total, preprocess,
 };
@@ -163,7 +163,7 @@ fn measured(context: &Context<'_>, args: &BenchArgs, folder: &Folder) -> Result<
 /// What `brodmann spatialleiden counts.h5ad --out output.h5ad` does.
 fn end_to_end(context: &Context<'_>, folder: &Folder, report: &mut Report) -> Result<(), PipelineError> {
     let request = LeidenRequest { spatial: true, ..LeidenRequest::default() };
-    let inputs = [folder.counts().clone()];
+    let inputs = Inputs::from(folder.counts().clone());
     let destination = Destination::File(folder.output());
     let found = report.timed("all", || run_files(&request, &inputs, &destination, context.seed, &Silent))?;
     if let Some(scores) = &found.metrics {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, Container, DataError, OpenFile, ReadOptions, Reservation,
-    Select, concat, keys, open_any,
+    Additions, AnnData, Categorical, Column, Container, DataError, OpenFile, OpenOptions, Opened,
+    ReadOptions, Reservation, Select, concat, keys, open_any, sample_name, samples,
 };
 use brodmann_kernels::{Monitor, Opt, OptionError};
 use indexmap::IndexMap;
@@ -20,8 +20,7 @@ mod parts;
 use parts::Part;
 
 use super::PipelineError;
-use super::tissue::{Destination, Tissue};
-use crate::preprocess::Modality;
+use super::tissue::{Destination, Opening, Tissue};
 
 /// Fewer genes than this in common are a mistake in names, not a panel...
 const FEW_SHARED: usize = 50;
@@ -58,25 +57,37 @@ impl Cohort {
     /// `obs[library_key]` where the files have that column (`library_id` when none is named), else by the files.
     ///
     /// # Inputs
-    /// `options`: what a single file is read with; of several, everything that can be joined is read.
+    /// `inputs`: a single folder of samples stands for these. `opening`: how a single file is read; of several, everything
+    /// that can be joined is.
     /// # Errors
     /// As the readers; [`PipelineError::SharedGenes`] when the files have hardly a gene in common.
     pub fn open(
         inputs: &[PathBuf],
-        options: &ReadOptions,
-        kind: Option<Modality>,
+        opening: &Opening<'_>,
         library_key: Option<&str>,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
+        let project;
+        let mut inputs = inputs;
         if let [input] = inputs {
-            let tissue = Tissue::open(input, options, kind, monitor)?;
-            return Ok(Self::new(tissue, library_key.map(str::to_owned), Vec::new()));
+            project = samples(input);
+            if project.is_empty() {
+                let tissue = Tissue::open(input, opening, monitor)?;
+                let found = tissue.library_key.clone().filter(|_| library_key.is_none());
+                if let Some(key) = &found {
+                    monitor.note(&format!("slices are told apart by obs[{key:?}]"));
+                }
+                let key = library_key.map(str::to_owned).or(found);
+                return Ok(Self::new(tissue, key, Vec::new()));
+            }
+            monitor.note(&format!("{} holds {} samples", input.display(), project.len()));
+            inputs = &project;
         }
         let mut parts = Vec::with_capacity(inputs.len());
         let mut opened = Vec::with_capacity(inputs.len());
         for input in inputs {
             monitor.stage(&format!("reading {}", input.display()), 0);
-            let (part, file) = read_part(input)?;
+            let (part, file) = read_part(input, opening.source, monitor)?;
             parts.push(part);
             opened.push(file);
         }
@@ -104,7 +115,7 @@ impl Cohort {
             let (var_names, obs_names) = (part.var.index, part.obs.index);
             files.push(File { path: path.clone(), opened, rows, var_names, obs_names });
         }
-        let tissue = Tissue::joined(first, joined, kind, monitor);
+        let tissue = Tissue::joined(first, joined, opening, monitor)?;
         Ok(Self::new(tissue, Some(key), files))
     }
 
@@ -118,7 +129,12 @@ impl Cohort {
             let all = 0..self.tissue.n_obs();
             return vec![all];
         }
-        self.files.iter().map(|f| f.rows.clone()).collect()
+        // Among those that take part: a file's rows lie one after the other.
+        let before = |row: usize| match self.tissue.kept_rows() {
+            Some(kept) => kept.partition_point(|k| *k < row),
+            None => row,
+        };
+        self.files.iter().map(|f| before(f.rows.start)..before(f.rows.end)).collect()
     }
 
     /// Refuses, before any work, a destination that cannot take the result.
@@ -281,7 +297,11 @@ fn is_folder(output: &Path) -> bool {
     output.is_dir() || output.extension().is_none()
 }
 
-fn read_part(input: &Path) -> Result<(AnnData, Option<OpenFile>), PipelineError> {
+fn read_part(
+    input: &Path,
+    source: &OpenOptions,
+    monitor: &dyn Monitor,
+) -> Result<(AnnData, Option<OpenFile>), PipelineError> {
     let options = ReadOptions {
         x_as_f32: true,
         varm: Select::None,
@@ -291,9 +311,10 @@ fn read_part(input: &Path) -> Result<(AnnData, Option<OpenFile>), PipelineError>
         raw: false,
         ..ReadOptions::default()
     };
-    match open_any(input, &options)? {
-        (Container::AnnData(adata), file) => Ok((adata, file)),
-        (Container::MuData(_), _) => Err(PipelineError::option(
+    let Opened { container, file, .. } = open_any(input, source, &options, monitor)?;
+    match container {
+        Container::AnnData(adata) => Ok((adata, file)),
+        Container::MuData(_) => Err(PipelineError::option(
             "input",
             format!("{}, which holds several modalities, beside other files", input.display()),
             "files of one modality (.h5ad) when there are several",
@@ -303,8 +324,7 @@ fn read_part(input: &Path) -> Result<(AnnData, Option<OpenFile>), PipelineError>
 
 /// The stems of the files, made different where they are not.
 fn file_names(inputs: &[PathBuf]) -> Vec<String> {
-    let stem = |p: &PathBuf| p.file_stem().unwrap_or(p.as_os_str()).to_string_lossy().into_owned();
-    let mut names: Vec<String> = inputs.iter().map(stem).collect();
+    let mut names: Vec<String> = inputs.iter().map(|path| sample_name(path)).collect();
     let distinct: BTreeSet<&String> = names.iter().collect();
     if distinct.len() < names.len() {
         for (k, name) in names.iter_mut().enumerate() {

@@ -11,7 +11,6 @@ use super::request::Denoise;
 use crate::pipeline::PipelineError;
 use crate::pipeline::memory::in_words;
 use crate::pipeline::run::{Run, Stage};
-use crate::pipeline::tissue::Tissue;
 
 /// Largest layers, all modalities together, that are written without being asked for.
 pub const AUTO_BYTES: u64 = 1_000_000_000;
@@ -66,7 +65,6 @@ pub(super) fn layer(values: Array2<f32>, columns: &[usize], n_vars: usize) -> Ma
 
 /// Adds the denoised layer of a modality; false where there is no way back from its features.
 pub(super) fn add(
-    tissue: &Tissue,
     input: &Input,
     reconstruction: &Array2<f32>,
     key: &str,
@@ -102,7 +100,7 @@ pub(super) fn add(
         seen[j] = true;
     }
     let key = format!("{key}_denoised");
-    let matrix = tissue.to_modality_matrix(&input.info, layer(values, columns, input.n_vars));
+    let matrix = layer(values, columns, input.n_vars);
     let target = run.target(input.info.key.as_deref());
     target.layers.insert(key.clone(), matrix);
     target.var.insert(key, Column::Bool(seen));

@@ -159,6 +159,7 @@ impl Method for Spami {
         let request = &self.request;
         Frame {
             modality: request.features.modality,
+            features: Some(&request.features),
             domains: Some((&request.domains, CLUSTER_NEIGHBORS)),
             models: Some(&request.models),
             ..Frame::new(keys::SPAMI, "SpaMI", &request.place, &request.naming)
@@ -281,7 +282,7 @@ impl Method for Spami {
         let mut modalities = Vec::with_capacity(inputs.len());
         for (m, input) in inputs.iter().enumerate() {
             let reconstruction = &output.reconstructions[m];
-            let denoised = write_layers && denoised::add(scene.tissue, input, reconstruction, key, run)?;
+            let denoised = write_layers && denoised::add(input, reconstruction, key, run)?;
             modalities.push(SpamiModality {
                 name: input.info.name.clone(),
                 kind: input.info.kind.name(),

@@ -120,6 +120,7 @@ impl Method for Staig {
         let request = &self.request;
         Frame {
             modality: request.features.modality,
+            features: Some(&request.features),
             domains: Some((&request.domains, CLUSTER_NEIGHBORS)),
             models: Some(&request.models),
             ..Frame::new(keys::STAIG, "STAIG", &request.place, &request.naming)

@@ -1,9 +1,10 @@
 //! The measurement of a modality: read whole, or block by block from the file.
 
-use brodmann_data::{Matrix, MatrixRows, OpenFile, ReadOptions, Select};
+use brodmann_data::{AnnData, Matrix, MatrixRows, OpenFile, ReadOptions, Select};
 use brodmann_kernels::CsrMatrix;
 
-use super::{ModalityInfo, Tissue};
+use super::stand_in::RAW;
+use super::{Container, ModalityInfo, Tissue};
 use crate::pipeline::PipelineError;
 use crate::pipeline::count_rows::CountRows;
 use crate::preprocess::RowSource;
@@ -17,6 +18,15 @@ pub(in crate::pipeline) struct CountsSize {
     pub(in crate::pipeline) streamed: bool,
     /// Kept after the first pass over the blocks.
     pub(in crate::pipeline) kept: bool,
+}
+
+/// `X`, a layer or `raw` of a modality, where it is in memory.
+pub(super) fn loaded<'a>(adata: &'a AnnData, layer: Option<&str>) -> Option<&'a Matrix> {
+    match adata.matrix(layer) {
+        Ok(matrix) => Some(matrix),
+        Err(_) if layer == Some(RAW) => adata.raw.as_ref().and_then(|raw| raw.x.as_ref()),
+        Err(_) => None,
+    }
 }
 
 impl Tissue {
@@ -35,23 +45,36 @@ impl Tissue {
         modality: &ModalityInfo,
         layer: Option<&str>,
     ) -> Result<CsrMatrix<f32>, PipelineError> {
-        let loaded = self.adata(modality).matrix(layer).ok().map(Matrix::to_csr_f32);
-        let counts = match loaded {
-            Some(counts) => counts.into_owned(),
-            None => match &self.file {
-                Some(file) => self.read_matrix(file, modality, layer)?.into_csr_f32(),
-                None => self.adata(modality).matrix(layer)?.to_csr_f32().into_owned(),
-            },
-        };
+        let layer = modality.layer(layer);
+        let adata = self.original(modality);
+        if let Some(counts) = loaded(adata, layer) {
+            return Ok(match (&modality.rows, &self.original) {
+                (Some(rows), Some(_)) => counts.select_rows(rows).into_csr_f32(),
+                _ => counts.to_csr_f32().into_owned(),
+            });
+        }
+        let Some(file) = &self.file else { return Ok(adata.matrix(layer)?.to_csr_f32().into_owned()) };
+        let counts = self.read_matrix(file, modality, layer)?.into_csr_f32();
         Ok(match &modality.rows {
             None => counts,
             Some(rows) => counts.view().select_rows(rows),
         })
     }
 
+    /// A modality with its matrices: of all observations where there is no file.
+    fn original(&self, modality: &ModalityInfo) -> &AnnData {
+        match (&self.original, &modality.key) {
+            (Some(Container::Single(adata)), _) => adata,
+            (Some(Container::Multi(mdata)), Some(key)) => {
+                mdata.modalities.get(key).unwrap_or_else(|| self.adata(modality))
+            }
+            _ => self.adata(modality),
+        }
+    }
+
     /// Whether the counts of a modality are still to be read from a file whose parts can be read one by one.
     pub(in crate::pipeline) fn is_in_file(&self, modality: &ModalityInfo, layer: Option<&str>) -> bool {
-        self.file.is_some() && self.adata(modality).matrix(layer).is_err()
+        self.file.is_some() && loaded(self.adata(modality), modality.layer(layer)).is_none()
     }
 
     /// The counts of a modality as rows to be read block by block; `None` where they are in memory already, in another
@@ -64,15 +87,14 @@ impl Tissue {
         modality: &ModalityInfo,
         layer: Option<&str>,
     ) -> Result<Option<CountRows>, PipelineError> {
-        let adata = self.adata(modality);
-        let Some(file) =
-            self.file.as_ref().filter(|_| modality.rows.is_none() && adata.matrix(layer).is_err())
-        else {
+        let (adata, layer) = (self.adata(modality), modality.layer(layer));
+        let rises = modality.rows.as_ref().is_none_or(|rows| rows.windows(2).all(|w| w[0] < w[1]));
+        let Some(file) = self.file.as_ref().filter(|_| rises && loaded(adata, layer).is_none()) else {
             return Ok(None);
         };
         let found = file.matrix_rows(modality.key.as_deref(), layer)?;
-        let fits = |m: &MatrixRows| (m.n_rows(), m.n_cols()) == (adata.n_obs(), adata.n_vars());
-        Ok(found.filter(fits).map(CountRows::new))
+        let fits = |m: &MatrixRows| (m.n_rows(), m.n_cols()) == (modality.n_rows, adata.n_vars());
+        Ok(found.filter(fits).map(|matrix| CountRows::new(matrix, modality.rows.clone())))
     }
 
     /// How much the counts of a modality hold, and how they will be read; `None` where there are none.
@@ -81,7 +103,7 @@ impl Tissue {
         modality: &ModalityInfo,
         layer: Option<&str>,
     ) -> Result<Option<CountsSize>, PipelineError> {
-        if let Ok(matrix) = self.adata(modality).matrix(layer) {
+        if let Some(matrix) = loaded(self.original(modality), modality.layer(layer)) {
             return Ok(Some(CountsSize { nnz: matrix.nnz(), streamed: false, kept: false }));
         }
         if let Some(rows) = self.count_rows(modality, layer)? {
@@ -89,7 +111,7 @@ impl Tissue {
             return Ok(Some(CountsSize { nnz, streamed: true, kept }));
         }
         let Some(file) = &self.file else { return Ok(None) };
-        let nnz = file.stored_entries(modality.key.as_deref(), layer)?;
+        let nnz = file.stored_entries(modality.key.as_deref(), modality.layer(layer))?;
         Ok(nnz.map(|nnz| CountsSize { nnz, streamed: false, kept: false }))
     }
 
@@ -103,7 +125,10 @@ impl Tissue {
         let mut options = ReadOptions::names_only();
         match layer {
             None => options.x = true,
-            Some(layer) => options.layers = Select::only([layer]),
+            Some(layer) => {
+                options.raw = layer == RAW;
+                options.layers = Select::only([layer]);
+            }
         }
         if let Some(key) = &modality.key {
             options.modalities = Select::only([key]);
@@ -114,6 +139,12 @@ impl Tissue {
                 modality.key.as_ref().and_then(|key| mdata.modalities.swap_remove(key)).unwrap_or_default()
             }
         };
+        if layer == Some(RAW)
+            && !adata.layers.contains_key(RAW)
+            && let Some(matrix) = adata.raw.take().and_then(|raw| raw.x)
+        {
+            return Ok(matrix);
+        }
         // Asks again so that a missing key gives the reader's own message, with the keys there are.
         adata.matrix(layer).map_err(|e| self.with_existing(e, modality.key.as_deref()))?;
         let matrix = match layer {

@@ -2,7 +2,7 @@
 
 use brodmann_data::{Categorical, Column, DataError, Matrix, OpenFile, Value};
 use brodmann_kernels::{CsrMatrix, Opt, Slices, Step};
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
 use super::{Container, ModalityInfo, Tissue};
 use crate::pipeline::PipelineError;
@@ -42,11 +42,7 @@ impl Tissue {
         if !adata.obsm.contains_key(key) {
             return Ok(None);
         }
-        let matrix = adata.obsm_f64(key)?;
-        Ok(Some(match &modality.rows {
-            None => matrix,
-            Some(rows) => matrix.select(Axis(0), rows),
-        }))
+        Ok(Some(adata.obsm_f64(key)?))
     }
 
     /// `obsm[key]` of the whole or, failing that, of the first modality that has it.
@@ -90,13 +86,7 @@ impl Tissue {
         if !adata.obsp.contains_key(key) {
             return Ok(None);
         }
-        let graph = adata.obsp_csr(key)?;
-        Ok(Some(match &modality.rows {
-            None => graph.into_owned(),
-            Some(rows) => {
-                Matrix::CsrF64(graph.into_owned()).select_rows(rows).select_columns(rows).into_csr_f64()
-            }
-        }))
+        Ok(Some(adata.obsp_csr(key)?.into_owned()))
     }
 
     /// `obsp[key]` of the whole tissue: of the MuData, or of the AnnData.
@@ -127,10 +117,6 @@ impl Tissue {
         }
         self.modalities.iter().find_map(|modality| {
             let (names, numbers) = of(self.adata(modality).obsm.get(key)?)?;
-            let numbers = match &modality.rows {
-                None => numbers,
-                Some(rows) => numbers.select(Axis(0), rows),
-            };
             Some((names, numbers)).filter(|(_, numbers)| numbers.nrows() == self.n_obs())
         })
     }
@@ -179,13 +165,7 @@ impl Tissue {
     /// An obs column of the whole, or of the first modality that has it, in the order of the whole.
     pub fn obs_column(&self, key: &str) -> Option<Column> {
         self.whole().obs.columns.get(key).cloned().or_else(|| {
-            self.modalities.iter().find_map(|modality| {
-                let column = self.adata(modality).obs.columns.get(key)?;
-                Some(match &modality.rows {
-                    None => column.clone(),
-                    Some(rows) => column.select_rows(rows),
-                })
-            })
+            self.modalities.iter().find_map(|modality| self.adata(modality).obs.columns.get(key).cloned())
         })
     }
 

@@ -1,16 +1,21 @@
 //! A file opened, whatever its format: one view on AnnData and MuData, and the way results go back.
 //!
-//! Modalities may list the same observations in another order; they are seen here in the order of the whole, and
-//! what is written to a modality goes back in the modality's own order.
+//! Modalities may list the same observations in another order, and some observations may not take part; what is seen here
+//! are those that do, in the order of the whole. Methods add their results in that order, and the results go back to the
+//! rows of the input they belong to.
 //!
 //! * `open`: a path, or a container in memory, becomes a tissue.
+//! * `aside`: which spots take part. `stand_in`: where the counts are, if not in `X`.
 //! * `elements`: embeddings, graphs, columns and the rest, of the whole or of a modality.
 //! * `counts`: the measurement, whole or block by block.
-//! * `write`: results into the modality's order, and to where they go.
+//! * `back`: results back to the rows of the input. `write`: where they go.
 
+mod aside;
+mod back;
 mod counts;
 mod elements;
 mod open;
+mod stand_in;
 mod write;
 
 use std::path::PathBuf;
@@ -20,6 +25,8 @@ use brodmann_data::{AnnData, MuData, OpenFile, Reservation, Whole};
 
 use crate::preprocess::Modality;
 
+use aside::Kept;
+pub use open::{Inputs, Opening};
 pub use write::Destination;
 
 /// One modality of a tissue.
@@ -31,8 +38,32 @@ pub struct ModalityInfo {
     pub key: Option<String>,
     /// What it measures.
     pub kind: Modality,
-    /// Rows of the modality in the order of the whole; `None` when the order is the same.
+    /// For each observation its row of the modality in the input; `None` when these are all of them in order.
     rows: Option<Vec<usize>>,
+    /// Rows of the modality in the input.
+    n_rows: usize,
+    /// Where the counts are, if not in `X`.
+    stand_in: Option<&'static str>,
+    /// What is to be said when they are read from there.
+    note: Option<String>,
+    /// Of counts in `raw`: the variables of `X`, which results go back to.
+    own_var: Option<Vec<String>>,
+}
+
+impl ModalityInfo {
+    fn new(name: String, key: Option<String>, kind: Modality) -> Self {
+        Self { name, key, kind, rows: None, n_rows: 0, stand_in: None, note: None, own_var: None }
+    }
+
+    /// The layer that holds the counts: the one asked for, or what stands in for `X`.
+    pub(super) fn layer<'a>(&self, asked: Option<&'a str>) -> Option<&'a str> {
+        asked.or(self.stand_in)
+    }
+
+    /// What there is to say when counts are read from elsewhere than was asked for.
+    pub(super) fn note(&self, asked: Option<&str>) -> Option<&str> {
+        self.note.as_deref().filter(|_| asked.is_none())
+    }
 }
 
 #[derive(Debug)]
@@ -45,7 +76,13 @@ pub(super) enum Container {
 #[derive(Debug)]
 pub struct Tissue {
     path: PathBuf,
+    /// The observations that take part, modalities in one order.
     pub(super) container: Container,
+    /// All of what was read, where not all take part and there is no file to read it from again.
+    original: Option<Container>,
+    /// `obs` column that names the slide, where the input holds several and says so.
+    pub(super) library_key: Option<String>,
+    kept: Kept,
     /// The input where it is a `.h5ad` or `.h5mu`: held open, so that all that is read of it, and the copy that the
     /// results go into, is of one file.
     file: Option<OpenFile>,
@@ -58,6 +95,21 @@ impl Tissue {
     /// Number of observations.
     pub fn n_obs(&self) -> usize {
         self.whole().obs.n_rows()
+    }
+
+    /// Observations in the input, those set aside included.
+    pub fn n_all(&self) -> usize {
+        self.kept.n_all
+    }
+
+    /// The file that is held open, where the input is one of scverse.
+    pub(super) fn file(&self) -> Option<&OpenFile> {
+        self.file.as_ref()
+    }
+
+    /// Rows of the input that take part; `None` for all.
+    pub(super) fn kept_rows(&self) -> Option<&[usize]> {
+        self.kept.rows.as_deref()
     }
 
     /// The elements of the whole: of the MuData, or of the AnnData.

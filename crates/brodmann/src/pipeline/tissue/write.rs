@@ -1,13 +1,12 @@
-//! Results in the modality's own order, and where they go.
+//! Where results go.
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use brodmann_data::{Additions, DataError, Matrix, Reservation, WriteOptions};
-use brodmann_kernels::{CsrMatrix, Monitor};
-use ndarray::{Array2, Axis};
+use brodmann_data::{Additions, DataError, Reservation, WriteOptions};
+use brodmann_kernels::Monitor;
 
-use super::{Container, ModalityInfo, Tissue};
+use super::{Container, Tissue, back};
 use crate::pipeline::PipelineError;
 
 /// Where the result goes.
@@ -20,35 +19,22 @@ pub enum Destination {
 }
 
 impl Tissue {
-    /// Brings rows of the whole into a modality's own order, for writing.
-    pub fn to_modality_rows<T: Clone>(&self, modality: &ModalityInfo, values: Array2<T>) -> Array2<T> {
-        match modality.own_order() {
-            None => values,
-            Some(order) => values.select(Axis(0), &order),
+    /// Brings additions in the order of the observations here to the rows of the input they belong to; what was set
+    /// aside gets missing values.
+    pub fn place(&self, additions: &mut Additions) {
+        if let Some(rows) = &self.kept.rows {
+            let of = back::inverse(rows, self.kept.n_all);
+            back::spread_obs(&mut additions.root, &of);
         }
-    }
-
-    /// Brings a matrix of the whole into a modality's own order, for writing.
-    pub fn to_modality_matrix(&self, modality: &ModalityInfo, values: Matrix) -> Matrix {
-        match modality.own_order() {
-            None => values,
-            Some(order) => values.select_rows(&order),
-        }
-    }
-
-    /// Brings a graph of the whole into a modality's own order, for writing.
-    pub fn to_modality_graph(&self, modality: &ModalityInfo, graph: Matrix) -> Matrix {
-        match modality.own_order() {
-            None => graph,
-            Some(order) => graph.select_rows(&order).select_columns(&order),
-        }
-    }
-
-    /// Brings counts of the whole into a modality's own order, for writing.
-    pub fn to_modality_counts(&self, modality: &ModalityInfo, counts: CsrMatrix<f32>) -> CsrMatrix<f32> {
-        match modality.own_order() {
-            None => counts,
-            Some(order) => counts.view().select_rows(&order),
+        for info in &self.modalities {
+            let Some(target) = back::target(additions, info.key.as_deref()) else { continue };
+            // Of a single modality the rows are those of the whole.
+            if let (Some(rows), Some(_)) = (&info.rows, &info.key) {
+                back::spread_obs(target, &back::inverse(rows, info.n_rows));
+            }
+            if let Some(own) = &info.own_var {
+                back::spread_var(target, &back::by_name(self.var_names(info), own));
+            }
         }
     }
 
@@ -120,7 +106,7 @@ impl Tissue {
             return Ok(());
         }
         let options = WriteOptions::default();
-        match self.container {
+        match self.original.unwrap_or(self.container) {
             Container::Single(mut adata) => {
                 if let Some(name) = additions.modalities.keys().next() {
                     return Err(DataError::MissingKey {
@@ -142,17 +128,5 @@ impl Tissue {
             }
         }
         Ok(())
-    }
-}
-
-impl ModalityInfo {
-    /// For each row of the modality, its row in the whole; `None` when the order is the same.
-    fn own_order(&self) -> Option<Vec<usize>> {
-        let rows = self.rows.as_ref()?;
-        let mut order = vec![0; rows.len()];
-        for (whole, &own) in rows.iter().enumerate() {
-            order[own] = whole;
-        }
-        Some(order)
     }
 }
