@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     Path = Union[str, os.PathLike[str]]
 
-__all__ = ["tables", "tenx_h5", "tenx_mtx", "visium"]
+__all__ = [
+    "cosmx",
+    "merscope",
+    "stereo_seq",
+    "tables",
+    "tenx_h5",
+    "tenx_mtx",
+    "visium",
+    "visium_hd",
+    "xenium",
+]
 
 
 def visium(path: Path, *, library_id: str | None = None) -> AnnData | MuData:
@@ -37,7 +47,110 @@ def visium(path: Path, *, library_id: str | None = None) -> AnnData | MuData:
     pixels of the full-resolution picture), ``uns["spatial"][library_id]`` with ``images``, ``scalefactors`` and
     ``metadata``. With antibodies MuData, with the modalities ``rna`` and ``adt``.
     """
-    return _made(_brodmann.read_visium(os.fspath(path), library_id=library_id))
+    return _platform(path, "visium", library_id)
+
+
+def visium_hd(
+    path: Path, *, bin: int | Literal["cells"] | None = None, library_id: str | None = None
+) -> AnnData | MuData:
+    """Read a Visium HD folder (Space Ranger 3 or 4).
+
+    Parameters
+    ----------
+    path
+        The folder with ``binned_outputs/`` or ``segmented_outputs/``, or the one above its ``outs/``.
+    bin
+        Side of the squares in micrometres, or ``"cells"`` for segmented cells, which lie at the centroids of their
+        outlines. By default 8, or what there is.
+    library_id
+        As :func:`visium`.
+
+    Returns
+    -------
+    As :func:`visium`; of cells ``obs["cell_area"]`` (square pixels) in place of the array, and
+    ``uns["spatial"][library_id]["cell_boundaries"]`` with ``ids``, ``starts`` and ``vertices``.
+    """
+    return _platform(path, "visium-hd", library_id, None if bin is None else str(bin))
+
+
+def xenium(path: Path, *, library_id: str | None = None) -> AnnData | MuData:
+    """Read a Xenium output bundle.
+
+    Parameters
+    ----------
+    path
+        The folder with ``cell_feature_matrix.h5`` (or its folder) and ``cells.parquet`` or ``cells.csv.gz``.
+    library_id
+        Name of the slice in ``uns["spatial"]``; by default the region's, else the folder's.
+
+    Returns
+    -------
+    AnnData with ``X`` (CSR float32 counts; controls are set aside), the columns of the table of cells in ``obs``,
+    ``obsm["spatial"]`` (``(n_obs, 2)`` float64, micrometres), and ``uns["spatial"][library_id]`` with ``metadata``
+    (``coordinate_unit``, …) and, where the files are there, ``cell_boundaries`` and ``nucleus_boundaries`` (each with
+    ``ids``, ``starts``, one more than ids, and ``vertices``).
+    """
+    return _platform(path, "xenium", library_id)
+
+
+def cosmx(path: Path, *, library_id: str | None = None) -> AnnData:
+    """Read CosMx flat files.
+
+    Parameters
+    ----------
+    path
+        The folder with ``*_exprMat_file.csv`` and ``*_metadata_file.csv``, gzipped or not, of one slide or of several; or
+        with ``*_tx_file.csv``, whose molecules are then counted cell by cell.
+    library_id
+        Name of a single slide in ``uns["spatial"]``; by default what the files' names begin with.
+
+    Returns
+    -------
+    AnnData of cells named ``<cell>_<fov>`` (cell 0 and controls are set aside), with the columns of the metadata in
+    ``obs``, ``obsm["spatial"]`` (``(n_obs, 2)`` float64, global pixels; micrometres where the files have only
+    millimetres; ``uns["spatial"][library_id]["metadata"]["coordinate_unit"]`` says which), and of several slides
+    ``obs["library_id"]``.
+    """
+    return _platform(path, "cosmx", library_id)
+
+
+def merscope(path: Path, *, library_id: str | None = None) -> AnnData:
+    """Read MERSCOPE tables.
+
+    Parameters
+    ----------
+    path
+        The folder with ``*cell_by_gene.csv`` and ``*cell_metadata.csv``.
+    library_id
+        Name of the slice in ``uns["spatial"]``; by default what the files' names begin with, else the folder's.
+
+    Returns
+    -------
+    AnnData of cells under their identifiers, digit for digit (blanks are set aside), with the columns of the metadata
+    in ``obs`` and ``obsm["spatial"]`` (``(n_obs, 2)`` float64, micrometres).
+    """
+    return _platform(path, "merscope", library_id)
+
+
+def stereo_seq(
+    path: Path, *, bin: int | Literal["cells"] | None = None, library_id: str | None = None
+) -> AnnData:
+    """Read Stereo-seq files.
+
+    Parameters
+    ----------
+    path
+        A ``.gef`` of squares or cells, a ``.gem``, or their folder.
+    bin
+        Spots of the chip along a square, or ``"cells"``. By default 50, or cells where there are no squares.
+    library_id
+        Name of the slice in ``uns["spatial"]``; by default the file's.
+
+    Returns
+    -------
+    AnnData with ``X`` (CSR float32 counts) and ``obsm["spatial"]`` (``(n_obs, 2)`` float64, micrometres).
+    """
+    return _platform(path, "stereo-seq", library_id, None if bin is None else str(bin))
 
 
 def tenx_h5(path: Path, *, genome: str | None = None) -> AnnData | MuData:
@@ -106,6 +219,10 @@ def tables(
         coordinate_columns=None if coordinate_columns is None else list(coordinate_columns),
     )
     return _made(parts)
+
+
+def _platform(path: Path, format: str, library_id: str | None, bin: str | None = None) -> AnnData | MuData:
+    return _made(_brodmann.read_any(os.fspath(path), format=format, library_id=library_id, bin=bin))
 
 
 def _made(parts: dict) -> AnnData | MuData:

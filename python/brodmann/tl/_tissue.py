@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: The name of the only modality of an AnnData in messages and options.
 ALONE = "rna"
 
+#: Spots with 0 here lie off the tissue and get no label.
+_IN_TISSUE = "in_tissue"
+
 #: What the methods on graphs find in an object, by the keys that they write.
 _LATENT_GRAPH, _SPATIAL_GRAPH = "connectivities", "spatial_connectivities"
 _EMBEDDINGS = ("X_pca", "X_lsi")
@@ -79,6 +82,10 @@ def parts(
     if library_key is not None:
         codes, categories = el.slices_of(data, library_key)
         obs.append((library_key, codes, categories, el.is_categorical(data.obs[library_key])))
+    if _IN_TISSUE in data.obs and library_key != _IN_TISSUE:
+        codes, categories = el.codes_of(data.obs[_IN_TISSUE])
+        if (codes >= 0).all():
+            obs.append((_IN_TISSUE, codes, categories, False))
     obsm = []
     if space or spatial_key in data.obsm:
         obsm.append((spatial_key, np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)))
