@@ -8,13 +8,14 @@
 //! * [`keys`]: the names of keys, written once.
 //! * [`ReadOptions`], [`WriteOptions`], [`Additions`]: what is read and written.
 //! * [`RowAppender`]: a file written while its rows come.
-//! * [`OpenFile`]: a file held open, all of it from one descriptor.
+//! * [`OpenFile`]: a file or a Zarr store held open; a table of a SpatialData store with its coordinates.
 //! * [`MatrixRows`]: a matrix too large to hold, a block of rows at a time.
 //! * [`read_npy`]: arrays beside containers.
 
 mod additions;
 mod anndata;
 mod array;
+mod backend;
 mod concat;
 mod error;
 mod frame;
@@ -29,10 +30,12 @@ mod output;
 mod platform;
 mod reservation;
 mod scverse;
+mod spatialdata;
 mod store;
 mod temporary;
 mod value;
 mod whole;
+mod zarr;
 
 pub use additions::{Additions, ElementAdditions};
 pub use anndata::{AnnData, Raw};
@@ -53,6 +56,7 @@ pub use reservation::Reservation;
 pub use scverse::{
     Container, MatrixRows, OpenFile, RowAppender, RowBlock, RowBlocks, element_names, is_scverse,
     layer_names, read, read_h5ad, read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
+    write_zarr,
 };
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::DataError;
-use crate::temporary::{Temporary, is_same_file};
+use crate::temporary::{Temporary, TemporaryFolder, is_same_file};
+use crate::zarr::is_store_folder;
 
 /// Refuses an output that is the input, or that cannot be written, before any work is done for it.
 ///
@@ -23,6 +24,9 @@ pub fn check_output(input: &Path, output: &Path) -> Result<(), DataError> {
 /// [`DataError::Write`].
 pub fn check_writable(output: &Path) -> Result<(), DataError> {
     // Made and dropped: asks the system itself, permissions and missing folders included.
+    if is_store_folder(output) {
+        return TemporaryFolder::beside(output).map(drop);
+    }
     Temporary::beside(output).map(drop)
 }
 

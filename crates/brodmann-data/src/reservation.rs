@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::DataError;
-use crate::temporary::{PART, forget_file, list_file};
+use crate::temporary::{PART, forget_file, list_file, remove};
 
 const LOCK: &str = "brodmann-lock";
 /// Times that a lock's file may vanish while it is taken, before that is an error.
@@ -181,7 +181,7 @@ fn sweep(target: &Path) {
         let middle = bytes.strip_prefix(start).and_then(|rest| rest.strip_suffix(PART.as_bytes()));
         // Digits and a dot: not the part of an output called `NAME.something`.
         if middle.is_some_and(|m| m.ends_with(b".") && m[..m.len() - 1].iter().all(u8::is_ascii_hexdigit)) {
-            let _ = fs::remove_file(entry.path());
+            remove(&entry.path());
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What a container needs of a hierarchical file: groups, arrays, attributes, by path.
 //!
-//! HDF5 is the one implementation ([`crate::hdf5`]). Reading and writing of elements is said in these traits; whoever
-//! opens files, copies them or takes matrices piece by piece names the implementation. Paths are `a/b/c`, the root is the empty path.
+//! [`crate::hdf5`] and [`crate::zarr`] implement it, and [`crate::backend`] is whichever of both a path leads to. Reading
+//! and writing of elements is said in these traits; whoever opens files or copies them names the implementation. Paths
+//! are `a/b/c`, the root is the empty path.
+
+use std::path::Path;
 
 use crate::{Array, DataError};
 
@@ -109,6 +112,15 @@ impl ArrayInfo {
 
 /// Reads a hierarchical file.
 pub(crate) trait Store {
+    /// Where it lies, for messages.
+    fn path(&self) -> &Path;
+    /// What its format is called, for messages.
+    fn format(&self) -> &'static str;
+    /// What lies at `path` keeps the rules that other readers open arrays by.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] naming the first array that breaks one.
+    fn check_rules(&self, path: &str) -> Result<(), DataError>;
     /// What lies at `path`; `None` for nothing.
     fn node(&self, path: &str) -> Result<Option<NodeKind>, DataError>;
     /// Names under the group `path`, sorted.
@@ -179,6 +191,75 @@ macro_rules! float_number {
     )*};
 }
 float_number!(f32 => Element::F32, f64 => Element::F64);
+
+/// Converts stored elements to `T`; whole numbers that do not fit are refused.
+pub(crate) fn convert<T: Number>(
+    element: &Element,
+    big_endian: bool,
+    bytes: &[u8],
+    out: &mut [T],
+) -> Result<(), String> {
+    macro_rules! each {
+        ($t:ty, $via:ident) => {{
+            const WIDTH: usize = size_of::<$t>();
+            for (b, o) in bytes.chunks_exact(WIDTH).zip(out.iter_mut()) {
+                let mut raw = [0u8; WIDTH];
+                raw.copy_from_slice(b);
+                if big_endian {
+                    raw.reverse();
+                }
+                let value = <$t>::from_le_bytes(raw);
+                *o = T::$via(value.into()).ok_or_else(|| out_of_range(&value))?;
+            }
+        }};
+    }
+    if !big_endian && *element == T::NATIVE {
+        for (b, o) in bytes.chunks_exact(size_of::<T>()).zip(out.iter_mut()) {
+            *o = T::from_le(b);
+        }
+        return Ok(());
+    }
+    match element {
+        Element::F32 => each!(f32, from_f64),
+        Element::F64 => each!(f64, from_f64),
+        Element::I8 => each!(i8, from_i64),
+        Element::I16 => each!(i16, from_i64),
+        Element::I32 => each!(i32, from_i64),
+        Element::I64 => each!(i64, from_i64),
+        Element::U8 | Element::Bool => each!(u8, from_i64),
+        Element::U16 => each!(u16, from_i64),
+        Element::U32 => each!(u32, from_i64),
+        Element::U64 => each!(u64, from_u64),
+        Element::F16 => {
+            for (b, o) in bytes.chunks_exact(2).zip(out.iter_mut()) {
+                let raw = if big_endian { [b[1], b[0]] } else { [b[0], b[1]] };
+                let value = half(u16::from_le_bytes(raw));
+                *o = T::from_f64(value).ok_or_else(|| out_of_range(&value))?;
+            }
+        }
+        Element::String | Element::Record(_) | Element::Other(_) => {
+            return Err("an array that is not of numbers".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn out_of_range(value: &dyn std::fmt::Display) -> String {
+    format!("the number {value} where a smaller or whole one belongs")
+}
+
+/// IEEE 754 half precision.
+fn half(bits: u16) -> f64 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let exponent = i32::from((bits >> 10) & 0x1F);
+    let fraction = f64::from(bits & 0x3FF);
+    match exponent {
+        0 => sign * fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => sign * f64::INFINITY,
+        31 => f64::NAN,
+        e => sign * (1.0 + fraction / 1024.0) * 2f64.powi(e - 15),
+    }
+}
 
 /// The type of the elements of a vector that grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use rust_hdf5::format::{FormatError, FormatResult, UNDEF_ADDR};
 
 use super::chunk_index::{Stored, stored_chunks};
 use super::headers::Headers;
-use crate::store::{Element, Number};
+use crate::store::{self, Element, Number};
 
 /// Stored bytes held at once.
 const BATCH_BYTES: usize = 32 << 20;
@@ -304,71 +304,12 @@ fn scatter<T: Copy>(image: &[T], chunk: &[usize], offsets: &[u64], shape: &[usiz
     }
 }
 
-/// Converts stored elements to `T`; whole numbers that do not fit are refused.
+/// As [`store::convert`], with the library's error.
 pub(super) fn convert<T: Number>(
     element: &Element,
     big_endian: bool,
     bytes: &[u8],
     out: &mut [T],
 ) -> FormatResult<()> {
-    macro_rules! each {
-        ($t:ty, $via:ident) => {{
-            const WIDTH: usize = size_of::<$t>();
-            for (b, o) in bytes.chunks_exact(WIDTH).zip(out.iter_mut()) {
-                let mut raw = [0u8; WIDTH];
-                raw.copy_from_slice(b);
-                if big_endian {
-                    raw.reverse();
-                }
-                let value = <$t>::from_le_bytes(raw);
-                *o = T::$via(value.into()).ok_or_else(|| out_of_range(&value))?;
-            }
-        }};
-    }
-    if !big_endian && *element == T::NATIVE {
-        for (b, o) in bytes.chunks_exact(size_of::<T>()).zip(out.iter_mut()) {
-            *o = T::from_le(b);
-        }
-        return Ok(());
-    }
-    match element {
-        Element::F32 => each!(f32, from_f64),
-        Element::F64 => each!(f64, from_f64),
-        Element::I8 => each!(i8, from_i64),
-        Element::I16 => each!(i16, from_i64),
-        Element::I32 => each!(i32, from_i64),
-        Element::I64 => each!(i64, from_i64),
-        Element::U8 | Element::Bool => each!(u8, from_i64),
-        Element::U16 => each!(u16, from_i64),
-        Element::U32 => each!(u32, from_i64),
-        Element::U64 => each!(u64, from_u64),
-        Element::F16 => {
-            for (b, o) in bytes.chunks_exact(2).zip(out.iter_mut()) {
-                let raw = if big_endian { [b[1], b[0]] } else { [b[0], b[1]] };
-                let value = half(u16::from_le_bytes(raw));
-                *o = T::from_f64(value).ok_or_else(|| out_of_range(&value))?;
-            }
-        }
-        Element::String | Element::Record(_) | Element::Other(_) => {
-            return Err(damaged("an array that is not of numbers"));
-        }
-    }
-    Ok(())
-}
-
-fn out_of_range(value: &dyn std::fmt::Display) -> FormatError {
-    damaged(&format!("the number {value} where a smaller or whole one belongs"))
-}
-
-/// IEEE 754 half precision.
-fn half(bits: u16) -> f64 {
-    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let exponent = i32::from((bits >> 10) & 0x1F);
-    let fraction = f64::from(bits & 0x3FF);
-    match exponent {
-        0 => sign * fraction * 2f64.powi(-24),
-        31 if fraction == 0.0 => sign * f64::INFINITY,
-        31 => f64::NAN,
-        e => sign * (1.0 + fraction / 1024.0) * 2f64.powi(e - 15),
-    }
+    store::convert(element, big_endian, bytes, out).map_err(FormatError::InvalidData)
 }

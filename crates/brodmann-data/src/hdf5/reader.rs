@@ -93,10 +93,6 @@ impl Hdf5Reader {
         Ok(library)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn damaged(&self, what: &str, error: impl std::fmt::Display) -> DataError {
         DataError::damaged(&self.path, format!("{}: {error}", if what.is_empty() { "/" } else { what }))
     }
@@ -132,21 +128,6 @@ impl Hdf5Reader {
             layout,
             filters,
         })
-    }
-
-    /// What lies at `path` keeps the rules that the C library opens arrays by: a reader of our own, which does not
-    /// look at bytes it has no need of, would find a file in order that nobody else can open.
-    ///
-    /// # Errors
-    /// [`DataError::Damaged`] naming the first array that breaks one.
-    pub(crate) fn check_rules(&self, path: &str) -> Result<(), DataError> {
-        match self.node(path)? {
-            None => Err(self.damaged(path, "missing")),
-            Some(NodeKind::Group) => {
-                self.children(path)?.iter().try_for_each(|name| self.check_rules(&format!("{path}/{name}")))
-            }
-            Some(NodeKind::Array) => self.check_array(path),
-        }
     }
 
     fn check_array(&self, path: &str) -> Result<(), DataError> {
@@ -375,6 +356,26 @@ impl Hdf5Reader {
 }
 
 impl Store for Hdf5Reader {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn format(&self) -> &'static str {
+        "an HDF5 file"
+    }
+
+    // What lies at `path` keeps the rules that the C library opens arrays by: a reader of our own, which does not
+    // look at bytes it has no need of, would find a file in order that nobody else can open.
+    fn check_rules(&self, path: &str) -> Result<(), DataError> {
+        match self.node(path)? {
+            None => Err(self.damaged(path, "missing")),
+            Some(NodeKind::Group) => {
+                self.children(path)?.iter().try_for_each(|name| self.check_rules(&format!("{path}/{name}")))
+            }
+            Some(NodeKind::Array) => self.check_array(path),
+        }
+    }
+
     fn node(&self, path: &str) -> Result<Option<NodeKind>, DataError> {
         let fail = |e| self.damaged(path, e);
         let Some(address) = self.headers.locate(path).map_err(fail)? else { return Ok(None) };

@@ -11,10 +11,12 @@ use indexmap::IndexMap;
 use super::read::{self, is_anndata, is_mudata};
 use super::verify::{same_column, same_matrix, same_value};
 use super::write::{checked_key, column, dictionary, encoded_group, frame, matrix, value};
-use super::{COLUMN_ORDER, INDEX, join, legacy};
+use super::{COLUMN_ORDER, INDEX, OpenFile, join, legacy};
+use crate::backend::Backend;
 use crate::hdf5::{Hdf5Reader, Hdf5Writer};
 use crate::store::{Attribute, NodeKind, Store, StoreWriter};
-use crate::temporary::{Temporary, is_same_file};
+use crate::temporary::{Temporary, TemporaryFolder, is_same_file};
+use crate::zarr::{Method, ZarrReader, ZarrWriter, copy_store};
 use crate::{Additions, Column, DataError, DataFrame, ElementAdditions, Matrix, ReadOptions, Select, Value};
 
 /// gzip level of added elements.
@@ -43,13 +45,13 @@ pub fn write_with_additions(
     if !in_place && is_same_file(input, output) {
         return Err(DataError::OutputIsInput { path: output.to_path_buf() });
     }
-    write_opened(&Hdf5Reader::open(input)?, output, additions, in_place)
+    OpenFile::open(input)?.write_with_additions(output, additions, in_place)
 }
 
 /// As [`write_with_additions`], of a file that was opened before: its copy is made from that descriptor, and nothing
 /// is put in place when the path leads to other content by then.
 pub(super) fn write_opened(
-    store: &Hdf5Reader,
+    store: &Backend,
     output: &Path,
     additions: &Additions,
     in_place: bool,
@@ -58,30 +60,57 @@ pub(super) fn write_opened(
     if !in_place && is_same_file(input, output) {
         return Err(DataError::OutputIsInput { path: output.to_path_buf() });
     }
-    let temporary = Temporary::beside(output)?;
-    // Before the work as well as after it: a change from here on is noticed before the output takes its name.
-    store.check_unchanged()?;
-    let plans = plan(store, additions)?;
-    copy(store, &temporary, output)?;
-    let writer = Hdf5Writer::edit(temporary.path(), output)?;
-    for plan in &plans {
-        apply(store, &writer, plan)?;
+    match store {
+        Backend::Hdf5(file) => {
+            let temporary = Temporary::beside(output)?;
+            // Before the work as well as after it: a change from here on is noticed before the output takes its name.
+            store.check_unchanged()?;
+            let plans = plan(file, additions)?;
+            copy(file, &temporary, output)?;
+            let writer = Hdf5Writer::edit(temporary.path(), output)?;
+            plans.iter().try_for_each(|plan| apply(file, &writer, plan))?;
+            writer.close()?;
+            let written = Hdf5Reader::open(temporary.path()).map_err(|e| fault_of_writing(e, output))?;
+            plans.iter().try_for_each(|plan| verify(&written, output, plan))?;
+            drop(written);
+            store.check_unchanged()?;
+            temporary.persist(Some(input))
+        }
+        Backend::Zarr(zarr) => {
+            let replaces_input = is_same_file(input, output);
+            if replaces_input && !zarr.is_folder() {
+                return Err(DataError::Kind {
+                    element: input.display().to_string(),
+                    found: "a zip archive, which cannot be added to in place".to_owned(),
+                    expected: "another output, a .zarr folder".to_owned(),
+                });
+            }
+            let temporary = TemporaryFolder::beside(output)?;
+            store.check_unchanged()?;
+            let plans = plan(zarr, additions)?;
+            // Links would tie a copy to its original: only one that takes its place may have them.
+            let method = if replaces_input { Method::Link } else { Method::Copy };
+            copy_store(zarr, temporary.path(), output, method)?;
+            let writer = ZarrWriter::edit(temporary.path(), output, zarr.root(), zarr.version()?);
+            plans.iter().try_for_each(|plan| apply(zarr, &writer, plan))?;
+            writer.close()?;
+            let written = ZarrReader::open(temporary.path()).map_err(|e| fault_of_writing(e, output))?;
+            let written = written.below(zarr.root());
+            plans.iter().try_for_each(|plan| verify(&written, output, plan))?;
+            store.check_unchanged()?;
+            temporary.persist(Some(input))
+        }
     }
-    writer.close()?;
+}
 
-    let written = Hdf5Reader::open(temporary.path()).map_err(|e| match e {
-        // Damage to the new file is a fault of the writing, not of the input.
+/// Damage to the new file is a fault of the writing, not of the input.
+pub(super) fn fault_of_writing(error: DataError, output: &Path) -> DataError {
+    match error {
         DataError::Damaged { detail, .. } => {
             DataError::ReadBack { path: output.to_path_buf(), element: format!("the file ({detail})") }
         }
         e => e,
-    })?;
-    for plan in &plans {
-        verify(&written, output, plan)?;
     }
-    drop(written);
-    store.check_unchanged()?;
-    temporary.persist(Some(input))
 }
 
 fn copy(store: &Hdf5Reader, temporary: &Temporary, output: &Path) -> Result<(), DataError> {
@@ -101,12 +130,12 @@ struct Plan<'a> {
     modern: Option<(DataFrame, DataFrame, Vec<String>)>,
 }
 
-fn plan<'a>(store: &Hdf5Reader, additions: &'a Additions) -> Result<Vec<Plan<'a>>, DataError> {
+fn plan<'a>(store: &impl Store, additions: &'a Additions) -> Result<Vec<Plan<'a>>, DataError> {
     let several = is_mudata(store)?;
     if !several && !is_anndata(store)? {
         return Err(DataError::Kind {
             element: store.path().display().to_string(),
-            found: "an HDF5 file without obs and var".to_owned(),
+            found: format!("{} without obs and var", store.format()),
             expected: "AnnData or MuData".to_owned(),
         });
     }
@@ -152,7 +181,7 @@ fn plan<'a>(store: &Hdf5Reader, additions: &'a Additions) -> Result<Vec<Plan<'a>
 
 /// Every addition fits the axes and has a name a file can hold.
 fn check(
-    store: &Hdf5Reader,
+    store: &impl Store,
     root: &str,
     a: &ElementAdditions,
     obs: &DataFrame,
@@ -209,7 +238,7 @@ fn check(
     Ok(())
 }
 
-fn apply(store: &Hdf5Reader, w: &Hdf5Writer, plan: &Plan<'_>) -> Result<(), DataError> {
+fn apply(store: &impl Store, w: &impl StoreWriter, plan: &Plan<'_>) -> Result<(), DataError> {
     let a = plan.additions;
     let at = |name: &str| join(&plan.root, name);
     let replace = |path: &str| match store.node(path)? {
@@ -303,7 +332,7 @@ fn apply(store: &Hdf5Reader, w: &Hdf5Writer, plan: &Plan<'_>) -> Result<(), Data
 
 /// Makes the group where it is missing; one that is an array of records (up to 0.6) becomes a group with the same
 /// entries, and the answer is true.
-fn container_group(store: &Hdf5Reader, w: &Hdf5Writer, path: &str) -> Result<bool, DataError> {
+fn container_group(store: &impl Store, w: &impl StoreWriter, path: &str) -> Result<bool, DataError> {
     match store.node(path)? {
         Some(NodeKind::Group) => Ok(false),
         None => encoded_group(w, path, "dict", "0.1.0").map(|()| false),
@@ -326,7 +355,7 @@ fn column_order(store: &impl Store, path: &str) -> Result<Vec<String>, DataError
     Ok(store.children(path)?.into_iter().filter(|n| *n != index && n != "__categories").collect())
 }
 
-fn verify(store: &Hdf5Reader, output: &Path, plan: &Plan<'_>) -> Result<(), DataError> {
+fn verify(store: &impl Store, output: &Path, plan: &Plan<'_>) -> Result<(), DataError> {
     let a = plan.additions;
     let at = |name: &str| join(&plan.root, name);
     let answer = |element: String, same: Result<bool, DataError>| match same {

@@ -6,7 +6,7 @@ use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
 use ndarray::Array2;
 
-use super::{COLUMN_ORDER, ENCODING_TYPE, INDEX, join, legacy};
+use super::{COLUMN_ORDER, ENCODING_TYPE, INDEX, OpenFile, join, legacy};
 use crate::array::each_array;
 use crate::frame::python_bool;
 use crate::hdf5::Hdf5Reader;
@@ -109,15 +109,15 @@ pub fn read_h5mu(path: impl AsRef<Path>, options: &ReadOptions) -> Result<MuData
     mudata(&store, options)
 }
 
-/// Reads a `.h5ad` or a `.h5mu`, whichever it is.
+/// Reads a `.h5ad`, a `.h5mu` or a Zarr store, whichever it is: as [`OpenFile::open`] and [`OpenFile::read`].
 ///
 /// # Errors
 /// As for [`read_h5ad`] and [`read_h5mu`].
 pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, DataError> {
-    container(&Hdf5Reader::open(path.as_ref())?, options)
+    OpenFile::open(path)?.read(options)
 }
 
-pub(super) fn container(store: &Hdf5Reader, options: &ReadOptions) -> Result<Container, DataError> {
+pub(super) fn container(store: &impl Store, options: &ReadOptions) -> Result<Container, DataError> {
     if is_mudata(store)? {
         mudata(store, options).map(Container::MuData)
     } else {
@@ -142,11 +142,11 @@ pub fn element_names(
     modality: Option<&str>,
     group: &str,
 ) -> Result<Vec<String>, DataError> {
-    names_in(&Hdf5Reader::open(path.as_ref())?, modality, group)
+    OpenFile::open(path)?.element_names(modality, group)
 }
 
 pub(super) fn names_in(
-    store: &Hdf5Reader,
+    store: &impl Store,
     modality: Option<&str>,
     group: &str,
 ) -> Result<Vec<String>, DataError> {
@@ -161,12 +161,10 @@ pub(super) fn names_in(
     store.children(&place)
 }
 
-/// Whether `path` is a `.h5ad` or `.h5mu`, whatever its name: a file whose copy can be edited.
+/// Whether `path` is a `.h5ad`, a `.h5mu` or a Zarr store of the same, whatever its name: one whose copy can be edited.
 pub fn is_scverse(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
-    path.is_file()
-        && Hdf5Reader::open(path)
-            .is_ok_and(|store| is_mudata(&store).unwrap_or(false) || is_anndata(&store).unwrap_or(false))
+    OpenFile::is_known(path) && OpenFile::open(path).is_ok()
 }
 
 pub(crate) fn is_mudata(store: &impl Store) -> Result<bool, DataError> {
@@ -179,19 +177,19 @@ pub(crate) fn is_anndata(store: &impl Store) -> Result<bool, DataError> {
 
 fn describe_root(store: &impl Store) -> String {
     match store.children("") {
-        Ok(names) if !names.is_empty() => format!("an HDF5 file with {}", names.join(", ")),
-        _ => "an empty HDF5 file".to_owned(),
+        Ok(names) if !names.is_empty() => format!("{} with {}", store.format(), names.join(", ")),
+        _ => format!("{} without anything", store.format()),
     }
 }
 
-fn anndata_file(store: &Hdf5Reader, options: &ReadOptions) -> Result<AnnData, DataError> {
+fn anndata_file(store: &impl Store, options: &ReadOptions) -> Result<AnnData, DataError> {
     if !is_anndata(store)? {
         return Err(not_anndata(store));
     }
     anndata(store, "", options)
 }
 
-pub(super) fn not_anndata(store: &Hdf5Reader) -> DataError {
+pub(super) fn not_anndata(store: &impl Store) -> DataError {
     DataError::Kind {
         element: store.path().display().to_string(),
         found: describe_root(store),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use brodmann_kernels::{CsrError, CsrMatrix};
 
-use super::join;
 use super::read::{is_mudata, raw_place, sparse_form};
+use super::{OpenFile, join};
 use crate::DataError;
-use crate::hdf5::{Hdf5Reader, Sequence};
+use crate::backend::{Backend, Sequence};
 use crate::store::{Element, NodeKind, Store};
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ const BLOCK_ROWS: usize = 1 << 16;
 /// as many as one likes.
 #[derive(Clone)]
 pub struct MatrixRows {
-    store: Arc<Hdf5Reader>,
+    store: Arc<Backend>,
     element: String,
     n_rows: usize,
     n_cols: usize,
@@ -64,11 +64,11 @@ impl MatrixRows {
         modality: Option<&str>,
         layer: Option<&str>,
     ) -> Result<Option<Self>, DataError> {
-        Self::of(&Arc::new(Hdf5Reader::open(path.as_ref())?), modality, layer)
+        OpenFile::open(path)?.matrix_rows(modality, layer)
     }
 
     pub(super) fn of(
-        store: &Arc<Hdf5Reader>,
+        store: &Arc<Backend>,
         modality: Option<&str>,
         layer: Option<&str>,
     ) -> Result<Option<Self>, DataError> {
@@ -83,7 +83,7 @@ impl MatrixRows {
         }
     }
 
-    fn sparse(store: &Arc<Hdf5Reader>, element: String) -> Result<Option<Self>, DataError> {
+    fn sparse(store: &Arc<Backend>, element: String) -> Result<Option<Self>, DataError> {
         let Ok((true, n_rows, n_cols)) = sparse_form(&**store, &element) else { return Ok(None) };
         let part = |name: &str| join(&element, name);
         for name in ["data", "indices", "indptr"] {
@@ -108,7 +108,7 @@ impl MatrixRows {
         Ok(rows.in_order()?.then_some(rows))
     }
 
-    fn dense(store: &Arc<Hdf5Reader>, element: String) -> Result<Option<Self>, DataError> {
+    fn dense(store: &Arc<Backend>, element: String) -> Result<Option<Self>, DataError> {
         let info = store.info(&element)?;
         let [n_rows, n_cols] = info.shape[..] else { return Ok(None) };
         if u32::try_from(n_cols).is_err() {
@@ -189,11 +189,11 @@ pub fn stored_entries(
     modality: Option<&str>,
     layer: Option<&str>,
 ) -> Result<Option<usize>, DataError> {
-    stored_in(&Hdf5Reader::open(path.as_ref())?, modality, layer)
+    OpenFile::open(path)?.stored_entries(modality, layer)
 }
 
 pub(super) fn stored_in(
-    store: &Hdf5Reader,
+    store: &impl Store,
     modality: Option<&str>,
     layer: Option<&str>,
 ) -> Result<Option<usize>, DataError> {

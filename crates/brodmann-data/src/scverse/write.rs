@@ -6,10 +6,13 @@ use std::path::Path;
 use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
 
+use super::edit::fault_of_writing;
+use super::read::Container;
 use super::{COLUMN_ORDER, ENCODING_TYPE, ENCODING_VERSION, INDEX, join};
 use crate::hdf5::{Hdf5Reader, Hdf5Writer};
 use crate::store::{ArrayData, Attribute, Store, StoreWriter};
-use crate::temporary::Temporary;
+use crate::temporary::{Temporary, TemporaryFolder};
+use crate::zarr::{Version, ZarrReader, ZarrWriter};
 use crate::{
     AnnData, Array, Categorical, CategoryKind, Column, DataError, DataFrame, Matrix, MuData, Value,
     WriteOptions,
@@ -53,6 +56,41 @@ pub fn write_h5mu(mdata: &MuData, path: impl AsRef<Path>, options: &WriteOptions
     temporary.persist(None)
 }
 
+/// Writes an AnnData or MuData as a `.zarr` folder.
+///
+/// # Inputs
+/// As for [`write_h5ad`]; `options.gzip` is the level of zlib. An existing store is replaced as a whole, in one step; a
+/// folder that is none is refused.
+/// # Returns
+/// Zarr version 2 with consolidated metadata: every anndata from 0.7 to 0.13 reads it.
+/// # Errors
+/// As for [`write_h5ad`]; the old store is as it was then.
+pub fn write_zarr(
+    container: &Container,
+    output: impl AsRef<Path>,
+    options: &WriteOptions,
+) -> Result<(), DataError> {
+    match container {
+        Container::AnnData(adata) => adata.validate()?,
+        Container::MuData(mdata) => mdata.validate()?,
+    }
+    let path = output.as_ref();
+    refuse_existing(path, options)?;
+    let temporary = TemporaryFolder::beside(path)?;
+    // Again, now that nobody else writes it: another run may have put its output in place in between.
+    refuse_existing(path, options)?;
+    let writer = ZarrWriter::create(temporary.path(), path, Version::V2)?;
+    match container {
+        Container::AnnData(adata) => anndata(&writer, "", adata, options.gzip)?,
+        Container::MuData(mdata) => mudata(&writer, mdata, options.gzip, false)?,
+    }
+    writer.close()?;
+    ZarrReader::open(temporary.path())
+        .and_then(|store| store.children("")?.iter().try_for_each(|name| store.check_rules(name)))
+        .map_err(|e| fault_of_writing(e, path))?;
+    temporary.persist(None)
+}
+
 /// Writes mudata's mark before the HDF5 part.
 pub(super) fn mark_mudata(temporary: &Temporary, path: &Path) -> Result<(), DataError> {
     let mark = format!(
@@ -67,27 +105,25 @@ pub(super) fn mark_mudata(temporary: &Temporary, path: &Path) -> Result<(), Data
 }
 
 pub(super) fn prepare(path: &Path, options: &WriteOptions) -> Result<Temporary, DataError> {
-    if !options.overwrite && path.exists() {
-        return Err(DataError::write(path, std::io::ErrorKind::AlreadyExists.into()));
-    }
+    refuse_existing(path, options)?;
     let temporary = Temporary::beside(path)?;
     // Again, now that nobody else writes it: another run may have put its output in place in between.
+    refuse_existing(path, options)?;
+    Ok(temporary)
+}
+
+fn refuse_existing(path: &Path, options: &WriteOptions) -> Result<(), DataError> {
     if !options.overwrite && path.exists() {
         return Err(DataError::write(path, std::io::ErrorKind::AlreadyExists.into()));
     }
-    Ok(temporary)
+    Ok(())
 }
 
 /// Checks a file written from scratch by the rules of the format.
 pub(super) fn verify(temporary: &Temporary, path: &Path) -> Result<(), DataError> {
     let checked = Hdf5Reader::open(temporary.path())
         .and_then(|store| store.children("")?.iter().try_for_each(|name| store.check_rules(name)));
-    checked.map_err(|e| match e {
-        DataError::Damaged { detail, .. } => {
-            DataError::ReadBack { path: path.to_path_buf(), element: format!("the file ({detail})") }
-        }
-        e => e,
-    })
+    checked.map_err(|e| fault_of_writing(e, path))
 }
 
 fn text(s: &str) -> Attribute {
@@ -195,15 +231,15 @@ pub(super) fn mudata(
     Ok(())
 }
 
-/// HDF5 reads a slash in a name as a group.
+/// A slash in a name is read as a group.
 pub(super) fn checked_key<'a>(container: &str, key: &'a str) -> Result<&'a str, DataError> {
-    if !key.is_empty() && !key.contains('/') && key != "." {
+    if !key.is_empty() && !key.contains('/') && key != "." && key != ".." {
         return Ok(key);
     }
     Err(DataError::Kind {
         element: format!("{container}[{key:?}]"),
         found: "under a name with a slash or no name".to_owned(),
-        expected: "a name an HDF5 file can hold".to_owned(),
+        expected: "a name a file can hold".to_owned(),
     })
 }
 
