@@ -3,15 +3,19 @@
 //! * `edit_roundtrip edit IN OUT`: a copy with elements added everywhere they can be.
 //! * `edit_roundtrip rewrite IN OUT`: read whole, written from scratch; what cannot be is dropped and named.
 //! * `edit_roundtrip convert IN OUT`: any format into a `.h5ad` or `.h5mu`.
+//! * `edit_roundtrip edit-table IN TABLE OUT`: as `edit`, of a table of a SpatialData store.
+//! * `edit_roundtrip table IN TABLE SYSTEM OUT`: a table of a SpatialData store with its coordinates; `-` for the only one.
+//!
+//! An OUT that ends in `.zarr` becomes a Zarr store.
 //! * `edit_roundtrip bench IN OUT GZIP`: reads and writes at a gzip level, and says how long each took.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use brodmann_data::{
-    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData,
+    Additions, AnnData, Array, Categorical, Column, Container, DataError, ElementAdditions, MuData, OpenFile,
     OpenOptions, ReadOptions, Value, WriteOptions, read, read_any, write_h5ad, write_h5mu,
-    write_with_additions,
+    write_with_additions, write_zarr,
 };
 use brodmann_kernels::CsrMatrix;
 use indexmap::IndexMap;
@@ -24,9 +28,13 @@ fn main() -> ExitCode {
         ["edit", input, output] => edit(input, output),
         ["rewrite", input, output] => rewrite(input, output),
         ["convert", input, output] => convert(input, output),
+        ["edit-table", input, table, output] => edit_table(input, table, output),
+        ["table", input, table, system, output] => table_of(input, table, system, output),
         ["bench", input, output, gzip] => bench(input, output, gzip.parse().unwrap_or(1)),
         _ => {
-            eprintln!("usage: edit_roundtrip edit|rewrite|convert IN OUT, or bench IN OUT GZIP");
+            eprintln!(
+                "usage: edit_roundtrip edit|rewrite|convert IN OUT, edit-table IN TABLE OUT, table IN TABLE SYSTEM OUT, or bench IN OUT GZIP"
+            );
             return ExitCode::from(2);
         }
     };
@@ -84,19 +92,40 @@ fn edit(input: &str, output: &str) -> Result<(), DataError> {
     write_with_additions(input, output, &additions, false)
 }
 
+fn edit_table(input: &str, table: &str, output: &str) -> Result<(), DataError> {
+    let opened = OpenFile::open_table(input, Some(table), None)?;
+    let adata = opened.read(&ReadOptions::names_only())?.into_anndata()?;
+    let additions = Additions { root: elements(adata.n_obs(), adata.n_vars()), ..Additions::default() };
+    opened.write_with_additions(output, &additions, false)
+}
+
 fn rewrite(input: &str, output: &str) -> Result<(), DataError> {
-    match read(input, &ReadOptions::default())? {
-        Container::AnnData(mut a) => {
-            drop_opaque(&mut a);
-            write_h5ad(&a, output, &WriteOptions::default())
-        }
-        Container::MuData(mut m) => {
-            let MuData { modalities, uns, .. } = &mut m;
+    let mut container = read(input, &ReadOptions::default())?;
+    match &mut container {
+        Container::AnnData(a) => drop_opaque(a),
+        Container::MuData(m) => {
+            let MuData { modalities, uns, .. } = m;
             drop_entries("uns", uns);
             modalities.values_mut().for_each(drop_opaque);
-            write_h5mu(&m, output, &WriteOptions::default())
         }
     }
+    write(&container, output)
+}
+
+fn write(container: &Container, output: &str) -> Result<(), DataError> {
+    if std::path::Path::new(output).extension().is_some_and(|e| e == "zarr") {
+        return write_zarr(container, output, &WriteOptions::default());
+    }
+    match container {
+        Container::AnnData(a) => write_h5ad(a, output, &WriteOptions::default()),
+        Container::MuData(m) => write_h5mu(m, output, &WriteOptions::default()),
+    }
+}
+
+fn table_of(input: &str, table: &str, system: &str, output: &str) -> Result<(), DataError> {
+    let [table, system] = [table, system].map(|name| Some(name).filter(|name| *name != "-"));
+    let opened = OpenFile::open_table(input, table, system)?;
+    write(&opened.read(&ReadOptions::default())?, output)
 }
 
 fn convert(input: &str, output: &str) -> Result<(), DataError> {
