@@ -109,7 +109,13 @@ def category_colors(n: int, given: Sequence[str] | None = None) -> list[str]: ..
 
 # containers
 def read_any(
-    path: str, *, format: str | None, library_id: str | None, bin: str | None
+    path: str,
+    *,
+    format: str | None,
+    library_id: str | None,
+    bin: str | None,
+    table: str | None,
+    coordinate_system: str | None,
 ) -> dict[str, Any]: ...
 def read_tenx_h5(path: str, *, genome: str | None) -> dict[str, Any]: ...
 def read_tenx_mtx(folder: str) -> dict[str, Any]: ...

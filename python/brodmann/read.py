@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "cosmx",
     "merscope",
+    "spatialdata",
     "stereo_seq",
     "tables",
     "tenx_h5",
@@ -186,6 +187,28 @@ def tenx_mtx(path: Path) -> AnnData | MuData:
     return _made(_brodmann.read_tenx_mtx(os.fspath(path)))
 
 
+def spatialdata(
+    path: Path, *, table: str | None = None, coordinate_system: str | None = None
+) -> AnnData:
+    """Read a table of a SpatialData store.
+
+    Parameters
+    ----------
+    path
+        The ``.zarr`` folder.
+    table
+        Which table, where there are several.
+    coordinate_system
+        What the coordinates are wanted in; by default ``"global"``, or the only one.
+
+    Returns
+    -------
+    The table, with ``obsm["spatial"]`` (``(n_obs, 2)`` float64) from the elements that it describes where it has none
+    itself, transformed to the coordinate system, and a small version of each picture in ``uns["spatial"]``.
+    """
+    return _platform(path, "spatialdata", table=table, coordinate_system=coordinate_system)
+
+
 def tables(
     counts: Path,
     *,
@@ -221,8 +244,23 @@ def tables(
     return _made(parts)
 
 
-def _platform(path: Path, format: str, library_id: str | None, bin: str | None = None) -> AnnData | MuData:
-    return _made(_brodmann.read_any(os.fspath(path), format=format, library_id=library_id, bin=bin))
+def _platform(
+    path: Path,
+    format: str,
+    library_id: str | None = None,
+    bin: str | None = None,
+    table: str | None = None,
+    coordinate_system: str | None = None,
+) -> AnnData | MuData:
+    parts = _brodmann.read_any(
+        os.fspath(path),
+        format=format,
+        library_id=library_id,
+        bin=bin,
+        table=table,
+        coordinate_system=coordinate_system,
+    )
+    return _made(parts)
 
 
 def _made(parts: dict) -> AnnData | MuData:

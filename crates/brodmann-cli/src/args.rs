@@ -172,7 +172,7 @@ pub struct SimulateArgs {
 pub struct ConvertArgs {
     /// File or folder to read
     pub input: PathBuf,
-    /// Output file: .h5ad, or .h5mu for several modalities
+    /// Output: .h5ad, or .h5mu for several modalities; .zarr for either
     #[arg(long, short, value_name = "OUT")]
     pub out: PathBuf,
     #[command(flatten)]

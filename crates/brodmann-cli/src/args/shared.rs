@@ -40,6 +40,12 @@ pub struct SourceArgs {
     /// The table of counts has one row per feature and one column per spot
     #[arg(long)]
     pub transposed: bool,
+    /// Which table of a SpatialData store that holds several
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// Coordinate system of a SpatialData store [default: global, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub coordinate_system: Option<String>,
     /// Which genome of an old 10x file that holds several
     #[arg(long, value_name = "NAME")]
     pub genome: Option<String>,
@@ -54,6 +60,8 @@ impl SourceArgs {
             bin: self.bin,
             genome: self.genome.clone(),
             library_id: None,
+            table_name: self.table.clone(),
+            coordinate_system: self.coordinate_system.clone(),
             table: TableOptions {
                 coordinates: self.coordinates.clone(),
                 orientation,

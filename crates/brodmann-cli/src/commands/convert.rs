@@ -2,7 +2,7 @@
 
 use brodmann_data::{
     AnnData, Container, DataError, WriteOptions, check_output, concat, keys, read_any, sample_name,
-    write_h5ad, write_h5mu,
+    write_h5ad, write_h5mu, write_zarr,
 };
 use brodmann_kernels::Monitor;
 
@@ -40,9 +40,10 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
         Container::AnnData(_) => ("h5ad", "one modality"),
         Container::MuData(_) => ("h5mu", "several modalities"),
     };
-    if ending != expected {
+    let to_zarr = ending == "zarr";
+    if ending != expected && !to_zarr {
         return Err(Failure::input(format!(
-            "the output is called {}; expected a name ending in .{expected}, as {} holds {several}",
+            "the output is called {}; expected a name ending in .{expected} or .zarr, as {} holds {several}",
             args.out.display(),
             args.input.display()
         ))
@@ -50,9 +51,14 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
     }
     let options = WriteOptions { overwrite: args.force, ..WriteOptions::default() };
     context.terminal.stage("writing", 0);
+    if to_zarr {
+        write_zarr(&container, &args.out, &options)?;
+    }
     let report = match &container {
         Container::AnnData(adata) => {
-            write_h5ad(adata, &args.out, &options)?;
+            if !to_zarr {
+                write_h5ad(adata, &args.out, &options)?;
+            }
             Report {
                 out: args.out.display().to_string(),
                 n_obs: adata.n_obs(),
@@ -60,7 +66,9 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
             }
         }
         Container::MuData(mdata) => {
-            write_h5mu(mdata, &args.out, &options)?;
+            if !to_zarr {
+                write_h5mu(mdata, &args.out, &options)?;
+            }
             Report {
                 out: args.out.display().to_string(),
                 n_obs: mdata.n_obs(),

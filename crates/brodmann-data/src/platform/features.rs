@@ -3,7 +3,8 @@
 use brodmann_kernels::Monitor;
 use indexmap::IndexMap;
 
-use crate::scverse::Container;
+use super::Opened;
+use crate::scverse::MatrixRows;
 use crate::{AnnData, Column, DataError, MuData, keys};
 
 /// How names of control features begin, on the instruments that tell them by name alone.
@@ -60,10 +61,19 @@ fn modality(feature_type: &str) -> Option<&'static str> {
 }
 
 /// One container per kind of feature. What is of no modality (controls, unassigned codewords) is set aside and counted,
-/// unless there is nothing else.
-pub(super) fn split_modalities(adata: AnnData, monitor: &dyn Monitor) -> Result<Container, DataError> {
+/// unless there is nothing else. `rows`: of a matrix that was not read.
+pub(super) fn split_modalities(
+    adata: AnnData,
+    rows: Option<MatrixRows>,
+    monitor: &dyn Monitor,
+) -> Result<Opened, DataError> {
+    let alone = |adata: AnnData, rows: Option<MatrixRows>| {
+        let mut opened = Opened::of(adata);
+        opened.rows.extend(rows.map(|rows| (None, rows)));
+        opened
+    };
     let Some(Column::String(types)) = adata.var.columns.get(keys::FEATURE_TYPES) else {
-        return Ok(Container::AnnData(adata));
+        return Ok(alone(adata, rows));
     };
     let mut columns: IndexMap<&'static str, Vec<usize>> = IndexMap::new();
     let mut aside: IndexMap<String, usize> = IndexMap::new();
@@ -75,23 +85,34 @@ pub(super) fn split_modalities(adata: AnnData, monitor: &dyn Monitor) -> Result<
         }
     }
     if columns.is_empty() {
-        return Ok(Container::AnnData(adata));
+        return Ok(alone(adata, rows));
     }
     if !aside.is_empty() {
         let list: Vec<String> = aside.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         let n: usize = aside.values().sum();
         monitor.note(&format!("{n} control features set aside ({})", list.join(", ")));
     }
+    let n_vars = adata.n_vars();
+    let chosen = |columns: &[usize]| {
+        let mut mask = vec![false; n_vars];
+        columns.iter().for_each(|&j| mask[j] = true);
+        rows.as_ref().map(|rows| rows.choose(mask))
+    };
     match columns.len() {
-        1 if aside.is_empty() => Ok(Container::AnnData(adata)),
-        1 => Ok(Container::AnnData(adata.select_vars(&columns[0]))),
+        1 if aside.is_empty() => Ok(alone(adata, rows)),
+        1 => {
+            let own = chosen(&columns[0]);
+            Ok(alone(adata.select_vars(&columns[0]), own))
+        }
         _ => {
             let modalities =
                 columns.iter().map(|(name, c)| ((*name).to_owned(), adata.select_vars(c))).collect();
+            let by_modality =
+                columns.iter().filter_map(|(name, c)| Some((Some((*name).to_owned()), chosen(c)?))).collect();
             let mdata = MuData::new(modalities)?;
             // What is shared between modalities belongs to the whole.
             let AnnData { obs, obsm, uns, .. } = adata;
-            Ok(Container::MuData(MuData { obs, obsm, uns, ..mdata }))
+            Ok(Opened { rows: by_modality, ..Opened::of(MuData { obs, obsm, uns, ..mdata }) })
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`open_any`] asks the rows of one table ([`PLATFORMS`]) in turn whether the path is theirs; a platform is recognised by
 //! the files it consists of, never by the name of a folder. The next instrument is one file here and one row there.
 //!
-//! * `scverse`: `.h5ad`, `.h5mu`.
+//! * `scverse`: `.h5ad`, `.h5mu`, Zarr, SpatialData.
 //! * `xenium`, `visium_hd`, `visium`, `cosmx`, `merscope`, `stereo_seq`: folders (and `.gef`, `.gem`) as the instruments write them.
 //! * [`read_tenx_h5`], [`read_tenx_mtx`]: 10x feature-barcode matrices, versions 2 and 3.
 //! * [`read_table`] and `table_folder`: counts and coordinates as text tables or Parquet.
@@ -13,8 +13,9 @@
 use std::path::{Path, PathBuf};
 
 use brodmann_kernels::{Monitor, Opt, OptionError};
+use indexmap::IndexMap;
 
-use crate::scverse::{Container, OpenFile};
+use crate::scverse::{Container, MatrixRows, OpenFile};
 use crate::{DataError, ReadOptions};
 
 mod cosmx;
@@ -52,6 +53,10 @@ pub struct OpenOptions {
     pub bin: Option<Bin>,
     /// Which genome of an old 10x file that holds several.
     pub genome: Option<String>,
+    /// Of a SpatialData store: which table.
+    pub table_name: Option<String>,
+    /// Of a SpatialData store: what the coordinates are wanted in.
+    pub coordinate_system: Option<String>,
     /// The name of the slide in `uns["spatial"]`; by default what the files say, else the folder's name.
     pub library_id: Option<String>,
     /// Of tables, and of a 10x matrix: where the coordinates are.
@@ -89,11 +94,13 @@ pub struct Opened {
     pub file: Option<OpenFile>,
     /// `obs` column that names the slide, where there are several.
     pub library_key: Option<String>,
+    /// Where `X` was not asked for and can be read in blocks of rows of a file that is not one of scverse: by modality.
+    pub rows: IndexMap<Option<String>, MatrixRows>,
 }
 
 impl Opened {
     fn of(container: impl Into<Container>) -> Self {
-        Self { container: container.into(), file: None, library_key: None }
+        Self { container: container.into(), file: None, library_key: None, rows: IndexMap::new() }
     }
 }
 

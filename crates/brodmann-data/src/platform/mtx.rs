@@ -15,7 +15,7 @@ use crate::{AnnData, Column, DataError, DataFrame, keys};
 /// # Errors
 /// [`DataError`]: a file missing, a line that cannot be read, numbers of lines that do not fit the matrix.
 pub fn read_tenx_mtx(folder: impl AsRef<Path>) -> Result<Container, DataError> {
-    features::split_modalities(folder_matrix(folder.as_ref())?, &Silent)
+    features::split_modalities(folder_matrix(folder.as_ref())?, None, &Silent).map(|opened| opened.container)
 }
 
 /// Whether the folder holds a matrix of this kind.

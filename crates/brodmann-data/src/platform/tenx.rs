@@ -1,11 +1,13 @@
 //! 10x Genomics feature-barcode matrices in HDF5: version 3 (`matrix/features`) and version 2 (one group per genome).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::table::attach_table;
 use super::{Opened, Platform, Source, features, mtx};
+use crate::backend::Backend;
 use crate::hdf5::Hdf5Reader;
-use crate::scverse::{Container, array_to_column, join};
+use crate::scverse::{Container, MatrixRows, array_to_column, join};
 use crate::store::{Element, NodeKind, Store};
 use crate::{AnnData, Column, DataError, DataFrame, keys};
 use brodmann_kernels::{CsrMatrix, Opt, OptionError, Silent};
@@ -23,8 +25,8 @@ use brodmann_kernels::{CsrMatrix, Opt, OptionError, Silent};
 /// [`DataError`]: not HDF5, damaged, not a 10x file, several genomes and none named.
 pub fn read_tenx_h5(path: impl AsRef<Path>, genome: Option<&str>) -> Result<Container, DataError> {
     let path = path.as_ref();
-    let store = Hdf5Reader::open(path)?;
-    features::split_modalities(matrix(&store, path, genome)?, &Silent)
+    let (adata, _) = counts(path, genome, true)?;
+    features::split_modalities(adata, None, &Silent).map(|opened| opened.container)
 }
 
 /// A matrix alone, without an instrument's folder around it: `.h5`, or a folder of text files.
@@ -52,16 +54,16 @@ impl Platform for TenX {
 
     fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
         let path = source.path;
-        let mut adata = if path.is_dir() {
-            mtx::folder_matrix(path)?
+        let (mut adata, rows) = if path.is_dir() {
+            (mtx::folder_matrix(path)?, None)
         } else {
-            matrix(&Hdf5Reader::open(path)?, path, source.options.genome.as_deref())?
+            counts(path, source.options.genome.as_deref(), source.read.x)?
         };
         if let Some(coordinates) = &source.options.table.coordinates {
             super::join::require_unique(adata.obs_names(), path)?;
             attach_table(&mut adata, coordinates, &source.options.table, source.monitor)?;
         }
-        features::split_modalities(adata, source.monitor).map(Opened::of)
+        features::split_modalities(adata, rows, source.monitor)
     }
 }
 
@@ -94,7 +96,8 @@ pub(super) fn library(store: &Hdf5Reader) -> Result<Library, DataError> {
     Ok((ids.into_iter().next(), metadata))
 }
 
-pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> Result<AnnData, DataError> {
+/// What stands beside the matrix, and where it lies.
+fn names(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> Result<(AnnData, String), DataError> {
     let version3 = store.node("matrix/barcodes")?.is_some();
     let root = if version3 {
         "matrix".to_owned()
@@ -135,15 +138,6 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
             expected: "two numbers".to_owned(),
         });
     };
-    // Stored by column, features x cells: exactly the CSR of cells x features.
-    let x = CsrMatrix::try_new(
-        n_cells,
-        n_features,
-        store.numbers::<usize>(&at("indptr"))?,
-        store.numbers::<u32>(&at("indices"))?,
-        store.numbers::<f32>(&at("data"))?,
-    )
-    .map_err(|source| DataError::Sparse { element: root.clone(), source })?;
     let texts = |name: &str| -> Result<Vec<String>, DataError> {
         store.array(&at(name))?.to_strings().ok_or_else(|| DataError::Kind {
             element: at(name),
@@ -193,5 +187,48 @@ pub(super) fn matrix(store: &Hdf5Reader, path: &Path, genome: Option<&str>) -> R
         let ids = texts("genes")?.into_iter().map(Some).collect();
         var.columns.insert(keys::GENE_IDS.to_owned(), Column::String(ids));
     }
-    AnnData::new(x, obs, var)
+    let adata = AnnData { obs, var, ..AnnData::default() };
+    adata.validate()?;
+    // Names that do not fit the matrix would otherwise be noticed only where it is read.
+    for (axis, found, expected) in
+        [("barcodes", adata.n_obs(), n_cells), ("features", adata.n_vars(), n_features)]
+    {
+        if found != expected {
+            return Err(DataError::Shape {
+                element: at(axis),
+                found: vec![found],
+                expected: format!("{expected}, as the matrix has"),
+            });
+        }
+    }
+    Ok((adata, root))
+}
+
+/// Counts of a 10x file: the container, and where `X` was not asked for and can be read block by block, its rows.
+pub(super) fn counts(
+    path: &Path,
+    genome: Option<&str>,
+    whole: bool,
+) -> Result<(AnnData, Option<MatrixRows>), DataError> {
+    let backend = Arc::new(Backend::open(path)?);
+    let Backend::Hdf5(store) = &*backend else {
+        return Err(DataError::NotHdf5 { path: path.to_path_buf() });
+    };
+    let (mut adata, root) = names(store, path, genome)?;
+    let shape = (adata.n_obs(), adata.n_vars());
+    if !whole && let Some(rows) = MatrixRows::tenx(&backend, &root, shape)? {
+        return Ok((adata, Some(rows)));
+    }
+    let at = |name: &str| join(&root, name);
+    // Stored by column, features x cells: exactly the CSR of cells x features.
+    let x = CsrMatrix::try_new(
+        shape.0,
+        shape.1,
+        store.numbers::<usize>(&at("indptr"))?,
+        store.numbers::<u32>(&at("indices"))?,
+        store.numbers::<f32>(&at("data"))?,
+    )
+    .map_err(|source| DataError::Sparse { element: root.clone(), source })?;
+    adata.x = Some(x.into());
+    Ok((adata, None))
 }

@@ -1,6 +1,6 @@
 //! Space Ranger folders: counts, spot positions, scale factors, pictures, laid out as scanpy's `read_visium` does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use brodmann_kernels::Monitor;
@@ -10,6 +10,7 @@ use super::space::{Slide, Unit};
 use super::text::{csv_error, fields, truth};
 use super::{Opened, Platform, Source, features, mtx, parquet_table, space, tenx};
 use crate::hdf5::Hdf5Reader;
+use crate::scverse::MatrixRows;
 use crate::{AnnData, Column, DataError, Value, keys};
 
 pub(super) struct Visium;
@@ -44,9 +45,17 @@ impl Platform for Visium {
 /// # Errors
 /// [`DataError`]: no counts, no positions, spots without a position, an unreadable picture.
 pub(super) fn read_folder(source: &Source<'_>, folder: &Path) -> Result<Opened, DataError> {
-    let (mut adata, counted, stored_id, metadata) = counts(folder)?;
+    let Library { mut adata, file: counted, mut rows, id: stored_id, metadata } = counts(folder, source)?;
     let spatial = folder.join("spatial");
-    positions(&spatial, &counted, &mut adata, source.monitor)?;
+    if positions(&spatial, &counted, &mut adata, source.monitor)? && rows.take().is_some() {
+        // Rows are left out of what is named, so they have to be left out of what is counted too.
+        let (whole, _) = tenx::counts(&counted, source.options.genome.as_deref(), true)?;
+        let place: HashMap<&str, usize> =
+            whole.obs_names().iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
+        let kept: Vec<usize> =
+            adata.obs_names().iter().filter_map(|n| place.get(n.as_str()).copied()).collect();
+        adata.x = whole.x.map(|x| x.select_rows(&kept));
+    }
     let mut slide = Slide::new(Unit::Pixel, None);
     if source.wants_pictures() {
         slide.images = space::images(&spatial)?;
@@ -57,7 +66,7 @@ pub(super) fn read_folder(source: &Source<'_>, folder: &Path) -> Result<Opened, 
     }
     slide.metadata.extend(metadata.into_iter().map(|(k, v)| (k, Value::String(v))));
     slide.add(&mut adata, source.library(stored_id));
-    features::split_modalities(adata, source.monitor).map(Opened::of)
+    features::split_modalities(adata, rows, source.monitor)
 }
 
 /// The folder that has `spatial/` and counts.
@@ -91,17 +100,25 @@ fn counts_file(folder: &Path) -> Option<Counts> {
 }
 
 /// Counts, their file, the name of the slide and what else is said of it.
-type Library = (AnnData, PathBuf, Option<String>, Vec<(String, String)>);
+struct Library {
+    adata: AnnData,
+    file: PathBuf,
+    rows: Option<MatrixRows>,
+    id: Option<String>,
+    metadata: Vec<(String, String)>,
+}
 
-fn counts(folder: &Path) -> Result<Library, DataError> {
+fn counts(folder: &Path, source: &Source<'_>) -> Result<Library, DataError> {
     match counts_file(folder) {
         Some(Counts::H5(path)) => {
-            let store = Hdf5Reader::open(&path)?;
-            let adata = tenx::matrix(&store, &path, None)?;
-            let (id, metadata) = tenx::library(&store)?;
-            Ok((adata, path, id, metadata))
+            let (adata, rows) = tenx::counts(&path, source.options.genome.as_deref(), source.read.x)?;
+            let (id, metadata) = tenx::library(&Hdf5Reader::open(&path)?)?;
+            Ok(Library { adata, file: path, rows, id, metadata })
         }
-        Some(Counts::Mtx(path)) => Ok((mtx::folder_matrix(&path)?, path, None, Vec::new())),
+        Some(Counts::Mtx(path)) => {
+            let adata = mtx::folder_matrix(&path)?;
+            Ok(Library { adata, file: path, rows: None, id: None, metadata: Vec::new() })
+        }
         None => Err(DataError::Missing { path: folder.join("filtered_feature_bc_matrix.h5") }),
     }
 }
@@ -125,12 +142,13 @@ const NAMES: [&str; 5] = ["in_tissue", "array_row", "array_col", "pxl_row_in_ful
 /// Share of barcodes that may lack a position; where more do, the files do not belong together.
 const MOST_UNPLACED: f64 = 0.05;
 
+/// Puts positions beside counts; whether barcodes were left out.
 fn positions(
     spatial: &Path,
     counts: &Path,
     adata: &mut AnnData,
     monitor: &dyn Monitor,
-) -> Result<(), DataError> {
+) -> Result<bool, DataError> {
     let path = positions_file(spatial)
         .ok_or_else(|| DataError::Missing { path: spatial.join("tissue_positions.csv") })?;
     let positions =
@@ -156,7 +174,7 @@ fn positions(
     }
     let (y, x) = (pick(3), pick(4));
     adata.obsm.insert(keys::SPATIAL.to_owned(), space::pairs(&x, &y));
-    Ok(())
+    Ok(lacking > 0)
 }
 
 fn table(path: &Path) -> Result<Positions, DataError> {

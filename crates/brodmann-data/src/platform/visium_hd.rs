@@ -131,9 +131,8 @@ fn cells(source: &Source<'_>, segmented: &Path) -> Result<Opened, DataError> {
     let missing = |name: &str| DataError::Missing { path: segmented.join(name) };
     let counts = matrix_of_cells(segmented).ok_or_else(|| missing("filtered_feature_cell_matrix.h5"))?;
     let outlined = outlines(segmented).ok_or_else(|| missing("cell_segmentations.geojson"))?;
-    let store = Hdf5Reader::open(&counts)?;
-    let mut adata = tenx::matrix(&store, &counts, source.options.genome.as_deref())?;
-    let (stored, metadata) = tenx::library(&store)?;
+    let (mut adata, by_row) = tenx::counts(&counts, source.options.genome.as_deref(), source.read.x)?;
+    let (stored, metadata) = tenx::library(&Hdf5Reader::open(&counts)?)?;
     let mut outlines = read_geojson(&outlined)?;
     // Numbers there, `cellid_000000001-1` in the matrix.
     let named = adata.obs_names().first().is_some_and(|name| name.starts_with("cellid_"));
@@ -166,5 +165,5 @@ fn cells(source: &Source<'_>, segmented: &Path) -> Result<Opened, DataError> {
     }
     slide.metadata.extend(metadata.into_iter().map(|(k, v)| (k, Value::String(v))));
     slide.add(&mut adata, source.library(stored));
-    features::split_modalities(adata, source.monitor).map(Opened::of)
+    features::split_modalities(adata, by_row, source.monitor)
 }

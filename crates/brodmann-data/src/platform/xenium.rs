@@ -10,7 +10,6 @@ use super::polygons::{self, Outlines};
 use super::space::{Slide, Unit, json, typical_diameter};
 use super::text::{any_columns, find, header};
 use super::{Opened, Platform, Source, features, mtx, space, tenx};
-use crate::hdf5::Hdf5Reader;
 use crate::{AnnData, Column, DataError, Value, keys};
 
 pub(super) struct Xenium;
@@ -47,12 +46,11 @@ impl Platform for Xenium {
             looked_for: self.looks_for().to_owned(),
         })?;
         let h5 = folder.join("cell_feature_matrix.h5");
-        let (mut adata, counts) = if h5.is_file() {
-            let store = Hdf5Reader::open(&h5)?;
-            (tenx::matrix(&store, &h5, source.options.genome.as_deref())?, h5)
+        let ((mut adata, rows), counts) = if h5.is_file() {
+            (tenx::counts(&h5, source.options.genome.as_deref(), source.read.x)?, h5)
         } else {
             let text = folder.join("cell_feature_matrix");
-            (mtx::folder_matrix(&text)?, text)
+            ((mtx::folder_matrix(&text)?, None), text)
         };
         let table =
             cells(&folder).ok_or_else(|| DataError::Missing { path: folder.join("cells.parquet") })?;
@@ -78,7 +76,7 @@ impl Platform for Xenium {
         }
         let region = described.get("region_name").and_then(Value::as_str).map(str::to_owned);
         slide.add(&mut adata, source.library(region.filter(|name| !name.is_empty())));
-        features::split_modalities(adata, source.monitor).map(Opened::of)
+        features::split_modalities(adata, rows, source.monitor)
     }
 }
 

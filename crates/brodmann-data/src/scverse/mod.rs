@@ -1,6 +1,6 @@
 //! `.h5ad`, `.h5mu` and `.zarr`: how scverse's containers are laid out in a hierarchical file.
 //!
-//! * `read`: every layout from AnnData 0.5 to 0.12, and MuData.
+//! * `read`: every layout from AnnData 0.5 to 0.13, and MuData.
 //! * `open`: a file held open, for all that is read of it and for the copy.
 //! * `rows`: one matrix of a file, a block of rows at a time.
 //! * `write`: both from scratch, as AnnData 0.12 and MuData 0.3 write them.
@@ -22,7 +22,7 @@ pub use append::RowAppender;
 pub use edit::write_with_additions;
 pub use open::OpenFile;
 pub use read::{Container, element_names, is_scverse, layer_names, read, read_h5ad, read_h5mu};
-pub(crate) use read::{array_to_column, column as column_of, is_anndata, is_mudata, value as value_of};
+pub(crate) use read::{array_to_column, column as column_of, value as value_of};
 pub use rows::{MatrixRows, RowBlock, RowBlocks, stored_entries};
 pub use write::{write_h5ad, write_h5mu, write_zarr};
 

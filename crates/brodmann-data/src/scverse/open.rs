@@ -11,7 +11,6 @@ use super::edit;
 use super::read::{self, Container, is_anndata, is_mudata};
 use super::rows::{self, MatrixRows};
 use crate::backend::Backend;
-use crate::hdf5::Hdf5Reader;
 use crate::spatialdata::{self, Regions};
 use crate::store::Store;
 use crate::zarr;
@@ -87,8 +86,9 @@ impl OpenFile {
         if path.is_dir() { zarr::is_store_folder(path) } else { zarr::is_zip(path) || is_hdf5(path) }
     }
 
-    pub(crate) fn of(store: Hdf5Reader) -> Self {
-        Self { store: Arc::new(Backend::Hdf5(store)), regions: None }
+    /// Whether it is a Zarr store, of which a copy is one too.
+    pub fn is_zarr(&self) -> bool {
+        matches!(&*self.store, Backend::Zarr(_))
     }
 
     /// The path it was opened by.

@@ -33,6 +33,8 @@ pub struct MatrixRows {
     indptr: Option<Vec<usize>>,
     /// Entries are stored as 64-bit floats.
     double: bool,
+    /// Columns that are taken, where not all are.
+    chosen: Option<Arc<Vec<bool>>>,
 }
 
 impl std::fmt::Debug for MatrixRows {
@@ -85,6 +87,15 @@ impl MatrixRows {
 
     fn sparse(store: &Arc<Backend>, element: String) -> Result<Option<Self>, DataError> {
         let Ok((true, n_rows, n_cols)) = sparse_form(&**store, &element) else { return Ok(None) };
+        Self::of_parts(store, element, n_rows, n_cols)
+    }
+
+    fn of_parts(
+        store: &Arc<Backend>,
+        element: String,
+        n_rows: usize,
+        n_cols: usize,
+    ) -> Result<Option<Self>, DataError> {
         let part = |name: &str| join(&element, name);
         for name in ["data", "indices", "indptr"] {
             if store.node(&part(name))? != Some(NodeKind::Array) {
@@ -104,8 +115,26 @@ impl MatrixRows {
         }
         let double = data.element == Element::F64;
         let store = Arc::clone(store);
-        let rows = Self { store, element, n_rows, n_cols, indptr: Some(indptr), double };
+        let rows = Self { store, element, n_rows, n_cols, indptr: Some(indptr), double, chosen: None };
         Ok(rows.in_order()?.then_some(rows))
+    }
+
+    /// The matrix of a 10x file: `data`, `indices` and `indptr` of `element`, one row per cell. `None` where it can only
+    /// be read whole.
+    ///
+    /// # Errors
+    /// [`DataError`] when headers cannot be followed.
+    pub(crate) fn tenx(
+        store: &Arc<Backend>,
+        element: &str,
+        (n_rows, n_cols): (usize, usize),
+    ) -> Result<Option<Self>, DataError> {
+        Self::of_parts(store, element.to_owned(), n_rows, n_cols)
+    }
+
+    /// Some of the columns, by a mask; those of a matrix of which some were taken already are not taken again.
+    pub(crate) fn choose(&self, columns: Vec<bool>) -> Self {
+        Self { chosen: Some(Arc::new(columns)), ..self.clone() }
     }
 
     fn dense(store: &Arc<Backend>, element: String) -> Result<Option<Self>, DataError> {
@@ -115,7 +144,7 @@ impl MatrixRows {
             return Ok(None);
         }
         let store = Arc::clone(store);
-        let rows = Self { store, element, n_rows, n_cols, indptr: None, double: false };
+        let rows = Self { store, element, n_rows, n_cols, indptr: None, double: false, chosen: None };
         Ok(rows.in_order()?.then_some(rows))
     }
 
@@ -131,10 +160,10 @@ impl MatrixRows {
 
     /// Columns.
     pub fn n_cols(&self) -> usize {
-        self.n_cols
+        self.chosen.as_ref().map_or(self.n_cols, |chosen| chosen.iter().filter(|c| **c).count())
     }
 
-    /// Stored entries; all of a dense matrix.
+    /// Stored entries, of columns that are not taken as well; all of a dense matrix.
     pub fn nnz(&self) -> usize {
         self.indptr.as_ref().map_or(self.n_rows * self.n_cols, |p| p.last().copied().unwrap_or(0))
     }
@@ -252,6 +281,15 @@ pub struct RowBlock {
 
 impl RowBlocks<'_> {
     fn read(&mut self, rows: std::ops::Range<usize>) -> Result<CsrMatrix<f32>, DataError> {
+        let chosen = self.matrix.chosen.clone();
+        let block = self.read_all(rows)?;
+        Ok(match chosen {
+            Some(chosen) => block.view().select_columns(&chosen),
+            None => block,
+        })
+    }
+
+    fn read_all(&mut self, rows: std::ops::Range<usize>) -> Result<CsrMatrix<f32>, DataError> {
         let matrix = self.matrix;
         let indptr =
             |base: usize, starts: &[usize]| starts.iter().map(|at| at - base).collect::<Vec<usize>>();

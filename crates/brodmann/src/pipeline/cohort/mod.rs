@@ -20,7 +20,7 @@ mod parts;
 use parts::Part;
 
 use super::PipelineError;
-use super::tissue::{Destination, Opening, Tissue};
+use super::tissue::{Destination, Opening, Tissue, is_zarr};
 
 /// Fewer genes than this in common are a mistake in names, not a panel...
 const FEW_SHARED: usize = 50;
@@ -147,10 +147,10 @@ impl Cohort {
         }
         let outputs = match destination {
             Destination::File(output) if !is_folder(output) => {
-                if output.extension().is_none_or(|e| e != "h5ad") {
+                if output.extension().is_none_or(|e| e != "h5ad" && e != "zarr") {
                     return Err(PipelineError::OutputEnding {
                         path: output.display().to_string(),
-                        expected: ".h5ad, which joins the inputs, or name a folder, which takes a copy of each",
+                        expected: ".h5ad or .zarr, which joins the inputs, or name a folder, which takes a copy of each",
                     });
                 }
                 for file in &self.files {
@@ -294,7 +294,7 @@ fn has_folder(output: &Path) -> bool {
 
 /// A folder that exists, or a name without an ending.
 fn is_folder(output: &Path) -> bool {
-    output.is_dir() || output.extension().is_none()
+    !is_zarr(output) && (output.is_dir() || output.extension().is_none())
 }
 
 fn read_part(

@@ -29,6 +29,19 @@ pub(super) fn loaded<'a>(adata: &'a AnnData, layer: Option<&str>) -> Option<&'a 
     }
 }
 
+/// All rows of a matrix.
+pub(super) fn whole(rows: &MatrixRows) -> Result<CsrMatrix<f32>, PipelineError> {
+    let mut matrix = CsrMatrix::with_capacity(rows.n_cols(), rows.n_rows(), rows.nnz());
+    for block in rows.blocks()? {
+        let block = block?.rows;
+        for i in 0..block.n_rows() {
+            let (columns, values) = block.view().row(i);
+            matrix.push_row(columns.iter().copied().zip(values.iter().copied()));
+        }
+    }
+    Ok(matrix)
+}
+
 impl Tissue {
     /// Layers of a modality in the file.
     pub fn layer_names(&self, modality: &ModalityInfo) -> Vec<String> {
@@ -53,12 +66,20 @@ impl Tissue {
                 _ => counts.to_csr_f32().into_owned(),
             });
         }
-        let Some(file) = &self.file else { return Ok(adata.matrix(layer)?.to_csr_f32().into_owned()) };
-        let counts = self.read_matrix(file, modality, layer)?.into_csr_f32();
+        let counts = match (&self.file, self.streamed(modality, layer)) {
+            (Some(file), _) => self.read_matrix(file, modality, layer)?.into_csr_f32(),
+            (None, Some(rows)) => whole(rows)?,
+            (None, None) => return Ok(adata.matrix(layer)?.to_csr_f32().into_owned()),
+        };
         Ok(match &modality.rows {
             None => counts,
             Some(rows) => counts.view().select_rows(rows),
         })
+    }
+
+    /// `X` of an instrument's file, where it is read block by block.
+    pub(super) fn streamed(&self, modality: &ModalityInfo, layer: Option<&str>) -> Option<&MatrixRows> {
+        self.rows.get(&modality.key).filter(|_| layer.is_none())
     }
 
     /// A modality with its matrices: of all observations where there is no file.
@@ -74,7 +95,8 @@ impl Tissue {
 
     /// Whether the counts of a modality are still to be read from a file whose parts can be read one by one.
     pub(in crate::pipeline) fn is_in_file(&self, modality: &ModalityInfo, layer: Option<&str>) -> bool {
-        self.file.is_some() && loaded(self.adata(modality), modality.layer(layer)).is_none()
+        (self.file.is_some() || !self.rows.is_empty())
+            && loaded(self.adata(modality), modality.layer(layer)).is_none()
     }
 
     /// The counts of a modality as rows to be read block by block; `None` where they are in memory already, in another
@@ -89,10 +111,13 @@ impl Tissue {
     ) -> Result<Option<CountRows>, PipelineError> {
         let (adata, layer) = (self.adata(modality), modality.layer(layer));
         let rises = modality.rows.as_ref().is_none_or(|rows| rows.windows(2).all(|w| w[0] < w[1]));
-        let Some(file) = self.file.as_ref().filter(|_| rises && loaded(adata, layer).is_none()) else {
+        if !rises || loaded(self.original(modality), layer).is_some() {
             return Ok(None);
+        }
+        let found = match &self.file {
+            Some(file) => file.matrix_rows(modality.key.as_deref(), layer)?,
+            None => self.streamed(modality, layer).cloned(),
         };
-        let found = file.matrix_rows(modality.key.as_deref(), layer)?;
         let fits = |m: &MatrixRows| (m.n_rows(), m.n_cols()) == (modality.n_rows, adata.n_vars());
         Ok(found.filter(fits).map(|matrix| CountRows::new(matrix, modality.rows.clone())))
     }

@@ -21,13 +21,15 @@ mod write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use brodmann_data::{AnnData, MuData, OpenFile, Reservation, Whole};
+use brodmann_data::{AnnData, MatrixRows, MuData, OpenFile, Reservation, Whole};
+use indexmap::IndexMap;
 
 use crate::preprocess::Modality;
 
 use aside::Kept;
 pub use open::{Inputs, Opening};
 pub use write::Destination;
+pub(super) use write::is_zarr;
 
 /// One modality of a tissue.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +88,8 @@ pub struct Tissue {
     /// The input where it is a `.h5ad` or `.h5mu`: held open, so that all that is read of it, and the copy that the
     /// results go into, is of one file.
     file: Option<OpenFile>,
+    /// Of an instrument's files: `X` by modality, where it is read block by block.
+    rows: IndexMap<Option<String>, MatrixRows>,
     /// The right to write the output, from the check of the destination on.
     reserved: Mutex<Option<Reservation>>,
     modalities: Vec<ModalityInfo>,

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use brodmann_data::{
-    AnnData, Array, Column, MuData, OpenFile, OpenOptions, Opened, ReadOptions, Select, Value,
+    AnnData, Array, Column, MatrixRows, MuData, OpenFile, OpenOptions, Opened, ReadOptions, Select, Value,
     coordinate_columns, keys,
 };
 use brodmann_kernels::{Monitor, Opt};
+use indexmap::IndexMap;
 use ndarray::Array2;
 
 use super::aside::{self, Kept};
@@ -29,6 +30,27 @@ pub struct Inputs {
 impl<P: Into<PathBuf>> From<P> for Inputs {
     fn from(path: P) -> Self {
         Self { paths: vec![path.into()], options: OpenOptions::default() }
+    }
+}
+
+/// What is held open beside a container, for what was not read of it.
+#[derive(Default)]
+pub(super) struct Held {
+    file: Option<OpenFile>,
+    rows: IndexMap<Option<String>, MatrixRows>,
+}
+
+impl Held {
+    fn matrix_rows(
+        &self,
+        modality: Option<&str>,
+        layer: Option<&str>,
+    ) -> Result<Option<MatrixRows>, PipelineError> {
+        match &self.file {
+            Some(file) => Ok(file.matrix_rows(modality, layer)?),
+            None if layer.is_none() => Ok(self.rows.get(&modality.map(str::to_owned)).cloned()),
+            None => Ok(None),
+        }
     }
 }
 
@@ -88,9 +110,10 @@ impl Tissue {
     /// As the readers; [`brodmann_data::DataError::DifferentObservations`] when modalities hold different observations.
     pub fn open(path: &Path, opening: &Opening<'_>, monitor: &dyn Monitor) -> Result<Self, PipelineError> {
         monitor.stage("reading", 0);
-        let Opened { container, file, library_key } =
+        let Opened { container, file, library_key, rows } =
             brodmann_data::open_any(path, opening.source, opening.read, monitor)?;
-        let mut tissue = Self::of(path.to_path_buf(), Container::of(container), file, opening, monitor)?;
+        let held = Held { file, rows };
+        let mut tissue = Self::of(path.to_path_buf(), Container::of(container), held, opening, monitor)?;
         tissue.library_key = library_key;
         Ok(tissue)
     }
@@ -104,7 +127,7 @@ impl Tissue {
         opening: &Opening<'_>,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        Self::of(PathBuf::from("the data"), Container::of(container), None, opening, monitor)
+        Self::of(PathBuf::from("the data"), Container::of(container), Held::default(), opening, monitor)
     }
 
     /// Files joined in memory, which are written as one; the first is named in messages.
@@ -114,13 +137,13 @@ impl Tissue {
         opening: &Opening<'_>,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        Self::of(path.to_path_buf(), Container::Single(Box::new(adata)), None, opening, monitor)
+        Self::of(path.to_path_buf(), Container::Single(Box::new(adata)), Held::default(), opening, monitor)
     }
 
     fn of(
         path: PathBuf,
         mut container: Container,
-        file: Option<OpenFile>,
+        held: Held,
         opening: &Opening<'_>,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
@@ -132,11 +155,11 @@ impl Tissue {
             Container::Multi(mdata) => modalities_of(mdata, join, monitor)?,
         };
         if let Some(place) = opening.place {
-            find_coordinates(&mut container, file.as_ref(), place, monitor)?;
+            find_coordinates(&mut container, held.file.as_ref(), place, monitor)?;
         }
         if let Some(features) = opening.features {
             for info in &mut modalities {
-                find_counts(&mut container, info, file.as_ref(), features, monitor)?;
+                find_counts(&mut container, info, held.file.as_ref(), features)?;
             }
         }
         if let Some(key) = opening.labelled
@@ -152,7 +175,7 @@ impl Tissue {
                 aside::off_tissue(&mut kept, &column, place, monitor);
             }
             if let Some(features) = opening.features
-                && let Some(empty) = empty_spots(&container, &modalities, file.as_ref(), features, &before)?
+                && let Some(empty) = empty_spots(&container, &modalities, &held, features, &before)?
             {
                 aside::without_counts(&mut kept, &empty, monitor);
             }
@@ -162,7 +185,7 @@ impl Tissue {
         let (container, original) = if selects {
             let view = aside::view(&container, &kept, &modalities);
             // What is in a file is read of it again; what is not has to be kept.
-            (view, file.is_none().then_some(container))
+            (view, held.file.is_none().then_some(container))
         } else {
             (container, None)
         };
@@ -170,7 +193,8 @@ impl Tissue {
             path,
             container,
             original,
-            file,
+            file: held.file,
+            rows: held.rows,
             library_key: None,
             kept,
             reserved: Mutex::default(),
@@ -214,7 +238,7 @@ fn whole_column(container: &Container, key: &str, n_all: usize) -> Option<Column
 fn empty_spots(
     container: &Container,
     modalities: &[ModalityInfo],
-    file: Option<&OpenFile>,
+    held: &Held,
     features: &FeatureRequest,
     rows: &Kept,
 ) -> Result<Option<Vec<bool>>, PipelineError> {
@@ -222,16 +246,12 @@ fn empty_spots(
     for info in modalities {
         let Some(adata) = container.adata(info.key.as_deref()) else { return Ok(None) };
         let layer = info.layer(features.layer.as_deref());
-        let own = match (super::counts::loaded(adata, layer), file) {
-            (Some(matrix), _) => aside::empty_rows(matrix),
-            (None, Some(file)) => match file.matrix_rows(info.key.as_deref(), layer)? {
-                Some(matrix) => match matrix.empty_rows() {
-                    Some(empty) => empty,
-                    None => return Ok(None),
-                },
+        let own = match super::counts::loaded(adata, layer) {
+            Some(matrix) => aside::empty_rows(matrix),
+            None => match held.matrix_rows(info.key.as_deref(), layer)?.and_then(|m| m.empty_rows()) {
+                Some(empty) => empty,
                 None => return Ok(None),
             },
-            (None, None) => return Ok(None),
         };
         let whole: Vec<usize> = rows.rows.clone().unwrap_or_else(|| (0..rows.n_all).collect());
         for (k, &i) in whole.iter().enumerate() {
@@ -248,7 +268,6 @@ fn find_counts(
     info: &mut ModalityInfo,
     file: Option<&OpenFile>,
     features: &FeatureRequest,
-    monitor: &dyn Monitor,
 ) -> Result<(), PipelineError> {
     let key = info.key.clone();
     let Some(adata) = container.adata(key.as_deref()) else { return Ok(()) };
@@ -272,7 +291,6 @@ fn find_counts(
             found.var
         }
     };
-    let _ = monitor;
     if let (Some(var), Some(adata)) = (var, container.adata_mut(key.as_deref())) {
         info.own_var = Some(std::mem::replace(&mut adata.var, var).index);
         // Those of the other variables no longer fit.

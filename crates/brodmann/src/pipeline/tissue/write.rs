@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use brodmann_data::{Additions, DataError, Reservation, WriteOptions};
+use brodmann_data::{Additions, DataError, MatrixRows, ReadOptions, Reservation, RowAppender, WriteOptions};
 use brodmann_kernels::Monitor;
+use indexmap::IndexMap;
 
-use super::{Container, Tissue, back};
+use super::{Container, Tissue, back, counts};
 use crate::pipeline::PipelineError;
 
 /// Where the result goes.
@@ -56,20 +57,20 @@ impl Tissue {
             return Err(PipelineError::option(
                 "in_place",
                 format!("used with {}", self.path.display()),
-                "a .h5ad or .h5mu input",
+                "an input that is a .h5ad, .h5mu or .zarr",
             ));
         };
         let expected = match &self.container {
             Container::Single(_) => "h5ad",
             Container::Multi(_) => "h5mu",
         };
-        if output.extension().is_none_or(|e| e != expected) {
+        if output.extension().is_none_or(|e| e != expected && e != ZARR) {
             return Err(PipelineError::OutputEnding {
                 path: output.display().to_string(),
                 expected: if expected == "h5ad" {
-                    ".h5ad, which one modality needs"
+                    ".h5ad or .zarr, which one modality needs"
                 } else {
-                    ".h5mu, which several modalities need"
+                    ".h5mu or .zarr, which several modalities need"
                 },
             });
         }
@@ -101,12 +102,26 @@ impl Tissue {
             Destination::File(output) => (output.as_path(), false),
             Destination::InPlace => (self.path.as_path(), true),
         };
+        let to_zarr = is_zarr(output);
+        let options = WriteOptions::default();
         if let Some(file) = &self.file {
-            file.write_with_additions(output, additions, in_place)?;
+            if file.is_zarr() == to_zarr || in_place {
+                file.write_with_additions(output, additions, in_place)?;
+                return Ok(());
+            }
+            // From one kind of file into the other: there is no copy to add to.
+            file.check_unchanged()?;
+            let mut whole = file.read(&ReadOptions::default())?;
+            match &mut whole {
+                brodmann_data::Container::AnnData(adata) => adata.add(&additions.root),
+                brodmann_data::Container::MuData(mdata) => mdata.add(additions)?,
+            }
+            file.check_unchanged()?;
+            write_container(&whole, output, &options)?;
             return Ok(());
         }
-        let options = WriteOptions::default();
-        match self.original.unwrap_or(self.container) {
+        let rows = self.rows;
+        let whole = match self.original.unwrap_or(self.container) {
             Container::Single(mut adata) => {
                 if let Some(name) = additions.modalities.keys().next() {
                     return Err(DataError::MissingKey {
@@ -120,13 +135,89 @@ impl Tissue {
                     .into());
                 }
                 adata.add(&additions.root);
-                brodmann_data::write_h5ad(&adata, output, &options)?;
+                brodmann_data::Container::AnnData(*adata)
             }
             Container::Multi(mut mdata) => {
                 mdata.add(additions)?;
-                brodmann_data::write_h5mu(&mdata, output, &options)?;
+                brodmann_data::Container::MuData(*mdata)
             }
+        };
+        if rows.is_empty() {
+            write_container(&whole, output, &options)?;
+            return Ok(());
         }
-        Ok(())
+        if to_zarr {
+            write_container(&with_matrices(whole, &rows)?, output, &options)?;
+            return Ok(());
+        }
+        append(&whole, &rows, output, &options)
     }
+}
+
+/// The ending of a Zarr store.
+const ZARR: &str = "zarr";
+
+/// Whether an output is to be a Zarr store.
+pub(in crate::pipeline) fn is_zarr(output: &Path) -> bool {
+    output.extension().is_some_and(|e| e == ZARR)
+}
+
+fn write_container(
+    container: &brodmann_data::Container,
+    output: &Path,
+    options: &WriteOptions,
+) -> Result<(), DataError> {
+    if is_zarr(output) {
+        return brodmann_data::write_zarr(container, output, options);
+    }
+    match container {
+        brodmann_data::Container::AnnData(adata) => brodmann_data::write_h5ad(adata, output, options),
+        brodmann_data::Container::MuData(mdata) => brodmann_data::write_h5mu(mdata, output, options),
+    }
+}
+
+/// Matrices by modality, where they are still in an instrument's files.
+type Rows = IndexMap<Option<String>, MatrixRows>;
+
+/// A container with the matrices that were left in the files.
+fn with_matrices(
+    mut container: brodmann_data::Container,
+    rows: &Rows,
+) -> Result<brodmann_data::Container, PipelineError> {
+    for (key, rows) in rows {
+        let x = Some(counts::whole(rows)?.into());
+        match (&mut container, key) {
+            (brodmann_data::Container::AnnData(adata), _) => adata.x = x,
+            (brodmann_data::Container::MuData(mdata), Some(key)) => {
+                if let Some(adata) = mdata.modalities.get_mut(key) {
+                    adata.x = x;
+                }
+            }
+            (brodmann_data::Container::MuData(_), None) => {}
+        }
+    }
+    Ok(container)
+}
+
+/// Writes a container whose matrices go from file to file block by block.
+fn append(
+    container: &brodmann_data::Container,
+    rows: &Rows,
+    output: &Path,
+    options: &WriteOptions,
+) -> Result<(), PipelineError> {
+    let mut file = match container {
+        brodmann_data::Container::AnnData(adata) => RowAppender::h5ad(output, adata.n_vars(), options)?,
+        brodmann_data::Container::MuData(mdata) => {
+            let sizes: Vec<(&str, usize)> =
+                mdata.modalities.iter().map(|(name, a)| (name.as_str(), a.n_vars())).collect();
+            RowAppender::h5mu(output, &sizes, options)?
+        }
+    };
+    for (modality, rows) in rows.values().enumerate() {
+        for block in rows.blocks()? {
+            file.append(modality, block?.rows.view())?;
+        }
+    }
+    Ok(file.finish(container)?)
 }
