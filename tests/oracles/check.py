@@ -395,7 +395,32 @@ def harmony():
         same(f"harmony {run}", corrected, o[f"{run}_Z_corr"])
 
 
-for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony):
+def qc():
+    import anndata
+    import pandas as pd
+    import scanpy as sc
+    from scipy import sparse
+
+    o = load("qc")
+    a = anndata.AnnData(sparse.csr_matrix(o["counts"].astype(np.float32)), var=pd.DataFrame({"mt": o["mito"]}))
+    spots, genes = sc.pp.calculate_qc_metrics(a, qc_vars=["mt"], percent_top=None, log1p=False)
+    for name in ("total_counts", "n_genes_by_counts", "pct_counts_mt"):
+        same(name, spots[name], o[name])
+    same("n_cells_by_counts", genes["n_cells_by_counts"], o["n_cells_by_counts"])
+    same("total_counts_of_genes", genes["total_counts"], o["total_counts_of_genes"])
+    far = np.linalg.norm(o["coordinates"][:, None] - o["coordinates"][None], axis=2)
+    far[(o["slices"][:, None] != o["slices"]) | np.eye(len(far), dtype=bool)] = np.inf
+    near = np.argsort(far, axis=1, kind="stable")[:, :12]
+    for name, x in [
+        ("z_total_counts", np.log1p(o["total_counts"])),
+        ("z_n_genes_by_counts", np.log1p(o["n_genes_by_counts"])),
+        ("z_pct_counts_mt", o["pct_counts_mt"]),
+    ]:
+        m = np.nanmedian(x[near], axis=1)
+        same(name, 0.6745 * (x - m) / np.nanmedian(np.abs(x[near] - m[:, None]), axis=1), o[name])
+
+
+for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony, qc):
     if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:
         print(check.__name__)
         check()

@@ -107,6 +107,11 @@ impl Scan {
         self.non_finite = self.non_finite.or(later.non_finite);
     }
 
+    /// Whether all values are finite whole numbers.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.fraction.is_none() && self.non_finite.is_none()
+    }
+
     /// Refuses NaN and infinities.
     pub(crate) fn check_finite(&self) -> Result<(), PreprocessError> {
         match self.non_finite {
