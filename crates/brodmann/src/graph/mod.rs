@@ -55,6 +55,7 @@ pub use distance2connectivity::distance2connectivity;
 pub use error::GraphError;
 pub use fuzzy_connectivities::fuzzy_connectivities;
 pub use grid::{Lattice, detect_lattice, grid_neighbors};
+pub(crate) use kd_tree::{KdTree, Nearest};
 pub use latent_knn::{Neighbors, exact_knn};
 pub use neighbor_means::neighbor_means;
 pub use neighbors::{NeighborGraph, NeighborsOptions, neighbors};

@@ -3,11 +3,12 @@
 // Fields are named after what the messages say of them.
 #![expect(missing_docs)]
 
-use brodmann_kernels::Diagnosis;
-use brodmann_kernels::Interrupted;
+use brodmann_kernels::{Diagnosis, Interrupted, OptionError};
+
+use crate::graph::GraphError;
 
 /// Why a spatial statistic could not be computed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StatsError {
     /// Values and weights do not describe the same observations.
     #[error("the spatial graph is {rows} × {columns}; expected {n_obs} × {n_obs}, one row per observation")]
@@ -20,6 +21,15 @@ pub enum StatsError {
         "row {row} of the spatial graph holds the weight {weight}; expected a finite weight of at least 0"
     )]
     BadWeight { row: usize, weight: String },
+    /// Not one value per spot.
+    #[error("the metric has {found} values; expected {expected}, one per spot")]
+    Length { found: usize, expected: usize },
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// Coordinates or slices that are unfit.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -28,6 +38,8 @@ pub enum StatsError {
 impl Diagnosis for StatsError {
     fn origin(&self) -> Option<&dyn Diagnosis> {
         match self {
+            Self::Option(e) => Some(e),
+            Self::Graph(e) => Some(e),
             Self::Interrupted(e) => Some(e),
             _ => None,
         }
@@ -38,7 +50,8 @@ impl Diagnosis for StatsError {
             Self::ShapeMismatch { .. } => "build the graph again from the same data".to_owned(),
             Self::EmptyGraph { .. } => "build it with more neighbours or a larger radius".to_owned(),
             Self::BadWeight { .. } => "build the graph again".to_owned(),
-            Self::Interrupted(e) => return e.advice(),
+            Self::Length { .. } => "give one value per spot".to_owned(),
+            _ => return self.origin()?.advice(),
         })
     }
 }

@@ -1,15 +1,18 @@
 //! What varies over space.
 //!
-//! Runs after preprocessing, on a spatial graph; ranks genes, and judges domains without a truth.
+//! Runs after preprocessing, on a spatial graph; ranks genes, and judges domains without a truth. Before it: spots of
+//! poor quality.
 //!
 //! * [`morans_i()`]: are neighbours alike, gene by gene or domain by domain.
 //! * [`gearys_c()`]: how much neighbours differ, gene by gene.
+//! * [`local_outliers()`]: which spots differ from their surroundings.
 //! * [`benjamini_hochberg()`]: p-values of many tests.
 
 mod autocorrelation;
 pub mod benjamini_hochberg;
 mod error;
 pub mod gearys_c;
+pub mod local_outliers;
 pub mod morans_i;
 #[cfg(test)]
 mod tests;
@@ -18,4 +21,5 @@ pub use autocorrelation::{Autocorrelation, AutocorrelationOptions, NullModel, Ta
 pub use benjamini_hochberg::benjamini_hochberg;
 pub use error::StatsError;
 pub use gearys_c::gearys_c;
+pub use local_outliers::{LocalMetric, LocalOutlierOptions, LocalOutliers, Side, local_outliers};
 pub use morans_i::{morans_i, morans_i_of_labels};
