@@ -6,7 +6,7 @@ use super::layout::{Anchor, FAINT, INK, LINE, Mark, Scene, line_of_text};
 use super::png::scene_png;
 use super::svg::scene_svg;
 use super::text::width;
-use super::ticks::{labels, ticks};
+use super::ticks::{labels, log_ticks, ticks};
 
 /// A picture of one or several plots of curves, side by side.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,13 +110,7 @@ impl Axis {
         if !self.log {
             return ticks(self.low, self.high, 4);
         }
-        let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
-        // Every decade, and 2 and 5 between where there are few.
-        let steps: &[f64] = if last - first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-        (first..=last)
-            .flat_map(|power| steps.iter().map(move |s| s * 10f64.powi(power)))
-            .filter(|t| (self.low..=self.high).contains(t))
-            .collect()
+        log_ticks(self.low, self.high)
     }
 }
 

@@ -41,6 +41,13 @@ impl Default for Figure {
     }
 }
 
+impl Panel {
+    /// Where a number lies on the scale of colours.
+    pub(super) fn scaled(&self, v: f64) -> f64 {
+        if self.log { v.ln_1p() } else { v }
+    }
+}
+
 /// One view of a tissue.
 #[derive(Clone, Debug)]
 pub struct Panel {
@@ -64,6 +71,10 @@ pub struct Panel {
     pub counts: bool,
     /// A thin frame around the plot.
     pub frame: bool,
+    /// Numbers are coloured by `ln(1 + x)`; what is not above −1 is missing.
+    pub log: bool,
+    /// Spots with a ring around them.
+    pub ringed: Vec<u32>,
 }
 
 impl Default for Panel {
@@ -79,6 +90,8 @@ impl Default for Panel {
             um_per_unit: None,
             counts: false,
             frame: false,
+            log: false,
+            ringed: Vec::new(),
         }
     }
 }
@@ -200,6 +213,18 @@ pub enum PlotError {
         /// Bytes expected.
         expected: usize,
     },
+    /// A ring around a spot that is not there.
+    #[error(
+        "panel {title:?} has a ring around spot {spot}; expected a number below {n_obs}, as there are spots"
+    )]
+    UnknownSpot {
+        /// Panel title.
+        title: String,
+        /// The spot.
+        spot: u32,
+        /// Spots.
+        n_obs: usize,
+    },
     /// A number is out of its range.
     #[error("{what} is {value}; expected {expected}")]
     OutOfRange {
@@ -244,6 +269,7 @@ impl Diagnosis for PlotError {
             Self::UnnamedCategory { .. } => "name every category once".to_owned(),
             Self::PaletteLength { .. } => "give one colour per category, or none".to_owned(),
             Self::ImageSize { .. } => "give RGB bytes".to_owned(),
+            Self::UnknownSpot { .. } => "number the spots from 0".to_owned(),
             Self::OutOfRange { .. } => "choose another value".to_owned(),
             Self::TooLarge { .. } => "lower the DPI or the size".to_owned(),
             Self::UnknownColorMap { .. } => "correct the name".to_owned(),
@@ -269,6 +295,9 @@ impl Panel {
         }
         if self.n_unplaced() == n_obs {
             return Err(PlotError::NoSpots { title: title(), n_obs });
+        }
+        if let Some(&spot) = self.ringed.iter().find(|&&i| i as usize >= n_obs) {
+            return Err(PlotError::UnknownSpot { title: title(), spot, n_obs });
         }
         match &self.color {
             Color::None => {}

@@ -10,11 +10,15 @@ use super::figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
 use super::shape::{SpotShape, detect_shape};
 use super::spots::{Coloring, Outline, SpotLayer, coloring};
 use super::text::{fitted, width};
-use super::ticks::{grouped, labels, round_below, ticks};
+use super::ticks::{grouped, labels, log1p_ticks, round_below, ticks};
 
 pub(super) const INK: Rgb = Rgb(0x1A, 0x1A, 0x1A);
 pub(super) const FAINT: Rgb = Rgb(0x6E, 0x6E, 0x6E);
 pub(super) const LINE: Rgb = Rgb(0xB0, 0xB0, 0xB0);
+/// What is out of order: rings and marks.
+pub(super) const ALARM: Rgb = Rgb(0xD5, 0x1E, 0x00);
+/// Smallest and largest radius of a ring around a spot.
+const RING: [f64; 2] = [3.0, 12.0];
 /// Samples of a colour bar's gradient.
 const BAR_STOPS: usize = 65;
 
@@ -78,6 +82,27 @@ pub(super) enum Mark {
         flip: bool,
     },
     Spots(SpotLayer),
+}
+
+impl Mark {
+    /// The mark, lower by `dy`.
+    pub(super) fn lowered(mut self, dy: f64) -> Self {
+        match &mut self {
+            Self::Rect { y, .. } | Self::Text { y, .. } | Self::Bar { y, .. } | Self::Picture { y, .. } => {
+                *y += dy;
+            }
+            Self::Line { from, to, .. } => {
+                from[1] += dy;
+                to[1] += dy;
+            }
+            Self::Path { points, .. } => points.iter_mut().for_each(|p| p[1] += dy),
+            Self::Spots(layer) => {
+                layer.centres.iter_mut().for_each(|c| c[1] += dy);
+                layer.clip[1] += dy;
+            }
+        }
+        self
+    }
 }
 
 /// A figure laid out.
@@ -322,9 +347,38 @@ fn draw_plot(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Mar
             clip: [x, y, w, h],
         }));
     }
+    draw_rings(view, cell, [x, y], marks);
     if panel.frame {
         let stroke = Some((LINE, 0.8));
         marks.push(Mark::Rect { x, y, w, h, radius: 0.0, fill: None, stroke });
+    }
+}
+
+/// Rings around spots, wide enough to be seen where spots are small.
+fn draw_rings(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Mark>) {
+    let (panel, extent) = (view.panel, view.extent);
+    let [w, h] = cell.plot;
+    let scale = [w / extent[2], h / extent[3]];
+    let radius = (1.5 * Outline::new(view.shape, scale[0], false).reach()).clamp(RING[0], RING[1]);
+    for &i in &panel.ringed {
+        let (u, v) = (panel.coordinates[[i as usize, 0]], panel.coordinates[[i as usize, 1]]);
+        if !(u.is_finite() && v.is_finite()) {
+            continue;
+        }
+        let (u, v) = ((u - extent[0]) * scale[0], (v - extent[1]) * scale[1]);
+        let centre = [x + u, y + if panel.y_down { v } else { h - v }];
+        // White below, so that the ring is told from spots of any colour.
+        for (color, width) in [(Rgb(255, 255, 255), 2.2), (ALARM, 1.2)] {
+            marks.push(Mark::Rect {
+                x: centre[0] - radius,
+                y: centre[1] - radius,
+                w: 2.0 * radius,
+                h: 2.0 * radius,
+                radius,
+                fill: None,
+                stroke: Some((color, width)),
+            });
+        }
     }
 }
 
@@ -411,10 +465,22 @@ impl Legend {
                 };
                 let wanted = 14.0 * em;
                 let height = if plot_height < 5.0 * em { 5.0 * em } else { plot_height.min(wanted) };
-                let values = ticks(low, high, (height / (2.6 * em)).max(2.0) as usize);
-                let place =
-                    |v: f64| if high > low { (v / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.5 };
-                let ticks = values.iter().map(|&v| place(v)).zip(labels(&values)).collect();
+                let wanted = (height / (2.6 * em)).max(2.0) as usize;
+                let (values, names) = if view.panel.log {
+                    let values = log1p_ticks(low, high, wanted);
+                    let names = values.iter().map(|v| labels(&[*v]).concat()).collect();
+                    (values, names)
+                } else {
+                    let values = ticks(low, high, wanted);
+                    let names = labels(&values);
+                    (values, names)
+                };
+                let (bottom, top) = (view.panel.scaled(low), view.panel.scaled(high));
+                let place = |v: f64| {
+                    let v = view.panel.scaled(v);
+                    if top > bottom { (v / 2.0 - bottom / 2.0) / (top / 2.0 - bottom / 2.0) } else { 0.5 }
+                };
+                let ticks = values.iter().map(|&v| place(v)).zip(names).collect();
                 let stops = (0..BAR_STOPS)
                     .map(|k| colormap.at(if high > low { k as f64 / (BAR_STOPS - 1) as f64 } else { 0.5 }))
                     .collect();

@@ -6,6 +6,7 @@
 //!
 //! * [`figure`]: [`Figure`], [`Panel`], [`Color`], [`Image`]: what is to be seen; [`PlotError`].
 //! * [`chart`]: [`Chart`]: curves over the epochs of a training.
+//! * [`histogram`]: [`Histogram`]: how numbers are distributed. [`sheet`]: [`Sheet`]: figures and histograms on one page.
 //! * [`color`]: [`palette`] for categories (colour-blind safe), [`ColorMap`] for numbers.
 //! * [`shape`]: [`SpotShape`], [`detect_shape`]: hexagon, square or circle.
 //! * `layout`: panels in a grid, legends outside, colour bars, scale bars.
@@ -18,9 +19,11 @@ pub mod chart;
 pub mod color;
 pub mod figure;
 mod glyphs;
+pub mod histogram;
 mod layout;
 pub mod png;
 pub mod shape;
+pub mod sheet;
 mod spots;
 pub mod svg;
 mod text;
@@ -29,8 +32,10 @@ mod ticks;
 pub use chart::{Chart, ChartPanel, Series, render_chart_png, render_chart_svg};
 pub use color::{ColorMap, MISSING, Rgb, category_colors, palette};
 pub use figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
+pub use histogram::Histogram;
 pub use png::render_png;
 pub use shape::{SpotShape, detect_shape, median_neighbor_distance};
+pub use sheet::{Part, Sheet, render_sheet_png, render_sheet_svg};
 pub use svg::render_svg;
 
 #[cfg(test)]

@@ -118,20 +118,24 @@ pub(super) fn coloring(panel: &Panel, placed: &[u32]) -> Coloring {
             Coloring { color_of, colors, order, counts, n_missing, limits: None }
         }
         Color::Continuous { values, limits, colormap, .. } => {
-            let finite = || placed.iter().map(|&i| values[i as usize]).filter(|v| v.is_finite());
+            let finite =
+                || placed.iter().map(|&i| values[i as usize]).filter(|v| panel.scaled(*v).is_finite());
             let (low, high) = limits.unwrap_or_else(|| {
                 finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
             });
-            let n_missing = placed.iter().filter(|&&i| !values[i as usize].is_finite()).count();
+            let n_missing = placed.iter().filter(|&&i| !panel.scaled(values[i as usize]).is_finite()).count();
             let mut colors: Vec<Rgb> =
                 (0..LEVELS).map(|k| colormap.at(k as f64 / (LEVELS - 1) as f64)).collect();
             colors.push(MISSING);
+            let (bottom, top) = (panel.scaled(low), panel.scaled(high));
             let level = |v: f64| {
+                let v = panel.scaled(v);
                 if !v.is_finite() {
                     return LEVELS as u32;
                 }
                 // Halves first: the span of the largest doubles overflows.
-                let t = if high > low { (v / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.5 };
+                let t =
+                    if top > bottom { (v / 2.0 - bottom / 2.0) / (top / 2.0 - bottom / 2.0) } else { 0.5 };
                 (t.clamp(0.0, 1.0) * (LEVELS - 1) as f64).round() as u32
             };
             let color_of: Vec<u32> = values.iter().map(|&v| level(v)).collect();

@@ -450,3 +450,73 @@ fn what_cannot_be_drawn_is_refused_with_one_hint() {
     assert!(render_png(&one(good), &RenderOptions { dpi: 0.0, ..AT_96 }).is_err());
     assert!("jet".parse::<ColorMap>().is_err());
 }
+
+#[test]
+fn a_sheet_stacks_maps_histograms_and_words() {
+    let values: Vec<f64> = (0..25).map(f64::from).collect();
+    let coordinates =
+        Array2::from_shape_fn((25, 2), |(i, j)| if j == 0 { (i % 5) as f64 } else { (i / 5) as f64 });
+    let color = Color::Continuous {
+        values: values.clone(),
+        name: String::new(),
+        limits: None,
+        colormap: ColorMap::default(),
+    };
+    let panel = Panel {
+        title: "Counts".to_owned(),
+        coordinates: Arc::new(coordinates),
+        color,
+        log: true,
+        ringed: vec![3, 7],
+        ..Panel::default()
+    };
+    let maps = Figure { panels: vec![panel.clone()], ..Figure::default() };
+    let histogram = Histogram {
+        title: "Spots <by> counts".to_owned(),
+        values,
+        log: true,
+        lines: vec![(5.0, "min 5".to_owned()), (1e9, "far".to_owned())],
+        marked: vec![3.0, 7.0],
+    };
+    let parts = vec![
+        Part::Maps(Box::new(maps)),
+        Part::Histograms(vec![histogram, Histogram::default()]),
+        Part::Caption("small print".to_owned()),
+    ];
+    let sheet = Sheet { title: "Quality".to_owned(), parts, ..Sheet::default() };
+    let options = RenderOptions::default();
+    let svg = render_sheet_svg(&sheet, &options).expect("drawn");
+    for text in [
+        "Quality",
+        "Counts",
+        "Spots &lt;by&gt; counts",
+        "min 5",
+        "far, off the axis",
+        "no values",
+        "small print",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    // Two rings, white and red.
+    assert_eq!(svg.matches("stroke=\"#d51e00\" stroke-width=\"1.2\"").count(), 2);
+    assert!(render_sheet_png(&sheet, &options).expect("drawn").starts_with(b"\x89PNG"));
+    assert_eq!(render_sheet_svg(&Sheet::default(), &options), Err(PlotError::NoPanels));
+    let beyond = Figure { panels: vec![Panel { ringed: vec![25], ..panel }], ..Figure::default() };
+    assert!(matches!(render_svg(&beyond, &options), Err(PlotError::UnknownSpot { spot: 25, n_obs: 25, .. })));
+}
+
+#[test]
+fn colours_of_a_logarithmic_panel_follow_ln_1p() {
+    let panel = |values: Vec<f64>, log| Panel {
+        coordinates: Arc::new(Array2::from_shape_fn((values.len(), 2), |(i, _)| i as f64)),
+        color: Color::Continuous { values, name: String::new(), limits: None, colormap: ColorMap::default() },
+        log,
+        ..Panel::default()
+    };
+    // e² − 1, e⁴ − 1: half way and all the way.
+    let log = spots::coloring(&panel(vec![0.0, 2f64.exp_m1(), 4f64.exp_m1(), -2.0], true), &[0, 1, 2, 3]);
+    assert_eq!((log.color_of[0], log.color_of[1], log.color_of[2]), (0, 128, 255));
+    assert_eq!(log.n_missing, 1, "no logarithm of what is below −1");
+    let plain = spots::coloring(&panel(vec![0.0, 2.0, 4.0], false), &[0, 1, 2]);
+    assert_eq!(plain.color_of[..3], log.color_of[..3]);
+}

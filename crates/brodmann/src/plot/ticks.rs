@@ -28,6 +28,28 @@ pub(super) fn ticks(low: f64, high: f64, n: usize) -> Vec<f64> {
         .collect()
 }
 
+/// Round numbers from `low` to `high`, both above 0, for a logarithmic scale.
+pub(super) fn log_ticks(low: f64, high: f64) -> Vec<f64> {
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    // Every decade, and 2 and 5 between where there are few.
+    let steps: &[f64] = if last - first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    (first..=last)
+        .flat_map(|power| steps.iter().map(move |s| s * 10f64.powi(power)))
+        .filter(|t| (low..=high).contains(t))
+        .collect()
+}
+
+/// Round numbers from `low` to `high`, about `n` of them, for a scale of `ln(1 + x)`: 0 and logarithmic from 1 on, even
+/// where the numbers are close to each other.
+pub(super) fn log1p_ticks(low: f64, high: f64, n: usize) -> Vec<f64> {
+    if low < 0.0 || high < 3.0 || (1.0 + high) / (1.0 + low) < 3.0 {
+        return ticks(low, high, n);
+    }
+    let mut values = if low == 0.0 { vec![0.0] } else { Vec::new() };
+    values.extend(log_ticks(low.max(1.0), high));
+    if values.len() < 3 { ticks(low, high, n) } else { values }
+}
+
 /// Numbers as text with the digits their spacing needs, and no more.
 pub(super) fn labels(values: &[f64]) -> Vec<String> {
     let largest = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
@@ -90,6 +112,19 @@ mod tests {
                 "{t:?}"
             );
         }
+    }
+
+    #[test]
+    fn logarithmic_ticks_begin_at_0_where_values_do() {
+        assert_eq!(log1p_ticks(0.0, 20_000.0, 5), [0.0, 1.0, 10.0, 100.0, 1000.0, 10_000.0]);
+        assert_eq!(log1p_ticks(300.0, 6000.0, 5), [500.0, 1000.0, 2000.0, 5000.0]);
+        assert_eq!(log1p_ticks(100.0, 140.0, 4), [100.0, 110.0, 120.0, 130.0, 140.0]);
+        assert_eq!(
+            log1p_ticks(94.0, 495.0, 4),
+            [100.0, 200.0, 300.0, 400.0],
+            "two decades' worth would be two"
+        );
+        assert_eq!(log1p_ticks(5.0, 5.0, 4), [5.0]);
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! A page of several parts, one below the other: maps of a tissue, histograms, words.
+
+use super::color::Rgb;
+use super::figure::{Figure, PlotError, RenderOptions};
+use super::histogram::{self, Histogram};
+use super::layout::{Anchor, FAINT, INK, Scene, layout, line_of_text};
+use super::png::scene_png;
+use super::svg::scene_svg;
+
+/// Widest plot of a histogram.
+const WIDEST: f64 = 420.0;
+
+/// A page.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    /// A line over all; empty for none.
+    pub title: String,
+    /// From top to bottom.
+    pub parts: Vec<Part>,
+    /// Height of an em in pixels (96 to the inch); figures have their own.
+    pub font_size: f64,
+}
+
+impl Default for Sheet {
+    fn default() -> Self {
+        Self { title: String::new(), parts: Vec::new(), font_size: 12.0 }
+    }
+}
+
+/// What stands on a page.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// Maps.
+    Maps(Box<Figure>),
+    /// Side by side, as wide as the maps together.
+    Histograms(Vec<Histogram>),
+    /// A line of small print.
+    Caption(String),
+}
+
+/// Draws the sheet as the bytes of a PNG file.
+///
+/// # Errors
+/// As [`super::render_png`]; [`PlotError::NoPanels`] for a sheet without parts.
+pub fn render_sheet_png(sheet: &Sheet, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
+    scene_png(&stacked(sheet, options)?, options)
+}
+
+/// Draws the sheet as SVG text.
+///
+/// # Errors
+/// As [`render_sheet_png`].
+pub fn render_sheet_svg(sheet: &Sheet, options: &RenderOptions) -> Result<String, PlotError> {
+    scene_svg(&stacked(sheet, options)?, options)
+}
+
+fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
+    if sheet.parts.is_empty() {
+        return Err(PlotError::NoPanels);
+    }
+    let em = sheet.font_size;
+    let maps: Vec<Option<Scene>> = sheet
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Maps(figure) => layout(figure, options).map(Some),
+            Part::Histograms(_) | Part::Caption(_) => Ok(None),
+        })
+        .collect::<Result<_, _>>()?;
+    let alone = 2.0 * em + 3.0 * 300.0;
+    let widest = maps.iter().flatten().map(|scene| scene.width).fold(0.0, f64::max);
+    let total = if widest > 0.0 { widest } else { alone };
+    let mut marks = Vec::new();
+    let mut y = 0.0;
+    if !sheet.title.is_empty() {
+        marks.push(line_of_text(
+            [em, 2.1 * em],
+            1.3 * em,
+            true,
+            Anchor::Start,
+            INK,
+            &sheet.title,
+            total - 2.0 * em,
+        ));
+        y += 2.4 * em;
+    }
+    for (part, scene) in sheet.parts.iter().zip(maps) {
+        match (part, scene) {
+            (_, Some(scene)) => {
+                marks.extend(scene.marks.into_iter().map(|mark| mark.lowered(y)));
+                y += scene.height;
+            }
+            (Part::Histograms(plots), _) => {
+                let (n, gap) = (plots.len().max(1) as f64, 2.0 * em);
+                let w = ((total - 2.0 * em - (n - 1.0) * gap) / n).clamp(8.0 * em, WIDEST);
+                for (k, plot) in plots.iter().enumerate() {
+                    histogram::draw(plot, [em + k as f64 * (w + gap), y], w, em, &mut marks);
+                }
+                y += histogram::height(em, w) + 0.6 * em;
+            }
+            (Part::Caption(text), _) => {
+                let most = total - 2.0 * em;
+                marks.push(line_of_text(
+                    [em, y + 0.9 * em],
+                    0.9 * em,
+                    false,
+                    Anchor::Start,
+                    FAINT,
+                    text,
+                    most,
+                ));
+                y += 1.5 * em;
+            }
+            (Part::Maps(_), None) => {}
+        }
+    }
+    Ok(Scene {
+        width: total.ceil(),
+        height: (y + 0.6 * em).ceil(),
+        background: Rgb(255, 255, 255),
+        title: sheet.title.clone(),
+        marks,
+    })
+}
