@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod defaults;
 pub mod methods;
+pub mod qc;
 pub mod said;
 pub mod shared;
 
@@ -22,6 +23,7 @@ pub use methods::{
     BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand,
     SpamiCommand, StaigCommand,
 };
+pub use qc::QcCommand;
 pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs, SourceArgs};
 
 /// Spatial domains from spatial omics data.
@@ -77,6 +79,8 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Say what a file holds
     Info(InfoArgs),
+    /// Look at the quality of spots: counts, genes, mitochondrial share, and outliers among their neighbours
+    Qc(Box<QcCommand>),
     /// Normalise, select features and reduce dimensions
     Preprocess(PreprocessCommand),
     /// Build the latent and the spatial neighbour graph

@@ -89,6 +89,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(a) => commands::simulate::run(&context, &a),
         Command::Convert(a) => commands::convert::run(&context, &a),
         Command::Info(a) => commands::info::run(&context, &a),
+        Command::Qc(a) => commands::qc::run(&context, &a),
         Command::Preprocess(a) => commands::preprocess::run(&context, &a),
         Command::Neighbors(a) => commands::neighbors::run(&context, &a),
         Command::Leiden(a) => commands::methods::leiden(&context, &a, false),

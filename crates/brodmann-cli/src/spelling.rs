@@ -81,7 +81,6 @@ mod tests {
         "max_passes",
         "max_queries",
         "max_value",
-        "min_counts",
         "min_delta",
         "min_dist",
         "min_fraction",

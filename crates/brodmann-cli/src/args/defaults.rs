@@ -9,6 +9,7 @@ use brodmann::pipeline::banksy::{self, BanksyRequest};
 use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
+use brodmann::pipeline::qc::QcRequest;
 use brodmann::pipeline::request::ModelOptions;
 use brodmann::pipeline::said::fields_of;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
@@ -35,6 +36,7 @@ pub fn with_defaults(command: Command) -> Command {
         ("domains", of_domains()),
         ("mixture", of_mixture()),
         ("cluster", of_cluster()),
+        ("qc", vec![("", fields_of(&QcRequest::default().local))]),
         ("preprocess", of_preprocessing()),
         ("neighbors", of_preprocessing()),
         ("leiden", of_preprocessing()),

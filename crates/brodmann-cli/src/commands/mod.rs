@@ -9,6 +9,7 @@ pub mod methods;
 pub mod neighbors;
 pub mod plot;
 pub mod preprocess;
+pub mod qc;
 pub mod simulate;
 
 use brodmann::pipeline::Destination;

@@ -33,6 +33,7 @@
 //! * `align`: columns matched by name. `count_rows`: the counts of a file, block by block.
 //!
 //! The other commands:
+//! * [`qc`]: the quality of spots, by itself and beside their neighbours.
 //! * [`preprocess_file`], [`neighbors_file`], [`evaluation`], [`describe`], [`simulated`], [`picture`].
 
 pub mod agreed;
@@ -61,6 +62,7 @@ pub mod mixture;
 pub mod neighbors_file;
 pub mod picture;
 pub mod preprocess_file;
+pub mod qc;
 pub mod record;
 pub mod request;
 pub mod run;

@@ -202,7 +202,7 @@ fn loss_panels(losses: &Value, modalities: &[String]) -> Vec<ChartPanel> {
 }
 
 /// Whether the output is a PNG; an SVG otherwise.
-fn check_ending(input: &Path, output: &Path) -> Result<bool, PipelineError> {
+pub(super) fn check_ending(input: &Path, output: &Path) -> Result<bool, PipelineError> {
     let ending = output.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
     if ending != "png" && ending != "svg" {
         return Err(PipelineError::OutputEnding {
@@ -259,7 +259,7 @@ pub fn figure(
 }
 
 /// The entry of `uns["spatial"]` for a slice: by its name, or the only one there is.
-fn library<'a>(tissue: &'a Tissue, slice: &str) -> Option<&'a Value> {
+pub(super) fn library<'a>(tissue: &'a Tissue, slice: &str) -> Option<&'a Value> {
     let libraries = tissue.uns(keys::SPATIAL)?.as_dict()?;
     libraries.get(slice).or_else(|| libraries.values().next().filter(|_| libraries.len() == 1))
 }
@@ -268,7 +268,7 @@ fn scale_factor(library: Option<&Value>, key: &str) -> Option<f64> {
     library?.get(keys::SCALEFACTORS)?.get(key)?.as_f64().filter(|v| v.is_finite() && *v > 0.0)
 }
 
-fn spot_diameter(library: Option<&Value>) -> Option<f64> {
+pub(super) fn spot_diameter(library: Option<&Value>) -> Option<f64> {
     scale_factor(library, keys::SPOT_DIAMETER_FULLRES)
 }
 
@@ -320,7 +320,11 @@ fn rgb(array: &Array) -> Option<(usize, usize, Vec<u8>)> {
     Some((height, width, rgb))
 }
 
-fn spot(shape: Option<PictureShape>, diameter: Option<f64>, coordinates: &Array2<f64>) -> SpotShape {
+pub(super) fn spot(
+    shape: Option<PictureShape>,
+    diameter: Option<f64>,
+    coordinates: &Array2<f64>,
+) -> SpotShape {
     let detected = crate::plot::detect_shape(coordinates.view());
     match (shape, diameter) {
         (None, None) => SpotShape::Auto,

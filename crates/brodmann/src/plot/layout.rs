@@ -18,7 +18,7 @@ pub(super) const LINE: Rgb = Rgb(0xB0, 0xB0, 0xB0);
 /// What is out of order: rings and marks.
 pub(super) const ALARM: Rgb = Rgb(0xD5, 0x1E, 0x00);
 /// Smallest and largest radius of a ring around a spot.
-const RING: [f64; 2] = [3.0, 12.0];
+const RING: [f64; 2] = [2.6, 12.0];
 /// Samples of a colour bar's gradient.
 const BAR_STOPS: usize = 65;
 
@@ -359,7 +359,7 @@ fn draw_rings(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Ma
     let (panel, extent) = (view.panel, view.extent);
     let [w, h] = cell.plot;
     let scale = [w / extent[2], h / extent[3]];
-    let radius = (1.5 * Outline::new(view.shape, scale[0], false).reach()).clamp(RING[0], RING[1]);
+    let radius = (1.3 * Outline::new(view.shape, scale[0], false).reach()).clamp(RING[0], RING[1]);
     for &i in &panel.ringed {
         let (u, v) = (panel.coordinates[[i as usize, 0]], panel.coordinates[[i as usize, 1]]);
         if !(u.is_finite() && v.is_finite()) {
@@ -368,7 +368,7 @@ fn draw_rings(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Ma
         let (u, v) = ((u - extent[0]) * scale[0], (v - extent[1]) * scale[1]);
         let centre = [x + u, y + if panel.y_down { v } else { h - v }];
         // White below, so that the ring is told from spots of any colour.
-        for (color, width) in [(Rgb(255, 255, 255), 2.2), (ALARM, 1.2)] {
+        for (color, width) in [(Rgb(255, 255, 255), 2.0), (ALARM, 1.0)] {
             marks.push(Mark::Rect {
                 x: centre[0] - radius,
                 y: centre[1] - radius,

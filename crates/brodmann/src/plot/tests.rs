@@ -498,7 +498,7 @@ fn a_sheet_stacks_maps_histograms_and_words() {
         assert!(svg.contains(text), "{text}");
     }
     // Two rings, white and red.
-    assert_eq!(svg.matches("stroke=\"#d51e00\" stroke-width=\"1.2\"").count(), 2);
+    assert_eq!(svg.matches("stroke=\"#d51e00\" stroke-width=\"1\"").count(), 2);
     assert!(render_sheet_png(&sheet, &options).expect("drawn").starts_with(b"\x89PNG"));
     assert_eq!(render_sheet_svg(&Sheet::default(), &options), Err(PlotError::NoPanels));
     let beyond = Figure { panels: vec![Panel { ringed: vec![25], ..panel }], ..Figure::default() };
