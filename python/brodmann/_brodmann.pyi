@@ -48,6 +48,19 @@ def pca(
 def tfidf_lsi(
     x: Any, *, n_components: int, min_fraction: float, scale_factor: float, random_state: int
 ) -> dict[str, Any]: ...
+def mitochondrial(names: Sequence[str], *, prefix: str | None) -> npt.NDArray[np.bool_]: ...
+def qc(
+    x: Any,
+    *,
+    mito: npt.NDArray[np.bool_],
+    coordinates: npt.NDArray[Any] | None,
+    slices: _Codes | None,
+    in_tissue: _Mask,
+    n_neighbors: int,
+    threshold: float,
+) -> dict[str, Any]: ...
+
+GENE_NAMES: list[str]
 
 # graph
 def neighbors(embedding: npt.NDArray[Any], *, n_neighbors: int, random_state: int) -> dict[str, Any]: ...

@@ -31,9 +31,145 @@ __all__ = [
     "neighbors",
     "normalize_total",
     "pca",
+    "qc",
     "scale",
     "tfidf_lsi",
 ]
+
+
+def qc(
+    adata: AnnData,
+    *,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    layer: str | None = None,
+    mt_prefix: str | None = None,
+    n_neighbors: int = 36,
+    threshold: float = 3.0,
+    genes: bool = False,
+    copy: bool = False,
+) -> AnnData | None:
+    """Measure the quality of each spot, by itself and beside its neighbours; nothing is removed.
+
+    A spot is a local outlier when its counts or genes are far below those of the nearest spots of its slice, or its
+    share of mitochondrial counts far above: ``z = 0.6745 (x - median) / MAD`` of ``log1p`` counts, ``log1p`` genes and
+    the percentage. Spots whose ``obs["in_tissue"]`` is 0 are neither judged nor neighbours.
+
+    Parameters
+    ----------
+    adata
+        Raw counts.
+    spatial_key
+        Key of the coordinates. Without any there are no local outliers.
+    library_key
+        Column of ``obs`` with the slice of each spot.
+    layer
+        Layer instead of ``X``.
+    mt_prefix
+        What names of mitochondrial genes begin with; by default ``MT-``, ``mt-`` or ``Mt-``. Where none of
+        ``var_names`` does, columns of ``var`` such as ``gene_name`` and ``feature_name`` are asked.
+    n_neighbors
+        Nearest spots that each is compared with, itself not counted.
+    threshold
+        Z-score beyond which a spot is an outlier.
+    genes
+        Measure genes too.
+    copy
+        Return a changed copy.
+
+    Returns
+    -------
+    ``None`` or the copy. Written:
+
+    ``obs["total_counts"]``
+        ``(n_obs,)`` float64: counts of each spot.
+    ``obs["n_genes_by_counts"]``
+        ``(n_obs,)`` int64: genes with any count.
+    ``obs["pct_counts_mt"]``
+        ``(n_obs,)`` float64: percent of the counts that are mitochondrial, NaN without counts. Absent, with a warning,
+        where no mitochondrial gene is known.
+    ``obs["local_z_total_counts"]``, ``obs["local_z_n_genes_by_counts"]``, ``obs["local_z_pct_counts_mt"]``
+        ``(n_obs,)`` float64: z-scores among the neighbours, NaN where there is nothing to judge by; of the metrics that
+        are there.
+    ``obs["local_outlier"]``
+        ``(n_obs,)`` bool: an outlier by any of them.
+    ``var["n_cells_by_counts"]``, ``var["total_counts"]``
+        ``(n_vars,)`` int64 and float64, with ``genes``: spots with any count of each gene, and its counts.
+    ``uns["qc"]``
+        ``params``.
+
+    References
+    ----------
+    Totty et al. (2025), Nature Methods (SpotSweeper).
+
+    Examples
+    --------
+    >>> bm.pp.qc(adata)
+    >>> adata = adata[~adata.obs["local_outlier"] & (adata.obs["total_counts"] >= 500)].copy()
+    """
+    el.require_anndata(adata)
+    n_neighbors = el.whole(n_neighbors, "n_neighbors", least=3)
+    x = el.matrix(adata, layer)
+    coordinates = None
+    if spatial_key != "spatial" or spatial_key in adata.obsm:
+        coordinates = el.coordinates(adata, spatial_key)
+    slices, slice_names = el.slices_of(adata, library_key)
+    in_tissue = None
+    if "in_tissue" in adata.obs:
+        off = adata.obs["in_tissue"].astype(str).isin(["0", "0.0", "False", "false", "FALSE"])
+        in_tissue = ~off.to_numpy(dtype=bool)
+    mito = _mitochondrial(adata, mt_prefix)
+    found = _brodmann.qc(
+        el.to_csr(x),
+        mito=mito,
+        coordinates=coordinates,
+        slices=slices,
+        in_tissue=in_tissue,
+        n_neighbors=n_neighbors,
+        threshold=float(threshold),
+    )
+    notes = [text if code is None else f"{slice_names[code]}: {text}" for code, text in found.get("notes", [])]
+    if not mito.any():
+        begin = "MT- or mt-" if mt_prefix is None else mt_prefix
+        notes.append(f"no gene name begins with {begin}, so pct_counts_mt is left out")
+    if coordinates is None:
+        notes.append("there are no coordinates, so local outliers are left out")
+    if not found["whole"]:
+        notes.append("the values are no whole numbers, so sums of them are no counts; name the layer of the counts")
+    el.warn_notes(notes)
+    adata = el.copied(adata, copy)
+    for metric in ("total_counts", "n_genes_by_counts", "pct_counts_mt"):
+        if found[metric] is not None:
+            adata.obs[metric] = found[metric]
+    for metric, z in found["z_scores"].items():
+        adata.obs[f"local_z_{metric}"] = z
+    if coordinates is not None:
+        adata.obs["local_outlier"] = found["local_outlier"]
+    if genes:
+        adata.var["n_cells_by_counts"] = found["n_cells_by_counts"]
+        adata.var["total_counts"] = found["total_counts_of_genes"]
+    params = {
+        "layer": layer,
+        "mt_prefix": mt_prefix,
+        "n_neighbors": n_neighbors,
+        "threshold": float(threshold),
+        "spatial_key": spatial_key,
+        "library_key": library_key,
+    }
+    adata.uns["qc"] = {"params": el.recorded(params)}
+    return adata if copy else None
+
+
+def _mitochondrial(adata: AnnData, prefix: str | None) -> np.ndarray:
+    """Which variables are mitochondrial, by the first of ``var_names`` and the columns of names in which any is."""
+    if prefix is not None:
+        el.require(bool(prefix), "mt_prefix is empty", "what names of mitochondrial genes begin with")
+    candidates = [adata.var_names, *(adata.var[key] for key in _brodmann.GENE_NAMES if key in adata.var)]
+    for names in candidates:
+        mito = _brodmann.mitochondrial([str(name) for name in names], prefix=prefix)
+        if mito.any():
+            return mito
+    return np.zeros(adata.n_vars, dtype=bool)
 
 
 def normalize_total(

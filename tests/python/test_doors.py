@@ -168,3 +168,18 @@ def test_values_that_an_option_cannot_have_are_refused_by_name(tissue, method):
         method(tissue, n_clusters=4, min_cells="many", copy=True)
     with pytest.raises(ValueError, match="target_sum is nan; expected a finite number"):
         method(tissue, n_clusters=4, target_sum=float("nan"), copy=True)
+
+
+def test_qc_is_the_command(tissue, tmp_path):
+    data = tissue.copy()
+    data.var_names = [f"mt-{j}" if j < 4 else name for j, name in enumerate(data.var_names)]
+    here = bm.pp.qc(data, n_neighbors=20, genes=True, copy=True)
+    written, report = command(data, tmp_path, "qc", "--n-neighbors", "20", "--genes")
+    written_obs = [key for key in written.obs if key not in data.obs]
+    assert written_obs == [key for key in here.obs if key not in data.obs]
+    for key in written_obs:
+        assert here.obs[key].dtype == written.obs[key].dtype
+        same(here.obs[key], written.obs[key])
+    for key in ("n_cells_by_counts", "total_counts"):
+        same(here.var[key], written.var[key])
+    assert report["modalities"][0]["local_outliers"]["n"] == here.obs["local_outlier"].sum()

@@ -291,3 +291,90 @@ def test_harmony_brings_batches_together():
     with pytest.raises(KeyError, match="nobody"):
         bm.pp.harmony(adata, "nobody")
 
+
+
+def _with_mito(x=None):
+    adata = tissue(x)
+    adata.var_names = [f"MT-{j}" if j % 40 == 0 else name for j, name in enumerate(adata.var_names)]
+    return adata
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_qc_is_scanpys(form):
+    sc = peer("scanpy")
+    x = counts()
+    x[[3, 77]] = 0
+    ours = _with_mito(FORMATS[form](x))
+    theirs = ours.copy()
+    theirs.var["mt"] = theirs.var_names.str.startswith("MT-")
+    bm.pp.qc(ours, genes=True)
+    sc.pp.calculate_qc_metrics(theirs, qc_vars=["mt"], percent_top=None, log1p=False, inplace=True)
+    for key in ("total_counts", "n_genes_by_counts", "pct_counts_mt"):
+        np.testing.assert_allclose(ours.obs[key], theirs.obs[key], rtol=1e-6)
+    assert np.isnan(ours.obs["pct_counts_mt"].iloc[3])
+    for key in ("n_cells_by_counts", "total_counts"):
+        np.testing.assert_allclose(ours.var[key], theirs.var[key], rtol=1e-6)
+    assert ours.uns["qc"]["params"] == {"n_neighbors": 36, "threshold": 3.0, "spatial_key": "spatial"}
+
+
+def test_qc_finds_what_differs_from_its_neighbours():
+    x = counts()
+    x[10] = 0
+    x[10, 1] = 1
+    x[200, 0] = 2000
+    adata = _with_mito(sp.csr_matrix(x))
+    copy = bm.pp.qc(adata, library_key="slice", copy=True)
+    assert "local_outlier" not in adata.obs and copy.obs["local_outlier"].dtype == bool
+    assert copy.obs["local_z_total_counts"].iloc[10] < -3 and copy.obs["local_z_pct_counts_mt"].iloc[200] > 3
+    assert copy.obs["local_outlier"].iloc[[10, 200]].all()
+    of_slice = (adata.obs["slice"] == "a").to_numpy()
+    alone = bm.pp.qc(adata[of_slice].copy(), copy=True)
+    for key in ("total_counts", "n_genes_by_counts", "pct_counts_mt"):
+        np.testing.assert_array_equal(copy.obs[f"local_z_{key}"][of_slice], alone.obs[f"local_z_{key}"])
+
+
+def test_qc_leaves_spots_off_the_tissue_alone():
+    adata = _with_mito()
+    adata.obs["in_tissue"] = (np.arange(adata.n_obs) % 4 > 0).astype(int)
+    there = adata.obs["in_tissue"].to_numpy() == 1
+    bm.pp.qc(adata)
+    alone = bm.pp.qc(adata[there].copy(), copy=True)
+    assert adata.obs["local_z_total_counts"][~there].isna().all()
+    np.testing.assert_array_equal(adata.obs["local_z_total_counts"][there], alone.obs["local_z_total_counts"])
+    adata.obs["in_tissue"] = pd.Categorical(adata.obs["in_tissue"].astype(str))
+    again = bm.pp.qc(adata, copy=True)
+    np.testing.assert_array_equal(adata.obs["local_z_total_counts"], again.obs["local_z_total_counts"])
+
+
+def test_qc_asks_columns_of_names_and_says_what_is_missing():
+    adata = tissue()
+    with pytest.warns(UserWarning, match="no gene name begins with MT- or mt-"):
+        bm.pp.qc(adata)
+    assert "pct_counts_mt" not in adata.obs and "local_z_pct_counts_mt" not in adata.obs
+    adata.var["gene_name"] = [f"mt-{j}" if j < 3 else "x" for j in range(adata.n_vars)]
+    bm.pp.qc(adata)
+    mt = dense(adata.X)[:, :3].sum(1) / dense(adata.X).sum(1)
+    np.testing.assert_allclose(adata.obs["pct_counts_mt"], 100 * mt, rtol=1e-6)
+    bm.pp.qc(adata, mt_prefix="gene_1")
+    assert adata.obs["pct_counts_mt"].mean() > 10
+    del adata.obsm["spatial"]
+    with pytest.warns(UserWarning, match="local outliers are left out"):
+        bm.pp.qc(adata)
+    with pytest.raises(KeyError, match="place"):
+        bm.pp.qc(adata, spatial_key="place")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"n_neighbors": 2}, "n_neighbors"), ({"threshold": 0}, "threshold"), ({"mt_prefix": ""}, "mt_prefix")],
+)
+def test_qc_refuses_options_out_of_range(options, named, adata):
+    with pytest.raises(ValueError, match=named):
+        bm.pp.qc(adata, **options)
+    assert "total_counts" not in adata.obs
+
+
+def test_qc_refuses_what_is_no_amount(adata):
+    adata.X = adata.X - sp.csr_matrix(np.eye(*adata.shape, dtype=np.float32) * 1e6)
+    with pytest.raises(ValueError, match="expected a count of 0 or more"):
+        bm.pp.qc(adata)

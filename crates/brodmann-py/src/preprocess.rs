@@ -1,10 +1,12 @@
 //! From raw counts to features: [`brodmann::preprocess`].
 
+use brodmann::pipeline::qc::{GENE_NAMES, METRICS, local_outliers_of};
 use brodmann::preprocess::{
     HvgFlavor, HvgOptions, HvgSelection, LsiOptions, NormalizeTotalOptions, PcaOptions, PreprocessError,
     ScaleOptions, Scaling, SizeFactors, check_amounts, check_finite, check_non_negative, column_moments,
-    log1p_to_base, normalize_total_excluding, to_natural,
+    log1p_to_base, normalize_total_excluding, spot_and_gene_metrics, to_natural,
 };
+use brodmann::stats::LocalOutlierOptions;
 use brodmann_kernels::{CsrMatrix, CsrView, Real, Seed};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::IntoPyObjectExt;
@@ -343,6 +345,61 @@ fn tfidf_lsi<'py>(
     Ok(result)
 }
 
+/// Which names are those of mitochondrial genes, by what they begin with.
+#[pyfunction]
+#[pyo3(signature = (names, *, prefix))]
+fn mitochondrial<'py>(
+    py: Python<'py>,
+    names: Vec<String>,
+    prefix: Option<&str>,
+) -> Bound<'py, PyArray1<bool>> {
+    brodmann::preprocess::mitochondrial(&names, prefix).into_pyarray(py)
+}
+
+/// The quality of spots and genes, as a dictionary; with coordinates, of spots beside their neighbours too.
+#[pyfunction]
+#[pyo3(signature = (x, *, mito, coordinates, slices, in_tissue, n_neighbors, threshold))]
+fn qc<'py>(
+    py: Python<'py>,
+    x: Csr<'py, f32>,
+    mito: PyReadonlyArray1<'py, bool>,
+    coordinates: Option<Dense<'py, f64>>,
+    slices: Option<Codes<'py>>,
+    in_tissue: Mask<'py>,
+    n_neighbors: usize,
+    threshold: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let options = LocalOutlierOptions { n_neighbors, threshold };
+    options.validate().map_err(crate::errors::Raise::raise)?;
+    let x = x.view(py)?;
+    let mito = mito.as_array().to_vec();
+    let slices = slices.as_ref().map(Codes::slices).transpose()?;
+    let there = flags(&in_tissue)?;
+    let coordinates = coordinates.as_ref().map(Dense::view);
+    let (spots, genes) = run(py, |monitor| spot_and_gene_metrics(&x, &mito, monitor))?;
+    let local = coordinates
+        .map(|c| run(py, |_| local_outliers_of(&spots, c, slices.as_ref(), there.as_deref(), &options)))
+        .transpose()?;
+    let (result, z_scores) = (PyDict::new(py), PyDict::new(py));
+    if let Some(local) = local {
+        result.set_item("local_outlier", local.any().into_pyarray(py))?;
+        for (metric, z) in METRICS.into_iter().zip(local.z_scores) {
+            z_scores.set_item(metric, z.into_pyarray(py))?;
+        }
+        let notes: Vec<_> = local.notes.into_iter().map(|note| (note.slice, note.text)).collect();
+        result.set_item("notes", notes)?;
+    }
+    let whole_numbers = |values: Vec<u32>| values.into_iter().map(i64::from).collect::<Vec<i64>>();
+    result.set_item("z_scores", z_scores)?;
+    result.set_item("whole", spots.whole)?;
+    result.set_item("total_counts", spots.total.into_pyarray(py))?;
+    result.set_item("n_genes_by_counts", whole_numbers(spots.n_genes).into_pyarray(py))?;
+    result.set_item("pct_counts_mt", spots.pct_mt.map(|pct| pct.into_pyarray(py)))?;
+    result.set_item("n_cells_by_counts", whole_numbers(genes.n_cells).into_pyarray(py))?;
+    result.set_item("total_counts_of_genes", genes.total.into_pyarray(py))?;
+    Ok(result)
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dense_to_csr, module)?)?;
     module.add_function(wrap_pyfunction!(normalize_total, module)?)?;
@@ -354,5 +411,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(highly_variable_genes, module)?)?;
     module.add_function(wrap_pyfunction!(pca, module)?)?;
     module.add_function(wrap_pyfunction!(tfidf_lsi, module)?)?;
+    module.add_function(wrap_pyfunction!(mitochondrial, module)?)?;
+    module.add_function(wrap_pyfunction!(qc, module)?)?;
+    module.add("GENE_NAMES", GENE_NAMES)?;
     Ok(())
 }
