@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::said::number;
-use super::{ModalityArg, PlaceArgs};
+use super::{ModalityArg, PlaceArgs, SourceArgs};
 
 #[derive(Args, Debug, Serialize)]
 pub struct QcCommand {
@@ -16,6 +16,9 @@ pub struct QcCommand {
     #[command(flatten)]
     #[serde(skip)]
     pub output: QcOutputArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub thresholds: ThresholdArgs,

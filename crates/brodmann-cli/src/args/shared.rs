@@ -141,6 +141,15 @@ pub struct FeatureArgs {
     /// Keep features seen in at least this many spots
     #[arg(long, value_name = "N")]
     pub min_cells: Option<usize>,
+    /// Set spots with fewer counts aside: they get no label
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = number)]
+    pub min_counts: Option<f64>,
+    /// Set spots with fewer genes aside
+    #[arg(long, value_name = "N")]
+    pub min_genes: Option<usize>,
+    /// Set spots with a larger percentage of mitochondrial counts aside
+    #[arg(long, allow_negative_numbers = true, value_name = "PCT", value_parser = number)]
+    pub max_mt: Option<f64>,
     /// The data are already normalised and log-transformed: skip both steps
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub normalized: Option<bool>,

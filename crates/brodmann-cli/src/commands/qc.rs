@@ -21,6 +21,6 @@ pub fn run(context: &Context<'_>, args: &QcCommand) -> Result<(), Failure> {
             .hint("name at least one, e.g. --plot qc.png"));
     }
     let request = QcRequest::from_said(&said(args))?;
-    let report = qc_file(&args.input, &outputs, &request, context.terminal)?;
+    let report = qc_file((&args.input, &args.source.options()), &outputs, &request, context.terminal)?;
     context.print(&report, || report.lines())
 }

@@ -17,6 +17,7 @@ use super::domains::{self, Embedding};
 use super::doubts;
 use super::forecast::announce;
 use super::method::{Method, Outcome, Reads};
+use super::qc::GENE_NAMES;
 use super::record::RunRecord;
 use super::request::check_key_added;
 use super::run::{Run, Stage};
@@ -38,7 +39,7 @@ fn elements<M: Method>(method: &M) -> ReadOptions {
     obs.extend(frame.place.library_key.clone());
     obs.push(keys::IN_TISSUE.to_owned());
     options.obs = Select::Only(obs);
-    options.var = Select::only([keys::FEATURE_TYPES]);
+    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
     reads.obsm.push(frame.place.spatial_key.clone());
     options.obsm = Select::Only(reads.obsm);
     options.obsp = Select::Only(reads.obsp);

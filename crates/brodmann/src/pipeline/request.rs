@@ -308,9 +308,20 @@ pub struct FeatureRequest {
     pub min_cells: Option<usize>,
     /// The data are log-normalised already.
     pub normalized: bool,
+    /// Spots with fewer counts are set aside.
+    pub min_counts: Option<f64>,
+    /// So are spots with fewer genes.
+    pub min_genes: Option<usize>,
+    /// So are spots with a larger percentage of mitochondrial counts.
+    pub max_mt: Option<f64>,
 }
 
 impl FeatureRequest {
+    /// Whether spots are set aside by their counts.
+    pub(super) fn sets_aside(&self) -> bool {
+        self.min_counts.is_some() || self.min_genes.is_some() || self.max_mt.is_some()
+    }
+
     /// Whether anything was asked for, so that features already in the file are not enough.
     pub fn is_explicit(&self) -> bool {
         *self != Self { modality: self.modality, ..Self::default() }

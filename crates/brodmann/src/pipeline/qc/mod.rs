@@ -12,7 +12,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use brodmann_data::{Column, ReadOptions, Select, Value, check_output, keys, write_bytes};
+use brodmann_data::{Column, OpenOptions, ReadOptions, Select, Value, check_output, keys, write_bytes};
 use brodmann_kernels::{Monitor, Opt, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use super::record::without_nulls;
 use super::request::Place;
 use super::run::{Run, Stage};
 use super::said::Said;
-use super::tissue::{Destination, ModalityInfo, Tissue};
+use super::tissue::{Destination, ModalityInfo, Opening, Tissue};
 use crate::plot::{RenderOptions, render_sheet_png, render_sheet_svg};
 use crate::preprocess::{
     GeneMetrics, Modality, PreprocessError, SpotMetrics, mitochondrial, spot_and_gene_metrics,
@@ -232,7 +232,7 @@ fn scattered<T: Copy>(values: &[T], rows: &[usize], n_obs: usize, otherwise: T) 
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
 pub fn qc_file(
-    input: &Path,
+    (input, source): (&Path, &OpenOptions),
     outputs: &QcOutputs,
     request: &QcRequest,
     monitor: &dyn Monitor,
@@ -245,8 +245,10 @@ pub fn qc_file(
     }
     let mut run = Run::new(Seed(0), monitor);
     let options = read_options(request, outputs.plot.is_some());
-    let tissue =
-        run.timed(Stage::Read, || Tissue::open(input, &options, request.counts.modality, monitor))?;
+    let tissue = run.timed(Stage::Read, || {
+        let opening = Opening::of(source, &options, request.counts.modality);
+        Tissue::open(input, &opening, monitor)
+    })?;
     if let Some(destination) = &outputs.destination {
         tissue.check_destination(destination)?;
     }
@@ -281,10 +283,12 @@ pub fn qc_file(
     let mut report = QcReport::new(&tissue, &spots, &found, request);
     let additions = {
         for of_modality in &found {
-            add(&tissue, of_modality, request, &mut run);
+            add(of_modality, request, &mut run);
         }
         run.target(None).uns.insert(QC.to_owned(), record(&report, request));
-        std::mem::take(&mut run.additions)
+        let mut additions = std::mem::take(&mut run.additions);
+        tissue.place(&mut additions);
+        additions
     };
     let picture = match (&coordinates, is_png) {
         (Some(coordinates), Some(is_png)) => {
@@ -465,10 +469,10 @@ fn judge(
 }
 
 /// Adds the columns of one modality.
-fn add(tissue: &Tissue, found: &Found<'_>, request: &QcRequest, run: &mut Run<'_>) {
+fn add(found: &Found<'_>, request: &QcRequest, run: &mut Run<'_>) {
     let target = run.target(found.modality.key.as_deref());
     for (key, column) in columns(found) {
-        target.obs.insert(key, own_order(tissue, found.modality, column));
+        target.obs.insert(key, column);
     }
     if request.options.genes {
         let n_cells = found.genes.n_cells.iter().map(|&n| i64::from(n)).collect();
@@ -496,13 +500,6 @@ fn columns(found: &Found<'_>) -> Vec<(String, Column)> {
         columns.push((LOCAL_OUTLIER.to_owned(), Column::Bool(local.any())));
     }
     columns
-}
-
-/// A column of the whole in a modality's own order.
-fn own_order(tissue: &Tissue, modality: &ModalityInfo, column: Column) -> Column {
-    let rows = Array2::from_shape_fn((tissue.n_obs(), 1), |(i, _)| i);
-    let order: Vec<usize> = tissue.to_modality_rows(modality, rows).into_iter().collect();
-    if order.iter().enumerate().all(|(i, &row)| i == row) { column } else { column.select_rows(&order) }
 }
 
 /// What stands in `uns`.

@@ -136,6 +136,16 @@ pub(super) fn without_counts(kept: &mut Kept, empty: &[bool], monitor: &dyn Moni
     monitor.note(&format!("{n_empty} spots without any count set aside: they get no label"));
 }
 
+/// Sets aside what does not meet the thresholds of quality, by row of the input.
+pub(super) fn below_thresholds(kept: &mut Kept, keeps: &[bool], monitor: &dyn Monitor) {
+    let before = kept.len();
+    kept.retain(|i| keeps[i]);
+    let n = before - kept.len();
+    if n > 0 {
+        monitor.note(&format!("{n} spots below the thresholds of quality set aside: they get no label"));
+    }
+}
+
 /// Rows of a matrix that hold nothing.
 pub(super) fn empty_rows(matrix: &Matrix) -> Vec<bool> {
     match matrix {

@@ -147,35 +147,45 @@ impl Tissue {
         layer: Option<&str>,
     ) -> Result<Matrix, PipelineError> {
         file.check_unchanged()?;
-        let mut options = ReadOptions::names_only();
-        match layer {
-            None => options.x = true,
-            Some(layer) => {
-                options.raw = layer == RAW;
-                options.layers = Select::only([layer]);
+        match read_matrix(file, modality, layer)? {
+            Some(matrix) => Ok(matrix),
+            // Asks so that a missing key gives the reader's own message, with the keys there are.
+            None => {
+                let missing = self.adata(modality).matrix(layer);
+                Ok(missing.map_err(|e| self.with_existing(e, modality.key.as_deref()))?.clone())
             }
         }
-        if let Some(key) = &modality.key {
-            options.modalities = Select::only([key]);
-        }
-        let mut adata = match file.read(&options)? {
-            brodmann_data::Container::AnnData(adata) => adata,
-            brodmann_data::Container::MuData(mut mdata) => {
-                modality.key.as_ref().and_then(|key| mdata.modalities.swap_remove(key)).unwrap_or_default()
-            }
-        };
-        if layer == Some(RAW)
-            && !adata.layers.contains_key(RAW)
-            && let Some(matrix) = adata.raw.take().and_then(|raw| raw.x)
-        {
-            return Ok(matrix);
-        }
-        // Asks again so that a missing key gives the reader's own message, with the keys there are.
-        adata.matrix(layer).map_err(|e| self.with_existing(e, modality.key.as_deref()))?;
-        let matrix = match layer {
-            None => adata.x.take(),
-            Some(layer) => adata.layers.swap_remove(layer),
-        };
-        Ok(matrix.expect("just found"))
     }
+}
+
+/// `X`, a layer or `raw` of a file, whole; `None` where it is not there.
+pub(super) fn read_matrix(
+    file: &OpenFile,
+    modality: &ModalityInfo,
+    layer: Option<&str>,
+) -> Result<Option<Matrix>, PipelineError> {
+    let mut options = ReadOptions::names_only();
+    match layer {
+        None => options.x = true,
+        Some(layer) => {
+            options.raw = layer == RAW;
+            options.layers = Select::only([layer]);
+        }
+    }
+    if let Some(key) = &modality.key {
+        options.modalities = Select::only([key]);
+    }
+    let mut adata = match file.read(&options)? {
+        brodmann_data::Container::AnnData(adata) => adata,
+        brodmann_data::Container::MuData(mut mdata) => {
+            modality.key.as_ref().and_then(|key| mdata.modalities.swap_remove(key)).unwrap_or_default()
+        }
+    };
+    Ok(match layer {
+        None => adata.x.take(),
+        Some(layer) => adata
+            .layers
+            .swap_remove(layer)
+            .or_else(|| adata.raw.take().filter(|_| layer == RAW).and_then(|raw| raw.x)),
+    })
 }

@@ -15,8 +15,10 @@ use super::aside::{self, Kept};
 use super::stand_in::{self, RAW};
 use super::{Container, ModalityInfo, Tissue};
 use crate::pipeline::PipelineError;
+use crate::pipeline::count_rows::{CountRows, CountRowsError};
+use crate::pipeline::qc::GENE_NAMES;
 use crate::pipeline::request::{FeatureRequest, Place};
-use crate::preprocess::{Modality, guess_modality};
+use crate::preprocess::{Modality, guess_modality, mitochondrial, spot_metrics};
 
 /// What a run is on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -181,6 +183,12 @@ impl Tissue {
             }
             narrow(&mut modalities, &before, &kept);
         }
+        if let Some(features) = opening.features.filter(|features| features.sets_aside()) {
+            let before = kept.clone();
+            let keeps = measured(&container, &modalities, &held, features, &before, monitor)?;
+            aside::below_thresholds(&mut kept, &keeps, monitor);
+            narrow(&mut modalities, &before, &kept);
+        }
         let selects = kept.rows.is_some() || modalities.iter().any(|m| m.rows.is_some());
         let (container, original) = if selects {
             let view = aside::view(&container, &kept, &modalities);
@@ -232,6 +240,66 @@ fn whole_column(container: &Container, key: &str, n_all: usize) -> Option<Column
         }),
     };
     column.filter(|c| c.len() == n_all)
+}
+
+/// Spots that meet the thresholds, by row of the input; of several modalities gene expression is judged, or the first.
+fn measured(
+    container: &Container,
+    modalities: &[ModalityInfo],
+    held: &Held,
+    features: &FeatureRequest,
+    rows: &Kept,
+    monitor: &dyn Monitor,
+) -> Result<Vec<bool>, PipelineError> {
+    let judged = modalities.iter().find(|m| m.kind == Modality::Rna).or(modalities.first());
+    let Some((info, adata)) = judged.and_then(|m| Some((m, container.adata(m.key.as_deref())?))) else {
+        return Ok(vec![true; rows.n_all]);
+    };
+    let layer = info.layer(features.layer.as_deref());
+    monitor.stage(&format!("{}: looking at the quality of the spots", info.name), 0);
+    let mut mito = mitochondrial(adata.var_names(), None);
+    for key in GENE_NAMES.iter().filter(|_| !mito.contains(&true)).copied().collect::<Vec<_>>() {
+        let names = adata.var.columns.get(key).map(|c| c.to_strings()).unwrap_or_default();
+        let names: Vec<String> = names.into_iter().map(Option::unwrap_or_default).collect();
+        let named = mitochondrial(&names, None);
+        if named.contains(&true) {
+            mito = named;
+            break;
+        }
+    }
+    if features.max_mt.is_some() && !mito.contains(&true) {
+        monitor.warn(&format!(
+            "{}: no gene is known as mitochondrial by its name (MT-, mt-), so {} has no effect",
+            info.name,
+            Opt("max_mt")
+        ));
+    }
+    let refused = |source| PipelineError::Preprocess { modality: info.name.clone(), source };
+    let metrics = if let Some(matrix) = super::counts::loaded(adata, layer) {
+        spot_metrics(&matrix.to_csr_f32().view(), &mito, monitor).map_err(refused)?
+    } else if let Some(matrix) = held.matrix_rows(info.key.as_deref(), layer)? {
+        spot_metrics(&CountRows::new(matrix, None), &mito, monitor).map_err(|error| match error {
+            CountRowsError::Data(error) => error.into(),
+            CountRowsError::Preprocess(source) => refused(source),
+        })?
+    } else {
+        let read =
+            held.file.as_ref().map(|file| super::counts::read_matrix(file, info, layer)).transpose()?;
+        let matrix = match read.flatten() {
+            Some(matrix) => matrix.into_csr_f32(),
+            // With the reader's own message on what there is.
+            None => adata.matrix(layer)?.to_csr_f32().into_owned(),
+        };
+        spot_metrics(&matrix.view(), &mito, monitor).map_err(refused)?
+    };
+    let own = metrics.kept(features.min_counts, features.min_genes, features.max_mt);
+    let mut keeps = vec![true; rows.n_all];
+    let whole: Vec<usize> = rows.rows.clone().unwrap_or_else(|| (0..rows.n_all).collect());
+    for (k, &i) in whole.iter().enumerate() {
+        let row = info.rows.as_ref().map_or(k, |rows| rows[k]);
+        keeps[i] = own.get(row).copied().unwrap_or(true);
+    }
+    Ok(keeps)
 }
 
 /// Spots that hold no count in any modality, by row of the input; `None` where that cannot be told without reading all.
