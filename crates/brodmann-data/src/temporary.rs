@@ -176,6 +176,14 @@ impl TemporaryFolder {
         if target.file_name().is_none() {
             return Err(fail(ErrorKind::IsADirectory.into()));
         }
+        if target.parent().is_some_and(is_store_folder) {
+            // The store around it may hold a copy of its metadata.
+            return Err(DataError::Kind {
+                element: output.display().to_string(),
+                found: "a place inside another Zarr store".to_owned(),
+                expected: "a store of its own, or the store around it and the name of its table".to_owned(),
+            });
+        }
         let reservation = Reservation::of_write(output, &target)?;
         let old = beside(&target, OLD);
         if !target.exists() && old.exists() {

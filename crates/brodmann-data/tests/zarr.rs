@@ -591,3 +591,60 @@ fn tables_of_spatialdata_get_the_places_of_what_they_describe() {
     assert!(!after.keys().any(|key| key.starts_with("tables/table/obsm/spatial")));
     assert!(after.contains_key("tables/table/obsm/X_pca/.zarray"));
 }
+
+#[test]
+fn a_copy_is_of_the_format_of_its_original() {
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| folder.path().join(name);
+    write(&sample(), &at("a.zarr"));
+    write_h5ad(&sample(), at("a.h5ad"), &WriteOptions::default()).expect("written");
+    for (input, output) in [("a.zarr", "b.h5ad"), ("a.h5ad", "b.zarr")] {
+        let error = write_with_additions(at(input), at(output), &additions(4), false).expect_err("refused");
+        assert!(matches!(error, DataError::Kind { .. }), "{error}");
+        assert!(!at(output).exists());
+    }
+}
+
+#[test]
+fn tables_are_taken_by_name_from_either_place() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = folder.path().join("a.zarr");
+    let put = |place: &str| {
+        let single = folder.path().join("single.zarr");
+        write(&sample(), &single);
+        let at = store.join(place);
+        fs::create_dir_all(at.parent().expect("above")).expect("made");
+        fs::rename(&single, &at).expect("moved");
+        for above in at.ancestors().skip(1).take_while(|p| *p != folder.path()) {
+            fs::write(above.join(".zgroup"), r#"{"zarr_format": 2}"#).expect("written");
+        }
+    };
+    // Where tables lay up to spatialdata 0.1.
+    put("table/table");
+    assert_eq!(all(&store), sample());
+    let system = OpenFile::open_table(&store, None, Some("global"));
+    assert!(matches!(system, Err(DataError::Kind { .. })), "it describes no element");
+    put("tables/cells");
+    let Err(DataError::MissingKey { existing, named_by, .. }) = OpenFile::open(&store) else {
+        panic!("two tables");
+    };
+    assert_eq!(
+        (existing, named_by.map(|o| o.0)),
+        (vec!["cells".to_owned(), "table".to_owned()], Some("table"))
+    );
+    let opened = OpenFile::open_table(&store, Some("cells"), None).expect("opens");
+    assert_eq!(opened.matrix_rows(None, None).expect("reads").expect("a matrix").n_rows(), 4);
+    let before = content(&store);
+    opened.write_with_additions(&store, &additions(4), true).expect("in place");
+    let after = content(&store);
+    assert!(after.contains_key("tables/cells/obsm/X_pca/.zarray"));
+    for (key, bytes) in &before {
+        let touched = ["tables/cells/.zmetadata", "tables/cells/obs/.zattrs"].contains(&key.as_str());
+        assert!(touched || after.get(key) == Some(bytes), "{key}");
+    }
+    // A table alone: the store around it would list what it held before.
+    let inner = store.join("tables/cells");
+    let error = write_with_additions(&inner, &inner, &additions(4), true).expect_err("refused");
+    assert!(error.to_string().contains("inside another Zarr store"), "{error}");
+    assert_eq!(content(&store), after);
+}

@@ -60,6 +60,7 @@ pub(super) fn write_opened(
     if !in_place && is_same_file(input, output) {
         return Err(DataError::OutputIsInput { path: output.to_path_buf() });
     }
+    check_format(store, output)?;
     match store {
         Backend::Hdf5(file) => {
             let temporary = Temporary::beside(output)?;
@@ -101,6 +102,23 @@ pub(super) fn write_opened(
             temporary.persist(Some(input))
         }
     }
+}
+
+/// Refuses an output whose name is of the other format: a copy is what its original is.
+fn check_format(store: &Backend, output: &Path) -> Result<(), DataError> {
+    let ending = output.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let other: (&[&str], &str) = match store {
+        Backend::Hdf5(_) => (&["zarr"], "a name that ends in .h5ad or .h5mu"),
+        Backend::Zarr(_) => (&["h5ad", "h5mu", "h5", "zip"], "a name that ends in .zarr"),
+    };
+    if !other.0.contains(&ending.as_str()) {
+        return Ok(());
+    }
+    Err(DataError::Kind {
+        element: output.display().to_string(),
+        found: format!("the name for a copy of {}", store.format()),
+        expected: format!("{}, or an input that was converted before", other.1),
+    })
 }
 
 /// Damage to the new file is a fault of the writing, not of the input.

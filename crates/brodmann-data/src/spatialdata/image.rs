@@ -70,7 +70,6 @@ pub(super) fn pictures(
 fn rgb(array: Array) -> Option<Array3<u8>> {
     let bytes: ArrayD<u8> = match array {
         Array::U8(a) => a,
-        Array::U16(a) => a.mapv(|v| (v >> 8) as u8),
         Array::F32(_) | Array::F64(_) => {
             let values = array.to_f64()?;
             // Colours from 0 to 1, unless a value says that they go to 255.
@@ -78,7 +77,13 @@ fn rgb(array: Array) -> Option<Array3<u8>> {
             values.mapv(|v| (v * top).clamp(0.0, 255.0).round() as u8)
         }
         Array::String(_) => return None,
-        other => other.to_f64()?.mapv(|v| v.clamp(0.0, 255.0) as u8),
+        other => {
+            let values = other.to_f64()?;
+            // Cameras of more bits than eight rarely use them all.
+            let top = values.iter().copied().fold(0.0, f64::max);
+            let factor = if top > 255.0 { 255.0 / top } else { 1.0 };
+            values.mapv(|v| (v * factor).clamp(0.0, 255.0).round() as u8)
+        }
     };
     let bytes = bytes.into_dimensionality::<Ix3>().ok()?;
     let (channels, height, width) = bytes.dim();

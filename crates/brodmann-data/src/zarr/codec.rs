@@ -1,17 +1,16 @@
 //! Stored bytes of a chunk to the bytes of its elements.
 //!
-//! zstd and blosc (with all it may hold: blosclz, lz4, snappy, zlib, zstd, byte and bit shuffle) are decoded by
-//! `rust-hdf5`, whose filters are the same frames; gzip and zlib by `flate2`, lz4 by `lz4_flex`. No decoder makes room
-//! for more than the chunk can hold, whatever its frame says.
+//! blosc (with all it may hold: blosclz, lz4, snappy, zlib, zstd, byte and bit shuffle) is decoded by `rust-hdf5`, whose
+//! filter is the same frame; zstd by the C library that Parquet brings, gzip and zlib by `flate2`, lz4 by `lz4_flex`. No
+//! decoder makes room for more than the chunk can hold, whatever its frame says.
 
 use std::io::Read;
 
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use rust_hdf5::format::messages::filter::{Filter, FilterPipeline, reverse_filters_masked_bounded};
 
-/// HDF5's registered numbers of filters.
+/// HDF5's registered number of the filter.
 const BLOSC: u16 = 32001;
-const ZSTD: u16 = 32015;
 
 /// One step from stored bytes to elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +45,11 @@ fn one(codec: Codec, mut bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, String
     match codec {
         Codec::Gzip => inflate(MultiGzDecoder::new(bytes.as_slice()), limit),
         Codec::Zlib => inflate(ZlibDecoder::new(bytes.as_slice()), limit),
-        Codec::Zstd => frame(ZSTD, &bytes, limit),
-        Codec::Blosc => frame(BLOSC, &bytes, limit),
+        Codec::Zstd => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(bytes.as_slice());
+            inflate(decoder.map_err(|e| e.to_string())?, limit)
+        }
+        Codec::Blosc => blosc(&bytes, limit),
         Codec::Lz4 => {
             let (size, block) = bytes.split_first_chunk::<4>().ok_or("an lz4 chunk without its size")?;
             let size = u32::from_le_bytes(*size) as usize;
@@ -88,8 +90,8 @@ fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, String> {
     if out.len() > limit { Err(format!("a chunk of more than {limit} bytes")) } else { Ok(out) }
 }
 
-fn frame(id: u16, bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {
-    let filter = Filter { id, flags: 0, cd_values: vec![2, 2, 1, 0] };
+fn blosc(bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    let filter = Filter { id: BLOSC, flags: 0, cd_values: vec![2, 2, 1, 0] };
     let pipeline = FilterPipeline { filters: vec![filter] };
     reverse_filters_masked_bounded(&pipeline, bytes, 0, limit).map_err(|e| e.to_string())
 }

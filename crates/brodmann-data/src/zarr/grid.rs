@@ -18,7 +18,7 @@ use crate::store::{Number, convert};
 /// No codec expands more than this on real data; a chunk that asks for more is damaged.
 const MAX_EXPANSION: u64 = 20_000;
 /// Arrays up to this size may consist of fill values alone.
-const FREE_BYTES: u64 = 1 << 30;
+const FREE_BYTES: u64 = 1 << 28;
 /// Grids up to this size may consist of missing chunks alone.
 const FREE_CHUNKS: usize = 1 << 20;
 /// Indices of shards held at once.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::DataError;
 use crate::identity::Identity;
@@ -50,13 +50,22 @@ pub(super) enum Place {
         file: File,
         identity: Identity,
         zip: Mutex<ZipArchive<File>>,
-        /// Size of each entry, by key.
-        sizes: HashMap<String, u64>,
+        entries: HashMap<String, Entry>,
+        /// The bytes unpacked last, for readers that take an entry in parts.
+        last: Mutex<Option<(String, Arc<Vec<u8>>)>>,
         /// Names in each folder.
         folders: HashMap<String, BTreeSet<String>>,
         /// Where the store begins in the archive.
         prefix: String,
     },
+}
+
+/// One file of an archive.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    size: u64,
+    /// Where its bytes begin, if they are stored as they are.
+    plain: Option<u64>,
 }
 
 // A poisoned lock only means another thread panicked: what is behind it is still right.
@@ -75,11 +84,13 @@ impl Place {
         let file = open()?;
         let identity = Identity::of(&file.metadata().map_err(|e| DataError::read(path, e))?);
         let mut zip = ZipArchive::new(open()?).map_err(|e| damaged(&e))?;
-        let mut all: HashMap<String, u64> = HashMap::new();
+        let mut all: HashMap<String, Entry> = HashMap::new();
         for i in 0..zip.len() {
             let entry = zip.by_index_raw(i).map_err(|e| damaged(&e))?;
             if !entry.is_dir() && is_safe(entry.name()) {
-                all.insert(entry.name().to_owned(), entry.size());
+                let stored = entry.compression() == CompressionMethod::Stored && !entry.encrypted();
+                let plain = stored.then(|| entry.data_start());
+                all.insert(entry.name().to_owned(), Entry { size: entry.size(), plain });
             }
         }
         // The store is the archive, or the one folder in it.
@@ -89,9 +100,9 @@ impl Place {
             Some(name) if !at_root && top.len() == 1 => format!("{name}/"),
             _ => String::new(),
         };
-        let mut sizes = HashMap::new();
+        let mut entries = HashMap::new();
         let mut folders: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for (name, size) in all {
+        for (name, entry) in all {
             let Some(key) = name.strip_prefix(prefix.as_str()) else { continue };
             let mut below = key;
             while let Some((folder, name)) = below.rsplit_once('/') {
@@ -103,14 +114,15 @@ impl Place {
             if !below.contains('/') {
                 folders.entry(String::new()).or_default().insert(below.to_owned());
             }
-            sizes.insert(key.to_owned(), size);
+            entries.insert(key.to_owned(), entry);
         }
         Ok(Self::Archive {
             path: path.to_path_buf(),
             file,
             identity,
             zip: Mutex::new(zip),
-            sizes,
+            entries,
+            last: Mutex::default(),
             folders,
             prefix,
         })
@@ -189,7 +201,7 @@ impl Place {
                 Err(e) if is_absent(&e) => Ok(None),
                 Err(e) => Err(DataError::read(&root.join(key), e)),
             },
-            Self::Archive { sizes, .. } => Ok(sizes.get(key).copied()),
+            Self::Archive { entries, .. } => Ok(entries.get(key).map(|entry| entry.size)),
         }
     }
 
@@ -201,16 +213,21 @@ impl Place {
                 Err(e) if is_absent(&e) => Ok(None),
                 Err(e) => Err(DataError::read(&root.join(key), e)),
             },
-            Self::Archive { path, zip, sizes, prefix, .. } => {
-                let Some(&size) = sizes.get(key) else { return Ok(None) };
+            Self::Archive { path, file, zip, entries, prefix, .. } => {
+                let Some(&Entry { size, plain }) = entries.get(key) else { return Ok(None) };
                 let fail = |e: &dyn std::fmt::Display| DataError::damaged(path, format!("{key}: {e}"));
+                let short = || fail(&format!("not the {size} bytes the archive lists"));
+                if let Some(start) = plain {
+                    let bytes = exact(file, start, size).map_err(|e| DataError::read(path, e))?;
+                    return bytes.map(Some).ok_or_else(short);
+                }
                 let mut zip = held(zip);
                 let entry = zip.by_name(&format!("{prefix}{key}")).map_err(|e| fail(&e))?;
                 // The size is a claim: bytes are taken as they come, and not beyond it.
                 let mut bytes = Vec::new();
                 entry.take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
                 if bytes.len() as u64 != size {
-                    return Err(fail(&format!("not the {size} bytes the archive lists")));
+                    return Err(short());
                 }
                 Ok(Some(bytes))
             }
@@ -227,22 +244,25 @@ impl Place {
         match self {
             Self::Folder { root, .. } => {
                 let at = root.join(key);
-                let read = || -> std::io::Result<Vec<u8>> {
-                    let mut file = File::open(&at)?;
-                    file.seek(SeekFrom::Start(from))?;
-                    let mut bytes = vec![0; len as usize];
-                    file.read_exact(&mut bytes)?;
-                    Ok(bytes)
-                };
-                read().map(Some).map_err(|e| match e.kind() {
-                    ErrorKind::UnexpectedEof => short(),
-                    _ => DataError::read(&at, e),
-                })
+                let bytes = File::open(&at).and_then(|file| exact(&file, from, len));
+                bytes.map_err(|e| DataError::read(&at, e))?.map(Some).ok_or_else(short)
             }
-            Self::Archive { .. } => {
-                let bytes = self.bytes(key)?.unwrap_or_default();
+            Self::Archive { path, file, entries, last, .. } => {
+                if let Some(start) = entries.get(key).and_then(|entry| entry.plain) {
+                    let bytes = start.checked_add(from).map(|at| exact(file, at, len));
+                    let bytes = bytes.ok_or_else(short)?.map_err(|e| DataError::read(path, e))?;
+                    return bytes.map(Some).ok_or_else(short);
+                }
+                let known = held(last).as_ref().filter(|(name, _)| name == key).map(|(_, b)| Arc::clone(b));
+                let whole = if let Some(whole) = known {
+                    whole
+                } else {
+                    let whole = Arc::new(self.bytes(key)?.unwrap_or_default());
+                    *held(last) = Some((key.to_owned(), Arc::clone(&whole)));
+                    whole
+                };
                 let end = (from + len) as usize;
-                bytes.get(from as usize..end).map(|b| Some(b.to_vec())).ok_or_else(short)
+                whole.get(from as usize..end).map(|b| Some(b.to_vec())).ok_or_else(short)
             }
         }
     }
@@ -278,10 +298,10 @@ impl Place {
     /// Files below `key`: how many, and their bytes together.
     pub(super) fn weigh(&self, key: &str) -> (usize, u64) {
         match self {
-            Self::Archive { sizes, .. } => {
+            Self::Archive { entries, .. } => {
                 let start = format!("{key}/");
-                let inside = sizes.iter().filter(|(k, _)| key.is_empty() || k.starts_with(&start));
-                inside.fold((0, 0), |(n, bytes), (_, size)| (n + 1, size.saturating_add(bytes)))
+                let inside = entries.iter().filter(|(k, _)| key.is_empty() || k.starts_with(&start));
+                inside.fold((0, 0), |(n, bytes), (_, entry)| (n + 1, entry.size.saturating_add(bytes)))
             }
             Self::Folder { root, .. } => {
                 let mut found = (0, 0u64);
@@ -308,12 +328,34 @@ impl Place {
     pub(super) fn archive_keys(&self) -> Option<Vec<String>> {
         match self {
             Self::Folder { .. } => None,
-            Self::Archive { sizes, .. } => {
-                let mut keys: Vec<String> = sizes.keys().cloned().collect();
+            Self::Archive { entries, .. } => {
+                let mut keys: Vec<String> = entries.keys().cloned().collect();
                 keys.sort();
                 Some(keys)
             }
         }
+    }
+}
+
+/// `len` bytes from `start` on, which other readers of the file do not move; `None` where it ends before.
+fn exact(file: &File, start: u64, len: u64) -> std::io::Result<Option<Vec<u8>>> {
+    // The length is a claim: room is made for what the file has.
+    if start.checked_add(len).is_none_or(|end| file.metadata().is_ok_and(|m| m.len() < end)) {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; len as usize];
+    #[cfg(unix)]
+    let read = std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, start);
+    #[cfg(not(unix))]
+    let read = {
+        use std::io::{Seek, SeekFrom};
+        let mut file = file.try_clone()?;
+        file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes))
+    };
+    match read {
+        Ok(()) => Ok(Some(bytes)),
+        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

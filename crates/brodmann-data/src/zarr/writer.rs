@@ -538,3 +538,46 @@ pub(super) fn put(folder: &Path, key: &str, bytes: &[u8]) -> std::io::Result<()>
     };
     file.write_all(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::zarr::ZarrReader;
+
+    #[test]
+    fn vectors_that_grow_read_back_in_both_versions() {
+        let folder = tempfile::tempdir().expect("folder");
+        for (version, name) in [(Version::V2, "2"), (Version::V3, "3")] {
+            let place = folder.path().join(name);
+            fs::create_dir(&place).expect("made");
+            let writer = ZarrWriter::create(&place, &place, version).expect("made");
+            let mut wanted: Vec<(String, Vec<u32>)> = Vec::new();
+            for n in [0usize, 1, CHUNK_ELEMENTS, 2 * CHUNK_ELEMENTS + 5] {
+                let path = format!("v{n}");
+                let values: Vec<u32> = (0..n as u32).collect();
+                let mut growing = writer.grow(&path, GrowingKind::I32, 1);
+                for part in values.chunks(70_001) {
+                    writer.append(&mut growing, GrowingData::U32(part)).expect("appended");
+                }
+                writer.finish_growing(growing, &[]).expect("finished");
+                wanted.push((path, values));
+            }
+            writer.create_group("g").expect("made");
+            writer.group_attribute("g", "names", &Attribute::Strings(vec!["a".into()])).expect("set");
+            writer.write_array("g/texts", ArrayData::String(&["", "ä"]), &[2], 1, &[]).expect("written");
+            writer.close().expect("closed");
+            let store = ZarrReader::open(&place).expect("opens");
+            assert_eq!(store.version().expect("known"), version);
+            for (path, values) in &wanted {
+                assert!(store.numbers::<u32>(path).expect("reads") == *values, "{path}");
+            }
+            let texts = store.array("g/texts").expect("reads").to_strings();
+            assert_eq!(texts, Some(vec![String::new(), "ä".to_owned()]));
+            assert_eq!(
+                store.attribute("g", "names").expect("reads").and_then(|a| a.strings()),
+                Some(vec!["a".into()])
+            );
+        }
+    }
+}
