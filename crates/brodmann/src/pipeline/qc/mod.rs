@@ -188,7 +188,7 @@ impl Spots {
 /// neighbours.
 ///
 /// # Errors
-/// As [`local_outliers`].
+/// As [`local_outliers()`].
 pub fn local_outliers_of(
     spots: &SpotMetrics,
     coordinates: ArrayView2<'_, f64>,
