@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use brodmann_data::{
-    AnnData, DataFrame, ReadOptions, WriteOptions, cleanup_temporary_files, read_h5ad, write_h5ad,
+    AnnData, Container, DataFrame, ReadOptions, WriteOptions, cleanup_temporary_files, read, read_h5ad,
+    write_h5ad, write_zarr,
 };
 use brodmann_kernels::CsrMatrix;
 
@@ -45,7 +46,11 @@ fn child_writes() {
         });
     }
     let slow = WriteOptions { gzip: 9, ..WriteOptions::default() };
-    write_h5ad(&adata(300_000), output, &slow).expect("writes");
+    if Path::new(&output).extension().is_some_and(|e| e == "zarr") {
+        write_zarr(&Container::AnnData(adata(300_000)), output, &slow).expect("writes");
+    } else {
+        write_h5ad(&adata(300_000), output, &slow).expect("writes");
+    }
 }
 
 fn child(output: &Path, clean: bool) -> std::process::Child {
@@ -84,4 +89,30 @@ fn an_interrupted_run_cleans_up() {
     assert_eq!(status.code(), Some(130));
     assert_eq!(fs::read(&output).expect("there"), old);
     assert_eq!(parts(folder.path()), 0);
+}
+
+#[test]
+fn an_old_store_outlives_a_killed_run_and_one_that_cleans_up() {
+    let folder = tempfile::tempdir().expect("folder");
+    let output = folder.path().join("out.zarr");
+    let small = Container::AnnData(adata(10));
+    write_zarr(&small, &output, &WriteOptions::default()).expect("writes");
+    let mut killed = child(&output, false);
+    let start = Instant::now();
+    while parts(folder.path()) == 0 && start.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    killed.kill().expect("stops");
+    killed.wait().expect("ends");
+    assert_eq!(parts(folder.path()), 1);
+    assert_eq!(read(&output, &ReadOptions::default()).expect("reads"), small);
+    write_zarr(&small, &output, &WriteOptions::default()).expect("nobody holds it");
+    // What the killed run left is gone.
+    assert_eq!(parts(folder.path()), 0);
+    let status = child(&output, true).wait().expect("ends");
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(parts(folder.path()), 0);
+    assert_eq!(read(&output, &ReadOptions::default()).expect("reads"), small);
+    write_zarr(&small, &output, &WriteOptions::default()).expect("nobody holds it");
+    assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 1);
 }
