@@ -127,7 +127,7 @@ def read_any(
     format: str | None,
     library_id: str | None,
     bin: str | None,
-    table: str | None,
+    table_name: str | None,
     coordinate_system: str | None,
 ) -> dict[str, Any]: ...
 def read_tenx_h5(path: str, *, genome: str | None) -> dict[str, Any]: ...

@@ -44,7 +44,7 @@ def visium(path: Path, *, library_id: str | None = None) -> AnnData | MuData:
     Returns
     -------
     AnnData with ``X`` (CSR float32 counts), ``var["gene_ids"]``, ``var["feature_types"]``, ``var["genome"]``,
-    ``obs["in_tissue"]``, ``obs["array_row"]``, ``obs["array_col"]``, ``obsm["spatial"]`` (``(n_obs, 2)`` float64,
+    ``obs["in_tissue"]``, ``obs["array_row"]``, ``obs["array_col"]``, ``obsm["spatial"]`` (``(n_obs, 2)``,
     pixels of the full-resolution picture), ``uns["spatial"][library_id]`` with ``images``, ``scalefactors`` and
     ``metadata``. With antibodies MuData, with the modalities ``rna`` and ``adt``.
     """
@@ -188,7 +188,7 @@ def tenx_mtx(path: Path) -> AnnData | MuData:
 
 
 def spatialdata(
-    path: Path, *, table: str | None = None, coordinate_system: str | None = None
+    path: Path, *, table_name: str | None = None, coordinate_system: str | None = None
 ) -> AnnData:
     """Read a table of a SpatialData store.
 
@@ -196,7 +196,7 @@ def spatialdata(
     ----------
     path
         The ``.zarr`` folder.
-    table
+    table_name
         Which table, where there are several.
     coordinate_system
         What the coordinates are wanted in; by default ``"global"``, or the only one.
@@ -206,7 +206,7 @@ def spatialdata(
     The table, with ``obsm["spatial"]`` (``(n_obs, 2)`` float64) from the elements that it describes where it has none
     itself, transformed to the coordinate system, and a small version of each picture in ``uns["spatial"]``.
     """
-    return _platform(path, "spatialdata", table=table, coordinate_system=coordinate_system)
+    return _platform(path, "spatialdata", table_name=table_name, coordinate_system=coordinate_system)
 
 
 def tables(
@@ -249,7 +249,7 @@ def _platform(
     format: str,
     library_id: str | None = None,
     bin: str | None = None,
-    table: str | None = None,
+    table_name: str | None = None,
     coordinate_system: str | None = None,
 ) -> AnnData | MuData:
     parts = _brodmann.read_any(
@@ -257,7 +257,7 @@ def _platform(
         format=format,
         library_id=library_id,
         bin=bin,
-        table=table,
+        table_name=table_name,
         coordinate_system=coordinate_system,
     )
     return _made(parts)

@@ -181,27 +181,21 @@ fn read<'py>(
 
 /// A folder or file of a platform; `bin`: the side of squares as a text, or `"cells"`.
 #[pyfunction]
-#[pyo3(name = "read_any", signature = (path, *, format, library_id, bin, table, coordinate_system))]
+#[pyo3(name = "read_any", signature = (path, *, format, library_id, bin, table_name, coordinate_system))]
 fn any<'py>(
     py: Python<'py>,
     path: PathBuf,
     format: Option<String>,
     library_id: Option<String>,
     bin: Option<String>,
-    table: Option<String>,
+    table_name: Option<String>,
     coordinate_system: Option<String>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let bin = bin.map(|text| text.parse::<Bin>()).transpose().map_err(DataError::from);
     let found = run(py, |monitor: &dyn Monitor| {
         let bin = bin?;
-        let options = OpenOptions {
-            format,
-            library_id,
-            bin,
-            table_name: table,
-            coordinate_system,
-            ..OpenOptions::default()
-        };
+        let options =
+            OpenOptions { format, library_id, bin, table_name, coordinate_system, ..OpenOptions::default() };
         read_any(path, &options, monitor)
     })?;
     container(py, found)

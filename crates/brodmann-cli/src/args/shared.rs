@@ -42,7 +42,7 @@ pub struct SourceArgs {
     pub transposed: bool,
     /// Which table of a SpatialData store that holds several
     #[arg(long, value_name = "NAME")]
-    pub table: Option<String>,
+    pub table_name: Option<String>,
     /// Coordinate system of a SpatialData store [default: global, or the only one]
     #[arg(long, value_name = "NAME")]
     pub coordinate_system: Option<String>,
@@ -60,7 +60,7 @@ impl SourceArgs {
             bin: self.bin,
             genome: self.genome.clone(),
             library_id: None,
-            table_name: self.table.clone(),
+            table_name: self.table_name.clone(),
             coordinate_system: self.coordinate_system.clone(),
             table: TableOptions {
                 coordinates: self.coordinates.clone(),

@@ -103,6 +103,11 @@ fn read(context: &Context<'_>, args: &ConvertArgs) -> Result<Container, Failure>
         monitor.stage(&format!("reading {}", sample.display()), 0);
         parts.push((sample_name(sample), read_any(sample, &options, monitor)?.into_anndata()?));
     }
+    if let Some((name, _)) = parts.iter().find(|(_, part)| part.obs.columns.contains_key(keys::LIBRARY_ID)) {
+        return Err(Failure::input(format!("the sample {name} holds several slides itself")).hint(
+            "convert each sample alone, or give the samples to a method, which keeps all slides apart",
+        ));
+    }
     let named: Vec<(&str, &AnnData)> = parts.iter().map(|(name, part)| (name.as_str(), part)).collect();
     let joined = concat(&named, keys::LIBRARY_ID)?;
     monitor.note(&format!("slices are told apart by obs[{:?}]", keys::LIBRARY_ID));

@@ -114,7 +114,8 @@ fn cell_name(fov: &str, cell: &str) -> String {
 }
 
 fn place(header: &[String], name: &str) -> Option<usize> {
-    header.iter().position(|h| h.eq_ignore_ascii_case(name))
+    // Some exports have cell_ID and cell_id, which are not the same.
+    header.iter().position(|h| h == name).or_else(|| header.iter().position(|h| h.eq_ignore_ascii_case(name)))
 }
 
 /// Counts and cells; the second value says whether coordinates are micrometres.
@@ -123,13 +124,11 @@ fn of_matrix(source: &Source<'_>, counts: &Path, cells: &Path) -> Result<(AnnDat
         let found = [place(header, "fov"), place(header, "cell_ID")].into_iter().collect::<Option<Vec<_>>>();
         let mut found = found.ok_or("the columns fov and cell_ID")?;
         // Some exports repeat the whole name beside its parts.
-        found.extend(
-            ["cell", "cell_id_global", "slide_ID"]
-                .iter()
-                .filter_map(|n| place(header, n))
-                .filter(|j| !found.contains(j))
-                .collect::<Vec<_>>(),
-        );
+        let spare = ["cell", "cell_id", "cell_id_global", "slide_id"];
+        let is_spare =
+            |j: &usize| spare.iter().any(|s| header[*j].eq_ignore_ascii_case(s)) && !found.contains(j);
+        let spare: Vec<usize> = (0..header.len()).filter(is_spare).collect();
+        found.extend(spare);
         Ok(found)
     };
     let n_between = std::cell::Cell::new(0usize);
@@ -154,7 +153,8 @@ fn of_matrix(source: &Source<'_>, counts: &Path, cells: &Path) -> Result<(AnnDat
         named_by: None,
         otherwise: Vec::new(),
     };
-    let find = |name: &str| table.keys().find(|k| k.eq_ignore_ascii_case(name)).cloned();
+    let names_of_columns: Vec<String> = table.keys().cloned().collect();
+    let find = |name: &str| place(&names_of_columns, name).map(|j| names_of_columns[j].clone());
     let fov_key = find("fov").ok_or_else(|| lacking("fov"))?;
     let cell_key = find("cell_ID").ok_or_else(|| lacking("cell_ID"))?;
     let texts = |key: &str| table[key].to_strings().into_iter().map(Option::unwrap_or_default);

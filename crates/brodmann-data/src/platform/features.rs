@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use super::Opened;
 use crate::scverse::MatrixRows;
-use crate::{AnnData, Column, DataError, MuData, keys};
+use crate::{AnnData, Column, DataError, DataFrame, MuData, keys};
 
 /// How names of control features begin, on the instruments that tell them by name alone.
 const CONTROLS: [&str; 12] = [
@@ -63,7 +63,7 @@ fn modality(feature_type: &str) -> Option<&'static str> {
 /// One container per kind of feature. What is of no modality (controls, unassigned codewords) is set aside and counted,
 /// unless there is nothing else. `rows`: of a matrix that was not read.
 pub(super) fn split_modalities(
-    adata: AnnData,
+    mut adata: AnnData,
     rows: Option<MatrixRows>,
     monitor: &dyn Monitor,
 ) -> Result<Opened, DataError> {
@@ -95,7 +95,9 @@ pub(super) fn split_modalities(
     let n_vars = adata.n_vars();
     let chosen = |columns: &[usize]| {
         let mut mask = vec![false; n_vars];
-        columns.iter().for_each(|&j| mask[j] = true);
+        for &j in columns {
+            mask[j] = true;
+        }
         rows.as_ref().map(|rows| rows.choose(mask))
     };
     match columns.len() {
@@ -105,13 +107,15 @@ pub(super) fn split_modalities(
             Ok(alone(adata.select_vars(&columns[0]), own))
         }
         _ => {
+            // What is shared between modalities belongs to the whole, and only there.
+            let names = DataFrame::new(adata.obs.index.clone());
+            let obs = std::mem::replace(&mut adata.obs, names);
+            let (obsm, uns) = (std::mem::take(&mut adata.obsm), std::mem::take(&mut adata.uns));
             let modalities =
                 columns.iter().map(|(name, c)| ((*name).to_owned(), adata.select_vars(c))).collect();
             let by_modality =
                 columns.iter().filter_map(|(name, c)| Some((Some((*name).to_owned()), chosen(c)?))).collect();
             let mdata = MuData::new(modalities)?;
-            // What is shared between modalities belongs to the whole.
-            let AnnData { obs, obsm, uns, .. } = adata;
             Ok(Opened { rows: by_modality, ..Opened::of(MuData { obs, obsm, uns, ..mdata }) })
         }
     }

@@ -23,7 +23,13 @@ fn files(folder: &Path) -> Option<(PathBuf, PathBuf)> {
         let cells = ending_with(folder, &[CELLS]).into_iter().next()?;
         Some((counts, cells))
     };
-    of(folder)
+    of(folder).or_else(|| {
+        let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|e| e.path());
+        let mut below: Vec<(PathBuf, PathBuf)> =
+            entries.filter(|p| p.is_dir()).filter_map(|p| of(&p)).collect();
+        // Of several segmentations one has to be named.
+        if below.len() == 1 { below.pop() } else { None }
+    })
 }
 
 impl Platform for Merscope {

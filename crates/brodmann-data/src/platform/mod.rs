@@ -150,8 +150,8 @@ static PLATFORMS: [&dyn Platform; 11] = [
     &stereo_seq::StereoSeq,
     &tenx::TenX,
     &table_folder::TableFolder,
-    &table::Table,
     &transcripts::Transcripts,
+    &table::Table,
 ];
 
 /// Names of the formats.
@@ -173,18 +173,32 @@ pub fn open_any(
 ) -> Result<Opened, DataError> {
     let path = path.as_ref();
     let source = Source { path, options, read, monitor };
+    let refuse = |option: &'static str| {
+        let found = format!("given for {}, which holds its own", path.display());
+        let expected = "a table of counts, or a 10x matrix without an instrument's folder";
+        Err(OptionError::new(option, found, expected).into())
+    };
+    let takes_tables = |platform: &dyn Platform| {
+        platform.names().iter().any(|name| ["table", "tables", "10x"].contains(name))
+    };
+    let open = |platform: &dyn Platform| {
+        if options.table.coordinates.is_some() && !takes_tables(platform) {
+            return refuse("coordinates");
+        }
+        platform.open(&source)
+    };
     if let Some(name) = &options.format {
         let platform = PLATFORMS.iter().find(|p| p.names().contains(&name.as_str())).ok_or_else(|| {
             let known = formats().collect::<Vec<_>>().join(", ");
             OptionError::new("format", format!("{name:?}"), format!("one of {known}"))
         })?;
-        return platform.open(&source);
+        return open(*platform);
     }
     if !path.exists() {
         return Err(DataError::Missing { path: path.to_path_buf() });
     }
     if let Some(platform) = PLATFORMS.iter().find(|p| p.matches(path)) {
-        return platform.open(&source);
+        return open(*platform);
     }
     Err(foreign::refuse(path).unwrap_or_else(|| unknown(path)))
 }
@@ -212,9 +226,9 @@ pub fn samples(path: &Path) -> Vec<PathBuf> {
         return Vec::new();
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|e| e.path());
-    // A file beside the samples (a list of them, say) is none.
-    let mut found: Vec<PathBuf> =
-        entries.filter(|p| p.is_dir() && PLATFORMS.iter().any(|platform| platform.matches(p))).collect();
+    // A file beside the samples (a list of them, say) is none, and a matrix alone lies inside a sample.
+    let is_sample = |p: &Path| !mtx::is_mtx(p) && PLATFORMS.iter().any(|platform| platform.matches(p));
+    let mut found: Vec<PathBuf> = entries.filter(|p| p.is_dir() && is_sample(p)).collect();
     found.sort();
     found
 }

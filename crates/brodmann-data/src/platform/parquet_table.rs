@@ -46,6 +46,13 @@ pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<S
             let column = group.get_column_reader(j).map_err(|e| bad(e.to_string()))?;
             cells.read(column).map_err(|e| bad(format!("the column {name:?}: {e}")))?;
         }
+        let n_rows = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
+        if cells.n_rows != n_rows {
+            return Err(bad(format!(
+                "{} rows in the column {name:?} where {n_rows} were promised",
+                cells.n_rows
+            )));
+        }
         columns.insert(name, cells.into_column(description));
     }
     match nested {

@@ -34,8 +34,15 @@ impl Outlines {
 
     /// For `uns["spatial"][library]`, in the order of `names`: `ids`, `starts` (one more than ids) and `vertices`.
     pub(super) fn stored(&self, names: &[String]) -> Value {
-        let place: HashMap<&str, usize> =
-            self.ids.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
+        // Of several outlines of a cell the largest.
+        let mut place: HashMap<&str, usize> = HashMap::with_capacity(self.ids.len());
+        let area = |i: usize| signed_area(&self.rings[i]).abs();
+        for (i, id) in self.ids.iter().enumerate() {
+            let best = place.entry(id.as_str()).or_insert(i);
+            if area(i) > area(*best) {
+                *best = i;
+            }
+        }
         let (mut ids, mut starts, mut vertices) = (Vec::new(), vec![0i64], Vec::new());
         for name in names {
             let Some(&i) = place.get(name.as_str()) else { continue };
@@ -50,11 +57,17 @@ impl Outlines {
     /// From a table of vertices, those of a cell one after the other.
     pub(super) fn of_columns(columns: &IndexMap<String, Column>, id: &str, x: &str, y: &str) -> Option<Self> {
         let ids = columns.get(id)?.to_strings();
+        // A cell may have several nuclei, each with a label.
+        let labels = columns.get("label_id").map(Column::to_strings);
         let (x, y) = (columns.get(x)?.to_f64()?, columns.get(y)?.to_f64()?);
         let mut outlines = Self::default();
-        for ((id, x), y) in ids.into_iter().zip(x).zip(y) {
+        let mut last: Option<(String, Option<String>)> = None;
+        for (i, ((id, x), y)) in ids.into_iter().zip(x).zip(y).enumerate() {
             let id = id.unwrap_or_default();
-            if outlines.ids.last() != Some(&id) {
+            let label = labels.as_ref().and_then(|labels| labels[i].clone());
+            let whose = Some((id.clone(), label));
+            if last != whose {
+                last = whose;
                 outlines.ids.push(id);
                 outlines.rings.push(Ring::new());
             }

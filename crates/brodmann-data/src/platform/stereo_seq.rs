@@ -29,6 +29,9 @@ const PITCH_NM: f64 = 500.0;
 const SQUARES: &str = "geneExp";
 const CELLS: &str = "cellBin";
 
+/// No chip has more spots along a side.
+const FARTHEST: f64 = (1u64 << 40) as f64;
+
 enum Kind {
     Gef(PathBuf),
     Gem(PathBuf),
@@ -40,10 +43,22 @@ fn is_gef(path: &Path) -> bool {
     })
 }
 
-fn locate(path: &Path) -> Option<Kind> {
+fn locate(path: &Path, bin: Option<Bin>) -> Option<Kind> {
     if path.is_dir() {
-        let gef = ending_with(path, &[".gef"]).into_iter().find(|p| is_gef(p)).map(Kind::Gef);
-        return gef.or_else(|| ending_with(path, &[".gem"]).into_iter().next().map(Kind::Gem));
+        let all: Vec<PathBuf> = ending_with(path, &[".gef"]).into_iter().filter(|p| is_gef(p)).collect();
+        let has = |p: &Path, node: &str| {
+            Hdf5Reader::open(p).is_ok_and(|store| store.node(node).is_ok_and(|found| found.is_some()))
+        };
+        let of_kind = |cells: bool| {
+            let node = if cells { "cellBin/cell" } else { SQUARES };
+            let mut those: Vec<&PathBuf> = all.iter().filter(|p| has(p, node)).collect();
+            // Squares under tissue before those of the whole chip, adjusted cells before others.
+            let better = if cells { ".adjusted." } else { ".tissue." };
+            those.sort_by_key(|p| !p.to_string_lossy().contains(better));
+            those.first().map(|p| (*p).clone())
+        };
+        let gef = of_kind(bin == Some(Bin::Cells)).or_else(|| of_kind(bin != Some(Bin::Cells)));
+        return gef.map(Kind::Gef).or_else(|| ending_with(path, &[".gem"]).into_iter().next().map(Kind::Gem));
     }
     let name = path.file_name()?.to_string_lossy().to_lowercase();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
@@ -63,14 +78,18 @@ impl Platform for StereoSeq {
     }
 
     fn matches(&self, path: &Path) -> bool {
-        locate(path).is_some()
+        locate(path, None).is_some()
     }
 
     fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
-        let found = locate(source.path).ok_or_else(|| DataError::UnknownFormat {
+        let found = locate(source.path, source.options.bin).ok_or_else(|| DataError::UnknownFormat {
             path: source.path.to_path_buf(),
             looked_for: self.looks_for().to_owned(),
         })?;
+        let (Kind::Gef(taken) | Kind::Gem(taken)) = &found;
+        if source.path.is_dir() {
+            source.monitor.note(&format!("{} taken", taken.display()));
+        }
         let (mut adata, diameter) = match found {
             Kind::Gem(path) => gem(source, &path)?,
             Kind::Gef(path) => {
@@ -207,6 +226,9 @@ fn squares(source: &Source<'_>, store: &Hdf5Reader) -> Result<(AnnData, Option<f
     let expression = join(&group, "expression");
     let (x, y) = (numbers(store, &expression, "x")?, numbers(store, &expression, "y")?);
     let counts = numbers(store, &expression, "count")?;
+    if let Some(v) = x.iter().chain(&y).find(|v| v.is_nan() || v.abs() > FARTHEST) {
+        return Err(DataError::damaged(store.path(), format!("{expression}: a position {v}")));
+    }
     let (var, ranges) = genes(store, &join(&group, "gene"), &["count"])?;
     let pitch = pitch(store, &[&expression, &group, ""])?;
     // Positions of larger squares are spots of the chip, or numbers of the squares.

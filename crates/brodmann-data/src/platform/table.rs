@@ -283,12 +283,13 @@ fn load(path: &Path) -> Result<Loaded, DataError> {
         (0..rows.len()).map(|i| i.to_string()).collect()
     };
     let mut columns = IndexMap::new();
+    let mut repeats: HashMap<String, usize> = HashMap::new();
     for (j, title) in titles.into_iter().enumerate().skip(usize::from(named)) {
         let column = text_column(rows.iter().map(|r| r.get(j).unwrap_or_default().trim()));
         let mut unique = title.clone();
-        let mut n = 0;
         while columns.contains_key(&unique) {
-            n += 1;
+            let n = repeats.entry(title.clone()).or_insert(0usize);
+            *n += 1;
             unique = format!("{title}-{n}");
         }
         columns.insert(unique, column);

@@ -61,7 +61,8 @@ impl Platform for TableFolder {
             counts.display(),
             coordinates.display()
         ));
-        let options = TableOptions { coordinates: Some(coordinates), ..source.options.table.clone() };
+        let asked = source.options.table.clone();
+        let options = TableOptions { coordinates: asked.coordinates.clone().or(Some(coordinates)), ..asked };
         read_table_noting(&counts, &options, source.monitor).map(Opened::of)
     }
 }

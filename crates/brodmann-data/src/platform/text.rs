@@ -131,7 +131,9 @@ impl Building {
                 }
             },
             Self::Float(values) if is_missing(field) => values.push(f64::NAN),
-            Self::Float(values) => match field.parse() {
+            Self::Float(values) => match field.parse::<f64>() {
+                // An identifier, which floats would change.
+                Ok(v) if v.abs() > 9e15 && field.bytes().all(|b| b.is_ascii_digit()) => return false,
                 Ok(v) => values.push(v),
                 Err(_) => return false,
             },

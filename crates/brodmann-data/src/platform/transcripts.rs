@@ -17,7 +17,7 @@ pub(super) struct Transcripts;
 /// Side of the squares where nothing is said, in units of the coordinates (of most instruments micrometres).
 const SIDE: u32 = 20;
 /// Tables of molecules have few columns; tables of counts many.
-const MOST_COLUMNS: usize = 40;
+const MOST_COLUMNS: usize = 24;
 /// Names of columns.
 const GENES: [&str; 6] = ["gene", "target", "feature_name", "geneID", "gene_name", "transcript"];
 const X: [&str; 6] = ["global_x", "x_global_px", "x_location", "x", "x_um", "X"];
@@ -88,6 +88,10 @@ pub(super) fn count(path: &Path, spec: &Spec<'_>, monitor: &dyn Monitor) -> Resu
     let (mut line, mut n_between) = (1usize, 0u64);
     while rows.read_record(&mut record).map_err(|e| csv_error(path, e))? {
         line += 1;
+        if record.len() != names.len() {
+            let found = format!("{} fields", record.len());
+            return Err(bad(line, found, format!("{} as in the header", names.len())));
+        }
         let field = |j: usize| record.get(j).map(str::trim).unwrap_or_default();
         let number = |j: usize| {
             let text = field(j);
@@ -216,7 +220,9 @@ pub(super) fn summed(entries: &[(u32, u32, f32)], n_rows: usize, n_cols: usize) 
 
 /// The columns of a table of molecules, by its header.
 fn columns_of(names: &[String]) -> Option<(String, String, String)> {
-    if names.len() > MOST_COLUMNS {
+    let first = names.first().map_or("", String::as_str);
+    // A table of counts begins with names of spots; one of molecules may with a row number.
+    if names.len() > MOST_COLUMNS || ["cell", "barcode", "spot", "cell_id", "NAME"].contains(&first) {
         return None;
     }
     let find = |wanted: &[&str]| {

@@ -30,23 +30,23 @@ impl Found {
     fn in_folder(folder: &Path) -> Self {
         let mut found = Self { squares: Vec::new(), cells: None };
         for outs in [folder.to_path_buf(), folder.join("outs")] {
-            let binned = outs.join("binned_outputs");
-            let entries = std::fs::read_dir(&binned).into_iter().flatten().filter_map(Result::ok);
-            for path in entries.map(|e| e.path()) {
-                let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-                let side = name.strip_prefix("square_").and_then(|n| n.strip_suffix("um"));
-                if let Some(side) =
-                    side.and_then(|s| s.parse().ok()).filter(|_| visium::locate(&path).is_some())
-                {
-                    found.squares.push((side, path));
+            // The folder of the squares, or that of the cells, may be what was given.
+            for binned in [outs.join("binned_outputs"), outs.clone()] {
+                let entries = std::fs::read_dir(&binned).into_iter().flatten().filter_map(Result::ok);
+                for path in entries.map(|e| e.path()) {
+                    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                    let side = name.strip_prefix("square_").and_then(|n| n.strip_suffix("um"));
+                    let side = side.and_then(|s| s.parse().ok()).filter(|_| visium::locate(&path).is_some());
+                    if let Some(side) = side {
+                        found.squares.push((side, path));
+                    }
                 }
             }
-            let segmented = outs.join("segmented_outputs");
-            if found.cells.is_none()
-                && matrix_of_cells(&segmented).is_some()
-                && outlines(&segmented).is_some()
-            {
-                found.cells = Some(segmented);
+            for segmented in [outs.join("segmented_outputs"), outs.clone()] {
+                let complete = matrix_of_cells(&segmented).is_some() && outlines(&segmented).is_some();
+                if found.cells.is_none() && complete {
+                    found.cells = Some(segmented);
+                }
             }
         }
         found.squares.sort();
@@ -88,16 +88,16 @@ impl Platform for VisiumHd {
     fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
         let found = Found::in_folder(source.path);
         let monitor = source.monitor;
+        if found.squares.is_empty() && found.cells.is_none() {
+            return Err(DataError::UnknownFormat {
+                path: source.path.to_path_buf(),
+                looked_for: self.looks_for().to_owned(),
+            });
+        }
         let asked = source.options.bin;
         let wants_cells = asked == Some(Bin::Cells) || (found.squares.is_empty() && asked.is_none());
         if wants_cells {
             let Some(segmented) = &found.cells else {
-                if found.squares.is_empty() {
-                    return Err(DataError::UnknownFormat {
-                        path: source.path.to_path_buf(),
-                        looked_for: self.looks_for().to_owned(),
-                    });
-                }
                 return Err(OptionError::new(
                     "bin",
                     format!("cells for {}, which has {}", source.path.display(), found.describe()),

@@ -47,7 +47,7 @@ pub(super) fn read(
     let header: Vec<String> = record.iter().map(|f| String::from_utf8_lossy(f).trim().to_owned()).collect();
     let places = columns(&header).map_err(|expected| {
         let shown: Vec<&str> = header.iter().take(6).map(String::as_str).collect();
-        bad(1, format!("columns {}, ...", shown.join(", ")), expected)
+        bad(1, format!("the columns {} among {}", shown.join(", "), header.len()), expected)
     })?;
     let is_id = |j: usize| places.contains(&j);
     let features: Vec<String> =

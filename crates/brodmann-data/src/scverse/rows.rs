@@ -173,10 +173,23 @@ impl MatrixRows {
         self.indptr.is_some()
     }
 
-    /// Rows without a stored entry, as the row starts tell; `None` for a dense matrix.
-    pub fn empty_rows(&self) -> Option<Vec<bool>> {
-        let indptr = self.indptr.as_ref()?;
-        Some(indptr.windows(2).map(|w| w[0] == w[1]).collect())
+    /// Rows that hold nothing but zeros.
+    ///
+    /// # Errors
+    /// As [`MatrixRows::blocks`].
+    /// # Cost
+    /// Nothing where the row starts tell (zeros that were stored count as entries then); of a dense matrix, or of one of
+    /// which columns were left out, one pass over the rows.
+    pub fn empty_rows(&self) -> Result<Vec<bool>, DataError> {
+        if let (Some(indptr), None) = (&self.indptr, &self.chosen) {
+            return Ok(indptr.windows(2).map(|w| w[0] == w[1]).collect());
+        }
+        let mut empty = Vec::with_capacity(self.n_rows);
+        for block in self.blocks()? {
+            let rows = block?.rows;
+            empty.extend((0..rows.n_rows()).map(|i| rows.view().row(i).1.iter().all(|v| *v == 0.0)));
+        }
+        Ok(empty)
     }
 
     /// The rows from the first to the last, in blocks of about a million entries.

@@ -76,7 +76,7 @@ pub(crate) fn table_path(store: &ZarrReader, name: Option<&str>) -> Result<Strin
         key: name.unwrap_or_default().to_owned(),
         place: store.path().display().to_string(),
         existing: tables.keys().cloned().collect(),
-        named_by: Some(Opt("table")),
+        named_by: Some(Opt("table_name")),
         otherwise: Vec::new(),
     })
 }

@@ -108,7 +108,7 @@ pub fn describe(
     let tissue = Tissue::open(path, &Opening::of(source, &ReadOptions::default(), None), &heard)?;
     let mut modalities = Vec::new();
     for info in tissue.modalities() {
-        let adata = tissue.adata(info);
+        let adata = tissue.original(info);
         let (x, density) = match adata.x.as_ref() {
             None => ("absent".to_owned(), None),
             Some(matrix) => {

@@ -8,6 +8,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use super::PipelineError;
 use super::forecast::{announce, work_of};
 use super::graphs::{latent_graph, spatial_graph};
+use super::qc::GENE_NAMES;
 use super::request::{FeatureRequest, GraphRequest, Place, SPATIAL_LAYER};
 use super::run::{Run, Seconds, Stage};
 use super::tissue::{Destination, Opening, Tissue};
@@ -53,13 +54,19 @@ pub fn build_graphs(
     let mut run = Run::new(seed, monitor);
     let mut options = ReadOptions::names_only();
     options.obs = Select::Only(place.library_key.clone().into_iter().collect());
-    options.var = Select::only([keys::FEATURE_TYPES]);
+    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
     let mut obsm = vec![place.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];
     obsm.extend(request.use_rep.clone());
     options.obsm = Select::Only(obsm);
     let kind = feature_request.modality;
+    // A graph joins all spots of the file; a method leaves out those that are off the tissue.
+    let everywhere = Place { keep_off_tissue: true, ..place.clone() };
     let tissue = run.timed(Stage::Read, || {
-        let opening = Opening { features: Some(feature_request), ..Opening::of(source, &options, kind) };
+        let opening = Opening {
+            features: Some(feature_request),
+            place: Some(&everywhere),
+            ..Opening::of(source, &options, kind)
+        };
         Tissue::open(input, &opening, monitor)
     })?;
     tissue.check_destination(destination)?;
@@ -70,7 +77,7 @@ pub fn build_graphs(
     let wants_space = request.wants_new_spatial(place) || tissue.has_embedding(&place.spatial_key);
     let work = work_of(&tissue, feature_request, request, place, wants_space, false)?;
     announce("building graphs", n_obs, &work.need(), monitor)?;
-    let slices = tissue.slices(place.library_key.as_deref())?;
+    let slices = tissue.slices(place.library_key.as_deref().or(tissue.library_key.as_deref()))?;
     let mut graphs = Vec::new();
     let mut report = |name: &str, graph: &CsrMatrix<f64>| {
         graphs.push(GraphReport {

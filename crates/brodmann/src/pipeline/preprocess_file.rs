@@ -8,6 +8,7 @@ use brodmann_kernels::{Monitor, Seed};
 use super::PipelineError;
 use super::embedding::{add, embedding_key, make};
 use super::forecast::{announce, preprocessing_work};
+use super::qc::GENE_NAMES;
 use super::request::FeatureRequest;
 use super::run::{Run, Seconds, Stage};
 use super::tissue::{Destination, Opening, Tissue};
@@ -52,7 +53,7 @@ pub fn preprocess_file(
 ) -> Result<FeatureReport, PipelineError> {
     let mut run = Run::new(seed, monitor);
     let mut options = ReadOptions::names_only();
-    options.var = Select::only([keys::FEATURE_TYPES]);
+    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
     options.obs = Select::Only(library_key.into_iter().chain([keys::IN_TISSUE]).map(str::to_owned).collect());
     let tissue = run.timed(Stage::Read, || {
         let opening = Opening { features: Some(request), ..Opening::of(source, &options, request.modality) };

@@ -173,10 +173,10 @@ impl Cohort {
         if let Some(file) = self.files.iter().find(|f| f.opened.is_none()) {
             let file = file.path.display();
             let error = if *destination == Destination::InPlace {
-                OptionError::new("in_place", format!("asked of {file}"), "inputs that are .h5ad or .h5mu")
+                OptionError::new("in_place", format!("asked of {file}"), "inputs that are .h5ad or .zarr")
             } else {
                 let found = format!("a folder for a copy of each input, {file} among them");
-                OptionError::new("out", found, "inputs that are .h5ad or .h5mu")
+                OptionError::new("out", found, "inputs that are .h5ad or .zarr")
             };
             let way = format!("name a single .h5ad for all of them with {}", Opt("out"));
             return Err(error.advise(way).into());

@@ -246,14 +246,16 @@ pub fn qc_file(
     let mut run = Run::new(Seed(0), monitor);
     let options = read_options(request, outputs.plot.is_some());
     let tissue = run.timed(Stage::Read, || {
-        let opening = Opening::of(source, &options, request.counts.modality);
+        let place = Place { keep_off_tissue: true, ..request.place.clone() };
+        let opening =
+            Opening { place: Some(&place), ..Opening::of(source, &options, request.counts.modality) };
         Tissue::open(input, &opening, monitor)
     })?;
     if let Some(destination) = &outputs.destination {
         tissue.check_destination(destination)?;
     }
     let spots = Spots {
-        slices: tissue.slices(request.place.library_key.as_deref())?,
+        slices: tissue.slices(request.place.library_key.as_deref().or(tissue.library_key.as_deref()))?,
         in_tissue: tissue.obs_column(keys::IN_TISSUE).and_then(|c| truth_values(&c)),
     };
     let coordinates = coordinates(&tissue, request, outputs.plot.is_some(), monitor)?;

@@ -137,13 +137,26 @@ pub(super) fn without_counts(kept: &mut Kept, empty: &[bool], monitor: &dyn Moni
 }
 
 /// Sets aside what does not meet the thresholds of quality, by row of the input.
-pub(super) fn below_thresholds(kept: &mut Kept, keeps: &[bool], monitor: &dyn Monitor) {
+pub(super) fn below_thresholds(
+    kept: &mut Kept,
+    keeps: &[bool],
+    monitor: &dyn Monitor,
+) -> Result<(), PipelineError> {
     let before = kept.len();
     kept.retain(|i| keeps[i]);
+    if kept.len() == 0 {
+        let found = format!(
+            "above what any of {before} spots reaches, alone or with {} and {}",
+            Opt("min_genes"),
+            Opt("max_mt")
+        );
+        return Err(PipelineError::option("min_counts", found, "thresholds that leave some spots"));
+    }
     let n = before - kept.len();
     if n > 0 {
         monitor.note(&format!("{n} spots below the thresholds of quality set aside: they get no label"));
     }
+    Ok(())
 }
 
 /// Rows of a matrix that hold nothing.

@@ -61,7 +61,7 @@ fn optional<T: Clone>(values: &[T], rows: &Rows) -> Vec<Option<T>> {
     rows.iter().map(|row| row.map(|i| values[i].clone())).collect()
 }
 
-fn column(column: &Column, rows: &Rows) -> Column {
+pub(super) fn column(column: &Column, rows: &Rows) -> Column {
     let complete = rows.iter().all(Option::is_some);
     match column {
         Column::Float64(v) => Column::Float64(pick(v, rows, &f64::NAN)),

@@ -45,7 +45,7 @@ pub(super) fn whole(rows: &MatrixRows) -> Result<CsrMatrix<f32>, PipelineError> 
 impl Tissue {
     /// Layers of a modality in the file.
     pub fn layer_names(&self, modality: &ModalityInfo) -> Vec<String> {
-        let Some(file) = &self.file else { return self.adata(modality).layers.keys().cloned().collect() };
+        let Some(file) = &self.file else { return self.original(modality).layers.keys().cloned().collect() };
         file.element_names(modality.key.as_deref(), "layers").unwrap_or_default()
     }
 
@@ -83,7 +83,7 @@ impl Tissue {
     }
 
     /// A modality with its matrices: of all observations where there is no file.
-    fn original(&self, modality: &ModalityInfo) -> &AnnData {
+    pub(in crate::pipeline) fn original(&self, modality: &ModalityInfo) -> &AnnData {
         match (&self.original, &modality.key) {
             (Some(Container::Single(adata)), _) => adata,
             (Some(Container::Multi(mdata)), Some(key)) => {
@@ -147,14 +147,12 @@ impl Tissue {
         layer: Option<&str>,
     ) -> Result<Matrix, PipelineError> {
         file.check_unchanged()?;
-        match read_matrix(file, modality, layer)? {
-            Some(matrix) => Ok(matrix),
-            // Asks so that a missing key gives the reader's own message, with the keys there are.
-            None => {
-                let missing = self.adata(modality).matrix(layer);
-                Ok(missing.map_err(|e| self.with_existing(e, modality.key.as_deref()))?.clone())
-            }
+        if let Some(matrix) = read_matrix(file, modality, layer)? {
+            return Ok(matrix);
         }
+        // Asks so that a missing key gives the reader's own message, with the keys there are.
+        let missing = self.adata(modality).matrix(layer);
+        Ok(missing.map_err(|e| self.with_existing(e, modality.key.as_deref()))?.clone())
     }
 }
 

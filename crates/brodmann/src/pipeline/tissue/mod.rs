@@ -85,6 +85,8 @@ pub struct Tissue {
     /// `obs` column that names the slide, where the input holds several and says so.
     pub(super) library_key: Option<String>,
     kept: Kept,
+    /// Names of all observations of the input, where not all take part.
+    all_names: Option<Vec<String>>,
     /// The input where it is a `.h5ad` or `.h5mu`: held open, so that all that is read of it, and the copy that the
     /// results go into, is of one file.
     file: Option<OpenFile>,

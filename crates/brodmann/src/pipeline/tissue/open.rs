@@ -186,14 +186,18 @@ impl Tissue {
         if let Some(features) = opening.features.filter(|features| features.sets_aside()) {
             let before = kept.clone();
             let keeps = measured(&container, &modalities, &held, features, &before, monitor)?;
-            aside::below_thresholds(&mut kept, &keeps, monitor);
+            aside::below_thresholds(&mut kept, &keeps, monitor)?;
             narrow(&mut modalities, &before, &kept);
         }
+        let all_names = kept.rows.as_ref().map(|_| match &container {
+            Container::Single(adata) => adata.obs.index.clone(),
+            Container::Multi(mdata) => mdata.obs.index.clone(),
+        });
         let selects = kept.rows.is_some() || modalities.iter().any(|m| m.rows.is_some());
         let (container, original) = if selects {
             let view = aside::view(&container, &kept, &modalities);
-            // What is in a file is read of it again; what is not has to be kept.
-            (view, held.file.is_none().then_some(container))
+            // What is in a file is read of it again, unless it was read already.
+            (view, (held.file.is_none() || opening.read.x).then_some(container))
         } else {
             (container, None)
         };
@@ -205,6 +209,7 @@ impl Tissue {
             rows: held.rows,
             library_key: None,
             kept,
+            all_names,
             reserved: Mutex::default(),
             modalities,
         })
@@ -233,9 +238,9 @@ fn whole_column(container: &Container, key: &str, n_all: usize) -> Option<Column
     let column = match container {
         Container::Single(adata) => adata.obs.columns.get(key).cloned(),
         Container::Multi(mdata) => mdata.obs.columns.get(key).cloned().or_else(|| {
-            mdata.modalities.iter().find_map(|(name, adata)| {
+            mdata.modalities.values().find_map(|adata| {
                 let column = adata.obs.columns.get(key)?;
-                mdata.rows_of(name).map(|rows| column.select_rows(&rows))
+                Some(super::back::column(column, &super::back::by_name(adata.obs_names(), &mdata.obs.index)))
             })
         }),
     };
@@ -259,7 +264,7 @@ fn measured(
     monitor.stage(&format!("{}: looking at the quality of the spots", info.name), 0);
     let mut mito = mitochondrial(adata.var_names(), None);
     for key in GENE_NAMES.iter().filter(|_| !mito.contains(&true)).copied().collect::<Vec<_>>() {
-        let names = adata.var.columns.get(key).map(|c| c.to_strings()).unwrap_or_default();
+        let names = adata.var.columns.get(key).map(Column::to_strings).unwrap_or_default();
         let names: Vec<String> = names.into_iter().map(Option::unwrap_or_default).collect();
         let named = mitochondrial(&names, None);
         if named.contains(&true) {
@@ -316,8 +321,8 @@ fn empty_spots(
         let layer = info.layer(features.layer.as_deref());
         let own = match super::counts::loaded(adata, layer) {
             Some(matrix) => aside::empty_rows(matrix),
-            None => match held.matrix_rows(info.key.as_deref(), layer)?.and_then(|m| m.empty_rows()) {
-                Some(empty) => empty,
+            None => match held.matrix_rows(info.key.as_deref(), layer)? {
+                Some(matrix) => matrix.empty_rows()?,
                 None => return Ok(None),
             },
         };

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use brodmann_data::{Additions, DataError, MatrixRows, ReadOptions, Reservation, RowAppender, WriteOptions};
+use brodmann_data::{
+    Additions, DataError, MatrixRows, ReadOptions, Reservation, RowAppender, Value, WriteOptions,
+};
 use brodmann_kernels::Monitor;
 use indexmap::IndexMap;
 
@@ -26,6 +28,12 @@ impl Tissue {
         if let Some(rows) = &self.kept.rows {
             let of = back::inverse(rows, self.kept.n_all);
             back::spread_obs(&mut additions.root, &of);
+            // A table carries the names of its rows.
+            for value in additions.root.obsm.values_mut() {
+                if let (Value::Frame(frame), Some(names)) = (value, &self.all_names) {
+                    frame.index.clone_from(names);
+                }
+            }
         }
         for info in &self.modalities {
             let Some(target) = back::target(additions, info.key.as_deref()) else { continue };
