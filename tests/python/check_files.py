@@ -237,6 +237,9 @@ def platforms():
             theirs, ours = reader(path, **options), ad.read_h5ad(out)
             for frame in (theirs.var, ours.var):
                 frame.drop(columns=[c for c in frame if c in ("pattern", "read", "sequence")], inplace=True)
+            for library in ours.uns.get("spatial", {}).values():
+                # What scanpy does not record.
+                library["metadata"].pop("coordinate_unit")
             for library in theirs.uns.get("spatial", {}).values():
                 # scanpy keeps some of these as arrays of bytes; we write texts.
                 plain = {k: np.ravel(v)[0] for k, v in library["metadata"].items()}

@@ -15,8 +15,9 @@ SOURCES = [path for part in ("brodmann", "brodmann-data") for path in (ROOT / "c
 #: Options of the library or of the command line alone: no function of Python passes them on.
 NOT_IN_PYTHON = {
     "color", "denoised", "density", "empty", "highest", "in_place", "kind", "loss", "lowest", "max_length", "method",
-    "min_counts", "min_delta", "min_dist", "min_recall", "n_epochs", "n_runs", "n_spatial", "normalization", "options",
-    "out", "patience", "randomness", "repulsion_strength", "selection", "spot_pitch", "spread", "start", "which",
+    "min_delta", "min_dist", "min_recall", "n_epochs", "n_runs", "n_spatial", "normalization", "options",
+    "out", "patience", "randomness", "repulsion_strength", "selection", "spatial_columns", "spot_pitch", "spread", "start",
+    "which",
 }  # fmt: skip
 
 

@@ -124,7 +124,9 @@ def test_spots_off_the_tissue_get_no_label(tmp_path, background):
     # What was not added is as it was.
     assert (out.X != adata.X).nnz == 0
     _, kept = run("spatialleiden", tmp_path / "a.h5ad", "-k", 4, "--keep-off-tissue", "--out", tmp_path / "k.h5ad")
-    assert "as asked" in kept and ad.read_h5ad(tmp_path / "k.h5ad").obs["spatialleiden"].notna().all()
+    labels = ad.read_h5ad(tmp_path / "k.h5ad").obs["spatialleiden"]
+    counted = np.asarray(adata.X.sum(1)).ravel() > 0
+    assert "as asked" in kept and labels[counted].notna().all() and labels[~counted].isna().all()
     # The same from Python, and judged without them.
     bm.tl.spatialleiden(adata, n_clusters=4)
     assert adata.obs["spatialleiden"].astype(object).equals(out.obs["spatialleiden"].astype(object))
@@ -526,3 +528,35 @@ def test_every_format_can_be_named(tmp_path):
     _, said = run("convert", tmp_path, "--format", "abacus", "--out", tmp_path / "o.h5ad", code=2)
     for name in ("xenium", "visium-hd", "cosmx", "merscope", "stereo-seq"):
         assert name in said
+
+
+def test_thresholds_of_quality_set_spots_aside(tmp_path):
+    adata = sample()
+    poor = np.zeros(N, bool)
+    poor[[4, 90, 150]] = True
+    x = adata.X.toarray()
+    x[poor, 3:] = 0
+    adata.X = sp.csr_matrix(x)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    said, out = found(tmp_path / "a.h5ad", tmp_path / "o.h5ad", "--min-genes", 10, keeps=~poor)
+    assert "3 spots below the thresholds" in said and out.obs["spatialleiden"][poor].isna().all()
+    bm.tl.domains(adata, n_clusters=4, min_genes=10)
+    assert adata.obs["domains"][poor].isna().all() and adata.obs["domains"][~poor].notna().all()
+    _, said = run("spatialleiden", tmp_path / "a.h5ad", "--min-counts", 1e9, "--out", tmp_path / "x.h5ad", code=2)
+    assert "--min-counts" in said
+
+
+def test_what_is_above_or_below_a_sample_is_not_taken_for_samples(tmp_path):
+    pytest.importorskip("pyarrow")
+    adata = sample()
+    for side in ("008", "016"):
+        folder = tmp_path / f"hd/outs/binned_outputs/square_{side}um"
+        (folder / "spatial").mkdir(parents=True)
+        write_tenx(folder / "filtered_feature_bc_matrix.h5", adata)
+        positions(adata).to_parquet(folder / "spatial/tissue_positions.parquet", index=False)
+    _, out = found(tmp_path / "hd/outs/binned_outputs", tmp_path / "o.h5ad")
+    assert out.n_obs == N
+    molecules = pd.DataFrame({"global_x": [1.0, 2.0, 50.0], "global_y": [1.0, 2.0, 50.0], "gene": ["A", "B", "A"]})
+    molecules.to_csv(tmp_path / "detected_transcripts.csv")
+    _, said = run("convert", tmp_path / "detected_transcripts.csv", "--bin", 10, "--out", tmp_path / "m.h5ad")
+    assert "squares of 10" in said and ad.read_h5ad(tmp_path / "m.h5ad").shape == (2, 2)

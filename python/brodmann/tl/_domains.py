@@ -37,6 +37,11 @@ def domains(
     flavor: Literal["seurat_v3", "seurat", "cell_ranger"] | None = None,
     target_sum: float | None = None,
     min_cells: int | None = None,
+    keep_off_tissue: bool = False,
+    obs: Literal["intersect"] | None = None,
+    min_counts: float | None = None,
+    min_genes: int | None = None,
+    max_mt: float | None = None,
     random_state: int = 42,
     key_added: str = "domains",
     copy: bool = False,
@@ -66,6 +71,12 @@ def domains(
         Each spot follows the majority of that many nearest spots.
     values, normalized, n_top_genes, flavor, target_sum, min_cells
         Of the preprocessing, as for :func:`banksy`.
+    keep_off_tissue
+        Spots with ``obs["in_tissue"]`` 0 take part; otherwise they get no label, as spots without a count get none.
+    obs
+        Of modalities with different observations: ``"intersect"`` works on those that all have; the others get no label.
+    min_counts, min_genes, max_mt
+        Spots with fewer counts or genes, or a larger percentage of mitochondrial counts, get no label.
     random_state
         Seed.
     key_added

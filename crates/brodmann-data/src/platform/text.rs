@@ -64,7 +64,9 @@ pub(super) fn fields(path: &Path) -> Result<Fields, DataError> {
                 n => len += n,
             }
         }
-        let line = start[..len].split(|&b| b == b'\n').next().unwrap_or_default();
+        // Lines of description tell nothing of the fields.
+        let mut lines = start[..len].split(|&b| b == b'\n').filter(|line| !line.starts_with(b"#"));
+        let line = lines.next().unwrap_or_default();
         // In order of preference: a name may hold a space, but hardly a tab.
         [b'\t', b',', b';', b' '].into_iter().find(|s| line.contains(s)).unwrap_or(b',')
     };
