@@ -133,7 +133,7 @@ fn no_counts_at_all() {
 }
 
 #[test]
-fn spots_without_counts_are_kept_and_labelled() {
+fn spots_without_counts_stay_and_get_no_label() {
     for name in ["tissue.h5ad", "tissue.h5mu"] {
         let folder = Folder::with_tissue(name, 9);
         let empty = |adata: &mut AnnData| {
@@ -148,8 +148,11 @@ fn spots_without_counts_are_kept_and_labelled() {
             brodmann_data::write_h5mu(&mdata, folder.path(name), &WriteOptions::default()).expect("written");
         }
         let outcome = folder.run(&["spatialleiden", name, "--out", &out]).succeeded();
-        assert!(outcome.stderr.contains("3 spot(s) without any count are kept"), "{}", outcome.stderr);
-        assert_eq!(folder.labels(&out, "spatialleiden").len(), 81);
+        assert!(outcome.stderr.contains("3 spots without any count set aside"), "{}", outcome.stderr);
+        let obs = if name == IN { folder.adata(&out).obs } else { folder.mdata(&out).obs };
+        let codes = obs.columns["spatialleiden"].to_categorical().codes;
+        let missing: Vec<usize> = (0..81).filter(|&i| codes[i] < 0).collect();
+        assert_eq!((codes.len(), missing), (81, vec![0, 40, 80]));
     }
 }
 
