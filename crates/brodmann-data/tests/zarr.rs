@@ -569,7 +569,7 @@ fn tables_of_spatialdata_get_the_places_of_what_they_describe() {
         Err(DataError::MissingKey { existing, named_by, .. }) => {
             assert_eq!(
                 (existing.as_slice(), named_by.map(|o| o.0)),
-                (&["table".to_owned()][..], Some("table"))
+                (&["table".to_owned()][..], Some("table_name"))
             );
         }
         other => panic!("{other:?}"),
@@ -630,7 +630,7 @@ fn tables_are_taken_by_name_from_either_place() {
     };
     assert_eq!(
         (existing, named_by.map(|o| o.0)),
-        (vec!["cells".to_owned(), "table".to_owned()], Some("table"))
+        (vec!["cells".to_owned(), "table".to_owned()], Some("table_name"))
     );
     let opened = OpenFile::open_table(&store, Some("cells"), None).expect("opens");
     assert_eq!(opened.matrix_rows(None, None).expect("reads").expect("a matrix").n_rows(), 4);
