@@ -101,7 +101,7 @@ def test_10x_files_are_read_as_scanpy_reads_them(version):
             warnings.simplefilter("ignore")
             several = path.name == "multiple_genomes.h5"
             if several:
-                with pytest.raises(KeyError, match="hg19_chr21.*name one of these"):
+                with pytest.raises(ValueError, match="genome is not given.*hg19_chr21; expected one of these"):
                     bm.read.tenx_h5(path)
             options = {"genome": "hg19_chr21"} if several else {}
             ours, theirs = bm.read.tenx_h5(path, **options), sc.read_10x_h5(path, **options)

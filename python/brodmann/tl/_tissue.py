@@ -82,10 +82,9 @@ def parts(
     if library_key is not None:
         codes, categories = el.slices_of(data, library_key)
         obs.append((library_key, codes, categories, el.is_categorical(data.obs[library_key])))
-    if _IN_TISSUE in data.obs and library_key != _IN_TISSUE:
-        codes, categories = el.codes_of(data.obs[_IN_TISSUE])
-        if (codes >= 0).all():
-            obs.append((_IN_TISSUE, codes, categories, False))
+    in_tissue = _in_tissue(data)
+    if in_tissue is not None and library_key != _IN_TISSUE:
+        obs.append((_IN_TISSUE, in_tissue.astype(np.int32), ["0", "1"], False))
     obsm = []
     if space or spatial_key in data.obsm:
         obsm.append((spatial_key, np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)))
@@ -101,6 +100,17 @@ def parts(
         # Of an AnnData the only modality and the whole are one.
         "obsp": _graphs(data, [_SPATIAL_GRAPH]) if stored else [],
     }
+
+
+def _in_tissue(data: AnnData | MuData) -> np.ndarray | None:
+    """Whether each observation lies on the tissue; where that is not said it does. ``None`` where nothing says so."""
+    column = data.obs[_IN_TISSUE] if _IN_TISSUE in data.obs else None
+    if column is None and el.is_mudata(data):
+        columns = (m.obs[_IN_TISSUE].reindex(data.obs_names) for m in data.mod.values() if _IN_TISSUE in m.obs)
+        column = next(columns, None)
+    if column is None:
+        return None
+    return ~column.astype(str).isin(["0", "0.0", "False", "FALSE", "false"]).to_numpy()
 
 
 def _graphs(data: AnnData | MuData, keys: Iterable[str]) -> list[tuple[str, Any]]:
