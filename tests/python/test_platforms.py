@@ -138,10 +138,16 @@ def test_spots_off_the_tissue_get_no_label(tmp_path, background):
 def test_a_raw_visium_folder(tmp_path, background, spelling):
     adata, off = background
     folder = write_visium(tmp_path / "raw", adata, (~off).astype(spelling))
+    picture = pytest.importorskip("matplotlib.image")
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 120, 3), np.uint8)
+    picture.imsave(folder / "spatial/tissue_hires_image.png", pixels)
     said, out = found(folder, tmp_path / "o.h5ad", keeps=~off)
     assert "60 spots off the tissue" in said
     np.testing.assert_array_equal(out.obsm["spatial"], adata.obsm["spatial"])
     assert out.obs["in_tissue"].tolist() == (~off).astype(int).tolist()
+    # The picture goes along: nobody comes back to the folder for it.
+    (slide,) = out.uns["spatial"].values()
+    np.testing.assert_array_equal(slide["images"]["hires"], pixels)
 
 
 def test_a_barcode_that_occurs_twice_is_refused(tmp_path):
@@ -190,6 +196,28 @@ def test_counts_beside_scaled_values(tmp_path, place):
         assert "taken from" not in again
     description, _ = run("info", tmp_path / "a.h5ad")
     assert "raw: 60 features, it looks like raw counts" in description or "counts (it looks like raw counts" in description
+
+
+def test_counts_beside_scaled_values_of_several_files(tmp_path):
+    counts = sample()
+    for name in ("a", "b"):
+        adata = counts.copy()
+        adata.raw = counts
+        adata = adata[:, 10:].copy()
+        x = np.log1p(adata.X.toarray())
+        adata.X = ((x - x.mean(0)) / x.std(0)).astype(np.float32)
+        adata.write_h5ad(tmp_path / f"{name}.h5ad")
+    both = [tmp_path / "a.h5ad", tmp_path / "b.h5ad"]
+    said, _ = run("spatialleiden", *both, "-k", 4, "--out", tmp_path / "o.h5ad")[::-1]
+    out = ad.read_h5ad(tmp_path / "o.h5ad")
+    assert said.count("taken from raw") == 2 and out.shape == (2 * N, GENES)
+    np.testing.assert_array_equal(out.X[:N].toarray(), counts.X.toarray())
+    assert adjusted_rand(out.obs["spatialleiden"], np.tile(BAND, 2)) == 1.0
+    # Copies of each keep their own X; asked for by name it is the same.
+    run("spatialleiden", *both, "-k", 4, "--layer", "raw", "--out", tmp_path / "each")
+    each = ad.read_h5ad(tmp_path / "each/a.h5ad")
+    assert each.n_vars == GENES - 10
+    np.testing.assert_array_equal(each.obs["spatialleiden"], out.obs["spatialleiden"][:N])
 
 
 def cosmx_tables(adata):
@@ -306,6 +334,14 @@ def test_xenium(tmp_path, parquet):
     assert outlines["ids"].tolist() == read.obs_names.tolist() and outlines["starts"][-1] == 4 * N
     np.testing.assert_allclose(outlines["vertices"].reshape(N, 4, 2).mean(1), adata.obsm["spatial"], atol=1e-3)
     read.write_h5ad(tmp_path / "again.h5ad")
+    # A picture draws each cell as the square it is, unless something else is asked for.
+    run("plot", tmp_path / "o.h5ad", "--color", "spatialleiden", "--out", tmp_path / "cells.svg")
+    assert (tmp_path / "cells.svg").read_text().count("z") >= N
+    run("plot", tmp_path / "o.h5ad", "--color", "spatialleiden", "--shape", "circle", "--out", tmp_path / "discs.svg")
+    assert (tmp_path / "discs.svg").read_text() != (tmp_path / "cells.svg").read_text()
+    refused = ("--color", "spatialleiden", "--shape", "nuclei", "--out", tmp_path / "x.svg")
+    _, said = run("plot", tmp_path / "o.h5ad", *refused, code=2)
+    assert "nucleus_boundaries" in said and "cell_boundaries alone" in said and not (tmp_path / "x.svg").exists()
 
 
 def test_visium_hd_squares_and_cells(tmp_path):
@@ -512,6 +548,25 @@ def test_a_folder_of_two_tables(tmp_path):
     places.to_csv(folder / "spatial.csv", header=False, index=False)
     said, _ = found(folder, tmp_path / "p.h5ad")
     assert "warning" in said and "names no spots" in said
+
+
+def test_tables_whose_coordinates_have_names_of_their_own(tmp_path):
+    adata = sample()
+    adata.to_df().to_csv(tmp_path / "counts.csv")
+    places = pd.DataFrame(adata.obsm["spatial"], index=adata.obs_names, columns=["east", "north"])
+    places.to_csv(tmp_path / "places.csv")
+    named = ("--spatial-columns", "east,north")
+    _, out = found(tmp_path / "counts.csv", tmp_path / "o.h5ad", "--coordinates", tmp_path / "places.csv", *named)
+    np.testing.assert_array_equal(out.obsm["spatial"], adata.obsm["spatial"])
+    _, said = run(
+        "spatialleiden", tmp_path / "counts.csv", "--coordinates", tmp_path / "places.csv", "--out", tmp_path / "x", code=2
+    )
+    assert "--spatial-columns" in said and "east" in said
+    # Beside the counts in one table.
+    adata.to_df().join(places).to_csv(tmp_path / "both.csv")
+    _, out = found(tmp_path / "both.csv", tmp_path / "p.h5ad", *named)
+    assert out.shape == (N, GENES)
+    np.testing.assert_array_equal(out.obsm["spatial"], adata.obsm["spatial"])
 
 
 @pytest.mark.parametrize(

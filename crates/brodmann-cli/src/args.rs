@@ -273,7 +273,7 @@ pub struct PlotArgs {
     /// obs column of the slice: one row of panels per slice
     #[arg(long, value_name = "KEY")]
     pub library_key: Option<String>,
-    /// Shape of the spots [default: from the geometry]
+    /// Shape of the spots [default: the boundaries of cells where the file keeps them, else from the geometry]
     #[arg(long, value_enum, default_value_t = ShapeArg::Auto)]
     pub shape: ShapeArg,
     /// Diameter of a spot, in units of the coordinates [default: from the file or the geometry]
@@ -309,9 +309,13 @@ pub enum ModalityArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ShapeArg {
-    /// From the geometry of the spots
+    /// Boundaries of cells where the file keeps them, else from the geometry of the spots
     Auto,
     Circle,
     Square,
     Hexagon,
+    /// The boundaries of cells that the file keeps
+    Cells,
+    /// The boundaries of nuclei that the file keeps
+    Nuclei,
 }

@@ -57,6 +57,9 @@ pub struct ReadOptions {
     pub raw: bool,
     /// Modalities of a `.h5mu`.
     pub modalities: Select,
+    /// What was not read is going to be written: of a file of scverse it is read again then, but the readers of instruments
+    /// and tables take pictures and boundaries now.
+    pub to_write: bool,
 }
 
 impl Default for ReadOptions {
@@ -74,6 +77,7 @@ impl Default for ReadOptions {
             uns: Select::All,
             raw: true,
             modalities: Select::All,
+            to_write: false,
         }
     }
 }
@@ -94,7 +98,13 @@ impl ReadOptions {
             uns: Select::None,
             raw: false,
             modalities: Select::All,
+            to_write: false,
         }
+    }
+
+    /// As [`ReadOptions::names_only`], of what is going to be written with results.
+    pub fn to_write() -> Self {
+        Self { to_write: true, ..Self::names_only() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use brodmann_data::{Bin, OpenOptions, ReadOptions, open_any};
+use brodmann_data::{Bin, Column, Container, OpenOptions, ReadOptions, open_any};
 use brodmann_kernels::Silent;
 use brodmann_kernels::proofread::flaw;
 use rand::{RngExt, SeedableRng};
@@ -75,6 +75,118 @@ fn files_of(path: &Path) -> Vec<PathBuf> {
         fs::read_dir(path).expect("folder").flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
     files.sort();
     files
+}
+
+/// An array of a Zarr store of version 2, not compressed.
+fn zarr_array(folder: &Path, dtype: &str, shape: &[usize], bytes: &[u8]) {
+    fs::create_dir_all(folder).expect("folder");
+    let meta = format!(
+        r#"{{"zarr_format":2,"shape":{shape:?},"chunks":{shape:?},"dtype":"{dtype}","compressor":null,"fill_value":0,"order":"C","filters":null}}"#
+    );
+    fs::write(folder.join(".zarray"), meta).expect("writes");
+    fs::write(folder.join(if shape.len() == 2 { "0.0" } else { "0" }), bytes).expect("writes");
+}
+
+#[test]
+fn the_matrix_of_the_xenium_explorer_is_joined_to_the_cells() {
+    let root = tempfile::tempdir().expect("folder");
+    let matrix = root.path().join("cell_feature_matrix.zarr/cell_features");
+    let numbers = |v: &[u32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    // Three features by three cells: A 2 0 1, B 0 3 0, a control 1 1 1.
+    zarr_array(&matrix.join("indptr"), "<u4", &[4], &numbers(&[0, 2, 3, 6]));
+    zarr_array(&matrix.join("indices"), "<u4", &[6], &numbers(&[0, 2, 1, 0, 1, 2]));
+    zarr_array(&matrix.join("data"), "<u4", &[6], &numbers(&[2, 1, 3, 1, 1, 1]));
+    zarr_array(&matrix.join("cell_id"), "<u4", &[3, 2], &numbers(&[1_437_536_272, 1, 0, 1, 17, 1]));
+    let group = r#"{"zarr_format":2}"#;
+    fs::write(matrix.join(".zgroup"), group).expect("writes");
+    fs::write(matrix.parent().expect("store").join(".zgroup"), group).expect("writes");
+    let attributes = r#"{"number_cells":3,"number_features":3,"feature_keys":["A","B","N"],"feature_ids":["E1","E2","N"],"feature_types":["gene","gene","negative_control_probe"]}"#;
+    fs::write(matrix.join(".zattrs"), attributes).expect("writes");
+    // Written in another order.
+    let cells =
+        "cell_id,x_centroid,y_centroid,cell_area\naaaaaabb-1,5,6,9\nffkpbaba-1,1,2,9\naaaaaaaa-1,3,4,9\n";
+    fs::write(root.path().join("cells.csv"), cells).expect("writes");
+
+    let opened =
+        open_any(root.path(), &OpenOptions::default(), &ReadOptions::default(), &Silent).expect("opens");
+    let Container::AnnData(adata) = opened.container else { panic!("one modality") };
+    assert_eq!(adata.obs_names(), ["ffkpbaba-1", "aaaaaaaa-1", "aaaaaabb-1"]);
+    assert_eq!(adata.var_names(), ["A", "B"]);
+    assert_eq!(
+        adata.obsm_f64("spatial").expect("there"),
+        ndarray::array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    );
+    assert_eq!(
+        adata.x.expect("counts").to_dense_f32().into_owned(),
+        ndarray::array![[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]]
+    );
+}
+
+#[test]
+fn spots_named_by_their_places_need_no_other_table_and_an_archive_of_one_file_is_that_file() {
+    use std::io::Write;
+    let root = tempfile::tempdir().expect("folder");
+    let folder = root.path().join("dbit");
+    fs::create_dir(&folder).expect("folder");
+    let table = "X\tA\tB\n1x1\t1\t0\n2x1\t0\t2\n1x2\t3\t4\n";
+    let packed = folder.join("S_exp_matrix.zip");
+    for method in [zip::CompressionMethod::Deflated, zip::CompressionMethod::Stored] {
+        let mut zip = zip::ZipWriter::new(fs::File::create(&packed).expect("creates"));
+        let how = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.add_directory("inner", how).expect("adds");
+        zip.start_file("inner/S_exp_matrix.tsv", how).expect("adds");
+        zip.write_all(table.as_bytes()).expect("writes");
+        zip.finish().expect("writes");
+        fs::write(folder.join("position.txt"), ",1x1,1x2").expect("writes");
+        for path in [&folder, &packed] {
+            let opened =
+                open_any(path, &OpenOptions::default(), &ReadOptions::default(), &Silent).expect("opens");
+            let Container::AnnData(adata) = opened.container else { panic!("one modality") };
+            assert_eq!(adata.obs_names(), ["1x1", "2x1", "1x2"]);
+            assert_eq!(
+                adata.obsm_f64("spatial").expect("there"),
+                ndarray::array![[1.0, 1.0], [2.0, 1.0], [1.0, 2.0]]
+            );
+            let inside = adata.obs.columns.get("in_tissue").and_then(Column::to_f64);
+            assert_eq!(inside, (path == &folder).then(|| vec![1.0, 0.0, 1.0]));
+        }
+    }
+    // Genes in rows.
+    let turned = root.path().join("counts.tsv");
+    fs::write(&turned, "gene\t1x1\t2x1\nA\t1\t0\nB\t0\t2\nC\t5\t5\n").expect("writes");
+    let opened = open_any(&turned, &OpenOptions::default(), &ReadOptions::default(), &Silent).expect("opens");
+    let Container::AnnData(adata) = opened.container else { panic!("one modality") };
+    assert_eq!((adata.obs_names(), adata.n_vars()), (["1x1".to_owned(), "2x1".to_owned()].as_slice(), 3));
+
+    // Several files are not guessed at.
+    let mut zip = zip::ZipWriter::new(fs::File::create(&packed).expect("creates"));
+    for name in ["a.csv", "b.csv"] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("adds");
+        zip.write_all(b"a,b\n1,2\n").expect("writes");
+    }
+    zip.finish().expect("writes");
+    let options = OpenOptions { format: Some("table".to_owned()), ..OpenOptions::default() };
+    for options in [&options, &OpenOptions::default()] {
+        let e = open_any(&packed, options, &ReadOptions::default(), &Silent).expect_err("several");
+        assert_eq!(flaw(&e), None, "{e}");
+        assert!(e.to_string().contains("an archive of several files"), "{e}");
+    }
+}
+
+#[test]
+fn what_an_input_has_no_use_for_is_refused() {
+    let root = tempfile::tempdir().expect("folder");
+    let all = samples(root.path());
+    for sample in &all {
+        let options = OpenOptions { genome: Some("hg19".to_owned()), ..OpenOptions::default() };
+        let e = open_any(sample, &options, &ReadOptions::default(), &Silent).expect_err("no genomes");
+        assert_eq!(flaw(&e), None, "{e}");
+        assert!(e.to_string().contains("visium or 10x"), "{e}");
+    }
+    let squares = OpenOptions { bin: Some(Bin::Side(20)), ..OpenOptions::default() };
+    let obeys = |path: &PathBuf| open_any(path, &squares, &ReadOptions::default(), &Silent).is_ok();
+    // Molecules alone: a .gem and a table.
+    assert_eq!(all.iter().filter(|path| obeys(path)).count(), 2);
 }
 
 /// Opens a path; a refusal must read as a sentence.

@@ -47,6 +47,8 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
             ShapeArg::Circle => Some(PictureShape::Circle),
             ShapeArg::Square => Some(PictureShape::Square),
             ShapeArg::Hexagon => Some(PictureShape::Hexagon),
+            ShapeArg::Cells => Some(PictureShape::Cells),
+            ShapeArg::Nuclei => Some(PictureShape::Nuclei),
         },
         spot_size: args.spot_size,
         image: !args.no_image,

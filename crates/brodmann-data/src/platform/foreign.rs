@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::DataError;
 
 /// Endings, what such a file is, and how it becomes one that opens.
-const FOREIGN: [(&[&str], &str, &str); 6] = [
+const FOREIGN: [(&[&str], &str, &str); 7] = [
     (
         &["rds", "rdata", "rda", "qs", "qs2"],
         "an R object, which only R opens",
@@ -28,6 +28,7 @@ const FOREIGN: [(&[&str], &str, &str); 6] = [
         "give the folder of tables and matrices that the instrument wrote beside it",
     ),
     (&["tar", "tgz", "7z", "rar"], "an archive", "unpack it and give the folder"),
+    (&["zip"], "an archive of several files", "unpack it and give the folder or the file"),
     (
         &["xlsx", "xls", "ods"],
         "a spreadsheet",

@@ -63,6 +63,22 @@ pub struct OpenOptions {
     pub table: TableOptions,
 }
 
+impl OpenOptions {
+    /// Names of the options that were given and that not every platform has a use for.
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("bin", self.bin.is_some()),
+            ("genome", self.genome.is_some()),
+            ("table_name", self.table_name.is_some()),
+            ("coordinate_system", self.coordinate_system.is_some()),
+            ("coordinates", self.table.coordinates.is_some()),
+            ("transposed", self.table.orientation != Orientation::Auto),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+    }
+}
+
 /// Which observations are taken of an instrument that measures finer than cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bin {
@@ -123,7 +139,7 @@ impl Source<'_> {
 
     /// Whether pictures and outlines are wanted.
     fn wants_pictures(&self) -> bool {
-        self.read.uns.wants(crate::keys::SPATIAL)
+        self.read.to_write || self.read.uns.wants(crate::keys::SPATIAL)
     }
 }
 
@@ -133,6 +149,10 @@ pub(crate) trait Platform: Sync {
     fn names(&self) -> &'static [&'static str];
     /// What it is recognised by, for a message that lists all of them.
     fn looks_for(&self) -> &'static str;
+    /// The options it obeys beside those that every input has.
+    fn takes(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Whether the path is one.
     fn matches(&self, path: &Path) -> bool;
     /// Reads it.
@@ -173,17 +193,14 @@ pub fn open_any(
 ) -> Result<Opened, DataError> {
     let path = path.as_ref();
     let source = Source { path, options, read, monitor };
-    let refuse = |option: &'static str| {
-        let found = format!("given for {}, which holds its own", path.display());
-        let expected = "a table of counts, or a 10x matrix without an instrument's folder";
-        Err(OptionError::new(option, found, expected).into())
-    };
-    let takes_tables = |platform: &dyn Platform| {
-        platform.names().iter().any(|name| ["table", "tables", "10x"].contains(name))
-    };
     let open = |platform: &dyn Platform| {
-        if options.table.coordinates.is_some() && !takes_tables(platform) {
-            return refuse("coordinates");
+        if let Some(option) = options.given().find(|option| !platform.takes().contains(option)) {
+            let taking = PLATFORMS.iter().filter(|p| p.takes().contains(&option));
+            let taking: Vec<&str> = taking.flat_map(|p| p.names().iter().copied()).collect();
+            let format = platform.names().join(" or ");
+            let found = format!("given for {}, which is read as {format}", path.display());
+            let expected = format!("an input of the format {}", list_of(&taking));
+            return Err(OptionError::new(option, found, expected).into());
         }
         platform.open(&source)
     };
@@ -213,6 +230,15 @@ pub fn read_any(
     monitor: &dyn Monitor,
 ) -> Result<Container, DataError> {
     open_any(path, options, &ReadOptions::default(), monitor).map(|opened| opened.container)
+}
+
+/// `a, b or c`.
+fn list_of(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+    }
 }
 
 fn unknown(path: &Path) -> DataError {

@@ -20,6 +20,10 @@ impl Platform for Scverse {
         "AnnData, MuData or SpatialData (.h5ad, .h5mu, .zarr, .zarr.zip: obs and var, mod, or tables)"
     }
 
+    fn takes(&self) -> &'static [&'static str] {
+        &["table_name", "coordinate_system"]
+    }
+
     fn matches(&self, path: &Path) -> bool {
         if OpenFile::is_known(path) {
             match OpenFile::open(path) {

@@ -77,6 +77,10 @@ impl Platform for StereoSeq {
         "Stereo-seq (.gef with geneExp or cellBin, or .gem)"
     }
 
+    fn takes(&self) -> &'static [&'static str] {
+        &["bin"]
+    }
+
     fn matches(&self, path: &Path) -> bool {
         locate(path, None).is_some()
     }

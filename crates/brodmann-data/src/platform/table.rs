@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use ndarray::Array2;
 
 use super::join::require_unique;
-use super::text::{csv_error, fields};
+use super::text::{csv_error, fields, plain_name};
 use super::{Opened, Platform, Source, parquet_table};
 use crate::{AnnData, Column, DataError, DataFrame, keys};
 
@@ -75,16 +75,18 @@ pub(super) fn read_table_noting(
     let flip = match options.orientation {
         Orientation::SpotsInRows => false,
         Orientation::GenesInRows => true,
-        Orientation::Auto => coordinates.as_ref().is_some_and(|c| {
-            // Without names the numbers of rows have to tell.
-            if !c.named {
-                return c.names.len() == table.columns.len() && c.names.len() != table.names.len();
-            }
-            let spots: std::collections::HashSet<&str> = c.names.iter().map(String::as_str).collect();
-            let rows = table.names.iter().filter(|n| spots.contains(n.as_str())).count();
-            let columns = table.columns.keys().filter(|n| spots.contains(n.as_str())).count();
-            columns > rows
-        }),
+        Orientation::Auto => {
+            coordinates.as_ref().map_or(places_by_name(table.columns.keys()).is_some(), |c| {
+                // Without names the numbers of rows have to tell.
+                if !c.named {
+                    return c.names.len() == table.columns.len() && c.names.len() != table.names.len();
+                }
+                let spots: std::collections::HashSet<&str> = c.names.iter().map(String::as_str).collect();
+                let rows = table.names.iter().filter(|n| spots.contains(n.as_str())).count();
+                let columns = table.columns.keys().filter(|n| spots.contains(n.as_str())).count();
+                columns > rows
+            })
+        }
     };
     let mut obs_columns: IndexMap<String, Column> = IndexMap::new();
     let mut inside: Option<Array2<f64>> = None;
@@ -92,6 +94,10 @@ pub(super) fn read_table_noting(
         let names: Vec<String> = table.columns.keys().cloned().collect();
         let found = coordinate_names(&names, options.coordinate_columns.as_deref());
         if let (None, Some(found)) = (&coordinates, found) {
+            // Whoever named them may look for them in obs as well.
+            for name in options.coordinate_columns.iter().flatten() {
+                obs_columns.extend(table.columns.get(name).map(|column| (name.clone(), column.clone())));
+            }
             inside = Some(take_coordinates(path, &mut table.columns, &found)?);
         }
         let texts: Vec<String> =
@@ -141,7 +147,7 @@ pub(super) fn read_table_noting(
             adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
         }
         (None, None) => {
-            if let Some(xy) = places_by_name(adata.obs_names()) {
+            if let Some(xy) = places_by_name(adata.obs_names().iter()) {
                 monitor.note("coordinates taken from the names of the spots (columnxrow)");
                 adata.obsm.insert(keys::SPATIAL.to_owned(), xy.into());
             }
@@ -150,13 +156,16 @@ pub(super) fn read_table_noting(
     Ok(adata)
 }
 
-/// Coordinates where every name is `12x34`, as DBiT-seq names its pixels.
-fn places_by_name(names: &[String]) -> Option<Array2<f64>> {
-    let pair = |name: &String| {
-        let (x, y) = name.split_once('x')?;
-        Some((x.parse::<u32>().ok()?, y.parse::<u32>().ok()?))
-    };
-    let pairs = names.iter().map(pair).collect::<Option<Vec<_>>>().filter(|pairs| !pairs.is_empty())?;
+/// A name like `12x34`.
+pub(super) fn place_by_name(name: &str) -> Option<(u32, u32)> {
+    let (x, y) = name.split_once('x')?;
+    Some((x.parse().ok()?, y.parse().ok()?))
+}
+
+/// Coordinates where every name is `12x34`, as DBiT-seq and Spatial Transcriptomics name their spots.
+fn places_by_name<'a>(names: impl Iterator<Item = &'a String>) -> Option<Array2<f64>> {
+    let pairs: Option<Vec<_>> = names.map(|name| place_by_name(name)).collect();
+    let pairs = pairs.filter(|pairs| !pairs.is_empty())?;
     Some(Array2::from_shape_fn((pairs.len(), 2), |(i, j)| {
         f64::from(if j == 0 { pairs[i].0 } else { pairs[i].1 })
     }))
@@ -171,18 +180,29 @@ impl Platform for Table {
     }
 
     fn looks_for(&self) -> &'static str {
-        "a table of counts (.csv, .tsv, .txt, .parquet, also .gz)"
+        "a table of counts (.csv, .tsv, .txt, .parquet, also .gz or alone in a .zip)"
+    }
+
+    fn takes(&self) -> &'static [&'static str] {
+        &TAKES
     }
 
     fn matches(&self, path: &Path) -> bool {
-        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        path.is_file() && [".csv", ".tsv", ".txt", ".parquet"].iter().any(|e| plain.ends_with(e))
+        path.is_file() && is_table(path)
     }
 
     fn open(&self, source: &Source<'_>) -> Result<Opened, DataError> {
         read_table_noting(source.path, &source.options.table, source.monitor).map(Opened::of)
     }
+}
+
+/// What is said of tables beside their paths.
+pub(super) const TAKES: [&str; 3] = ["coordinates", "transposed", "spatial_columns"];
+
+/// Whether a name is that of a table.
+pub(super) fn is_table(path: &Path) -> bool {
+    let name = plain_name(path);
+    [".csv", ".tsv", ".txt", ".parquet"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether a table has columns of coordinates, or is one of two columns of numbers.
@@ -364,7 +384,14 @@ fn attach(
             otherwise: vec!["call the columns of the coordinates x and y".to_owned()],
         }
     })?;
+    let named: Vec<(String, Column)> = options
+        .coordinate_columns
+        .iter()
+        .flatten()
+        .filter_map(|name| Some((name.clone(), table.columns.get(name)?.clone())))
+        .collect();
     let xy = take_coordinates(path, &mut table.columns, &names)?;
+    table.columns.extend(named);
     let place: HashMap<&str, usize> = table.names.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
     let by_name: Option<Vec<usize>> =
         adata.obs.index.iter().map(|n| place.get(n.as_str()).copied()).collect();

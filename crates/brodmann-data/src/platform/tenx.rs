@@ -41,6 +41,10 @@ impl Platform for TenX {
         "10x (.h5 with a group matrix or one per genome; or matrix.mtx, barcodes.tsv, features.tsv or genes.tsv)"
     }
 
+    fn takes(&self) -> &'static [&'static str] {
+        &["genome", "coordinates", "spatial_columns"]
+    }
+
     fn matches(&self, path: &Path) -> bool {
         if path.is_dir() {
             return mtx::is_mtx(path);

@@ -1,18 +1,34 @@
 //! Text files, compressed or not, as lines and fields.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use indexmap::IndexMap;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::parquet_table;
+use crate::zarr::is_zip;
 use crate::{Column, DataError};
 
-/// The file, unpacked when it begins as gzip does.
+/// The file, unpacked when it begins as gzip does, or as an archive of one file.
+///
+/// # Errors
+/// [`DataError::Foreign`] for an archive of several files.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let fail = |e| DataError::read(path, e);
+    if is_zip(path) {
+        let member = Member::only(path)?;
+        let mut file = File::open(path).map_err(fail)?;
+        file.seek(SeekFrom::Start(member.start)).map_err(fail)?;
+        let packed = BufReader::with_capacity(1 << 16, file.take(member.packed));
+        return Ok(if member.deflated {
+            Box::new(BufReader::with_capacity(1 << 16, DeflateDecoder::new(packed)))
+        } else {
+            Box::new(packed)
+        });
+    }
     let mut file = File::open(path).map_err(fail)?;
     let mut magic = [0u8; 2];
     let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
@@ -23,6 +39,59 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     } else {
         Box::new(reader)
     })
+}
+
+/// The only file of a zip archive.
+struct Member {
+    name: String,
+    start: u64,
+    packed: u64,
+    deflated: bool,
+}
+
+impl Member {
+    fn only(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+        let mut zip = ZipArchive::new(file).map_err(|e| DataError::damaged(path, e))?;
+        let foreign = |what| DataError::Foreign {
+            path: path.to_path_buf(),
+            what,
+            instead: "unpack it and give the folder or the file",
+        };
+        let mut found = None;
+        for i in 0..zip.len() {
+            let entry = zip.by_index_raw(i).map_err(|e| DataError::damaged(path, e))?;
+            // What a system leaves beside a file that was packed.
+            if entry.is_dir() || entry.name().starts_with("__MACOSX/") {
+                continue;
+            }
+            if found.is_some() {
+                return Err(foreign("an archive of several files"));
+            }
+            let deflated = entry.compression() == CompressionMethod::Deflated;
+            if entry.encrypted() || !(deflated || entry.compression() == CompressionMethod::Stored) {
+                return Err(foreign("an archive that is encrypted, or packed in an unusual way"));
+            }
+            found = Some(Self {
+                name: entry.name().to_owned(),
+                start: entry.data_start(),
+                packed: entry.compressed_size(),
+                deflated,
+            });
+        }
+        found.ok_or_else(|| foreign("an empty archive"))
+    }
+}
+
+/// The name that tells what a file holds: without `.gz`, and of an archive of one file that file's; in lower case.
+pub(super) fn plain_name(path: &Path) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
+        && let Ok(member) = Member::only(path)
+    {
+        return member.name.to_lowercase();
+    }
+    name.strip_suffix(".gz").map_or_else(|| name.clone(), str::to_owned)
 }
 
 /// The whole file as text; bytes that are not UTF-8 are replaced.
@@ -47,9 +116,8 @@ pub(super) struct Fields {
 
 /// Opens a table; the separator follows from the name, else from the first line.
 pub(super) fn fields(path: &Path) -> Result<Fields, DataError> {
-    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let extension = Path::new(name).extension().and_then(|e| e.to_str());
+    let name = plain_name(path);
+    let extension = Path::new(&name).extension().and_then(|e| e.to_str());
     let separator = if extension == Some("csv") {
         b','
     } else if extension == Some("tsv") {

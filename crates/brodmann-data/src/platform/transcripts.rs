@@ -253,6 +253,10 @@ impl Platform for Transcripts {
         "a table of molecules (columns gene, x, y; also *transcripts* in a folder)"
     }
 
+    fn takes(&self) -> &'static [&'static str] {
+        &["bin"]
+    }
+
     fn matches(&self, path: &Path) -> bool {
         table(path).is_some()
     }

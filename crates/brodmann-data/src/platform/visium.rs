@@ -24,6 +24,10 @@ impl Platform for Visium {
         "Visium (spatial/tissue_positions* beside *feature_bc_matrix.h5 or its folder, here or in outs/)"
     }
 
+    fn takes(&self) -> &'static [&'static str] {
+        &["genome"]
+    }
+
     fn matches(&self, path: &Path) -> bool {
         locate(path).is_some()
     }

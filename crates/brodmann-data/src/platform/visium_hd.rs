@@ -80,6 +80,10 @@ impl Platform for VisiumHd {
         "Visium HD (binned_outputs/square_*um or segmented_outputs, here or in outs/)"
     }
 
+    fn takes(&self) -> &'static [&'static str] {
+        &["bin"]
+    }
+
     fn matches(&self, path: &Path) -> bool {
         let found = Found::in_folder(path);
         !found.squares.is_empty() || found.cells.is_some()

@@ -1,6 +1,6 @@
 //! Xenium output bundles (Xenium Onboard Analysis 1 to 4): <https://www.10xgenomics.com/support/software/xenium-onboard-analysis>.
 //!
-//! `cell_feature_matrix.h5` (or its folder of text files), joined by `cell_id` to `cells.parquet`, `.csv.gz` or `.csv`.
+//! `cell_feature_matrix.h5` (or its folder of text files, or `cell_feature_matrix.zarr.zip`), joined by `cell_id` to `cells.parquet`, `.csv.gz` or `.csv`.
 //! Identifiers are numbers in version 1 and texts like `aaaaaaab-1` since. Coordinates are micrometres.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,11 @@ use super::polygons::{self, Outlines};
 use super::space::{Slide, Unit, json, typical_diameter};
 use super::text::{any_columns, find, header};
 use super::{Opened, Platform, Source, features, mtx, space, tenx};
-use crate::{AnnData, Column, DataError, Value, keys};
+use crate::scverse::{MatrixRows, join};
+use crate::store::Store;
+use crate::zarr::ZarrReader;
+use crate::{AnnData, Column, DataError, DataFrame, Value, keys};
+use brodmann_kernels::CsrMatrix;
 
 pub(super) struct Xenium;
 
@@ -22,9 +26,113 @@ fn cells(folder: &Path) -> Option<PathBuf> {
 
 /// The folder that has counts and cells.
 fn locate(folder: &Path) -> Option<PathBuf> {
-    let has_counts =
-        |f: &Path| f.join("cell_feature_matrix.h5").is_file() || mtx::is_mtx(&f.join("cell_feature_matrix"));
-    [folder.to_path_buf(), folder.join("outs")].into_iter().find(|f| has_counts(f) && cells(f).is_some())
+    [folder.to_path_buf(), folder.join("outs")]
+        .into_iter()
+        .find(|f| Matrix::of(f).is_some() && cells(f).is_some())
+}
+
+/// Where the counts lie.
+enum Matrix {
+    H5(PathBuf),
+    Text(PathBuf),
+    Zarr(PathBuf),
+}
+
+impl Matrix {
+    fn of(folder: &Path) -> Option<Self> {
+        let at = |name: &str| folder.join(name);
+        let h5 = at("cell_feature_matrix.h5");
+        if h5.is_file() {
+            return Some(Self::H5(h5));
+        }
+        let text = at("cell_feature_matrix");
+        if mtx::is_mtx(&text) {
+            return Some(Self::Text(text));
+        }
+        let zarr = ["cell_feature_matrix.zarr.zip", "cell_feature_matrix.zarr"].map(at);
+        zarr.into_iter().find(|path| path.exists()).map(Self::Zarr)
+    }
+
+    fn path(&self) -> &Path {
+        let (Self::H5(path) | Self::Text(path) | Self::Zarr(path)) = self;
+        path
+    }
+
+    fn read(&self, whole: bool) -> Result<(AnnData, Option<MatrixRows>), DataError> {
+        match self {
+            Self::H5(path) => tenx::counts(path, None, whole),
+            Self::Text(path) => Ok((mtx::folder_matrix(path)?, None)),
+            Self::Zarr(path) => Ok((zarr_counts(path)?, None)),
+        }
+    }
+}
+
+/// The group of `cell_feature_matrix.zarr` with the counts.
+const CELL_FEATURES: &str = "cell_features";
+
+/// Counts as the instrument's viewer has them: by feature, cells as two numbers each.
+fn zarr_counts(path: &Path) -> Result<AnnData, DataError> {
+    let store = ZarrReader::open(path)?;
+    let texts = |name: &str| -> Result<Vec<String>, DataError> {
+        let found = store.attribute(CELL_FEATURES, name)?.and_then(|a| a.strings());
+        found.ok_or_else(|| DataError::MissingKey {
+            container: CELL_FEATURES.to_owned(),
+            key: name.to_owned(),
+            place: path.display().to_string(),
+            existing: Vec::new(),
+            named_by: None,
+            otherwise: Vec::new(),
+        })
+    };
+    let at = |name: &str| join(CELL_FEATURES, name);
+    let mut var = DataFrame::new(texts("feature_keys")?);
+    let ids = texts("feature_ids")?.into_iter().map(Some).collect();
+    var.columns.insert(keys::GENE_IDS.to_owned(), Column::String(ids));
+    let types = texts("feature_types")?.into_iter().map(|kind| Some(kind_of_feature(&kind))).collect();
+    var.columns.insert(keys::FEATURE_TYPES.to_owned(), Column::String(types));
+    let shape = store.info(&at("cell_id"))?.shape;
+    let numbers = store.numbers::<u32>(&at("cell_id"))?;
+    let names: Vec<String> = match shape[..] {
+        [_, 2] => numbers.chunks_exact(2).map(|id| cell_name(id[0], id[1])).collect(),
+        [_] => numbers.iter().map(u32::to_string).collect(),
+        _ => {
+            return Err(DataError::Shape {
+                element: at("cell_id"),
+                found: shape,
+                expected: "one or two numbers per cell".to_owned(),
+            });
+        }
+    };
+    let sparse = |source| DataError::Sparse { element: CELL_FEATURES.to_owned(), source };
+    let by_feature = CsrMatrix::try_new(
+        var.n_rows(),
+        names.len(),
+        store.numbers::<usize>(&at("indptr"))?,
+        store.numbers::<u32>(&at("indices"))?,
+        store.numbers::<f32>(&at("data"))?,
+    )
+    .map_err(sparse)?;
+    AnnData::new(by_feature.view().transpose(), DataFrame::new(names), var)
+}
+
+/// Names as the other files spell them: `gene` for `Gene Expression`.
+fn kind_of_feature(kind: &str) -> String {
+    let known = [
+        ("gene", "Gene Expression"),
+        ("negative_control_probe", "Negative Control Probe"),
+        ("negative_control_codeword", "Negative Control Codeword"),
+        ("unassigned_codeword", "Unassigned Codeword"),
+        ("deprecated_codeword", "Deprecated Codeword"),
+        ("genomic_control", "Genomic Control"),
+        ("protein", "Protein Expression"),
+    ];
+    known.iter().find(|(short, _)| *short == kind).map_or(kind, |(_, long)| long).to_owned()
+}
+
+/// `ffkpbaba-1`: eight digits of sixteen, written a to p, and the number of the data set.
+fn cell_name(prefix: u32, suffix: u32) -> String {
+    let digit = |i: u32| char::from(b'a' + (prefix >> (28 - 4 * i) & 15) as u8);
+    format!("{}-{suffix}", (0..8).map(digit).collect::<String>())
 }
 
 impl Platform for Xenium {
@@ -33,7 +141,7 @@ impl Platform for Xenium {
     }
 
     fn looks_for(&self) -> &'static str {
-        "Xenium (cell_feature_matrix.h5 or its folder beside cells.parquet or cells.csv.gz)"
+        "Xenium (cell_feature_matrix.h5, its folder or its .zarr.zip beside cells.parquet or cells.csv.gz)"
     }
 
     fn matches(&self, path: &Path) -> bool {
@@ -45,16 +153,12 @@ impl Platform for Xenium {
             path: source.path.to_path_buf(),
             looked_for: self.looks_for().to_owned(),
         })?;
-        let h5 = folder.join("cell_feature_matrix.h5");
-        let ((mut adata, rows), counts) = if h5.is_file() {
-            (tenx::counts(&h5, source.options.genome.as_deref(), source.read.x)?, h5)
-        } else {
-            let text = folder.join("cell_feature_matrix");
-            ((mtx::folder_matrix(&text)?, None), text)
-        };
+        let matrix = Matrix::of(&folder)
+            .ok_or_else(|| DataError::Missing { path: folder.join("cell_feature_matrix.h5") })?;
+        let (mut adata, rows) = matrix.read(source.read.x)?;
         let table =
             cells(&folder).ok_or_else(|| DataError::Missing { path: folder.join("cells.parquet") })?;
-        let areas = add_cells(&mut adata, &counts, &table)?;
+        let areas = add_cells(&mut adata, matrix.path(), &table)?;
 
         let experiment = folder.join("experiment.xenium");
         let described = if experiment.is_file() { json(&experiment)? } else { indexmap::IndexMap::new() };
@@ -113,4 +217,17 @@ fn add_cells(adata: &mut AnnData, counts: &Path, table: &Path) -> Result<Vec<f64
         adata.obs.columns.insert(name, column.select_rows(&rows));
     }
     Ok(areas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_named_as_in_the_example_of_the_manual() {
+        // https://www.10xgenomics.com/support/software/xenium-onboard-analysis/latest/analysis/xoa-output-zarr
+        assert_eq!(cell_name(1_437_536_272, 1), "ffkpbaba-1");
+        assert_eq!(cell_name(0, 1), "aaaaaaaa-1");
+        assert_eq!(cell_name(u32::MAX, 12), "pppppppp-12");
+    }
 }

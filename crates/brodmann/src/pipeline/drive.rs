@@ -33,7 +33,7 @@ fn elements<M: Method>(method: &M) -> ReadOptions {
     let frame = method.frame();
     let mut reads = Reads::default();
     method.reads(&mut reads);
-    let mut options = ReadOptions::names_only();
+    let mut options = ReadOptions::to_write();
     let mut obs: Vec<String> = vec![keys::GROUND_TRUTH.to_owned()];
     obs.extend(frame.naming.truth.clone());
     obs.extend(frame.place.library_key.clone());

@@ -52,7 +52,7 @@ pub fn build_graphs(
     monitor: &dyn Monitor,
 ) -> Result<GraphsReport, PipelineError> {
     let mut run = Run::new(seed, monitor);
-    let mut options = ReadOptions::names_only();
+    let mut options = ReadOptions::to_write();
     options.obs = Select::Only(place.library_key.clone().into_iter().collect());
     options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
     let mut obsm = vec![place.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];

@@ -1,5 +1,7 @@
 //! A container as panels: one per colour, one row per slice where there are several.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
 use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::plot::{
-    Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
+    Boundaries, Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
     category_colors, render_chart_png, render_chart_svg, render_png, render_svg,
 };
 use crate::preprocess::Modality;
@@ -68,6 +70,10 @@ pub enum PictureShape {
     Square,
     /// Hexagons.
     Hexagon,
+    /// The boundaries of cells that the file keeps.
+    Cells,
+    /// Those of nuclei.
+    Nuclei,
 }
 
 impl Default for PictureRequest {
@@ -224,7 +230,7 @@ pub fn figure(
     monitor: &dyn Monitor,
 ) -> Result<Figure, PipelineError> {
     let coordinates = tissue.coordinates(&request.spatial_key)?;
-    let named = tissue.slices(request.library_key.as_deref())?;
+    let named = tissue.slices(request.library_key.as_deref().or(tissue.library_key.as_deref()))?;
     let slices = named.clone().unwrap_or_else(|| Slices::one(tissue.n_obs()));
     // Once per colour: a feature may cost a pass over the whole matrix.
     let mut colors: Vec<(String, Color)> = Vec::new();
@@ -239,12 +245,14 @@ pub fn figure(
         let library = library(tissue, &name);
         let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };
         let diameter = request.spot_size.or_else(|| spot_diameter(library));
+        let boundaries = boundaries(tissue, request, library, &rows)?.map(Arc::new);
         for (key, color) in &colors {
             let title = if slices.count() > 1 { format!("{name} · {key}") } else { key.clone() };
             panels.push(Panel {
                 title,
                 coordinates: Arc::clone(&own),
                 spot: spot(request.shape, diameter, &own),
+                boundaries: boundaries.clone(),
                 color: select(color, &rows),
                 image: image.clone(),
                 opacity: request.alpha,
@@ -270,6 +278,60 @@ fn scale_factor(library: Option<&Value>, key: &str) -> Option<f64> {
 
 pub(super) fn spot_diameter(library: Option<&Value>) -> Option<f64> {
     scale_factor(library, keys::SPOT_DIAMETER_FULLRES)
+}
+
+/// Boundaries of the cells in `rows`: those asked for, or those of the cells where nothing else is.
+fn boundaries(
+    tissue: &Tissue,
+    request: &PictureRequest,
+    library: Option<&Value>,
+    rows: &[usize],
+) -> Result<Option<Boundaries>, PipelineError> {
+    let asked = matches!(request.shape, Some(PictureShape::Cells | PictureShape::Nuclei));
+    if !asked && (request.shape.is_some() || request.spot_size.is_some()) {
+        return Ok(None);
+    }
+    let key = if request.shape == Some(PictureShape::Nuclei) {
+        keys::NUCLEUS_BOUNDARIES
+    } else {
+        keys::CELL_BOUNDARIES
+    };
+    let stored = library.and_then(|library| stored_boundaries(library.get(key)?));
+    let Some((lines, vertices)) = stored else {
+        if asked {
+            let has = [keys::CELL_BOUNDARIES, keys::NUCLEUS_BOUNDARIES];
+            let has = has.iter().find(|key| library.and_then(|library| library.get(key)).is_some());
+            let found = has.map_or("no boundaries".to_owned(), |has| format!("{has} alone"));
+            let found = format!("{key}, of which the file has none ({found})");
+            let expected = "circle, square or hexagon, or the folder of an instrument that draws cells";
+            return Err(PipelineError::option("shape", found, expected));
+        }
+        return Ok(None);
+    };
+    let names = tissue.obs_names();
+    let own = |&i: &usize| lines.get(names[i].as_str()).map_or(&[][..], |line| &vertices[line.clone()]);
+    let all = Boundaries::new(rows.iter().map(own));
+    // Cells renamed since: none of them is known.
+    Ok(rows.iter().any(|i| lines.contains_key(names[*i].as_str())).then_some(all))
+}
+
+/// Lines by the name of their cell, and their vertices.
+type Lines<'a> = (HashMap<&'a str, Range<usize>>, Vec<[f64; 2]>);
+
+/// What the readers keep: `ids`, `starts` (one more than ids) and `vertices`; nothing where these do not fit.
+fn stored_boundaries(stored: &Value) -> Option<Lines<'_>> {
+    let Value::Array(Array::String(ids)) = stored.get("ids")? else { return None };
+    let starts = stored.get("starts")?.as_array()?.to_f64()?;
+    let vertices = stored.get("vertices")?.as_array()?.to_f64()?;
+    let fits = vertices.ndim() == 2 && vertices.shape()[1] == 2 && starts.len() == ids.len() + 1;
+    if !fits {
+        return None;
+    }
+    let starts: Vec<usize> = starts.iter().map(|v| *v as usize).collect();
+    let vertices: Vec<[f64; 2]> = vertices.axis_iter(Axis(0)).map(|v| [v[0], v[1]]).collect();
+    let in_order = starts.is_sorted() && starts.last().is_some_and(|end| *end <= vertices.len());
+    let lines = ids.iter().zip(starts.array_windows()).map(|(id, [a, b])| (id.as_str(), *a..*b));
+    in_order.then(|| (lines.collect(), vertices))
 }
 
 /// The histology picture of a slice, the finer one where there are two.
@@ -337,9 +399,12 @@ pub(super) fn spot(
             let d =
                 d.unwrap_or_else(|| crate::plot::median_neighbor_distance(coordinates.view()).unwrap_or(1.0));
             match shape {
-                PictureShape::Circle => SpotShape::Circle { diameter: d },
                 PictureShape::Square => SpotShape::Square { side: d, angle: 0.0 },
                 PictureShape::Hexagon => SpotShape::Hexagon { pitch: d, angle: 0.0 },
+                // What has no boundary is drawn as a circle.
+                PictureShape::Circle | PictureShape::Cells | PictureShape::Nuclei => {
+                    SpotShape::Circle { diameter: d }
+                }
             }
         }
     }

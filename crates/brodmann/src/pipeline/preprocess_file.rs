@@ -52,7 +52,7 @@ pub fn preprocess_file(
     monitor: &dyn Monitor,
 ) -> Result<FeatureReport, PipelineError> {
     let mut run = Run::new(seed, monitor);
-    let mut options = ReadOptions::names_only();
+    let mut options = ReadOptions::to_write();
     options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
     options.obs = Select::Only(library_key.into_iter().chain([keys::IN_TISSUE]).map(str::to_owned).collect());
     let tissue = run.timed(Stage::Read, || {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use super::boundaries::Boundaries;
 use super::color::{ColorMap, Rgb};
 use super::shape::SpotShape;
 
@@ -57,6 +58,8 @@ pub struct Panel {
     pub coordinates: Arc<Array2<f64>>,
     /// Shape and size of the spots.
     pub spot: SpotShape,
+    /// A line around each spot, drawn instead of its shape.
+    pub boundaries: Option<Arc<Boundaries>>,
     /// What the spots show.
     pub color: Color,
     /// The tissue image below the spots.
@@ -83,6 +86,7 @@ impl Default for Panel {
             title: String::new(),
             coordinates: Arc::new(Array2::zeros((0, 2))),
             spot: SpotShape::Auto,
+            boundaries: None,
             color: Color::None,
             image: None,
             y_down: true,
@@ -298,6 +302,9 @@ impl Panel {
         }
         if let Some(&spot) = self.ringed.iter().find(|&&i| i as usize >= n_obs) {
             return Err(PlotError::UnknownSpot { title: title(), spot, n_obs });
+        }
+        if let Some(found) = self.boundaries.as_ref().map(|b| b.len()).filter(|n| *n != n_obs) {
+            return Err(PlotError::Length { title: title(), found, expected: n_obs });
         }
         match &self.color {
             Color::None => {}

@@ -98,6 +98,7 @@ impl Mark {
             Self::Path { points, .. } => points.iter_mut().for_each(|p| p[1] += dy),
             Self::Spots(layer) => {
                 layer.centres.iter_mut().for_each(|c| c[1] += dy);
+                layer.boundaries.iter_mut().for_each(|b| b.lower(dy));
                 layer.clip[1] += dy;
             }
         }
@@ -183,6 +184,14 @@ fn measure(panel: &Panel) -> View<'_> {
         for k in 0..2 {
             low[k] = low[k].min(xy[[i as usize, k]]);
             high[k] = high[k].max(xy[[i as usize, k]]);
+        }
+    }
+    for &i in placed.iter().filter(|_| panel.boundaries.is_some()) {
+        for vertex in panel.boundaries.iter().flat_map(|b| b.of(i as usize)) {
+            for k in 0..2 {
+                low[k] = low[k].min(vertex[k]);
+                high[k] = high[k].max(vertex[k]);
+            }
         }
     }
     // What a spot reaches along each axis.
@@ -331,18 +340,18 @@ fn draw_plot(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Mar
     if !order.is_empty() {
         let scale = [w / extent[2], h / extent[3]];
         let xy = &panel.coordinates;
-        let centres = order
-            .iter()
-            .map(|&i| {
-                let (u, v) = (xy[[i as usize, 0]] - extent[0], xy[[i as usize, 1]] - extent[1]);
-                [x + u * scale[0], y + if panel.y_down { v * scale[1] } else { h - v * scale[1] }]
-            })
-            .collect();
+        let place = |[u, v]: [f64; 2]| {
+            let (u, v) = ((u - extent[0]) * scale[0], (v - extent[1]) * scale[1]);
+            [x + u, y + if panel.y_down { v } else { h - v }]
+        };
+        let centre = |i: &u32| place([xy[[*i as usize, 0]], xy[[*i as usize, 1]]]);
+        let centres = order.iter().map(centre).collect();
         marks.push(Mark::Spots(SpotLayer {
             centres,
             color_of: order.iter().map(|&i| view.coloring.color_of[i as usize]).collect(),
             colors: view.coloring.colors.clone(),
             outline: Outline::new(view.shape, scale[0], !panel.y_down),
+            boundaries: panel.boundaries.as_ref().map(|b| b.placed(order, place)),
             opacity: panel.opacity,
             clip: [x, y, w, h],
         }));

@@ -10,11 +10,13 @@
 //! * [`color`]: [`palette`] for categories (colour-blind safe), [`ColorMap`] for numbers.
 //! * [`shape`]: [`SpotShape`], [`detect_shape`]: hexagon, square or circle.
 //! * `layout`: panels in a grid, legends outside, colour bars, scale bars.
+//! * `boundaries`: lines around cells.
 //! * `spots`: which spot has which colour and place; pixels of very many spots.
 //! * `ticks`: round numbers for axes.
 //! * `text`, `glyphs`: a stroke font, since a font file would bring a licence of its own.
 //! * [`png`]: [`render_png`]. [`svg`]: [`render_svg`].
 
+mod boundaries;
 pub mod chart;
 pub mod color;
 pub mod figure;
@@ -29,6 +31,7 @@ pub mod svg;
 mod text;
 mod ticks;
 
+pub use boundaries::Boundaries;
 pub use chart::{Chart, ChartPanel, Series, render_chart_png, render_chart_svg};
 pub use color::{ColorMap, MISSING, Rgb, category_colors, palette};
 pub use figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};

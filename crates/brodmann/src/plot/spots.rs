@@ -1,5 +1,6 @@
 //! Which spot has which place and colour; and the pixels of very many spots.
 
+use super::boundaries::{Boundaries, scan};
 use super::color::{MISSING, Rgb, palette};
 use super::figure::{Color, Panel};
 use super::shape::SpotShape;
@@ -73,6 +74,8 @@ pub(super) struct SpotLayer {
     pub color_of: Vec<u32>,
     pub colors: Vec<Rgb>,
     pub outline: Outline,
+    /// Drawn instead of the outline where a spot has one; by centre.
+    pub boundaries: Option<Boundaries>,
     pub opacity: f64,
     /// x, y, width, height of the plot.
     pub clip: [f64; 4],
@@ -182,12 +185,19 @@ pub(super) fn rasterize(layer: &SpotLayer, width: usize, height: usize) -> Pixel
         Outline::Circle { radius } => dx * dx + dy * dy <= radius * radius,
         Outline::Polygon { apothem, .. } => normals.iter().all(|n| dx * n[0] + dy * n[1] <= apothem + 1e-6),
     };
-    for (centre, &color) in layer.centres.iter().zip(&layer.color_of) {
+    let mut line: Vec<[f64; 2]> = Vec::new();
+    for (spot, (centre, &color)) in layer.centres.iter().zip(&layer.color_of).enumerate() {
         let (cx, cy) = ((centre[0] - layer.clip[0]) * sx, (centre[1] - layer.clip[1]) * sy);
         // A spot smaller than a sample still shows.
         let own = (cx.floor(), cy.floor());
         if own.0 >= 0.0 && own.1 >= 0.0 && (own.0 as usize) < w && (own.1 as usize) < h {
             samples[own.1 as usize * w + own.0 as usize] = color + 1;
+        }
+        if let Some(own) = layer.boundaries.as_ref().map(|b| b.of(spot)).filter(|own| !own.is_empty()) {
+            line.clear();
+            line.extend(own.iter().map(|v| [(v[0] - layer.clip[0]) * sx, (v[1] - layer.clip[1]) * sy]));
+            scan(&line, w, h, |row, from, to| samples[row * w + from..row * w + to].fill(color + 1));
+            continue;
         }
         let y0 = (cy - reach * sy).floor().max(0.0) as usize;
         let y1 = ((cy + reach * sy).ceil().max(0.0) as usize).min(h);

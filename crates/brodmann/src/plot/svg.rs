@@ -168,7 +168,10 @@ fn spots(layer: &SpotLayer, out: &mut String) {
         }
         out.push_str(" d=\"");
         for &i in &order[k..k + run] {
-            outline_path(layer.outline, &corners, layer.centres[i], out);
+            match layer.boundaries.as_ref().map(|b| b.of(i)).filter(|line| !line.is_empty()) {
+                Some(line) => polygon_path(line, [0.0; 2], out),
+                None => outline_path(layer.outline, &corners, layer.centres[i], out),
+            }
         }
         out.push_str("\"/>\n");
         k += run;
@@ -182,13 +185,16 @@ fn outline_path(outline: Outline, corners: &[[f64; 2]], [x, y]: [f64; 2], out: &
             let (r, d) = (n(radius), n(2.0 * radius));
             let _ = write!(out, "M{} {}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0-{d} 0z", n(x - radius), n(y));
         }
-        Outline::Polygon { .. } => {
-            for (k, c) in corners.iter().enumerate() {
-                let _ = write!(out, "{}{} {}", if k == 0 { "M" } else { "L" }, n(x + c[0]), n(y + c[1]));
-            }
-            out.push('z');
-        }
+        Outline::Polygon { .. } => polygon_path(corners, [x, y], out),
     }
+}
+
+/// A closed line through `corners`, moved to `[x, y]`.
+fn polygon_path(corners: &[[f64; 2]], [x, y]: [f64; 2], out: &mut String) {
+    for (k, c) in corners.iter().enumerate() {
+        let _ = write!(out, "{}{} {}", if k == 0 { "M" } else { "L" }, n(x + c[0]), n(y + c[1]));
+    }
+    out.push('z');
 }
 
 fn embed(place: [f64; 4], bytes: &[u8], out: &mut String) {

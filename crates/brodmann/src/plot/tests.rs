@@ -30,6 +30,36 @@ fn decode(bytes: &[u8]) -> Decoded {
     Decoded { width: info.width as usize, height: info.height as usize, rgb }
 }
 
+#[test]
+fn a_boundary_is_drawn_instead_of_the_shape() {
+    // Two cells: an upright bar, and one without a boundary.
+    let bar = [[9.0, 0.0], [11.0, 0.0], [11.0, 40.0], [9.0, 40.0]];
+    let panel = Panel {
+        coordinates: xy(&[[10.0, 20.0], [30.0, 20.0]]),
+        spot: SpotShape::Circle { diameter: 4.0 },
+        boundaries: Some(Arc::new(Boundaries::new([&bar[..], &[]]))),
+        color: categories(&[Some(0), Some(1)], &["a", "b"]),
+        ..Panel::default()
+    };
+    let figure = Figure { panels: vec![panel], ..Figure::default() };
+    let svg = render_svg(&figure, &RenderOptions::default()).expect("draws");
+    let paths: Vec<&str> = svg.lines().filter(|line| line.starts_with("<path fill")).collect();
+    assert_eq!(paths.len(), 2, "{svg}");
+    let arcs = |path: &str| path.split(" d=").nth(1).is_some_and(|d| d.contains('a'));
+    assert_eq!((paths[0].matches('L').count(), arcs(paths[0]), arcs(paths[1])), (3, false, true));
+    // The bar is as tall as the plot: its whole height is coloured in pixels as well.
+    let many = RenderOptions { dpi: 96.0, max_vector_spots: 0 };
+    let picture = decode(&render_png(&figure, &many).expect("draws"));
+    let color = palette(2)[0];
+    let rows =
+        (0..picture.height).filter(|y| (0..picture.width).any(|x| picture.at(x as f64, *y as f64) == color));
+    assert!(rows.count() > 300);
+
+    let short = Panel { boundaries: Some(Arc::new(Boundaries::new([&bar[..]]))), ..figure.panels[0].clone() };
+    let e = render_svg(&Figure { panels: vec![short], ..Figure::default() }, &RenderOptions::default());
+    assert_eq!(flaw(&e.expect_err("one line for two spots")), None);
+}
+
 fn xy(points: &[[f64; 2]]) -> Arc<Array2<f64>> {
     let flat = points.iter().flatten().copied().collect();
     Arc::new(Array2::from_shape_vec((points.len(), 2), flat).expect("shape"))

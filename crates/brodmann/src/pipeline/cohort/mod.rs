@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use brodmann_data::{
-    Additions, AnnData, Categorical, Column, Container, DataError, OpenFile, OpenOptions, Opened,
-    ReadOptions, Reservation, Select, concat, keys, open_any, sample_name, samples,
+    Additions, AnnData, Categorical, Column, Container, DataError, OpenFile, Opened, ReadOptions,
+    Reservation, Select, concat, keys, open_any, sample_name, samples,
 };
 use brodmann_kernels::{Monitor, Opt, OptionError};
 use indexmap::IndexMap;
@@ -20,7 +20,7 @@ mod parts;
 use parts::Part;
 
 use super::PipelineError;
-use super::tissue::{Destination, Opening, Tissue, is_zarr};
+use super::tissue::{Destination, Opening, Tissue, is_zarr, put_in_place};
 
 /// Fewer genes than this in common are a mistake in names, not a panel...
 const FEW_SHARED: usize = 50;
@@ -87,9 +87,23 @@ impl Cohort {
         let mut opened = Vec::with_capacity(inputs.len());
         for input in inputs {
             monitor.stage(&format!("reading {}", input.display()), 0);
-            let (part, file) = read_part(input, opening.source, monitor)?;
+            let (mut part, file) = read_part(input, opening, monitor)?;
+            let own_names = part.var.index.clone();
+            if let Some(features) = opening.features {
+                let said = put_in_place(&mut part, features.layer.as_deref(), features.normalized)?;
+                if let Some(said) = said {
+                    let otherwise = (Opt("layer"), Opt("normalized").set("true"));
+                    monitor.note(&format!(
+                        "{}: {said} ({} or {} says otherwise)",
+                        input.display(),
+                        otherwise.0,
+                        otherwise.1
+                    ));
+                }
+                part.raw = None;
+            }
             parts.push(part);
-            opened.push(file);
+            opened.push((file, own_names));
         }
         let Some(first) = inputs.first() else {
             return Err(PipelineError::option("input", "not given", "at least one input"));
@@ -109,10 +123,10 @@ impl Cohort {
         ));
         let mut files = Vec::with_capacity(parts.len());
         let mut start = 0;
-        for ((path, part), opened) in inputs.iter().zip(parts).zip(opened) {
+        for ((path, part), (opened, var_names)) in inputs.iter().zip(parts).zip(opened) {
             let rows = start..start + part.n_obs();
             start = rows.end;
-            let (var_names, obs_names) = (part.var.index, part.obs.index);
+            let obs_names = part.obs.index;
             files.push(File { path: path.clone(), opened, rows, var_names, obs_names });
         }
         let tissue = Tissue::joined(first, joined, opening, monitor)?;
@@ -299,7 +313,7 @@ fn is_folder(output: &Path) -> bool {
 
 fn read_part(
     input: &Path,
-    source: &OpenOptions,
+    opening: &Opening<'_>,
     monitor: &dyn Monitor,
 ) -> Result<(AnnData, Option<OpenFile>), PipelineError> {
     let options = ReadOptions {
@@ -308,10 +322,10 @@ fn read_part(
         obsp: Select::None,
         varp: Select::None,
         uns: Select::only([keys::SPATIAL]),
-        raw: false,
+        raw: opening.features.is_some(),
         ..ReadOptions::default()
     };
-    let Opened { container, file, .. } = open_any(input, source, &options, monitor)?;
+    let Opened { container, file, .. } = open_any(input, opening.source, &options, monitor)?;
     match container {
         Container::AnnData(adata) => Ok((adata, file)),
         Container::MuData(_) => Err(PipelineError::option(

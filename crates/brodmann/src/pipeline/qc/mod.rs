@@ -244,7 +244,8 @@ pub fn qc_file(
         check_output(input, table)?;
     }
     let mut run = Run::new(Seed(0), monitor);
-    let options = read_options(request, outputs.plot.is_some());
+    let mut options = read_options(request, outputs.plot.is_some());
+    options.to_write = outputs.destination.is_some();
     let tissue = run.timed(Stage::Read, || {
         let place = Place { keep_off_tissue: true, ..request.place.clone() };
         let opening =

@@ -28,6 +28,7 @@ use crate::preprocess::Modality;
 
 use aside::Kept;
 pub use open::{Inputs, Opening};
+pub(super) use stand_in::put_in_place;
 pub use write::Destination;
 pub(super) use write::is_zarr;
 

@@ -112,8 +112,13 @@ impl Tissue {
     /// As the readers; [`brodmann_data::DataError::DifferentObservations`] when modalities hold different observations.
     pub fn open(path: &Path, opening: &Opening<'_>, monitor: &dyn Monitor) -> Result<Self, PipelineError> {
         monitor.stage("reading", 0);
+        // Tables of text are read with these at hand: in the others they are looked for in obs, below.
+        let mut source = opening.source.clone();
+        if let Some(columns) = opening.place.and_then(|place| place.spatial_columns.clone()) {
+            source.table.coordinate_columns.get_or_insert(columns);
+        }
         let Opened { container, file, library_key, rows } =
-            brodmann_data::open_any(path, opening.source, opening.read, monitor)?;
+            brodmann_data::open_any(path, &source, opening.read, monitor)?;
         let held = Held { file, rows };
         let mut tissue = Self::of(path.to_path_buf(), Container::of(container), held, opening, monitor)?;
         tissue.library_key = library_key;

@@ -21,6 +21,44 @@ pub(super) struct StandIn {
     pub(super) var: Option<DataFrame>,
 }
 
+/// Puts the counts of a whole container in memory where `X` is, if they are elsewhere; what was done, in words.
+///
+/// # Inputs
+/// `layer`: what was asked for; `"raw"` becomes a layer of that name. `normalized`: nobody looks for counts.
+pub(in crate::pipeline) fn put_in_place(
+    adata: &mut AnnData,
+    layer: Option<&str>,
+    normalized: bool,
+) -> Result<Option<String>, PipelineError> {
+    let place = Place { adata, file: None, key: None };
+    let (of, evidence) = match layer {
+        Some(RAW) if !adata.layers.contains_key(RAW) => (RAW, String::new()),
+        Some(_) => return Ok(None),
+        None if normalized => return Ok(None),
+        None => match place.stand_in()? {
+            Some(found) => (found.layer, found.evidence),
+            None => return Ok(None),
+        },
+    };
+    let counts = if of == RAW {
+        let Some(raw) = adata.raw.take() else { return Ok(None) };
+        adata.layers.clear();
+        adata.var = raw.var;
+        raw.x
+    } else {
+        adata.layers.shift_remove(of)
+    };
+    let Some(counts) = counts else { return Ok(None) };
+    if layer == Some(RAW) {
+        adata.x = None;
+        adata.layers.insert(RAW.to_owned(), counts);
+        return Ok(None);
+    }
+    adata.x = Some(counts);
+    let of = if of == RAW { RAW.to_owned() } else { format!("layers[{of:?}]") };
+    Ok(Some(format!("X holds no counts ({evidence}); they are taken from {of}")))
+}
+
 /// A modality in memory, or in a file of which only names were read.
 pub(super) struct Place<'a> {
     pub(super) adata: &'a AnnData,
