@@ -6,12 +6,14 @@
 //! * [`morans_i()`]: are neighbours alike, gene by gene or domain by domain.
 //! * [`gearys_c()`]: how much neighbours differ, gene by gene.
 //! * [`local_outliers()`]: which spots differ from their surroundings.
+//! * [`gene_sets`]: which known sets of genes are behind a list, a ranking or a spot.
 //! * [`benjamini_hochberg()`]: p-values of many tests.
 
 mod autocorrelation;
 pub mod benjamini_hochberg;
 mod error;
 pub mod gearys_c;
+pub mod gene_sets;
 pub mod local_outliers;
 pub mod morans_i;
 #[cfg(test)]
