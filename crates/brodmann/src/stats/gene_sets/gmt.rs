@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use brodmann_kernels::Seed;
 
 use super::error::{Foreign, GeneSetError};
+use super::interner::Interner;
 
 #[cfg(test)]
 mod tests;
@@ -159,7 +160,8 @@ impl GmtFindings {
         if let Some((old, new)) = self.renamed.first() {
             let n = self.renamed.len();
             said.push(format!(
-                "{n} gene set(s) with the name of an earlier one and other genes are renamed, `{old}` to `{new}` for instance"
+                "{n} gene set(s) with the name of an earlier one and other genes are renamed, \
+                 `{old}` to `{new}` for instance"
             ));
         }
         if self.n_weights > 0 {
@@ -171,7 +173,8 @@ impl GmtFindings {
         if self.n_genes_as_description > 0 {
             let n = self.n_genes_as_description;
             said.push(format!(
-                "the second field of {n} gene set(s) is a gene of other sets, but was read as a description; if the file has none, put an empty field after each name"
+                "the second field of {n} gene set(s) is a gene of other sets, but was read as a description; if \
+                 the file has none, put an empty field after each name"
             ));
         }
         said
@@ -356,7 +359,7 @@ fn printable(bytes: &[u8]) -> String {
 struct Builder {
     sets: GeneSets,
     findings: GmtFindings,
-    id_of: HashMap<String, u32>,
+    genes: Interner,
     /// The last set, from 1, that a gene was put into.
     last_set: Vec<usize>,
     /// Genes of the set that was started.
@@ -389,17 +392,12 @@ impl Builder {
         if gene.is_empty() {
             return Ok(());
         }
-        let id = if let Some(&id) = self.id_of.get(gene) {
-            id
-        } else {
-            let found = self.sets.genes.len();
-            let id = u32::try_from(found)
-                .map_err(|_| GeneSetError::TooMany { what: "the genes of the sets", found })?;
-            self.id_of.insert(gene.to_owned(), id);
-            self.sets.genes.push(gene.to_owned());
+        let found = self.genes.len();
+        let id =
+            self.genes.intern(gene).ok_or(GeneSetError::TooMany { what: "the genes of the sets", found })?;
+        if self.genes.len() > found {
             self.last_set.push(0);
-            id
-        };
+        }
         let last = &mut self.last_set[id as usize];
         if *last == self.set {
             self.findings.n_repeated_genes += 1;
@@ -467,12 +465,13 @@ impl Builder {
         }
         let described = |text: &&String| !text.is_empty();
         let n_described = self.sets.descriptions.iter().filter(described).count();
-        let is_gene = |text: &&String| self.id_of.contains_key(text.as_str());
+        let is_gene = |text: &&String| self.genes.get(text).is_some();
         let n_genes = self.sets.descriptions.iter().filter(described).filter(is_gene).count();
         // A few descriptions may well be the name of a gene: targets of one, for instance.
         if n_described > 1 && 2 * n_genes > n_described {
             self.findings.n_genes_as_description = n_genes;
         }
+        self.sets.genes = self.genes.into_names();
         Ok((self.sets, self.findings))
     }
 }

@@ -8,12 +8,13 @@
 //! * [`over_representation()`]: sets that hold more of a list than chance would give them.
 //! * [`gsea_preranked()`]: sets whose genes gather at an end of a ranking.
 //! * [`score_genes()`]: how strongly each spot expresses each set.
-//! * `hypergeometric`: the tail under over-representation.
+//! * `hypergeometric`: the tail under over-representation; `interner`: names as numbers, under `gmt`.
 
 mod error;
 pub mod gmt;
 pub mod gsea_preranked;
 mod hypergeometric;
+mod interner;
 pub mod matching;
 pub mod over_representation;
 pub mod score_genes;
