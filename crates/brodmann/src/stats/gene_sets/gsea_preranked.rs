@@ -53,8 +53,8 @@ impl GseaOptions {
         if !(self.weight.is_finite() && self.weight >= 0.0) {
             return Err(OptionError::new("weight", self.weight, "a number of at least 0"));
         }
-        if !(20..=10_000_000).contains(&self.n_permutations) {
-            return Err(OptionError::new("n_permutations", self.n_permutations, "20 to 10000000"));
+        if !(20..=1_000_000).contains(&self.n_permutations) {
+            return Err(OptionError::new("n_permutations", self.n_permutations, "20 to 1000000"));
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Gsea {
 ///
 /// Walking down the genes by falling score `r`, the sum rises by `|r|ᵖ / Σ over the set |r|ᵖ` at a gene of the set and
 /// falls by `1 / (N − k)` at any other; ES is where it is farthest from zero (the lower side, where both are as far).
-/// The same is done for `n_permutations` random sets of the same size, the first genes of as many permutations, and
+/// The same is done for `n_permutations` random sets of each size, which sets of that size share, and
 ///
 /// * NES is ES over the mean of the random scores of its sign;
 /// * `p = (b + 1) / (m + 1)`, with `b` the random scores of its sign that are as extreme, of `m`;
@@ -113,19 +113,21 @@ impl Gsea {
 ///
 /// # Inputs
 /// `scores`: one per measured gene, finite; large at the end of interest, with a sign. Equal scores are ranked as the
-/// genes are measured; [`Gsea::n_tied`] says how many that concerns. `seed`: the permutations, which do not depend on
-/// the sets.
+/// genes are measured; [`Gsea::n_tied`] says how many that concerns. `seed`: the random sets, which of
+/// a size are the same whatever else is tested.
 /// # Errors
 /// `Option`; `Length`; `NonFinite`; `ConstantRanking`; `NoneOfSize`; `Interrupted`.
 /// # Cost
-/// O(N log N + members + permutations · Σ over different sizes k) time: a random set of one size is that of the size
-/// before with new genes. Memory: 8 bytes for each different size and permutation (4 MB for 500 sizes and 1000), and
-/// as much again for at most 1024 permutations; 24 per gene; 30 per gene of the largest set and thread.
+/// O(N log N + members + sizes · (N + permutations · k)) time: one permutation of the genes is dealt out to as many
+/// random sets as it has genes for, which share none. Memory: 8 bytes for each different size and permutation (4 MB for
+/// 500 sizes and 1000), 24 per gene, and 2 per gene and thread.
 /// # Differences
 /// The paper permutes labels of samples, of which a ranking knows nothing; here, as in its tool for rankings, genes are
 /// permuted. The paper's p is `b / m`; one is added to both, as the observed score is one of the equally likely ones
 /// under the null, and a p-value of 0 claims more than `m` draws can show (Phipson & Smyth 2010, Stat Appl Genet Mol
 /// Biol 9:39). A set all of whose scores are zero rises by `1 / k`.
+/// Random sets dealt from one permutation share no gene. Each is as likely as any other, so that means and tails are those
+/// of separate draws.
 /// # Source
 /// Subramanian et al. 2005, PNAS 102:15545.
 ///

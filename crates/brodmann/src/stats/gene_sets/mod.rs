@@ -23,5 +23,7 @@ pub use error::{Foreign, GeneSetError};
 pub use gmt::{GeneSets, GmtFindings, parse_gmt};
 pub use gsea_preranked::{Gsea, GseaOptions, gsea_preranked};
 pub use matching::{IdKind, MatchOptions, MatchedSets, Matching, NameMatch, match_genes};
-pub use over_representation::{OverRepresentation, OverRepresentationOptions, over_representation};
+pub use over_representation::{
+    Background, OverRepresentation, OverRepresentationOptions, over_representation,
+};
 pub use score_genes::{GeneScorer, ScoreGenesOptions, score_genes};

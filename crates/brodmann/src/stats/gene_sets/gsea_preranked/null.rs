@@ -6,14 +6,8 @@ use rayon::prelude::*;
 use super::SLACK;
 use crate::stats::gene_sets::GeneSetError;
 
-/// Permutations that one thread does in a row with the same scratch space.
-const CHUNK: usize = 8;
-/// Permutations whose scores are held twice, once by permutation and once by size.
-const ROUND: usize = 1024;
-/// Up to so many new places are inserted one by one; more are merged at once.
-const FEW: usize = 4;
-/// Places compared at the same time.
-const LANES: usize = 8;
+/// Sets that one permutation is dealt out to at most: their walks stay in the nearest cache.
+const MOST_SETS: usize = 1024;
 
 /// Where a walk is farthest from zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,130 +51,82 @@ pub(super) fn peak(positions: &[u32], weights: &[f64]) -> Peak {
     }
 }
 
-/// A random set that grows: the first `k` places of one permutation, for one size `k` after the other.
-pub(super) struct Growing<'a> {
+/// Random sets of one size that share no place, and the walks along all of them at once.
+struct Shuffle<'a> {
     weights: &'a [f64],
-    /// One bit per place: drawn already.
-    drawn: Vec<u64>,
-    /// The set, rising.
-    pub positions: Vec<u32>,
-    /// How many places outside the set lie before each of it.
-    lost: Vec<f64>,
-    /// The weights of the set up to each place, with a 0 in front.
-    found: Vec<f64>,
-    new: Vec<u32>,
+    /// The set that each place belongs to; the last one is of the places that are left.
+    sets: Vec<u16>,
+    walks: Vec<State>,
 }
 
-impl<'a> Growing<'a> {
-    pub fn new(weights: &'a [f64], largest: usize) -> Self {
-        let room = largest + FEW;
-        Self {
-            weights,
-            drawn: vec![0; weights.len().div_ceil(64)],
-            positions: Vec::with_capacity(room),
-            lost: Vec::with_capacity(room),
-            found: Vec::with_capacity(room + 1),
-            new: Vec::with_capacity(room),
+/// How far the walk along one set has come. Sums are in units of the weights, so that a place costs one product.
+#[derive(Clone, Copy)]
+struct State {
+    found: f64,
+    seen: f64,
+    /// What a place outside the set costs.
+    fall: f64,
+    /// What a place of the set counts besides its weight: 1 in a set without any weight.
+    bonus: f64,
+    highest: f64,
+    lowest: f64,
+}
+
+const START: State =
+    State { found: 0.0, seen: 0.0, fall: 0.0, bonus: 0.0, highest: f64::NEG_INFINITY, lowest: f64::INFINITY };
+
+impl<'a> Shuffle<'a> {
+    fn new(weights: &'a [f64]) -> Self {
+        Self { weights, sets: vec![0; weights.len()], walks: Vec::new() }
+    }
+
+    /// Puts places into `count` random sets of `k`, at most [`MOST_SETS`] and no more places than there are.
+    fn deal(&mut self, k: usize, count: usize, draws: Seed) {
+        for (set, places) in self.sets.chunks_mut(k).enumerate() {
+            places.fill(set.min(count) as u16);
+        }
+        // Fisher & Yates, from the end.
+        let mut random = Halves { draws, counter: 0, spare: None };
+        for i in (1..self.sets.len()).rev() {
+            let j = random.below(i as u32 + 1) as usize;
+            self.sets.swap(i, j);
         }
     }
 
-    /// The scores of the first `sizes` (rising, fewer than all) places of the permutation that `draws` names.
-    fn scores(&mut self, sizes: &[usize], draws: Seed, scores: &mut [f64]) {
-        // for each size:
-        //     draw places until there are so many different ones; sort them; walk
-        // The set of the size before is there, sorted, with its sums: a new place shifts what lies after it, adds its
-        // weight to those sums, and takes one from what they lost.
-        self.drawn.fill(0);
-        self.positions.clear();
-        self.lost.clear();
-        self.found.clear();
-        self.found.push(0.0);
-        let mut bounded = Bounded::new(self.weights.len() as u32, draws);
-        for (&k, score) in sizes.iter().zip(scores) {
-            self.grow(k, &mut bounded);
-            *score = self.score();
+    /// The scores of `scores.len()` random sets of `k` places, fewer than all.
+    fn scores(&mut self, k: usize, draws: Seed, scores: &mut [f64]) {
+        // repeat: draw k places; sort them; walk
+        // A shuffled list of the numbers of sets, read from the first place to the last, gives every set its places in
+        // order: nothing is sorted, the weights are read as they lie, and the walks, one step each in turn, do not
+        // wait for each other.
+        self.deal(k, scores.len(), draws);
+        self.walks.clear();
+        self.walks.resize(scores.len() + 1, START);
+        for (&set, &weight) in self.sets.iter().zip(self.weights) {
+            self.walks[set as usize].found += weight;
         }
-    }
-
-    /// Draws until there are `k` places, fewer than all.
-    pub fn grow(&mut self, k: usize, bounded: &mut Bounded) {
-        self.new.clear();
-        while self.positions.len() + self.new.len() < k {
-            let p = bounded.next();
-            let (word, bit) = (&mut self.drawn[p as usize / 64], 1_u64 << (p % 64));
-            if *word & bit == 0 {
-                *word |= bit;
-                self.new.push(p);
-            }
+        let outside = (self.weights.len() - k) as f64;
+        for (walk, total) in self.walks.iter_mut().zip(&mut *scores) {
+            *total = if walk.found > 0.0 { walk.found } else { k as f64 };
+            let bonus = if walk.found > 0.0 { 0.0 } else { 1.0 };
+            *walk = State { fall: *total / outside, bonus, ..START };
         }
-        if self.new.len() > FEW {
-            self.merge();
-        } else {
-            for i in 0..self.new.len() {
-                self.insert(self.new[i]);
-            }
+        let mut place = 0.0;
+        for (&set, &weight) in self.sets.iter().zip(self.weights) {
+            let walk = &mut self.walks[set as usize];
+            let rise = weight + walk.bonus;
+            let before = walk.found - (place - walk.seen) * walk.fall;
+            let after = before + rise;
+            walk.lowest = if before < walk.lowest { before } else { walk.lowest };
+            walk.highest = if after > walk.highest { after } else { walk.highest };
+            walk.found += rise;
+            walk.seen += 1.0;
+            place += 1.0;
         }
-    }
-
-    fn insert(&mut self, p: u32) {
-        let at = self.positions.partition_point(|&q| q < p);
-        let weight = self.weights[p as usize];
-        self.positions.insert(at, p);
-        self.lost.insert(at, f64::from(p) - at as f64);
-        // What was found before the place is found again after it, and its weight besides.
-        self.found.insert(at, self.found[at]);
-        for found in &mut self.found[at + 1..] {
-            *found += weight;
+        for (walk, score) in self.walks.iter().zip(scores) {
+            let (highest, lowest) = (walk.highest / *score, walk.lowest / *score);
+            *score = if is_above(highest, lowest) { highest } else { lowest };
         }
-        for lost in &mut self.lost[at + 1..] {
-            *lost -= 1.0;
-        }
-    }
-
-    fn merge(&mut self) {
-        self.positions.append(&mut self.new);
-        self.positions.sort_unstable();
-        self.lost.clear();
-        self.lost.extend(self.positions.iter().enumerate().map(|(i, &p)| f64::from(p) - i as f64));
-        self.found.truncate(1);
-        let mut sum = 0.0;
-        for &p in &self.positions {
-            sum += self.weights[p as usize];
-            self.found.push(sum);
-        }
-    }
-
-    /// As [`peak`], without the place.
-    fn score(&mut self) -> f64 {
-        let k = self.positions.len();
-        let total = self.found[k];
-        if total <= 0.0 {
-            return peak(&self.positions, self.weights).es;
-        }
-        // In units of what is found, so that a place costs one product.
-        let fall = total / (self.weights.len() - k) as f64;
-        let (mut highest, mut lowest) = ([f64::NEG_INFINITY; LANES], [f64::INFINITY; LANES]);
-        let mut see = |lane: usize, lost: f64, before: f64, after: f64| {
-            let lost = lost * fall;
-            let (before, after) = (before - lost, after - lost);
-            lowest[lane] = if before < lowest[lane] { before } else { lowest[lane] };
-            highest[lane] = if after > highest[lane] { after } else { highest[lane] };
-        };
-        let (before, after) = (&self.found[..k], &self.found[1..=k]);
-        let blocks =
-            self.lost.chunks_exact(LANES).zip(before.chunks_exact(LANES)).zip(after.chunks_exact(LANES));
-        for ((lost, before), after) in blocks {
-            for lane in 0..LANES {
-                see(lane, lost[lane], before[lane], after[lane]);
-            }
-        }
-        for i in k - k % LANES..k {
-            see(0, self.lost[i], before[i], after[i]);
-        }
-        let highest = highest.into_iter().fold(f64::NEG_INFINITY, f64::max);
-        let lowest = lowest.into_iter().fold(f64::INFINITY, f64::min);
-        let (highest, lowest) = (highest / total, lowest / total);
-        if is_above(highest, lowest) { highest } else { lowest }
     }
 }
 
@@ -189,44 +135,45 @@ fn is_above(highest: f64, lowest: f64) -> bool {
     highest + lowest > SLACK
 }
 
-/// Numbers below a bound, each as likely as any other.
-pub(super) struct Bounded {
-    bound: u32,
-    /// Products whose lower half is below this would be too many for some numbers.
-    refused: u32,
+/// Random numbers of 32 bits, two from each word.
+struct Halves {
     draws: Seed,
     counter: u64,
     spare: Option<u32>,
 }
 
-impl Bounded {
-    pub fn new(bound: u32, draws: Seed) -> Self {
-        Self { bound, refused: bound.wrapping_neg() % bound, draws, counter: 0, spare: None }
-    }
-
-    /// Lemire 2019, ACM Trans. Model. Comput. Simul. 29:3.
+impl Halves {
     #[inline]
     fn next(&mut self) -> u32 {
-        loop {
-            let half = if let Some(half) = self.spare.take() {
-                half
-            } else {
-                let word = self.draws.word(self.counter);
-                self.counter += 1;
-                self.spare = Some((word >> 32) as u32);
-                word as u32
-            };
-            let product = u64::from(half) * u64::from(self.bound);
-            if product as u32 >= self.refused {
-                return (product >> 32) as u32;
+        if let Some(half) = self.spare.take() {
+            return half;
+        }
+        let word = self.draws.word(self.counter);
+        self.counter += 1;
+        self.spare = Some((word >> 32) as u32);
+        word as u32
+    }
+
+    /// A number below `bound`, each as likely as any other: Lemire 2019, ACM Trans. Model. Comput. Simul. 29:3.
+    #[inline]
+    fn below(&mut self, bound: u32) -> u32 {
+        let mut product = u64::from(self.next()) * u64::from(bound);
+        // Few products are low enough to be one too many for some numbers, and only those cost a division.
+        if (product as u32) < bound {
+            let refused = bound.wrapping_neg() % bound;
+            while (product as u32) < refused {
+                product = u64::from(self.next()) * u64::from(bound);
             }
         }
+        (product >> 32) as u32
     }
 }
 
-/// For each of `sizes` (rising, all fewer than there are genes) the scores of `n_permutations` random sets.
+/// For each of `sizes` (all fewer than there are genes) the scores of `n_permutations` random sets.
 ///
-/// A set is the beginning of a permutation, which has random numbers of its own, named by its number.
+/// Every permutation has random numbers of its own, named by the size and its number, and is dealt out to as many sets
+/// of that size as it has genes for. Sizes share none: the false discovery rate pools them, and one permutation for all
+/// would put one accident into hundreds of sizes.
 pub(super) fn null_scores(
     weights: &[f64],
     sizes: &[usize],
@@ -234,45 +181,51 @@ pub(super) fn null_scores(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Vec<f64>>, GeneSetError> {
-    monitor.stage("random gene sets", n_permutations as u64);
-    let mut scores = vec![Vec::with_capacity(n_permutations); sizes.len()];
-    let largest = sizes.last().copied().unwrap_or(0);
-    for first in (0..n_permutations).step_by(ROUND) {
-        let in_round = ROUND.min(n_permutations - first);
-        let mut by_permutation = vec![0.0; in_round * sizes.len()];
-        by_permutation
-            .par_chunks_mut(sizes.len())
-            .with_min_len(CHUNK.min(in_round.div_ceil(rayon::current_num_threads())))
-            .enumerate()
-            .try_for_each_init(
-                || Growing::new(weights, largest),
-                |growing, (i, row)| -> Result<(), GeneSetError> {
-                    monitor.check()?;
-                    let draws = seed.derive("stats/gsea_preranked/permutation", (first + i) as u64);
-                    growing.scores(sizes, draws, row);
-                    monitor.advance(1);
-                    Ok(())
-                },
-            )?;
-        scores.par_iter_mut().enumerate().for_each(|(s, scores)| {
-            scores.extend(by_permutation.iter().skip(s).step_by(sizes.len()));
-        });
-    }
+    monitor.stage("random gene sets", (sizes.len() * n_permutations) as u64);
+    let mut scores = vec![vec![0.0; n_permutations]; sizes.len()];
+    let deals: Vec<(usize, usize, &mut [f64])> = scores
+        .iter_mut()
+        .zip(sizes)
+        .flat_map(|(scores, &k)| {
+            let at_once = (weights.len() / k).clamp(1, MOST_SETS);
+            // As many in the last permutation as in the first.
+            let at_once = n_permutations.div_ceil(n_permutations.div_ceil(at_once));
+            scores.chunks_mut(at_once).enumerate().map(move |(i, chunk)| (k, i, chunk))
+        })
+        .collect();
+    deals.into_par_iter().try_for_each_init(
+        || Shuffle::new(weights),
+        |shuffle, (k, i, scores)| -> Result<(), GeneSetError> {
+            monitor.check()?;
+            let draws = seed.derive("stats/gsea_preranked/size", k as u64).derive("permutation", i as u64);
+            shuffle.scores(k, draws, scores);
+            monitor.advance(scores.len() as u64);
+            Ok(())
+        },
+    )?;
     Ok(scores)
 }
 
-/// How often each set of `k` of `n` places is drawn, on the way to which sets of `steps` were.
+/// How often each set of `k` of `n` places is drawn in `times` permutations of `count` sets each.
 #[cfg(test)]
-pub(super) fn drawn_sets(n: usize, steps: &[usize], times: u64) -> std::collections::BTreeMap<Vec<u32>, u32> {
+pub(super) fn drawn_sets(
+    n: usize,
+    k: usize,
+    count: usize,
+    times: u64,
+) -> std::collections::BTreeMap<Vec<u32>, u32> {
     let weights: Vec<f64> = (0..n).map(|i| ((i * 7) % 11) as f64).collect();
-    let mut growing = Growing::new(&weights, 1);
+    let mut shuffle = Shuffle::new(&weights);
     let mut counts = std::collections::BTreeMap::new();
-    let mut scores = vec![0.0; steps.len()];
+    let mut scores = vec![0.0; count];
     for i in 0..times {
-        growing.scores(steps, Seed(0).derive("test", i), &mut scores);
-        let expected = peak(&growing.positions, &weights).es;
-        assert!((scores[steps.len() - 1] - expected).abs() < 1e-12);
-        *counts.entry(growing.positions.clone()).or_insert(0) += 1;
+        shuffle.scores(k, Seed(0).derive("test", i), &mut scores);
+        for (set, score) in scores.iter().enumerate() {
+            let own = |p: &u32| shuffle.sets[*p as usize] == set as u16;
+            let positions: Vec<u32> = (0..n as u32).filter(own).collect();
+            assert!((score - peak(&positions, &weights).es).abs() < 1e-12);
+            *counts.entry(positions).or_insert(0) += 1;
+        }
     }
     counts
 }

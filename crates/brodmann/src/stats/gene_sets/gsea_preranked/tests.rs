@@ -158,7 +158,8 @@ fn scores_equal_gseapy_and_significance_agrees_within_chance() {
         // Of about half the random sets each; and the one that is added to both.
         let error = (2.0 * p * (1.0 - p) / (0.4 * m as f64)).sqrt();
         assert!((found.p_value[i] - p).abs() < 4.0 * error + 3e-4, "{i}: {} {p}", found.p_value[i]);
-        assert!((found.fdr[i] - q).abs() < 0.05 * q + 5e-4, "{i}: {} {q}", found.fdr[i]);
+        // Half of the sets have one size and share 10,000 random scores; a quarter of 20,000 is taken for all.
+        assert!((found.fdr[i] - q).abs() < 4.0 * (q / 5000.0).sqrt() + 5e-4, "{i}: {} {q}", found.fdr[i]);
     }
     for (weight, expected) in [(0.0, GSEAPY_UNWEIGHTED), (2.0, GSEAPY_SQUARED)] {
         let options = GseaOptions { weight, n_permutations: 20, ..any_size() };
@@ -224,21 +225,15 @@ fn p_values_equal_the_enumeration_of_all_sets() {
 
 #[test]
 fn every_set_of_places_is_drawn_as_often() {
-    // 15 sets of 2 of 6, and 15 of 4, grown from smaller ones.
-    for steps in [&[2][..], &[1, 2], &[4], &[1, 3, 4]] {
-        let counts = null::drawn_sets(6, steps, 30_000);
+    // 15 sets of 2 of 6, and 15 of 4.
+    for (k, count) in [(2, 1), (2, 2), (2, 3), (4, 1)] {
+        let counts = null::drawn_sets(6, k, count, 30_000 / count as u64);
         assert_eq!(counts.len(), 15);
         // 2000 each, standard deviation 43.
-        assert!(counts.values().all(|&c| (1800..2200).contains(&c)), "{counts:?}");
+        assert!(counts.values().all(|&c| (1800..2200).contains(&c)), "{k} {count} {counts:?}");
     }
-    // Words of the bitmap, blocks of lanes, merges and single places.
-    for (n, steps) in
-        [(64, &[1][..]), (64, &[63]), (65, &[3, 64]), (129, &[8, 9, 10, 17, 100]), (1000, &[90, 100, 104])]
-    {
-        for set in null::drawn_sets(n, steps, 200).keys() {
-            assert_eq!(Some(&set.len()), steps.last());
-            assert!(set.windows(2).all(|w| w[0] < w[1]) && set.iter().all(|&p| (p as usize) < n));
-        }
+    for (n, k, count) in [(2, 1, 2), (64, 63, 1), (65, 64, 1), (129, 43, 3), (1000, 90, 11), (1000, 1, 900)] {
+        assert!(null::drawn_sets(n, k, count, 20).keys().all(|set| set.len() == k));
     }
 }
 
@@ -290,9 +285,17 @@ fn random_sets_of_a_size_do_not_depend_on_what_else_is_tested() {
     let (scores, lists) = example();
     let all = run(&named(600, &lists), &scores, &any_size());
     let alone = run(&named(600, &lists[5..6]), &scores, &any_size());
-    // Sums grow in another order on the way through other sizes.
-    assert!((all.nes[5] / alone.nes[0] - 1.0).abs() < 1e-12);
-    assert_eq!(all.p_value[5], alone.p_value[0]);
+    assert_eq!((all.nes[5], all.p_value[5]), (alone.nes[0], alone.p_value[0]));
+}
+
+#[test]
+fn sets_without_any_score_rise_all_the_same() {
+    // Half of the genes have none: random sets of one gene often have none either.
+    let scores = [3.0, 2.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0];
+    let found = run(&named(8, &[vec![3], vec![7, 4]]), &scores, &any_size());
+    assert!(found.es.iter().chain(&found.nes).chain(&found.p_value).all(|v| v.is_finite()), "{found:?}");
+    // Alone at place 3 of 8: −3/7, then 4/7.
+    assert!((found.es[0] - 4.0 / 7.0).abs() < 1e-15);
 }
 
 #[test]
