@@ -200,7 +200,8 @@ pub fn open_any(
             let format = platform.names().join(" or ");
             let found = format!("given for {}, which is read as {format}", path.display());
             let expected = format!("an input of the format {}", list_of(&taking));
-            return Err(OptionError::new(option, found, expected).into());
+            let way = format!("leave {} out", Opt(option));
+            return Err(OptionError::new(option, found, expected).advise(way).into());
         }
         platform.open(&source)
     };
