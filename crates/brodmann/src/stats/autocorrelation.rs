@@ -1,5 +1,7 @@
 //! What Moran's I and Geary's C share: weights, blocks of variables, the null distribution.
 
+mod sparse;
+
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::ArrayView2;
 use rand::RngExt;
@@ -13,6 +15,8 @@ const LANES: usize = 16;
 const CHUNK_ROWS: usize = 2048;
 /// Above this many observations one block of variables is held at a time, and its rows run in parallel.
 const MANY_OBS: usize = 1 << 17;
+/// The random streams of rearrangements.
+const PERMUTATION: &str = "stats/autocorrelation/permutation";
 
 type Lanes = [f64; LANES];
 
@@ -23,7 +27,7 @@ pub enum Variables<'a> {
     Dense(ArrayView2<'a, f64>),
     /// Dense `(n_obs, n_vars)` in single precision.
     DenseF32(ArrayView2<'a, f32>),
-    /// Sparse `(n_obs, n_vars)`; centred without filling the zeros of more than a few variables at a time.
+    /// Sparse `(n_obs, n_vars)`; read row by row, the zeros never filled in.
     Sparse(CsrView<'a, f32>),
 }
 
@@ -114,6 +118,8 @@ pub(super) enum Statistic {
 /// Checked weights with the sums the null moments need.
 struct Weights {
     matrix: CsrMatrix<f64>,
+    /// What leaves each place and what arrives there, summed.
+    degrees: Vec<f64>,
     s0: f64,
     s1: f64,
     s2: f64,
@@ -141,12 +147,14 @@ impl Weights {
         let view = matrix.view();
         let transposed = view.transpose();
         let (mut s0, mut s1, mut s2) = (0.0, 0.0, 0.0);
+        let mut degrees = Vec::with_capacity(n_obs);
         for i in 0..n_obs {
             let (out_columns, out) = view.row(i);
             let (in_columns, into) = transposed.view().row(i);
             let (out_sum, in_sum): (f64, f64) = (out.iter().sum(), into.iter().sum());
             s0 += out_sum;
             s2 += (out_sum + in_sum) * (out_sum + in_sum);
+            degrees.push(out_sum + in_sum);
             // ½ Σ (wᵢⱼ + wⱼᵢ)² = Σ wᵢⱼ² + Σ wᵢⱼ wⱼᵢ; the second by merging a row with its column.
             s1 += out.iter().map(|w| w * w).sum::<f64>();
             let mut at = 0;
@@ -160,9 +168,17 @@ impl Weights {
             }
         }
         if s0 > 0.0 && s0.is_finite() {
-            Ok(Self { matrix, s0, s1, s2 })
+            Ok(Self { matrix, degrees, s0, s1, s2 })
         } else {
             Err(StatsError::EmptyGraph { n_obs })
+        }
+    }
+
+    /// What the spatial sum over `Σ z²` is multiplied with.
+    fn scale(&self, statistic: Statistic, n: f64) -> f64 {
+        match statistic {
+            Statistic::Moran => n / self.s0,
+            Statistic::Geary => (n - 1.0) / (2.0 * self.s0),
         }
     }
 
@@ -200,13 +216,14 @@ impl Weights {
     }
 }
 
-/// Statistic, kurtosis and permutation counts of one block of variables.
-struct Block {
-    statistic: Lanes,
-    kurtosis: Lanes,
+/// What the data say of one variable.
+#[derive(Clone, Copy)]
+struct Measured {
+    statistic: f64,
+    kurtosis: f64,
     /// Rearrangements with a statistic at least, and at most, the observed one.
-    at_least: [u32; LANES],
-    at_most: [u32; LANES],
+    at_least: u32,
+    at_most: u32,
 }
 
 pub(super) fn autocorrelation(
@@ -219,34 +236,33 @@ pub(super) fn autocorrelation(
 ) -> Result<Autocorrelation, StatsError> {
     let (n_obs, n_vars) = variables.dim();
     let weights = Weights::new(weights, n_obs, options.row_normalize)?;
-    // Columns of a sparse matrix are needed one after the other: transpose once.
-    let columns = if let Variables::Sparse(x) = variables { Some(x.transpose()) } else { None };
-    monitor.stage("autocorrelation", n_vars as u64);
-    let run = |block: usize| -> Result<Block, StatsError> {
-        monitor.check()?;
-        let first = block * LANES;
-        let width = LANES.min(n_vars - first);
-        let z = load(variables, columns.as_ref().map(CsrMatrix::view), first, width);
-        let result = measure(statistic, z, width, &weights, options.n_permutations, seed, monitor)?;
-        monitor.advance(width as u64);
-        Ok(result)
-    };
-    let n_blocks = n_vars.div_ceil(LANES);
-    let blocks: Vec<Block> = if n_obs > MANY_OBS {
-        (0..n_blocks).map(run).collect::<Result<_, _>>()?
+    let n_permutations = options.n_permutations;
+    let measured = if let Variables::Sparse(x) = variables {
+        monitor.stage("autocorrelation", n_obs as u64);
+        let (mut measured, blurred) = sparse::measure(statistic, x, &weights, n_permutations, seed, monitor)?;
+        if blurred.contains(&true) {
+            let columns = x.select_columns(&blurred).view().transpose();
+            let again = Columns { variables: Variables::Sparse(x), transposed: Some(columns.view()) };
+            let again = again.measure(statistic, &weights, n_permutations, seed, monitor)?;
+            for (v, found) in (0..n_vars).filter(|&v| blurred[v]).zip(again) {
+                measured[v] = found;
+            }
+        }
+        measured
     } else {
-        (0..n_blocks).into_par_iter().map(run).collect::<Result<_, _>>()?
+        monitor.stage("autocorrelation", n_vars as u64);
+        let columns = Columns { variables, transposed: None };
+        columns.measure(statistic, &weights, n_permutations, seed, monitor)?
     };
 
     let n = n_obs as f64;
     let expected = weights.null_moments(statistic, NullModel::Normality, n, f64::NAN).0;
-    let lane = |v: usize| (&blocks[v / LANES], v % LANES);
-    let values: Vec<f64> = (0..n_vars).map(|v| lane(v).0.statistic[lane(v).1]).collect();
-    let variance: Vec<f64> = (0..n_vars)
-        .map(|v| {
-            let (block, at) = lane(v);
-            let moments = weights.null_moments(statistic, options.null_model, n, block.kurtosis[at]);
-            if values[v].is_nan() { f64::NAN } else { moments.1 }
+    let values: Vec<f64> = measured.iter().map(|one| one.statistic).collect();
+    let variance: Vec<f64> = measured
+        .iter()
+        .map(|one| {
+            let moments = weights.null_moments(statistic, options.null_model, n, one.kurtosis);
+            if one.statistic.is_nan() { f64::NAN } else { moments.1 }
         })
         .collect();
     let z_score: Vec<f64> =
@@ -255,23 +271,21 @@ pub(super) fn autocorrelation(
         .iter()
         .map(|&z| normal_p_value(if statistic == Statistic::Geary { -z } else { z }, options.tail))
         .collect();
-    let p_permutation = (options.n_permutations > 0).then(|| {
-        (0..n_vars)
-            .map(|v| {
-                let (block, at) = lane(v);
-                if values[v].is_nan() {
-                    return f64::NAN;
-                }
-                let (low, high) = (block.at_most[at], block.at_least[at]);
-                let positive = if statistic == Statistic::Geary { low } else { high };
-                let p = |count: u32| f64::from(count + 1) / (options.n_permutations as f64 + 1.0);
-                match options.tail {
-                    Tail::Positive => p(positive),
-                    Tail::Nearer => p(low.min(high)),
-                    Tail::TwoSided => (2.0 * p(low.min(high))).min(1.0),
-                }
-            })
-            .collect::<Vec<f64>>()
+    let p_permutation = (n_permutations > 0).then(|| {
+        let p_value = |one: &Measured| {
+            if one.statistic.is_nan() {
+                return f64::NAN;
+            }
+            let (low, high) = (one.at_most, one.at_least);
+            let positive = if statistic == Statistic::Geary { low } else { high };
+            let p = |count: u32| f64::from(count + 1) / (n_permutations as f64 + 1.0);
+            match options.tail {
+                Tail::Positive => p(positive),
+                Tail::Nearer => p(low.min(high)),
+                Tail::TwoSided => (2.0 * p(low.min(high))).min(1.0),
+            }
+        };
+        measured.iter().map(p_value).collect::<Vec<f64>>()
     });
     Ok(Autocorrelation {
         p_adjusted: benjamini_hochberg(&p_value),
@@ -286,7 +300,7 @@ pub(super) fn autocorrelation(
 }
 
 /// `z` positive for positive autocorrelation. The complementary error function keeps p-values down to 1e-300.
-fn normal_p_value(z: f64, tail: Tail) -> f64 {
+pub(super) fn normal_p_value(z: f64, tail: Tail) -> f64 {
     let upper = |z: f64| 0.5 * libm::erfc(z / std::f64::consts::SQRT_2);
     match tail {
         Tail::Positive => upper(z),
@@ -295,41 +309,71 @@ fn normal_p_value(z: f64, tail: Tail) -> f64 {
     }
 }
 
-/// Variables `first .. first + width`, one row of lanes per observation; unused lanes are 0.
-fn load(
-    variables: Variables<'_>,
-    columns: Option<CsrView<'_, f32>>,
-    first: usize,
-    width: usize,
-) -> Vec<Lanes> {
-    let n = variables.dim().0;
-    let mut block = vec![[0.0; LANES]; n];
-    match (variables, columns) {
-        (Variables::Dense(x), _) => {
-            block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {
-                for (lane, to) in to.iter_mut().enumerate().take(width) {
-                    *to = x[[i, first + lane]];
-                }
-            });
-        }
-        (Variables::DenseF32(x), _) => {
-            block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {
-                for (lane, to) in to.iter_mut().enumerate().take(width) {
-                    *to = f64::from(x[[i, first + lane]]);
-                }
-            });
-        }
-        (Variables::Sparse(_), Some(columns)) => {
-            for lane in 0..width {
-                let (rows, values) = columns.row(first + lane);
-                for (&i, &v) in rows.iter().zip(values) {
-                    block[i as usize][lane] = f64::from(v);
+/// Variables that are filled in and centred, sixteen at a time.
+struct Columns<'a> {
+    variables: Variables<'a>,
+    /// One row per variable, where the variables are sparse.
+    transposed: Option<CsrView<'a, f32>>,
+}
+
+impl Columns<'_> {
+    fn measure(
+        &self,
+        statistic: Statistic,
+        weights: &Weights,
+        n_permutations: usize,
+        seed: Seed,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Measured>, StatsError> {
+        let n_obs = self.variables.dim().0;
+        let n_vars = self.transposed.map_or(self.variables.dim().1, CsrView::n_rows);
+        let run = |block: usize| -> Result<Vec<Measured>, StatsError> {
+            monitor.check()?;
+            let first = block * LANES;
+            let width = LANES.min(n_vars - first);
+            let result =
+                measure(statistic, self.load(first, width), width, weights, n_permutations, seed, monitor)?;
+            if self.transposed.is_none() {
+                monitor.advance(width as u64);
+            }
+            Ok(result)
+        };
+        let n_blocks = n_vars.div_ceil(LANES);
+        let blocks: Vec<Vec<Measured>> = if n_obs > MANY_OBS {
+            (0..n_blocks).map(run).collect::<Result<_, _>>()?
+        } else {
+            (0..n_blocks).into_par_iter().map(run).collect::<Result<_, _>>()?
+        };
+        Ok(blocks.concat())
+    }
+
+    /// Variables `first .. first + width`, one row of lanes per observation; unused lanes are 0.
+    fn load(&self, first: usize, width: usize) -> Vec<Lanes> {
+        let mut block = vec![[0.0; LANES]; self.variables.dim().0];
+        match (self.variables, self.transposed) {
+            (Variables::Dense(x), _) => fill(&mut block, first, width, |i, j| x[[i, j]]),
+            (Variables::DenseF32(x), _) => fill(&mut block, first, width, |i, j| f64::from(x[[i, j]])),
+            (Variables::Sparse(_), Some(columns)) => {
+                for lane in 0..width {
+                    let (rows, values) = columns.row(first + lane);
+                    for (&i, &v) in rows.iter().zip(values) {
+                        block[i as usize][lane] = f64::from(v);
+                    }
                 }
             }
+            (Variables::Sparse(_), None) => {}
         }
-        (Variables::Sparse(_), None) => {}
+        block
     }
-    block
+}
+
+/// Columns `first .. first + width` of `value(row, column)`, one lane each.
+fn fill(block: &mut [Lanes], first: usize, width: usize, value: impl Fn(usize, usize) -> f64 + Sync) {
+    block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {
+        for (lane, to) in to.iter_mut().enumerate().take(width) {
+            *to = value(i, first + lane);
+        }
+    });
 }
 
 fn measure(
@@ -340,7 +384,7 @@ fn measure(
     n_permutations: usize,
     seed: Seed,
     monitor: &dyn Monitor,
-) -> Result<Block, StatsError> {
+) -> Result<Vec<Measured>, StatsError> {
     let n = z.len();
     let constant: Vec<bool> = (0..width).map(|lane| z.iter().all(|row| row[lane] == z[0][lane])).collect();
     let sums = chunked(n, |i| z[i]);
@@ -362,7 +406,7 @@ fn measure(
             .map(|p| {
                 monitor.check()?;
                 // Every block of variables sees the same rearrangements.
-                let mut rng = seed.stream("stats/autocorrelation/permutation", p as u64);
+                let mut rng = seed.stream(PERMUTATION, p as u64);
                 let mut shuffled = z.clone();
                 for i in (1..n).rev() {
                     shuffled.swap(i, rng.random_range(0..=i));
@@ -380,19 +424,17 @@ fn measure(
         }
     }
 
-    let (mut value, mut kurtosis) = ([f64::NAN; LANES], [f64::NAN; LANES]);
-    for lane in 0..width {
-        if constant[lane] {
-            continue;
-        }
-        let scale = match statistic {
-            Statistic::Moran => n as f64 / weights.s0,
-            Statistic::Geary => (n as f64 - 1.0) / (2.0 * weights.s0),
+    let scale = weights.scale(statistic, n as f64);
+    let of_lane = |lane: usize| {
+        let (value, kurtosis) = if constant[lane] {
+            (f64::NAN, f64::NAN)
+        } else {
+            let second = second[lane];
+            (scale * observed[lane] / second, n as f64 * fourth[lane] / (second * second))
         };
-        value[lane] = scale * observed[lane] / second[lane];
-        kurtosis[lane] = n as f64 * fourth[lane] / (second[lane] * second[lane]);
-    }
-    Ok(Block { statistic: value, kurtosis, at_least, at_most })
+        Measured { statistic: value, kurtosis, at_least: at_least[lane], at_most: at_most[lane] }
+    };
+    Ok((0..width).map(of_lane).collect())
 }
 
 /// `Σᵢⱼ wᵢⱼ zᵢ zⱼ` (Moran) or `Σᵢⱼ wᵢⱼ (zᵢ − zⱼ)²` (Geary) of each lane.

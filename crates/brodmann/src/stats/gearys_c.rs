@@ -18,7 +18,7 @@ use super::{Autocorrelation, AutocorrelationOptions, StatsError, Variables};
 /// # Errors
 /// [`StatsError::ShapeMismatch`], `EmptyGraph` when `Σw = 0`, `BadWeight`.
 /// # Cost
-/// O(nnz · n_vars) time (times the permutations), O(16 n_obs) memory per thread.
+/// As for [`super::morans_i()`].
 /// # Source
 /// Geary 1954, Inc. Stat. 5:115; moments of Cliff & Ord 1981.
 ///

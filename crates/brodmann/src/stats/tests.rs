@@ -4,7 +4,7 @@ use brodmann_kernels::proofread::flaw;
 use std::fs::File;
 
 use brodmann_kernels::{CsrMatrix, Interrupted, Monitor, Seed, Silent};
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array0, Array1, Array2, array};
 use ndarray_npy::NpzReader;
 
 use super::*;
@@ -155,18 +155,97 @@ fn normality_moments_equal_a_simulation() {
 
 #[test]
 fn sparse_single_and_double_precision_agree() {
-    let x = Array2::from_shape_fn((300, 37), |(i, j)| {
+    let x = Array2::from_shape_fn((3000, 37), |(i, j)| {
         let word = Seed(9).word((i * 37 + j) as u64);
-        if word.is_multiple_of(3) { (word % 1000) as f32 / 8.0 } else { 0.0 }
+        match j {
+            // No zeros, and none but zeros; a mean of a million standard deviations; hardly a value; a NaN.
+            0 => 1.5,
+            1 => 0.0,
+            2 => 1e6 + (word % 3) as f32,
+            3 => f32::from(u8::from(word.is_multiple_of(700))),
+            4 if i == 7 => f32::NAN,
+            _ if word.is_multiple_of(3) => (word % 1000) as f32 / 8.0 - 20.0,
+            _ => 0.0,
+        }
     });
     let double = x.mapv(f64::from);
     let sparse = CsrMatrix::from_dense(x.view());
-    let options = AutocorrelationOptions { n_permutations: 19, ..plain() };
-    let w = path(300);
-    let expected = moran(&double, &w, &options);
-    for variables in [Variables::DenseF32(x.view()), Variables::Sparse(sparse.view())] {
-        assert_eq!(morans_i(variables, w.view(), &options, SEED, &Silent).as_ref(), Ok(&expected));
+    let w = path(3000);
+    for null_model in [NullModel::Normality, NullModel::Randomization] {
+        let options = AutocorrelationOptions { n_permutations: 19, null_model, ..plain() };
+        for test in [morans_i, gearys_c] {
+            let run = |x: Variables<'_>| test(x, w.view(), &options, SEED, &Silent).expect("valid");
+            let expected = run(Variables::Dense(double.view()));
+            assert!(expected.statistic[0].is_nan() && expected.statistic[1].is_nan());
+            assert!(expected.statistic[4].is_nan() && !expected.statistic[2].is_nan());
+            // Compared as text, where NaN is NaN.
+            assert_eq!(format!("{:?}", run(Variables::DenseF32(x.view()))), format!("{expected:?}"));
+            let found = run(Variables::Sparse(sparse.view()));
+            let columns = |a: &Autocorrelation| {
+                let p = a.p_permutation.clone().expect("asked for");
+                [&a.statistic, &a.variance, &a.z_score, &a.p_value, &a.p_adjusted, &p].map(Vec::clone)
+            };
+            for (found, expected) in columns(&found).iter().zip(columns(&expected)) {
+                for (&found, &expected) in found.iter().zip(&expected) {
+                    assert_eq!(found.is_nan(), expected.is_nan());
+                    if !found.is_nan() {
+                        close(found, expected, 1e-10);
+                    }
+                }
+            }
+        }
     }
+}
+
+#[test]
+fn sparse_bits_do_not_depend_on_the_number_of_threads() {
+    let x = Array2::from_shape_fn((5000, 20), |(i, j)| {
+        let word = Seed(8).word((i * 20 + j) as u64);
+        if word.is_multiple_of(4) { (word >> 40) as f32 } else { 0.0 }
+    });
+    let (x, w) = (CsrMatrix::from_dense(x.view()), path(5000));
+    let options = AutocorrelationOptions { n_permutations: 9, ..plain() };
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+        let x = Variables::Sparse(x.view());
+        pool.install(|| {
+            [morans_i, gearys_c].map(|test| test(x, w.view(), &options, SEED, &Silent).expect("valid"))
+        })
+    };
+    assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn genes_are_ranked_as_by_the_formula_in_numpy() {
+    let mut npz = crate::oracles::open("gene_selection");
+    let x: Array2<f64> = npz.by_name("sde_resid").expect("sde_resid");
+    let edges: Array2<i64> = npz.by_name("mor_edges").expect("mor_edges");
+    let mut rows = vec![Vec::new(); x.nrows()];
+    for edge in edges.rows() {
+        rows[edge[0] as usize].push((edge[1] as u32, 1.0));
+    }
+    for row in &mut rows {
+        row.sort_by_key(|entry| entry.0);
+    }
+    let w = CsrMatrix::from_rows(x.nrows(), &rows);
+    let found = moran(&x, &w, &plain());
+    let mut vector = |name: &str| -> Array1<f64> { npz.by_name(name).expect(name) };
+    let (statistic, z, p) = (vector("mor_I"), vector("mor_z"), vector("mor_p"));
+    let adjusted = vector("mor_padj");
+    for v in 0..x.ncols() {
+        close(found.statistic[v], statistic[v], 1e-12);
+        close(found.z_score[v], z[v], 1e-11);
+        assert!((found.p_value[v] / p[v] - 1.0).abs() < 1e-9, "{} {}", found.p_value[v], p[v]);
+        assert!((found.p_adjusted[v] / adjusted[v] - 1.0).abs() < 1e-9);
+    }
+    let (expected, variance): (Array0<f64>, Array0<f64>) =
+        (npz.by_name("mor_EI").expect("mor_EI"), npz.by_name("mor_VI").expect("mor_VI"));
+    close(found.expected, expected.into_scalar(), 1e-15);
+    close(found.variance[0], variance.into_scalar(), 1e-15);
+    let mut order: Vec<i64> = (0..x.ncols() as i64).collect();
+    order.sort_by(|&a, &b| found.statistic[b as usize].total_cmp(&found.statistic[a as usize]));
+    let rank: Array1<i64> = npz.by_name("mor_rank").expect("mor_rank");
+    assert_eq!(order, rank.to_vec());
 }
 
 #[test]
