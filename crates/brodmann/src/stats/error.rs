@@ -24,6 +24,24 @@ pub enum StatsError {
     /// Not one value per spot.
     #[error("the metric has {found} values; expected {expected}, one per spot")]
     Length { found: usize, expected: usize },
+    /// Not one label per spot.
+    #[error("there are {found} labels; expected {expected}, one per spot")]
+    LabelCount { found: usize, expected: usize },
+    /// A label beyond the number of groups.
+    #[error("spot {row} has label {label}; expected a number below {n_groups}, the number of groups")]
+    LabelOutOfRange { row: usize, label: u32, n_groups: usize },
+    /// Tables of all pairs of groups would not fit.
+    #[error("there are {found} groups; expected at most {limit} in a table of all pairs")]
+    TooManyGroups { found: usize, limit: usize },
+    /// An edge joins two slices.
+    #[error("the spatial graph joins spots {row} and {column} of different slices; expected no such edge")]
+    CrossingEdge { row: usize, column: usize },
+    /// A statistic of the plane asked of three-dimensional coordinates.
+    #[error("{what} was asked of 3-D coordinates; expected 2-D")]
+    NotPlanar { what: &'static str },
+    /// A slice whose spots lie in one place or on one line.
+    #[error("the spots of slice {slice} enclose no area; expected spots that are not on one line")]
+    NoArea { slice: u32 },
     /// An option out of its range.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -51,6 +69,12 @@ impl Diagnosis for StatsError {
             Self::EmptyGraph { .. } => "build it with more neighbours or a larger radius".to_owned(),
             Self::BadWeight { .. } => "build the graph again".to_owned(),
             Self::Length { .. } => "give one value per spot".to_owned(),
+            Self::LabelCount { .. } => "give one label per spot, or none for a spot to leave out".to_owned(),
+            Self::LabelOutOfRange { .. } => "number the groups from 0".to_owned(),
+            Self::TooManyGroups { .. } => "join small groups, or choose labels of fewer".to_owned(),
+            Self::CrossingEdge { .. } => "build the graph slice by slice".to_owned(),
+            Self::NotPlanar { .. } => "give x and y alone, slice by slice".to_owned(),
+            Self::NoArea { .. } => "leave that slice out".to_owned(),
             _ => return self.origin()?.advice(),
         })
     }

@@ -1,12 +1,18 @@
-//! What varies over space.
+//! What varies over space, and how do labels lie in it?
 //!
-//! Runs after preprocessing, on a spatial graph; ranks genes, and judges domains without a truth. Before it: spots of
-//! poor quality.
+//! Runs after preprocessing, on a spatial graph or on coordinates; ranks genes, judges domains without a truth, and
+//! describes them. Before it: spots of poor quality.
 //!
+//! Values:
 //! * [`morans_i()`]: are neighbours alike, gene by gene or domain by domain.
 //! * [`gearys_c()`]: how much neighbours differ, gene by gene.
 //! * [`local_outliers()`]: which spots differ from their surroundings.
 //! * [`gene_sets`]: which known sets of genes are behind a list, a ranking or a spot.
+//!
+//! Labels, be they domains or cell types:
+//! * [`neighborhood_enrichment()`]: which labels neighbour each other more often than by chance.
+//!
+//! Both:
 //! * [`benjamini_hochberg()`]: p-values of many tests.
 
 mod autocorrelation;
@@ -14,8 +20,10 @@ pub mod benjamini_hochberg;
 mod error;
 pub mod gearys_c;
 pub mod gene_sets;
+mod labels;
 pub mod local_outliers;
 pub mod morans_i;
+pub mod neighborhood_enrichment;
 #[cfg(test)]
 mod tests;
 
@@ -23,5 +31,7 @@ pub use autocorrelation::{Autocorrelation, AutocorrelationOptions, NullModel, Ta
 pub use benjamini_hochberg::benjamini_hochberg;
 pub use error::StatsError;
 pub use gearys_c::gearys_c;
+pub use labels::Labels;
 pub use local_outliers::{LocalMetric, LocalOutlierOptions, LocalOutliers, Side, local_outliers};
 pub use morans_i::{morans_i, morans_i_of_labels};
+pub use neighborhood_enrichment::{NeighborhoodEnrichment, neighborhood_enrichment};
