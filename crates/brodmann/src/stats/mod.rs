@@ -11,12 +11,14 @@
 //!
 //! Labels, be they domains or cell types:
 //! * [`neighborhood_enrichment()`]: which labels neighbour each other more often than by chance.
+//! * [`co_occurrence()`]: which labels are found near each other, distance by distance.
 //!
 //! Both:
 //! * [`benjamini_hochberg()`]: p-values of many tests.
 
 mod autocorrelation;
 pub mod benjamini_hochberg;
+pub mod co_occurrence;
 mod error;
 pub mod gearys_c;
 pub mod gene_sets;
@@ -24,11 +26,13 @@ mod labels;
 pub mod local_outliers;
 pub mod morans_i;
 pub mod neighborhood_enrichment;
+mod pair_strips;
 #[cfg(test)]
 mod tests;
 
 pub use autocorrelation::{Autocorrelation, AutocorrelationOptions, NullModel, Tail, Variables};
 pub use benjamini_hochberg::benjamini_hochberg;
+pub use co_occurrence::{CoOccurrence, Intervals, Reach, co_occurrence};
 pub use error::StatsError;
 pub use gearys_c::gearys_c;
 pub use labels::Labels;
