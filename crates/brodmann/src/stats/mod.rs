@@ -12,6 +12,7 @@
 //! Labels, be they domains or cell types:
 //! * [`neighborhood_enrichment()`]: which labels neighbour each other more often than by chance.
 //! * [`co_occurrence()`]: which labels are found near each other, distance by distance.
+//! * [`ripley()`]: at which distances the spots of a label are clustered or spread out.
 //!
 //! Both:
 //! * [`benjamini_hochberg()`]: p-values of many tests.
@@ -27,6 +28,7 @@ pub mod local_outliers;
 pub mod morans_i;
 pub mod neighborhood_enrichment;
 mod pair_strips;
+pub mod ripley;
 #[cfg(test)]
 mod tests;
 
@@ -39,3 +41,7 @@ pub use labels::Labels;
 pub use local_outliers::{LocalMetric, LocalOutlierOptions, LocalOutliers, Side, local_outliers};
 pub use morans_i::{morans_i, morans_i_of_labels};
 pub use neighborhood_enrichment::{NeighborhoodEnrichment, neighborhood_enrichment};
+pub use ripley::{
+    EdgeCorrection, Envelope, NullPattern, PairNormalization, Ripley, RipleyFunction, RipleyOptions, Window,
+    ripley,
+};
