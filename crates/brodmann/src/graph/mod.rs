@@ -62,7 +62,7 @@ pub use neighbors::{NeighborGraph, NeighborsOptions, neighbors};
 pub use prune::{keep_lengths, keep_percentile};
 pub use radius::radius_neighbors;
 pub use slices::GraphNote;
-pub(crate) use slices::{Points, grouped};
+pub(crate) use slices::{Points, grouped, union_symmetric};
 pub(crate) use spatial_knn::{NearestRows, nearest_rows, too_few};
 pub use spatial_knn::{spatial_knn, spatial_nearest};
 pub use spatial_neighbors::{SpatialGraph, SpatialGraphOptions, SpatialKind, spatial_neighbors};

@@ -13,6 +13,9 @@
 //! * [`neighborhood_enrichment()`]: which labels neighbour each other more often than by chance.
 //! * [`co_occurrence()`]: which labels are found near each other, distance by distance.
 //! * [`ripley()`]: at which distances the spots of a label are clustered or spread out.
+//! * [`composition()`]: which cell types, or slices, domains consist of.
+//! * [`domain_shape()`]: size, border, compactness, elongation and pieces of domains.
+//! * [`domain_adjacency()`]: which domains border on which.
 //!
 //! Both:
 //! * [`benjamini_hochberg()`]: p-values of many tests.
@@ -20,6 +23,9 @@
 mod autocorrelation;
 pub mod benjamini_hochberg;
 pub mod co_occurrence;
+pub mod composition;
+pub mod domain_adjacency;
+pub mod domain_shape;
 mod error;
 pub mod gearys_c;
 pub mod gene_sets;
@@ -35,6 +41,9 @@ mod tests;
 pub use autocorrelation::{Autocorrelation, AutocorrelationOptions, NullModel, Tail, Variables};
 pub use benjamini_hochberg::benjamini_hochberg;
 pub use co_occurrence::{CoOccurrence, Intervals, Reach, co_occurrence};
+pub use composition::{Composition, composition};
+pub use domain_adjacency::{DomainAdjacency, domain_adjacency};
+pub use domain_shape::{DomainShape, DomainShapeOptions, DomainShapes, SpotCell, domain_shape};
 pub use error::StatsError;
 pub use gearys_c::gearys_c;
 pub use labels::Labels;
