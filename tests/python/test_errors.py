@@ -14,10 +14,11 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [path for part in ("brodmann", "brodmann-data") for path in (ROOT / "crates" / part / "src").rglob("*.rs")]
 #: Options of the library or of the command line alone: no function of Python passes them on.
 NOT_IN_PYTHON = {
-    "color", "denoised", "density", "empty", "highest", "in_place", "kind", "loss", "lowest", "max_length", "method",
-    "min_delta", "min_dist", "min_recall", "n_epochs", "n_runs", "n_spatial", "normalization", "options",
-    "out", "patience", "randomness", "repulsion_strength", "selection", "spatial_columns", "spot_pitch", "spread", "start",
-    "which",
+    "color", "ctrl_size", "denoised", "density", "edges", "empty", "highest", "in_place", "kind", "longest", "loss",
+    "lowest", "max_length", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall", "min_size",
+    "n_edges", "n_epochs", "n_permutations", "n_places", "n_runs", "n_spatial", "normalization", "options", "out",
+    "patience", "pitch", "randomness", "repulsion_strength", "selection", "spatial_columns", "spot_pitch", "spread",
+    "start", "weight", "which",
 }  # fmt: skip
 
 
