@@ -17,7 +17,7 @@ NOT_IN_PYTHON = {
     "color", "ctrl_size", "denoised", "density", "edges", "empty", "highest", "in_place", "kind", "longest", "loss",
     "lowest", "max_length", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall", "min_size",
     "n_edges", "n_epochs", "n_permutations", "n_places", "n_runs", "n_spatial", "normalization", "options", "out",
-    "patience", "pitch", "randomness", "repulsion_strength", "selection", "spatial_columns", "spot_pitch", "spread",
+    "patience", "pitch", "randomness", "repulsion_strength", "selection", "shape", "spatial_columns", "spot_pitch", "spread",
     "start", "weight", "which",
 }  # fmt: skip
 
