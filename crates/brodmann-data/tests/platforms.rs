@@ -171,6 +171,15 @@ fn spots_named_by_their_places_need_no_other_table_and_an_archive_of_one_file_is
         assert_eq!(flaw(&e), None, "{e}");
         assert!(e.to_string().contains("an archive of several files"), "{e}");
     }
+
+    // One file, but no table.
+    let mut zip = zip::ZipWriter::new(fs::File::create(&packed).expect("creates"));
+    zip.start_file("a.pdf", zip::write::SimpleFileOptions::default()).expect("adds");
+    zip.finish().expect("writes");
+    let e =
+        open_any(&packed, &OpenOptions::default(), &ReadOptions::default(), &Silent).expect_err("no table");
+    assert_eq!(flaw(&e), None, "{e}");
+    assert!(e.to_string().contains("an archive of a file that is no table"), "{e}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::DataError;
 
 /// Endings, what such a file is, and how it becomes one that opens.
-const FOREIGN: [(&[&str], &str, &str); 7] = [
+const FOREIGN: [(&[&str], &str, &str); 6] = [
     (
         &["rds", "rdata", "rda", "qs", "qs2"],
         "an R object, which only R opens",
@@ -28,7 +28,6 @@ const FOREIGN: [(&[&str], &str, &str); 7] = [
         "give the folder of tables and matrices that the instrument wrote beside it",
     ),
     (&["tar", "tgz", "7z", "rar"], "an archive", "unpack it and give the folder"),
-    (&["zip"], "an archive of several files", "unpack it and give the folder or the file"),
     (
         &["xlsx", "xls", "ods"],
         "a spreadsheet",
@@ -41,6 +40,9 @@ pub(super) fn refuse(path: &Path) -> Option<DataError> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
     let ending = if name.ends_with(".tar.gz") { "tar" } else { plain.rsplit_once('.')?.1 };
+    if ending == "zip" {
+        return Some(super::text::not_a_table(path));
+    }
     let (_, what, instead) = FOREIGN.iter().find(|(endings, ..)| endings.contains(&ending))?;
     Some(DataError::Foreign { path: path.to_path_buf(), what, instead })
 }

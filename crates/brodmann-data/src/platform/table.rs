@@ -197,7 +197,7 @@ impl Platform for Table {
 }
 
 /// What is said of tables beside their paths.
-pub(super) const TAKES: [&str; 3] = ["coordinates", "transposed", "spatial_columns"];
+pub(super) const TAKES: [&str; 2] = ["coordinates", "transposed"];
 
 /// Whether a name is that of a table.
 pub(super) fn is_table(path: &Path) -> bool {

@@ -42,7 +42,7 @@ impl Platform for TenX {
     }
 
     fn takes(&self) -> &'static [&'static str] {
-        &["genome", "coordinates", "spatial_columns"]
+        &["genome", "coordinates"]
     }
 
     fn matches(&self, path: &Path) -> bool {

@@ -41,6 +41,19 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     })
 }
 
+fn foreign_archive(path: &Path, what: &'static str) -> DataError {
+    DataError::Foreign {
+        path: path.to_path_buf(),
+        what,
+        instead: "unpack it and give the folder or the file",
+    }
+}
+
+/// Why an archive is read as no table.
+pub(super) fn not_a_table(path: &Path) -> DataError {
+    Member::only(path).err().unwrap_or_else(|| foreign_archive(path, "an archive of a file that is no table"))
+}
+
 /// The only file of a zip archive.
 struct Member {
     name: String,
@@ -53,11 +66,7 @@ impl Member {
     fn only(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|e| DataError::read(path, e))?;
         let mut zip = ZipArchive::new(file).map_err(|e| DataError::damaged(path, e))?;
-        let foreign = |what| DataError::Foreign {
-            path: path.to_path_buf(),
-            what,
-            instead: "unpack it and give the folder or the file",
-        };
+        let foreign = |what| foreign_archive(path, what);
         let mut found = None;
         for i in 0..zip.len() {
             let entry = zip.by_index_raw(i).map_err(|e| DataError::damaged(path, e))?;

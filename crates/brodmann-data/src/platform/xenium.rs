@@ -115,7 +115,7 @@ fn zarr_counts(path: &Path) -> Result<AnnData, DataError> {
     AnnData::new(by_feature.view().transpose(), DataFrame::new(names), var)
 }
 
-/// Names as the other files spell them: `gene` for `Gene Expression`.
+/// Names as the other files spell them: `Gene Expression` for `gene`.
 fn kind_of_feature(kind: &str) -> String {
     let known = [
         ("gene", "Gene Expression"),

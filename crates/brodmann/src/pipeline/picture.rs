@@ -301,8 +301,9 @@ fn boundaries(
         if asked {
             let has = [keys::CELL_BOUNDARIES, keys::NUCLEUS_BOUNDARIES];
             let has = has.iter().find(|key| library.and_then(|library| library.get(key)).is_some());
-            let found = has.map_or("no boundaries".to_owned(), |has| format!("{has} alone"));
-            let found = format!("{key}, of which the file has none ({found})");
+            let has = has.map_or(String::new(), |has| format!(" ({has} alone)"));
+            let asked = if key == keys::NUCLEUS_BOUNDARIES { "nuclei" } else { "cells" };
+            let found = format!("{asked}, while the file keeps no {key}{has}");
             let expected = "circle, square or hexagon, or the folder of an instrument that draws cells";
             return Err(PipelineError::option("shape", found, expected));
         }

@@ -125,7 +125,8 @@ fn randomization_moments_equal_the_enumeration_of_all_arrangements() {
     }
 }
 
-fn permute(items: &mut Vec<f64>, fixed: usize, visit: &mut impl FnMut(&[f64])) {
+/// All arrangements of the items from `fixed` on.
+pub(super) fn permute<T>(items: &mut Vec<T>, fixed: usize, visit: &mut dyn FnMut(&[T])) {
     if fixed == items.len() {
         visit(items);
         return;

@@ -90,15 +90,9 @@ impl Cohort {
             let (mut part, file) = read_part(input, opening, monitor)?;
             let own_names = part.var.index.clone();
             if let Some(features) = opening.features {
-                let said = put_in_place(&mut part, features.layer.as_deref(), features.normalized)?;
-                if let Some(said) = said {
-                    let otherwise = (Opt("layer"), Opt("normalized").set("true"));
-                    monitor.note(&format!(
-                        "{}: {said} ({} or {} says otherwise)",
-                        input.display(),
-                        otherwise.0,
-                        otherwise.1
-                    ));
+                let note = put_in_place(&mut part, features, &input.display().to_string())?;
+                if let Some(note) = note {
+                    monitor.note(&note);
                 }
                 part.raw = None;
             }

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use ndarray::Array2;
 
 use super::aside::{self, Kept};
-use super::stand_in::{self, RAW};
+use super::stand_in;
 use super::{Container, ModalityInfo, Tissue};
 use crate::pipeline::PipelineError;
 use crate::pipeline::count_rows::{CountRows, CountRowsError};
@@ -350,26 +350,12 @@ fn find_counts(
     let key = info.key.clone();
     let Some(adata) = container.adata(key.as_deref()) else { return Ok(()) };
     let place = stand_in::Place { adata, file, key: key.as_deref() };
-    let var = match features.layer.as_deref() {
-        // A layer of that name is meant first.
-        Some(RAW) if !adata.layers.contains_key(RAW) => place.raw_var()?,
-        Some(_) => None,
-        None if features.normalized => None,
-        None => {
-            let Some(found) = place.stand_in()? else { return Ok(()) };
-            info.note = Some(format!(
-                "{}: X holds no counts ({}); they are taken from {} ({} or {} says otherwise)",
-                info.name,
-                found.evidence,
-                if found.layer == RAW { "raw".to_owned() } else { format!("layers[{:?}]", found.layer) },
-                Opt("layer"),
-                Opt("normalized").set("true")
-            ));
-            info.stand_in = Some(found.layer);
-            found.var
-        }
-    };
-    if let (Some(var), Some(adata)) = (var, container.adata_mut(key.as_deref())) {
+    let Some(found) = place.counts(features)? else { return Ok(()) };
+    if let Some(note) = found.note(&info.name) {
+        info.note = Some(note);
+        info.stand_in = Some(found.layer);
+    }
+    if let (Some(var), Some(adata)) = (found.var, container.adata_mut(key.as_deref())) {
         info.own_var = Some(std::mem::replace(&mut adata.var, var).index);
         // Those of the other variables no longer fit.
         adata.varm.clear();

@@ -1,9 +1,10 @@
 //! Where the counts are when `X` does not hold them: many files keep scaled values in `X` and the counts beside it.
 
 use brodmann_data::{AnnData, DataFrame, Matrix, OpenFile, keys};
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CsrMatrix, Opt};
 
 use crate::pipeline::PipelineError;
+use crate::pipeline::request::FeatureRequest;
 use crate::preprocess::{MatrixContent, detect_content};
 
 /// How `adata.raw` is asked for as a layer.
@@ -15,48 +16,53 @@ const SAMPLE: usize = 512;
 pub(super) struct StandIn {
     /// Its name as a layer.
     pub(super) layer: &'static str,
-    /// What `X` holds instead, in words.
-    pub(super) evidence: String,
+    /// What `X` holds instead, in words; nothing where this place was asked for.
+    pub(super) evidence: Option<String>,
     /// Of `raw`: the variables, of which there may be more.
     pub(super) var: Option<DataFrame>,
 }
 
-/// Puts the counts of a whole container in memory where `X` is, if they are elsewhere; what was done, in words.
+impl StandIn {
+    fn found(layer: &'static str, evidence: String, var: Option<DataFrame>) -> Self {
+        Self { layer, evidence: Some(evidence), var }
+    }
+
+    /// What is said of the choice for `name`; nothing where it was asked for.
+    pub(super) fn note(&self, name: &str) -> Option<String> {
+        let evidence = self.evidence.as_ref()?;
+        let place = if self.layer == RAW { RAW.to_owned() } else { format!("layers[{:?}]", self.layer) };
+        Some(format!(
+            "{name}: X holds no counts ({evidence}); they are taken from {place} ({} or {} says otherwise)",
+            Opt("layer"),
+            Opt("normalized").set("true")
+        ))
+    }
+}
+
+/// Puts the counts of a whole container in memory where `X` is, if they are elsewhere; what is said of it for `name`.
 ///
-/// # Inputs
-/// `layer`: what was asked for; `"raw"` becomes a layer of that name. `normalized`: nobody looks for counts.
+/// Where `raw` was asked for, it becomes a layer of that name.
 pub(in crate::pipeline) fn put_in_place(
     adata: &mut AnnData,
-    layer: Option<&str>,
-    normalized: bool,
+    features: &FeatureRequest,
+    name: &str,
 ) -> Result<Option<String>, PipelineError> {
-    let place = Place { adata, file: None, key: None };
-    let (of, evidence) = match layer {
-        Some(RAW) if !adata.layers.contains_key(RAW) => (RAW, String::new()),
-        Some(_) => return Ok(None),
-        None if normalized => return Ok(None),
-        None => match place.stand_in()? {
-            Some(found) => (found.layer, found.evidence),
-            None => return Ok(None),
-        },
-    };
-    let counts = if of == RAW {
+    let Some(found) = (Place { adata, file: None, key: None }).counts(features)? else { return Ok(None) };
+    let counts = if found.layer == RAW {
         let Some(raw) = adata.raw.take() else { return Ok(None) };
         adata.layers.clear();
         adata.var = raw.var;
         raw.x
     } else {
-        adata.layers.shift_remove(of)
+        adata.layers.shift_remove(found.layer)
     };
-    let Some(counts) = counts else { return Ok(None) };
-    if layer == Some(RAW) {
+    if found.evidence.is_some() {
+        adata.x = counts;
+    } else {
         adata.x = None;
-        adata.layers.insert(RAW.to_owned(), counts);
-        return Ok(None);
+        adata.layers.extend(counts.map(|counts| (RAW.to_owned(), counts)));
     }
-    adata.x = Some(counts);
-    let of = if of == RAW { RAW.to_owned() } else { format!("layers[{of:?}]") };
-    Ok(Some(format!("X holds no counts ({evidence}); they are taken from {of}")))
+    Ok(found.note(name))
 }
 
 /// A modality in memory, or in a file of which only names were read.
@@ -87,7 +93,7 @@ impl Place<'_> {
     }
 
     /// Variables of `raw`, where it is there.
-    pub(super) fn raw_var(&self) -> Result<Option<DataFrame>, PipelineError> {
+    fn raw_var(&self) -> Result<Option<DataFrame>, PipelineError> {
         match (&self.adata.raw, self.file) {
             (Some(raw), _) => Ok(Some(raw.var.clone())),
             (None, Some(file)) => Ok(file.raw_var(self.key)?),
@@ -103,8 +109,21 @@ impl Place<'_> {
         Ok(file.element_names(self.key, "layers")?.iter().any(|name| name == layer))
     }
 
-    /// Where the counts are, if they are not in `X`: in `layers["counts"]`, else in `raw`.
-    pub(super) fn stand_in(&self) -> Result<Option<StandIn>, PipelineError> {
+    /// Where the counts are, if they are not in `X`: in `raw` where that is asked for and no layer has this name; where
+    /// nothing is asked for, wherever they are found.
+    pub(super) fn counts(&self, features: &FeatureRequest) -> Result<Option<StandIn>, PipelineError> {
+        match features.layer.as_deref() {
+            Some(RAW) if !self.adata.layers.contains_key(RAW) => {
+                Ok(Some(StandIn { layer: RAW, evidence: None, var: self.raw_var()? }))
+            }
+            Some(_) => Ok(None),
+            None if features.normalized => Ok(None),
+            None => self.stand_in(),
+        }
+    }
+
+    /// In `layers["counts"]`, else in `raw`, where `X` does not hold them.
+    fn stand_in(&self) -> Result<Option<StandIn>, PipelineError> {
         let counts = self.has_layer(keys::COUNTS)?;
         let raw = self.raw_var()?;
         if !counts && raw.is_none() {
@@ -120,10 +139,10 @@ impl Place<'_> {
             Ok(rows.is_some_and(|rows| detect_content(rows.view()).content == MatrixContent::RawCounts))
         };
         if counts && is_counts(keys::COUNTS)? {
-            return Ok(Some(StandIn { layer: keys::COUNTS, evidence: found.evidence, var: None }));
+            return Ok(Some(StandIn::found(keys::COUNTS, found.evidence, None)));
         }
         if raw.is_some() && is_counts(RAW)? {
-            return Ok(Some(StandIn { layer: RAW, evidence: found.evidence, var: raw }));
+            return Ok(Some(StandIn::found(RAW, found.evidence, raw)));
         }
         Ok(None)
     }

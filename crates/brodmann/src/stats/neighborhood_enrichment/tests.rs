@@ -3,6 +3,7 @@ use brodmann_kernels::{CsrMatrix, Interrupted, Monitor, Seed, Silent};
 use ndarray::Array1;
 
 use super::*;
+use crate::stats::tests::permute;
 
 /// A directed weighted graph of `n` spots without loops, weights 1 to 3 or 1 alone.
 fn random_graph(n: usize, one_in: u64, weighted: bool, salt: u64) -> CsrMatrix<f64> {
@@ -27,19 +28,6 @@ fn run(graph: &CsrMatrix<f64>, codes: &[Option<u32>], n_groups: usize) -> Neighb
 fn close(found: &Array2<f64>, expected: &Array2<f64>, tolerance: f64) {
     for (f, e) in found.iter().zip(expected) {
         assert!((f - e).abs() <= tolerance * e.abs().max(1.0), "{f} instead of {e}");
-    }
-}
-
-/// All arrangements of the items from `fixed` on.
-fn permute(items: &mut Vec<u32>, fixed: usize, visit: &mut dyn FnMut(&[u32])) {
-    if fixed == items.len() {
-        visit(items);
-        return;
-    }
-    for i in fixed..items.len() {
-        items.swap(fixed, i);
-        permute(items, fixed + 1, visit);
-        items.swap(fixed, i);
     }
 }
 
