@@ -10,6 +10,7 @@
 //! * [`RowAppender`]: a file written while its rows come.
 //! * [`OpenFile`]: a file or a Zarr store held open; a table of a SpatialData store with its coordinates.
 //! * [`MatrixRows`]: a matrix too large to hold, a block of rows at a time.
+//! * [`write_table`]: results as a table of their own.
 //! * [`read_npy`]: arrays beside containers.
 
 mod additions;
@@ -32,6 +33,7 @@ mod reservation;
 mod scverse;
 mod spatialdata;
 mod store;
+mod table_file;
 mod temporary;
 mod value;
 mod whole;
@@ -58,6 +60,7 @@ pub use scverse::{
     layer_names, read, read_h5ad, read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
     write_zarr,
 };
+pub use table_file::{is_table_ending, write_table};
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;
 pub use whole::Whole;

@@ -40,6 +40,9 @@ mod visium_hd;
 mod wide;
 mod xenium;
 
+#[cfg(test)]
+pub(crate) use text::any_columns;
+
 pub use mtx::read_tenx_mtx;
 pub use table::{Orientation, TableOptions, coordinate_columns, read_table};
 pub use tenx::read_tenx_h5;

@@ -271,7 +271,7 @@ fn typed_columns(path: &Path, texts: &[usize]) -> Result<Typed, DataError> {
 ///
 /// # Errors
 /// [`DataError::Table`].
-pub(super) fn any_columns(path: &Path) -> Result<IndexMap<String, Column>, DataError> {
+pub(crate) fn any_columns(path: &Path) -> Result<IndexMap<String, Column>, DataError> {
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
         parquet_table::columns(path, None)
     } else {
