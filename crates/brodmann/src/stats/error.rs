@@ -42,6 +42,18 @@ pub enum StatsError {
     /// A slice whose spots lie in one place or on one line.
     #[error("the spots of slice {slice} enclose no area; expected spots that are not on one line")]
     NoArea { slice: u32 },
+    /// No spot is in a group.
+    #[error("none of {n_obs} spots has a label; expected at least one")]
+    NoLabels { n_obs: usize },
+    /// A value of a gene that is NaN or infinite.
+    #[error("gene {column} has the value {value} in spot {row}; expected a finite number")]
+    BadExpression { row: usize, column: usize, value: String },
+    /// Blocks of rows that do not follow each other, or are more or fewer than there are spots.
+    #[error("the blocks of the matrix lead to row {found}; expected row {expected}")]
+    RowCount { found: usize, expected: usize },
+    /// A block with more or fewer columns than there are genes.
+    #[error("a block of the matrix has {found} columns; expected {expected}, one per gene")]
+    ColumnCount { found: usize, expected: usize },
     /// An option out of its range.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -75,6 +87,9 @@ impl Diagnosis for StatsError {
             Self::CrossingEdge { .. } => "build the graph slice by slice".to_owned(),
             Self::NotPlanar { .. } => "give x and y alone, slice by slice".to_owned(),
             Self::NoArea { .. } => "leave that slice out".to_owned(),
+            Self::NoLabels { .. } => "compute the domains first".to_owned(),
+            Self::BadExpression { .. } => "normalise the counts again or remove such spots".to_owned(),
+            Self::RowCount { .. } | Self::ColumnCount { .. } => "read the matrix again".to_owned(),
             _ => return self.origin()?.advice(),
         })
     }

@@ -7,6 +7,7 @@
 //! * [`morans_i()`]: are neighbours alike, gene by gene or domain by domain.
 //! * [`gearys_c()`]: how much neighbours differ, gene by gene.
 //! * [`local_outliers()`]: which spots differ from their surroundings.
+//! * [`markers()`]: which genes tell a domain from the rest, or from its surroundings.
 //! * [`gene_sets`]: which known sets of genes are behind a list, a ranking or a spot.
 //!
 //! Labels, be they domains or cell types:
@@ -31,6 +32,7 @@ pub mod gearys_c;
 pub mod gene_sets;
 mod labels;
 pub mod local_outliers;
+pub mod markers;
 pub mod morans_i;
 pub mod neighborhood_enrichment;
 mod pair_strips;
@@ -48,6 +50,10 @@ pub use error::StatsError;
 pub use gearys_c::gearys_c;
 pub use labels::Labels;
 pub use local_outliers::{LocalMetric, LocalOutlierOptions, LocalOutliers, Side, local_outliers};
+pub use markers::{
+    Expression, ExpressionRows, GroupMarkers, MarkerGroups, MarkerOptions, MarkerTest, Reference,
+    SliceSupport, Thresholds, VisitRows, markers,
+};
 pub use morans_i::{morans_i, morans_i_of_labels};
 pub use neighborhood_enrichment::{NeighborhoodEnrichment, neighborhood_enrichment};
 pub use ripley::{
