@@ -16,8 +16,9 @@ SOURCES = [path for part in ("brodmann", "brodmann-data") for path in (ROOT / "c
 NOT_IN_PYTHON = {
     "color", "ctrl_size", "denoised", "density", "edges", "empty", "highest", "in_place", "kind", "longest", "loss",
     "lowest", "max_length", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall", "min_size",
-    "n_edges", "n_epochs", "n_permutations", "n_places", "n_runs", "n_spatial", "normalization", "options", "out",
-    "patience", "pitch", "randomness", "repulsion_strength", "selection", "shape", "spatial_columns", "spot_pitch", "spread",
+    "min_spots_per_slice", "n_edges", "n_epochs", "n_hops", "n_permutations", "n_places", "n_runs", "n_spatial",
+    "normalization", "options", "out", "patience", "pitch", "randomness", "reference", "repulsion_strength",
+    "selection", "shape", "spatial_columns", "spot_pitch", "spread",
     "start", "weight", "which",
 }  # fmt: skip
 
