@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use crate::{Array, DataError};
 
 /// The kinds of objects.
@@ -314,6 +316,16 @@ pub(crate) trait StoreWriter {
         gzip: u8,
         attributes: &[(&str, Attribute)],
     ) -> Result<(), DataError>;
+    /// Writes vectors of one length as an array of records.
+    ///
+    /// # Returns
+    /// `false`, and nothing is written, where the format has no records of this kind that every reader opens.
+    fn write_records(
+        &self,
+        path: &str,
+        fields: &IndexMap<String, Array>,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<bool, DataError>;
 }
 
 /// Elements to be written, row-major.

@@ -27,9 +27,11 @@ pub enum Value {
     Frame(DataFrame),
     /// A vector of categories, or one with missing entries.
     Column(Column),
+    /// A numpy record array: vectors of one length by the name of their field, as scanpy keeps ranked genes.
+    Records(IndexMap<String, Array>),
     /// A dictionary.
     Dict(IndexMap<String, Value>),
-    /// Something this version does not read (records, awkward arrays, ...). It survives when a copy of its file
+    /// Something this version does not read (awkward arrays, ...). It survives when a copy of its file
     /// is edited; it cannot be written from scratch.
     Opaque {
         /// Its `encoding-type` or datatype.
@@ -55,6 +57,7 @@ impl Value {
             Self::Sparse(_) => "a sparse matrix".to_owned(),
             Self::Frame(_) => "a table".to_owned(),
             Self::Column(c) => format!("a vector of {}", c.kind()),
+            Self::Records(fields) => format!("an array of records of {} fields", fields.len()),
             Self::Dict(_) => "a dictionary".to_owned(),
             Self::Opaque { encoding } => format!("{encoding} (not read)"),
         }
@@ -110,6 +113,7 @@ impl Value {
             Self::Sparse(m) => Some(m.n_rows()),
             Self::Frame(f) => Some(f.n_rows()),
             Self::Column(c) => Some(c.len()),
+            Self::Records(fields) => fields.values().map(Array::len).min(),
             _ => None,
         }
     }
@@ -146,6 +150,9 @@ impl Value {
             Self::Sparse(m) => Self::Sparse(m.select_rows(rows)),
             Self::Frame(f) => Self::Frame(f.select_rows(rows)),
             Self::Column(c) => Self::Column(c.select_rows(rows)),
+            Self::Records(fields) => {
+                Self::Records(fields.iter().map(|(k, a)| (k.clone(), a.select_rows(rows))).collect())
+            }
             other => other.clone(),
         }
     }

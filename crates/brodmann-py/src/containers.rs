@@ -119,8 +119,18 @@ pub fn value(py: Python<'_>, v: Value) -> PyResult<Object<'_>> {
         Value::Sparse(m) => matrix(py, m)?,
         Value::Frame(f) => frame(py, f)?,
         Value::Column(c) => column(py, c)?,
+        Value::Records(fields) => records(py, fields)?,
         Value::Dict(entries) => values(py, entries)?,
     })
+}
+
+/// A numpy record array.
+fn records(py: Python<'_>, fields: IndexMap<String, Array>) -> PyResult<Object<'_>> {
+    let names: Vec<String> = fields.keys().cloned().collect();
+    let arrays = fields.into_values().map(|a| array(py, a)).collect::<PyResult<Vec<_>>>()?;
+    let options = PyDict::new(py);
+    options.set_item("names", names)?;
+    py.import("numpy")?.getattr("rec")?.call_method("fromarrays", (arrays,), Some(&options))
 }
 
 fn values(py: Python<'_>, entries: IndexMap<String, Value>) -> PyResult<Object<'_>> {

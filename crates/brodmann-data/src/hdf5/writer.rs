@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use rayon::prelude::*;
 use rust_hdf5::format::messages::filter::{FilterPipeline, apply_filters};
 use rust_hdf5::types::VarLenUnicode;
-use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, HBool, Hdf5Error};
+use rust_hdf5::{CompoundType, DatatypeMessage, H5Dataset, H5File, H5Group, H5Type, HBool, Hdf5Error};
 
-use crate::DataError;
 use crate::store::{ArrayData, Attribute, GrowingData, GrowingKind, NodeKind, StoreWriter};
+use crate::{Array, DataError};
 
 /// Elements per chunk of a vector; rows of a matrix are cut to about as many bytes.
 const CHUNK_ELEMENTS: usize = 1 << 16;
@@ -96,7 +97,7 @@ impl Hdf5Writer {
         Ok(dataset)
     }
 
-    fn numbers<T: rust_hdf5::H5Type + Sync>(
+    fn numbers<T: H5Type + Sync>(
         &self,
         group: &H5Group,
         name: &str,
@@ -215,7 +216,7 @@ impl Hdf5Writer {
     }
 
     /// Values of type `S` stored as `T`, in chunks compressed in parallel.
-    fn compressed<S: Sync, T: rust_hdf5::H5Type>(
+    fn compressed<S: Sync, T: H5Type>(
         &self,
         group: &H5Group,
         name: &str,
@@ -272,7 +273,7 @@ pub(crate) struct Growing {
 }
 
 /// Little-endian bytes of a number.
-trait Bytes: rust_hdf5::H5Type + Sync {
+trait Bytes: H5Type + Sync {
     fn extend(self, bytes: &mut Vec<u8>);
 }
 impl Bytes for i32 {
@@ -469,5 +470,95 @@ impl StoreWriter for Hdf5Writer {
         };
         self.dataset_attributes(&dataset, attributes)?;
         Ok(())
+    }
+
+    /// Texts have the width of the longest; anndata takes those of fixed width for ASCII, and cannot open others.
+    fn write_records(
+        &self,
+        path: &str,
+        fields: &IndexMap<String, Array>,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<bool, DataError> {
+        let Some(members) = fields.values().map(Member::of).collect::<Option<Vec<_>>>() else {
+            return Ok(false);
+        };
+        let n = fields.values().map(Array::len).min().unwrap_or(0);
+        let width: usize = members.iter().map(|m| m.width).sum();
+        let mut bytes = vec![0u8; n * width];
+        let mut layout =
+            CompoundType { members: Vec::with_capacity(members.len()), total_size: width as u32 };
+        let mut start = 0;
+        for (name, member) in fields.keys().zip(&members) {
+            layout.members.push((name.clone(), member.datatype.clone(), start as u32));
+            for (record, own) in
+                bytes.chunks_exact_mut(width.max(1)).zip(member.bytes.chunks_exact(member.width))
+            {
+                record[start..start + member.width].copy_from_slice(own);
+            }
+            start += member.width;
+        }
+        let (parent, name) = split(path);
+        let fail = |e: Hdf5Error| self.error(e);
+        let builder = self.group(parent)?.new_dataset::<u8>().datatype(layout.to_datatype()).shape([n]);
+        let dataset = builder.create(name).map_err(fail)?;
+        if !bytes.is_empty() {
+            dataset.write_raw_bytes(&bytes).map_err(fail)?;
+        }
+        self.dataset_attributes(&dataset, attributes)?;
+        Ok(true)
+    }
+}
+
+/// One field of all records.
+struct Member {
+    datatype: DatatypeMessage,
+    width: usize,
+    bytes: Vec<u8>,
+}
+
+impl Member {
+    /// `None` for what records cannot hold: a matrix, and texts that are not ASCII.
+    fn of(array: &Array) -> Option<Self> {
+        if array.shape().len() != 1 {
+            return None;
+        }
+        macro_rules! numbers {
+            ($a:expr, $t:ty) => {
+                Self {
+                    datatype: <$t>::hdf5_type(),
+                    width: size_of::<$t>(),
+                    bytes: $a.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                }
+            };
+        }
+        Some(match array {
+            Array::F32(a) => numbers!(a, f32),
+            Array::F64(a) => numbers!(a, f64),
+            Array::I8(a) => numbers!(a, i8),
+            Array::I16(a) => numbers!(a, i16),
+            Array::I32(a) => numbers!(a, i32),
+            Array::I64(a) => numbers!(a, i64),
+            Array::U8(a) => numbers!(a, u8),
+            Array::U16(a) => numbers!(a, u16),
+            Array::U32(a) => numbers!(a, u32),
+            Array::U64(a) => numbers!(a, u64),
+            Array::Bool(a) => Self {
+                datatype: HBool::hdf5_type(),
+                width: 1,
+                bytes: a.iter().map(|v| u8::from(*v)).collect(),
+            },
+            Array::String(a) => {
+                if !a.iter().all(|text| text.is_ascii()) {
+                    return None;
+                }
+                let width = a.iter().map(String::len).max().unwrap_or(0).max(1);
+                let mut bytes = vec![0u8; width * a.len()];
+                for (text, place) in a.iter().zip(bytes.chunks_exact_mut(width)) {
+                    place[..text.len()].copy_from_slice(text.as_bytes());
+                }
+                let datatype = DatatypeMessage::FixedString { size: width as u32, padding: 1, charset: 0 };
+                Self { datatype, width, bytes }
+            }
+        })
     }
 }

@@ -46,6 +46,7 @@ pub(crate) use text::any_columns;
 pub use mtx::read_tenx_mtx;
 pub use table::{Orientation, TableOptions, coordinate_columns, read_table};
 pub use tenx::read_tenx_h5;
+pub use text::read_text;
 
 /// What is said of an input beside its path; by default it is found out by looking.
 #[derive(Clone, Debug, Default, PartialEq)]

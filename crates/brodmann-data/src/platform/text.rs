@@ -41,6 +41,23 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     })
 }
 
+/// The most bytes of a text that is read whole: ten times MSigDB.
+const LARGEST: u64 = 1 << 29;
+
+/// A whole text, unpacked where it is packed.
+///
+/// # Errors
+/// [`DataError::Read`], also for a text of more than 512 MB; [`DataError::Foreign`] for an archive of several files.
+pub fn read_text(path: impl AsRef<Path>) -> Result<Vec<u8>, DataError> {
+    let path = path.as_ref();
+    let mut bytes = Vec::new();
+    open(path)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| DataError::read(path, e))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(DataError::read(path, std::io::Error::other("it holds more than 512 MB of text")));
+    }
+    Ok(bytes)
+}
+
 fn foreign_archive(path: &Path, what: &'static str) -> DataError {
     DataError::Foreign {
         path: path.to_path_buf(),

@@ -368,8 +368,8 @@ fn array_value(store: &impl Store, path: &str, encoding: Option<&str>) -> Result
     if info.is_null || encoding == Some("null") {
         return Ok(Value::Null);
     }
-    match info.element {
-        Element::Record(_) => return Ok(Value::Opaque { encoding: "rec-array".to_owned() }),
+    match info.element.clone() {
+        Element::Record(names) => return records(store, path, &names),
         Element::Other(what) => return Ok(Value::Opaque { encoding: what }),
         _ => {}
     }
@@ -395,6 +395,18 @@ fn array_value(store: &impl Store, path: &str, encoding: Option<&str>) -> Result
         Array::I64(a) => a.first().map_or(Value::Null, |v| Value::Int(*v)),
         _ => array.to_f64().and_then(|a| a.first().copied()).map_or(Value::Null, |v| Value::Int(v as i64)),
     })
+}
+
+/// Records field by field, where each is a vector of a known type.
+fn records(store: &impl Store, path: &str, names: &[String]) -> Result<Value, DataError> {
+    let mut fields = IndexMap::with_capacity(names.len());
+    for name in names {
+        match store.field(path, name)? {
+            Some(array) if array.shape().len() == 1 => fields.insert(name.clone(), array),
+            _ => return Ok(Value::Opaque { encoding: "rec-array".to_owned() }),
+        };
+    }
+    Ok(Value::Records(fields))
 }
 
 fn optional_matrix(

@@ -3,7 +3,7 @@
 use brodmann_kernels::CsrMatrix;
 use ndarray::{ArrayBase, Data, Dimension};
 
-use super::write::stored_column;
+use super::write::{as_frame, stored_column};
 use crate::{Array, Column, DataFrame, Matrix, Value};
 
 trait Bits: Copy + Send + Sync {
@@ -62,14 +62,26 @@ fn same_frame(a: &DataFrame, b: &DataFrame) -> bool {
         && a.columns.iter().zip(&b.columns).all(|((ka, a), (kb, b))| ka == kb && same_column(a, b))
 }
 
+fn same_array(a: &Array, b: &Array) -> bool {
+    match (a, b) {
+        (Array::F32(a), Array::F32(b)) => same_dense(a, b),
+        (Array::F64(a), Array::F64(b)) => same_dense(a, b),
+        (a, b) => a == b,
+    }
+}
+
 pub(super) fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Float(a), Value::Float(b)) => a.same(*b),
-        (Value::Array(Array::F32(a)), Value::Array(Array::F32(b))) => same_dense(a, b),
-        (Value::Array(Array::F64(a)), Value::Array(Array::F64(b))) => same_dense(a, b),
+        (Value::Array(a), Value::Array(b)) => same_array(a, b),
         (Value::Sparse(a), Value::Sparse(b)) => same_matrix(a, b),
         (Value::Frame(a), Value::Frame(b)) => same_frame(a, b),
         (Value::Column(a), Value::Column(b)) => same_column(a, b),
+        (Value::Records(a), Value::Records(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((ka, a), (kb, b))| ka == kb && same_array(a, b))
+        }
+        // What a store keeps no records for.
+        (Value::Frame(a), Value::Records(b)) => same_frame(a, &as_frame(b)),
         // Groups are read back by name, so the order of a dictionary is not kept.
         (Value::Dict(a), Value::Dict(b)) => {
             a.len() == b.len() && a.iter().all(|(k, a)| b.get(k).is_some_and(|b| same_value(a, b)))

@@ -345,11 +345,33 @@ pub(super) fn value(w: &impl StoreWriter, path: &str, v: &Value, gzip: u8) -> Re
         Value::Sparse(m) => matrix(w, path, m, gzip),
         Value::Frame(f) => frame(w, path, f, gzip),
         Value::Column(c) => column(w, path, c, gzip),
+        Value::Records(fields) => {
+            if !w.write_records(path, fields, &encoding("rec-array", "0.2.0"))? {
+                frame(w, path, &as_frame(fields), gzip)?;
+            }
+            Ok(())
+        }
         Value::Dict(entries) => dictionary(w, path, entries, gzip),
         Value::Opaque { encoding } => {
             Err(DataError::CannotRewrite { element: path.to_owned(), encoding: encoding.clone() })
         }
     }
+}
+
+/// Records as a table, which takes a field by name as they do; its index counts the rows.
+pub(super) fn as_frame(fields: &IndexMap<String, Array>) -> DataFrame {
+    let n = fields.values().map(Array::len).min().unwrap_or(0);
+    let column = |array: &Array| match array {
+        Array::F32(a) => Column::Float32(a.iter().copied().collect()),
+        Array::Bool(a) => Column::Bool(a.iter().copied().collect()),
+        Array::String(a) => Column::String(a.iter().cloned().map(Some).collect()),
+        Array::F64(_) => {
+            Column::Float64(array.to_f64().map(|a| a.iter().copied().collect()).unwrap_or_default())
+        }
+        _ => Column::Int(array.to_f64().map(|a| a.iter().map(|v| *v as i64).collect()).unwrap_or_default()),
+    };
+    let columns = fields.iter().map(|(name, array)| (name.clone(), column(array))).collect();
+    DataFrame { index: (0..n).map(|i| i.to_string()).collect(), columns, ..DataFrame::default() }
 }
 
 fn any_array(w: &impl StoreWriter, path: &str, a: &Array, gzip: u8) -> Result<(), DataError> {
