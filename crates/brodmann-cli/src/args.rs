@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod defaults;
+pub mod explain;
 pub mod methods;
 pub mod qc;
 pub mod said;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+pub use explain::{EnrichCommand, MarkersCommand, NeighborhoodCommand, ResultArgs, SvgCommand};
 pub use methods::{
     BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand,
     SpamiCommand, StaigCommand,
@@ -103,6 +105,14 @@ pub enum Command {
     Mixture(Box<MixtureCommand>),
     /// Cluster an embedding
     Cluster(Box<ClusterCommand>),
+    /// Find the genes, proteins or peaks that tell each domain from the rest
+    Markers(Box<MarkersCommand>),
+    /// Find the known gene sets behind the markers of each domain
+    Enrich(Box<EnrichCommand>),
+    /// Find the genes, proteins or peaks that vary in space
+    Svg(Box<SvgCommand>),
+    /// Say which domains lie beside which, what they are made of, and what shape they have
+    Neighborhood(Box<NeighborhoodCommand>),
     /// Compare labels with a truth, and measure embeddings and spatial coherence
     Evaluate(EvaluateArgs),
     /// Draw the tissue coloured by obs columns or features

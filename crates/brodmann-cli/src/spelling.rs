@@ -19,6 +19,7 @@ pub const FLAGS: &[(&str, &str)] = &[
 
 /// Settings that are a flag of their own.
 pub const SETTINGS: &[((&str, &str), &str)] = &[
+    (("adjusted", "false"), "--unadjusted"),
     (("centred", "false"), "--not-centred"),
     (("contrast", "false"), "--no-contrast"),
     (("cosine", "false"), "--no-cosine"),

@@ -6,6 +6,9 @@ use brodmann::models::spami::SpamiPreset;
 use brodmann::models::staig::StaigPreset;
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::{self, BanksyRequest};
+use brodmann::pipeline::explain::enrich::EnrichOptions;
+use brodmann::pipeline::explain::markers::MarkersRequest;
+use brodmann::pipeline::explain::spatial_genes::SvgRequest;
 use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
@@ -17,6 +20,7 @@ use brodmann::pipeline::spami::SpamiRequest;
 use brodmann::pipeline::spami::request::N_TOP_GENES;
 use brodmann::pipeline::staig::StaigRequest;
 use brodmann::preprocess::{Modality, PreprocessOptions};
+use brodmann::stats::Thresholds;
 use clap::Command;
 use serde_json::{Map, Value as Json};
 
@@ -37,6 +41,9 @@ pub fn with_defaults(command: Command) -> Command {
         ("mixture", of_mixture()),
         ("cluster", of_cluster()),
         ("qc", vec![("", fields_of(&QcRequest::default().local))]),
+        ("markers", of_markers()),
+        ("enrich", of_enrichment()),
+        ("svg", vec![("", fields_of(&SvgRequest::default().options))]),
         ("preprocess", of_preprocessing()),
         ("neighbors", of_preprocessing()),
         ("leiden", of_preprocessing()),
@@ -141,6 +148,27 @@ fn of_mixture() -> Table {
     let mut all = fields_of(&MixtureRequest::default().domains);
     all.extend(of_components());
     vec![("", all)]
+}
+
+fn of_markers() -> Table {
+    let of = |preset: &'static str, thresholds: &Thresholds| {
+        let request = MarkersRequest::default();
+        let mut all = fields_of(&request.comparison);
+        all.extend(fields_of(&request.options));
+        all.extend(fields_of(thresholds));
+        (preset, all)
+    };
+    let presets = Thresholds::PRESETS.iter().map(|(name, thresholds)| of(name, thresholds));
+    std::iter::once(of("", &Thresholds::default())).chain(presets).collect()
+}
+
+fn of_enrichment() -> Table {
+    let mut table = of_markers();
+    let own = fields_of(&EnrichOptions::default());
+    for (_, all) in &mut table {
+        all.extend(own.clone());
+    }
+    table
 }
 
 /// Of gene expression on its way to a model.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::said::number;
-use super::{ModalityArg, PlaceArgs, SourceArgs};
+use super::{ModalityArg, PlaceArgs, ResultArgs, SourceArgs};
 
 #[derive(Args, Debug, Serialize)]
 pub struct QcCommand {
@@ -15,7 +15,7 @@ pub struct QcCommand {
     pub input: PathBuf,
     #[command(flatten)]
     #[serde(skip)]
-    pub output: QcOutputArgs,
+    pub output: ResultArgs,
     #[command(flatten)]
     #[serde(skip)]
     pub source: SourceArgs,
@@ -31,23 +31,6 @@ pub struct QcCommand {
     #[command(flatten)]
     #[serde(flatten)]
     pub place: PlaceArgs,
-}
-
-/// Where the results go: any of them, at least one.
-#[derive(Args, Clone, Debug)]
-pub struct QcOutputArgs {
-    /// Output file: a copy of the input with the columns added
-    #[arg(long, short, value_name = "OUT")]
-    pub out: Option<PathBuf>,
-    /// Add the columns to the input itself (atomically)
-    #[arg(long, conflicts_with = "out")]
-    pub in_place: bool,
-    /// Write the columns as a .csv, one row per spot
-    #[arg(long, value_name = "CSV")]
-    pub table: Option<PathBuf>,
-    /// Draw maps and histograms: .png or .svg
-    #[arg(long, value_name = "FIG")]
-    pub plot: Option<PathBuf>,
 }
 
 /// What a good spot has.

@@ -179,13 +179,7 @@ fn space_of(tissue: &Tissue, at: ArrayView2<'_, f64>) -> String {
             format!("{low:.1} to {high:.1}")
         })
         .collect();
-    let libraries = tissue.uns(keys::SPATIAL);
-    let unit = match libraries {
-        Some(Value::Dict(libraries)) => libraries.values().find_map(|library| {
-            Some(library.get(keys::METADATA)?.get(keys::COORDINATE_UNIT)?.as_str()?.to_owned())
-        }),
-        _ => None,
-    };
+    let unit = tissue.coordinate_unit();
     let spacing = crate::graph::spatial_knn(at, None, 1, false).ok().and_then(|graph| {
         let mut distances: Vec<f64> = graph.distances.data().to_vec();
         distances.sort_by(f64::total_cmp);

@@ -19,6 +19,7 @@ use crate::plot::PlotError;
 use crate::preprocess::PreprocessError;
 use crate::simulate::SimulateError;
 use crate::stats::StatsError;
+use crate::stats::gene_sets::GeneSetError;
 
 /// An error of a stage, or of the request itself.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,9 @@ pub enum PipelineError {
     /// Spatial statistics.
     #[error(transparent)]
     Stats(#[from] StatsError),
+    /// Gene sets.
+    #[error(transparent)]
+    GeneSets(#[from] GeneSetError),
     /// Simulation.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
@@ -174,6 +178,7 @@ impl Diagnosis for PipelineError {
             Self::Refine(e) => e,
             Self::Metrics(e) => e,
             Self::Stats(e) => e,
+            Self::GeneSets(e) => e,
             Self::Simulate(e) => e,
             Self::Plot(e) => e,
             Self::Spami(e) => e,

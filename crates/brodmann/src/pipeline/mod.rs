@@ -33,7 +33,8 @@
 //! * `align`: columns matched by name. `count_rows`: the counts of a file, block by block.
 //!
 //! The other commands:
-//! * [`qc`]: the quality of spots, by itself and beside their neighbours.
+//! * [`qc`]: the quality of spots, by itself and beside their neighbours. [`explain`]: what is in a domain.
+//! * [`outputs`]: where the results of these commands go.
 //! * [`preprocess_file`], [`neighbors_file`], [`evaluation`], [`describe`], [`simulated`], [`picture`].
 
 pub mod agreed;
@@ -50,6 +51,7 @@ pub mod drive;
 pub mod embedding;
 pub mod error;
 pub mod evaluation;
+pub mod explain;
 pub mod expression;
 pub mod fingerprint;
 pub mod forecast;
@@ -60,6 +62,7 @@ pub mod memory;
 pub mod method;
 pub mod mixture;
 pub mod neighbors_file;
+pub mod outputs;
 pub mod picture;
 pub mod preprocess_file;
 pub mod qc;
@@ -80,6 +83,7 @@ pub mod tissue;
 pub use drive::{run_files, run_tissue};
 pub use error::PipelineError;
 pub use method::Method;
+pub use outputs::Outputs;
 pub use record::RunRecord;
 pub use run::Seconds;
 pub use said::Said;

@@ -412,7 +412,7 @@ pub(super) fn spot(
 }
 
 /// The colours of the spots in `rows`.
-fn select(color: &Color, rows: &[usize]) -> Color {
+pub(super) fn select(color: &Color, rows: &[usize]) -> Color {
     match color {
         Color::None => Color::None,
         Color::Categorical { codes, names, palette } => Color::Categorical {
@@ -477,7 +477,7 @@ fn feature(
     Ok(continuous(column_of(&counts, j), label, None))
 }
 
-fn column_of(matrix: &CsrMatrix<f32>, j: usize) -> Vec<f64> {
+pub(super) fn column_of(matrix: &CsrMatrix<f32>, j: usize) -> Vec<f64> {
     (0..matrix.n_rows()).map(|i| f64::from(matrix.view().get(i, j).unwrap_or(0.0))).collect()
 }
 
@@ -569,12 +569,12 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
 }
 
 /// Where scanpy keeps the colours of the categories of an obs column.
-fn colors_key(key: &str) -> String {
+pub(super) fn colors_key(key: &str) -> String {
     format!("{key}_colors")
 }
 
 /// The texts of a vector in `uns`; `None` for anything else.
-fn texts(value: &Value) -> Option<Vec<String>> {
+pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(Array::String(texts)) => Some(texts.iter().cloned().collect()),
         Value::Column(column) => column.to_strings().into_iter().collect(),

@@ -299,6 +299,49 @@ pub(super) fn autocorrelation(
     })
 }
 
+impl Autocorrelation {
+    /// One statistic of several slices, each measured about its own mean, so that a difference between slices is not taken
+    /// for variation in space: the mean over slices by their spots, with the variance that it has.
+    ///
+    /// # Inputs
+    /// `parts`: spots and statistics of each slice, of the same variables. A variable that is constant in a slice has no
+    /// share of it.
+    /// # Returns
+    /// NaN for variables that are constant in every slice; `expected` is the mean over all slices. P-values are those of
+    /// the nearer tail; none of permutations.
+    #[must_use]
+    pub fn pooled(parts: &[(usize, Self)]) -> Self {
+        let n_vars = parts.iter().map(|(_, part)| part.statistic.len()).min().unwrap_or(0);
+        let sum = |j: usize, of: &dyn Fn(f64, &Self) -> f64| -> f64 {
+            let known = parts.iter().filter(|(_, part)| !part.statistic[j].is_nan());
+            known.map(|(n, part)| of(*n as f64, part)).sum()
+        };
+        let (mut statistic, mut variance, mut z_score) = (Vec::new(), Vec::new(), Vec::new());
+        for j in 0..n_vars {
+            // Without any slice 0 / 0, which is the answer.
+            let spots = sum(j, &|n, _| n);
+            let mean = sum(j, &|n, part| n * part.statistic[j]) / spots;
+            let spread = sum(j, &|n, part| n * n * part.variance[j]) / (spots * spots);
+            let expected = sum(j, &|n, part| n * part.expected) / spots;
+            statistic.push(mean);
+            variance.push(spread);
+            z_score.push((mean - expected) / spread.sqrt());
+        }
+        let p_value: Vec<f64> = z_score.iter().map(|z| normal_p_value(*z, Tail::Nearer)).collect();
+        let spots: f64 = parts.iter().map(|(n, _)| *n as f64).sum();
+        Self {
+            expected: parts.iter().map(|(n, part)| *n as f64 * part.expected).sum::<f64>() / spots,
+            p_adjusted: benjamini_hochberg(&p_value),
+            statistic,
+            variance,
+            z_score,
+            p_value,
+            p_permutation: None,
+            p_permutation_adjusted: None,
+        }
+    }
+}
+
 /// `z` positive for positive autocorrelation. The complementary error function keeps p-values down to 1e-300.
 pub(super) fn normal_p_value(z: f64, tail: Tail) -> f64 {
     let upper = |z: f64| 0.5 * libm::erfc(z / std::f64::consts::SQRT_2);

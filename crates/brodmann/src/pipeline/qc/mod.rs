@@ -3,16 +3,16 @@
 //! Nothing is removed here: columns are written, numbers told, a picture drawn.
 //!
 //! * `report`: what was found, for a person and as JSON.
-//! * `table`: the same columns as a csv.
+//! * `table`: the same columns as a table.
 //! * `picture`: maps with the local outliers ringed, and histograms with the thresholds.
 
 mod picture;
 mod report;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use brodmann_data::{Column, OpenOptions, ReadOptions, Select, Value, check_output, keys, write_bytes};
+use brodmann_data::{Column, OpenOptions, ReadOptions, Select, Value, keys};
 use brodmann_kernels::{Monitor, Opt, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -20,13 +20,12 @@ use serde_json::json;
 
 use super::PipelineError;
 use super::count_rows::CountRowsError;
-use super::picture::check_ending;
+use super::outputs::{Outputs, Results};
 use super::record::without_nulls;
 use super::request::Place;
 use super::run::{Run, Stage};
 use super::said::Said;
-use super::tissue::{Destination, ModalityInfo, Opening, Tissue};
-use crate::plot::{RenderOptions, render_sheet_png, render_sheet_svg};
+use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::preprocess::{
     GeneMetrics, Modality, PreprocessError, SpotMetrics, mitochondrial, spot_and_gene_metrics,
 };
@@ -144,17 +143,6 @@ impl QcRequest {
     }
 }
 
-/// Where the results go; at least one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QcOutputs {
-    /// A copy of the input with the columns added, or the input itself.
-    pub destination: Option<Destination>,
-    /// A csv of the columns.
-    pub table: Option<PathBuf>,
-    /// A .png or .svg.
-    pub plot: Option<PathBuf>,
-}
-
 /// What was found of one modality, spot by spot in the order of the whole.
 pub(super) struct Found<'a> {
     pub modality: &'a ModalityInfo,
@@ -233,16 +221,13 @@ fn scattered<T: Copy>(values: &[T], rows: &[usize], n_obs: usize, otherwise: T) 
 /// [`PipelineError`]; nothing is written then.
 pub fn qc_file(
     (input, source): (&Path, &OpenOptions),
-    outputs: &QcOutputs,
+    outputs: &Outputs,
     request: &QcRequest,
     monitor: &dyn Monitor,
 ) -> Result<QcReport, PipelineError> {
     request.options.validate()?;
     request.local.validate()?;
-    let is_png = outputs.plot.as_deref().map(|plot| check_ending(input, plot)).transpose()?;
-    if let Some(table) = &outputs.table {
-        check_output(input, table)?;
-    }
+    outputs.check(input)?;
     let mut run = Run::new(Seed(0), monitor);
     let mut options = read_options(request, outputs.plot.is_some());
     options.to_write = outputs.destination.is_some();
@@ -293,32 +278,16 @@ pub fn qc_file(
         tissue.place(&mut additions);
         additions
     };
-    let picture = match (&coordinates, is_png) {
-        (Some(coordinates), Some(is_png)) => {
-            monitor.stage("drawing", 0);
-            let sheet = picture::sheet(&tissue, coordinates, &spots, &found, request);
-            let options = RenderOptions::default();
-            Some(if is_png {
-                render_sheet_png(&sheet, &options)?
-            } else {
-                render_sheet_svg(&sheet, &options)?.into_bytes()
-            })
-        }
-        _ => None,
+    let draws = outputs.plot.is_some();
+    let sheet = coordinates
+        .as_ref()
+        .filter(|_| draws)
+        .map(|coordinates| picture::sheet(&tissue, coordinates, &spots, &found, request));
+    let table = match outputs.table {
+        Some(_) => table::columns_of(&tissue, &spots, &found, request),
+        None => Vec::new(),
     };
-    let table = outputs.table.is_some().then(|| table::csv(&tissue, &spots, &found, request));
-    run.timed(Stage::Write, || -> Result<(), PipelineError> {
-        if let Some(destination) = &outputs.destination {
-            tissue.write(destination, &additions, monitor)?;
-        }
-        if let (Some(path), Some(text)) = (&outputs.table, &table) {
-            write_bytes(path, text.as_bytes())?;
-        }
-        if let (Some(path), Some(bytes)) = (&outputs.plot, &picture) {
-            write_bytes(path, bytes)?;
-        }
-        Ok(())
-    })?;
+    outputs.write(tissue, &Results { additions, table, sheet }, &mut run)?;
     report.seconds = run.seconds;
     Ok(report)
 }

@@ -1,6 +1,4 @@
-//! The columns as a csv, one row per spot.
-
-use std::fmt::Write as _;
+//! The columns as a table, one row per spot.
 
 use brodmann_data::{Column, keys};
 
@@ -8,8 +6,14 @@ use super::{Found, QcRequest, Spots, columns};
 use crate::pipeline::tissue::Tissue;
 
 /// Names, slices and all columns; those of several modalities carry the modality's name. What is missing is empty.
-pub(super) fn csv(tissue: &Tissue, spots: &Spots, found: &[Found<'_>], request: &QcRequest) -> String {
-    let mut table: Vec<(String, Column)> = Vec::new();
+pub(super) fn columns_of(
+    tissue: &Tissue,
+    spots: &Spots,
+    found: &[Found<'_>],
+    request: &QcRequest,
+) -> Vec<(String, Column)> {
+    let names = tissue.obs_names().iter().cloned().map(Some).collect();
+    let mut table = vec![("spot".to_owned(), Column::String(names))];
     if let (Some(key), Some(slices)) = (&request.place.library_key, &spots.slices) {
         let of = (0..tissue.n_obs()).map(|i| Some(slices.label(slices.of(i)))).collect();
         table.push((key.clone(), Column::String(of)));
@@ -31,38 +35,5 @@ pub(super) fn csv(tissue: &Tissue, spots: &Spots, found: &[Found<'_>], request: 
             table.push(("beyond_thresholds".to_owned(), Column::Bool(beyond)));
         }
     }
-    let mut text = String::from("spot");
-    for (key, _) in &table {
-        text.push(',');
-        text.push_str(&quoted(key));
-    }
-    text.push('\n');
-    for (i, name) in tissue.obs_names().iter().enumerate() {
-        text.push_str(&quoted(name));
-        for (_, column) in &table {
-            text.push(',');
-            match column {
-                Column::Float64(v) if v[i].is_finite() => {
-                    let _ = write!(text, "{}", v[i]);
-                }
-                Column::Int(v) => {
-                    let _ = write!(text, "{}", v[i]);
-                }
-                Column::Bool(v) => text.push_str(if v[i] { "True" } else { "False" }),
-                Column::String(v) => text.push_str(&quoted(v[i].as_deref().unwrap_or_default())),
-                _ => {}
-            }
-        }
-        text.push('\n');
-    }
-    text
-}
-
-/// A text as a field: in quotes where it holds what separates fields.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    table
 }

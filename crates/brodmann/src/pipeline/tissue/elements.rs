@@ -1,6 +1,6 @@
 //! Embeddings, graphs, columns and the rest: of the whole or of a modality, rows in the order of the whole.
 
-use brodmann_data::{Categorical, Column, DataError, Matrix, OpenFile, Value};
+use brodmann_data::{Categorical, Column, DataError, Matrix, OpenFile, Value, keys};
 use brodmann_kernels::{CsrMatrix, Opt, Slices, Step};
 use ndarray::Array2;
 
@@ -224,6 +224,14 @@ impl Tissue {
             expected: "the slice of every spot",
         })?;
         Ok(Some(Slices::from_codes(&codes, &labels.categories)))
+    }
+
+    /// The unit of the coordinates, where the file says it.
+    pub fn coordinate_unit(&self) -> Option<String> {
+        let libraries = self.uns(keys::SPATIAL)?.as_dict()?;
+        libraries.values().find_map(|library| {
+            Some(library.get(keys::METADATA)?.get(keys::COORDINATE_UNIT)?.as_str()?.to_owned())
+        })
     }
 
     /// `uns[key]` of the whole or of the first modality that has it.

@@ -1,5 +1,6 @@
 //! Which genes are called markers.
 
+use brodmann_kernels::OptionError;
 use serde::{Deserialize, Serialize};
 
 use super::GroupMarkers;
@@ -41,6 +42,27 @@ impl Thresholds {
     /// The preset of that name.
     pub fn preset(name: &str) -> Option<Self> {
         Self::PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, thresholds)| *thresholds)
+    }
+
+    /// Refuses thresholds that nothing or everything passes.
+    ///
+    /// # Errors
+    /// [`OptionError`].
+    pub fn validate(&self) -> Result<(), OptionError> {
+        if !(self.log2_fold_change.is_finite() && self.log2_fold_change >= 0.0) {
+            let expected = "a number of at least 0";
+            return Err(OptionError::new("log2_fold_change", self.log2_fold_change, expected));
+        }
+        if !(self.p_value > 0.0 && self.p_value <= 1.0) {
+            return Err(OptionError::new("p_value", self.p_value, "a number above 0, at most 1"));
+        }
+        if !(0.0..=1.0).contains(&self.fraction) {
+            return Err(OptionError::new("fraction", self.fraction, "a share from 0 to 1"));
+        }
+        if !(0.0..=1.0).contains(&self.slice_share) {
+            return Err(OptionError::new("slice_share", self.slice_share, "a share from 0 to 1"));
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,40 @@
+//! `brodmann markers`, `enrich`, `svg`, `neighborhood`.
+
+use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_file};
+use brodmann::pipeline::explain::markers::{MarkersRequest, markers_file};
+use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_file};
+use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_file};
+
+use super::Context;
+use crate::args::said::said;
+use crate::args::{EnrichCommand, MarkersCommand, NeighborhoodCommand, SvgCommand};
+use crate::failure::Failure;
+
+pub fn markers(context: &Context<'_>, args: &MarkersCommand) -> Result<(), Failure> {
+    let request = MarkersRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let report = markers_file(input, &args.output.outputs(), &request, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn enrich(context: &Context<'_>, args: &EnrichCommand) -> Result<(), Failure> {
+    let request = EnrichRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let report = enrich_file(input, &args.output.outputs(), &request, context.seed, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn svg(context: &Context<'_>, args: &SvgCommand) -> Result<(), Failure> {
+    let request = SvgRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let report = svg_file(input, &args.output.outputs(), &request, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn neighborhood(context: &Context<'_>, args: &NeighborhoodCommand) -> Result<(), Failure> {
+    let request = NeighborhoodRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let outputs = (&args.output.outputs(), args.shapes.as_ref());
+    let report = neighborhood_file(input, outputs, &request, context.terminal)?;
+    context.print(&report, || report.lines())
+}

@@ -1,0 +1,115 @@
+//! Where the results of a command that looks at a tissue go: into a file, into a table, into a picture.
+
+use std::path::{Path, PathBuf};
+
+use brodmann_data::{Additions, Column, check_output, is_table_ending, write_bytes, write_table};
+use brodmann_kernels::Monitor;
+
+use super::PipelineError;
+use super::picture::check_ending;
+use super::run::{Run, Stage};
+use super::tissue::{Destination, Tissue};
+use crate::plot::{RenderOptions, Sheet, render_sheet_png, render_sheet_svg};
+
+/// Where the results go; at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// A copy of the input with the results added, or the input itself.
+    pub destination: Option<Destination>,
+    /// A .csv, .tsv or .parquet.
+    pub table: Option<PathBuf>,
+    /// A .png or .svg.
+    pub plot: Option<PathBuf>,
+}
+
+/// Columns of one length, by name.
+pub type Table = Vec<(String, Column)>;
+
+/// What a command finds of a tissue in memory.
+#[derive(Clone, Debug)]
+pub struct Answer<R> {
+    /// What is to be added to the container.
+    pub additions: Additions,
+    /// Tables by name.
+    pub tables: Vec<(&'static str, Table)>,
+    /// For a person and as JSON.
+    pub report: R,
+}
+
+/// What there is to write.
+pub(super) struct Results {
+    /// What is added to the container; the caller leaves it empty where nobody asked for it.
+    pub additions: Additions,
+    /// What the table holds.
+    pub table: Table,
+    /// What is drawn.
+    pub sheet: Option<Sheet>,
+}
+
+impl Outputs {
+    /// Refuses, before any work, what cannot be written.
+    ///
+    /// # Errors
+    /// [`PipelineError::OutputEnding`]; [`brodmann_data::DataError`] for an output that is the input, or in no folder.
+    pub(super) fn check(&self, input: &Path) -> Result<(), PipelineError> {
+        if let Some(plot) = &self.plot {
+            check_ending(input, plot)?;
+        }
+        if let Some(table) = &self.table {
+            check_table(input, table)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was asked for; all pictures are drawn before the first file is written.
+    ///
+    /// # Errors
+    /// As the writers and [`render_sheet_png`].
+    pub(super) fn write(
+        &self,
+        tissue: Tissue,
+        results: &Results,
+        run: &mut Run<'_>,
+    ) -> Result<(), PipelineError> {
+        let monitor = run.monitor;
+        let picture = match (&self.plot, &results.sheet) {
+            (Some(path), Some(sheet)) => Some((path, drawn(path, sheet, monitor)?)),
+            _ => None,
+        };
+        run.timed(Stage::Write, || -> Result<(), PipelineError> {
+            if let Some(destination) = &self.destination {
+                tissue.write(destination, &results.additions, monitor)?;
+            }
+            if let Some(path) = &self.table {
+                write_table(path, &results.table)?;
+            }
+            if let Some((path, bytes)) = &picture {
+                write_bytes(path, bytes)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Refuses a table that cannot be written.
+pub(super) fn check_table(input: &Path, table: &Path) -> Result<(), PipelineError> {
+    if !is_table_ending(table) {
+        return Err(PipelineError::OutputEnding {
+            path: table.display().to_string(),
+            expected: ".csv, .tsv or .parquet",
+        });
+    }
+    Ok(check_output(input, table)?)
+}
+
+/// The bytes of a picture, by the ending of its path.
+fn drawn(path: &Path, sheet: &Sheet, monitor: &dyn Monitor) -> Result<Vec<u8>, PipelineError> {
+    monitor.stage("drawing", 0);
+    let options = RenderOptions::default();
+    let is_svg = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+    Ok(if is_svg {
+        render_sheet_svg(sheet, &options)?.into_bytes()
+    } else {
+        render_sheet_png(sheet, &options)?
+    })
+}
