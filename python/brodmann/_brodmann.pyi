@@ -231,6 +231,11 @@ def find_domains(
     method: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
 ) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...
 
+# markers, enrich, svg, neighborhood
+def explain(
+    command: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]], str]: ...
+
 # gmm
 #: ``model, n_init, init, subset, max_iterations, tolerance, regularization``.
 _Mixture: TypeAlias = dict[str, Any]

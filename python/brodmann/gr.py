@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
 
 import numpy as np
@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
     Data = Union[AnnData, MuData]
 
-__all__ = ["SpatialNeighbors", "gearys_c", "morans_i", "spatial_neighbors"]
+#: Kind of a spatial graph.
+SpatialKind = Literal["knn", "radius", "delaunay", "grid"]
+
+__all__ = [
+    "Neighborhood",
+    "SpatialKind",
+    "SpatialNeighbors",
+    "gearys_c",
+    "morans_i",
+    "neighborhood_enrichment",
+    "spatial_neighbors",
+    "spatially_variable",
+]
 
 
 class SpatialNeighbors(NamedTuple):
@@ -377,3 +389,148 @@ def _floats(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{name} has dtype {values.dtype}, real numbers were expected; name numeric columns")
     return values if values.dtype == np.float32 else values.astype(np.float64, copy=False)
+
+
+class Neighborhood(NamedTuple):
+    """What :func:`neighborhood_enrichment` returns."""
+
+    #: One row per ordered pair of groups: ``group``, ``neighbor``, ``contacts``, ``expected``, ``z``, ``p_value``,
+    #: ``p_adjusted``, ``boundary_share`` (of the first's border).
+    pairs: pd.DataFrame
+    #: One row per group (and slice): ``n_spots``, ``area``, ``boundary_length``, ``outer_length``, ``compactness``,
+    #: ``elongation``, ``n_components``, ``largest_component``, ``centroid_x``, ``centroid_y``, in units of the
+    #: coordinates; ``None`` where these are not of a plane.
+    shapes: pd.DataFrame | None
+
+
+def neighborhood_enrichment(
+    data: Data,
+    groupby: str | None = None,
+    *,
+    composition: str | Sequence[str] = (),
+    co_occurrence: int = 0,
+    max_distance: float | None = None,
+    spatial: SpatialKind | None = None,
+    n_spatial: int | None = None,
+    radius: float | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+) -> Neighborhood:
+    """Says which groups lie beside which, what they are made of, and what shape they have. As ``brodmann neighborhood``.
+
+    Contacts are compared with their exact mean and variance over all arrangements of the labels (within each slice),
+    which squidpy estimates by permutations.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData with coordinates in ``obsm``.
+    groupby
+        Column of ``obs`` with the groups; by default ``"domains"``, or what another method left.
+    composition
+        Columns of ``obs`` that the groups are made up of: cell types, the slice, a truth.
+    co_occurrence
+        At how many distances to look how likely groups are near each other; 0: at none.
+    max_distance
+        The largest of these; by default half the diagonal of the tissue, or less on large ones.
+    spatial, n_spatial, radius
+        The graph, if not that of ``obsp["spatial_connectivities"]``; by default the neighbours on the lattice of the
+        spots, or the 6 nearest.
+    spatial_key, library_key
+        Coordinates in ``obsm``, and the column of ``obs`` that names the slice.
+
+    Returns
+    -------
+    Tables of pairs and of shapes. Written are ``uns["{groupby}_nhood_enrichment"]`` (``zscore``, ``count``, as squidpy;
+    ``expected``, ``pvals_adj``), ``uns["{groupby}_co_occurrence"]`` (``occ``, ``interval``, as squidpy),
+    ``uns["{groupby}_composition_{column}"]`` and ``uns["{groupby}_shape"]``.
+
+    Raises
+    ------
+    KeyError
+        Without the columns or coordinates that were named.
+    ValueError
+        Without an edge between labelled spots, and for options out of range.
+    """
+    from ._explain import explain, labels_of
+    from .tl._said import said
+
+    groupby = labels_of(data, groupby)
+    parts = [composition] if isinstance(composition, str) else list(composition)
+    given = {
+        **said(neighborhood_enrichment, locals(), leave=["composition", "spatial_key", "library_key"]),
+        "groupby": groupby,
+        "spatial_key": spatial_key,
+        "library_key": library_key,
+    }
+    if parts:
+        given["composition"] = parts
+    tables, _ = explain(
+        data,
+        "neighborhood",
+        given,
+        columns=[groupby, *parts],
+        spatial_key=spatial_key,
+        library_key=library_key,
+        values=False,
+    )
+    return Neighborhood(tables["pairs"], tables.get("shapes"))
+
+
+def spatially_variable(
+    data: Data,
+    *,
+    statistic: Literal["moran", "geary"] = "moran",
+    min_cells: int = 3,
+    layer: Mapping[str, str] | str | None = None,
+    normalized: bool = False,
+    target_sum: float | None = None,
+    spatial: SpatialKind | None = None,
+    n_spatial: int | None = None,
+    radius: float | None = None,
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+) -> pd.DataFrame:
+    """Finds the genes, proteins or peaks that vary in space. As ``brodmann svg``.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData with coordinates in ``obsm``. Of a MuData every modality is looked at.
+    statistic
+        Moran's I or Geary's C, with the p-value of its normal approximation (the nearer tail, as squidpy).
+    min_cells
+        Features seen in fewer spots are left out.
+    layer, normalized, target_sum
+        The values, as for :func:`brodmann.tl.markers`.
+    spatial, n_spatial, radius
+        The graph, as for :func:`neighborhood_enrichment`.
+    spatial_key, library_key
+        Coordinates in ``obsm``, and the column of ``obs`` that names the slice. Of several slices each is measured about
+        its own mean; squidpy takes a difference between slices for variation in space.
+
+    Returns
+    -------
+    One row per tested feature, the most spatial first: ``feature``, ``name`` (where the index has identifiers), ``I`` or
+    ``C``, ``z``, ``p_value``, ``p_adjusted``, and the statistic of each of several slices. Written are ``uns["moranI"]``
+    or ``uns["gearyC"]`` as squidpy keeps them, and ``var`` columns of that name.
+
+    Raises
+    ------
+    KeyError
+        Without the layer or coordinates that were named.
+    ValueError
+        Without an edge, and for values that are not finite.
+    """
+    from ._explain import explain
+    from .tl._said import said
+
+    given = {
+        **said(spatially_variable, locals(), leave=["layer", "spatial_key", "library_key"]),
+        "spatial_key": spatial_key,
+        "library_key": library_key,
+    }
+    tables, _ = explain(
+        data, "svg", given, layer=layer, spatial_key=spatial_key, library_key=library_key
+    )
+    return tables["features"]

@@ -420,7 +420,33 @@ def qc():
         same(name, 0.6745 * (x - m) / np.nanmedian(np.abs(x[near] - m[:, None]), axis=1), o[name])
 
 
-for check in (gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony, qc):
+def explain():
+    import anndata
+    import pandas as pd
+    import scanpy as sc
+
+    o, s = load("explain"), load("scanpy")
+    a = anndata.AnnData(s["log"], obs=pd.DataFrame({"group": pd.Categorical([f"c{c}" for c in s["label"]])}))
+    for name, method, options in [
+        ("wil", "wilcoxon", {"tie_correct": False}),
+        ("wilt", "wilcoxon", {"tie_correct": True}),
+        ("tov", "t-test_overestim_var", {}),
+        ("t", "t-test", {}),
+    ]:
+        sc.tl.rank_genes_groups(a, "group", method=method, pts=True, **options)
+        for k, group in enumerate(a.obs["group"].cat.categories):
+            # scanpy keeps scores in single precision.
+            found = sc.get.rank_genes_groups_df(a, group).set_index("names").loc[a.var_names]
+            same(f"mk_{name}_scores {group}", found["scores"], o[f"mk_{name}_scores"][k], 1e-5)
+            same(f"mk_{name}_pvals {group}", found["pvals"], o[f"mk_{name}_pvals"][k], 1e-6)
+            same(f"mk_logfoldchanges {group}", found["logfoldchanges"], o["mk_logfoldchanges"][k], 1e-5)
+            same(f"mk_pts {group}", found["pct_nz_group"], o["mk_pts"][k])
+
+
+CHECKS = (
+    gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony, qc, explain,
+)  # fmt: skip
+for check in CHECKS:
     if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:
         print(check.__name__)
         check()

@@ -2,8 +2,14 @@
 
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::BanksyRequest;
+use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_tissue};
+use brodmann::pipeline::explain::markers::{MarkersRequest, markers_tissue};
+use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_tissue};
+use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_tissue};
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
+use brodmann::pipeline::outputs::{Answer, Table};
+use brodmann::pipeline::request::Place;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigRequest};
@@ -16,6 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use serde_json::{Map, Value as Json};
 
+use crate::containers::column;
 use crate::monitor::run;
 use crate::tissue::{Parts, additions};
 
@@ -129,6 +136,74 @@ fn find_domains<'py>(
     Ok((root, modalities, n_clusters, reached))
 }
 
+/// What an answer is made of.
+type Answered<'py> = (Bound<'py, PyDict>, Bound<'py, PyDict>, Bound<'py, PyDict>, String);
+
+/// What is to be added to the whole and to each modality, tables by name, and the report as JSON.
+///
+/// `command`: `markers`, `enrich`, `svg` or `neighborhood`; `options`: by the library's names.
+#[pyfunction]
+#[pyo3(signature = (command, tissue, options, *, random_state))]
+fn explain<'py>(
+    py: Python<'py>,
+    command: &str,
+    tissue: Parts<'py>,
+    options: &Bound<'py, PyDict>,
+    random_state: u64,
+) -> PyResult<Answered<'py>> {
+    let said = said(options)?;
+    // Of one matrix nothing depends on its kind but its name in messages and how counts are normalised.
+    let kind = if tissue.is_mudata { None } else { tissue.kind().or(Some(Modality::Rna)) };
+    let container = tissue.container(py)?;
+    let (command, seed) = (command.to_owned(), Seed(random_state));
+    let (added, tables, report) = run(py, move |monitor| {
+        let (source, read) = (OpenOptions::default(), ReadOptions::default());
+        let opening = Opening::of(&source, &read, kind);
+        let tissue = |place: &Place| {
+            let opening = Opening { place: Some(place), ..opening };
+            Tissue::from_container(container, &opening, monitor)
+        };
+        match command.as_str() {
+            "markers" => {
+                let request = MarkersRequest::from_said(&said)?;
+                plain(markers_tissue(&tissue(&request.place)?, &request, monitor)?)
+            }
+            "enrich" => {
+                let request = EnrichRequest::from_said(&said)?;
+                plain(enrich_tissue(&tissue(&request.markers.place)?, &request, seed, monitor)?)
+            }
+            "svg" => {
+                let request = SvgRequest::from_said(&said)?;
+                plain(svg_tissue(&tissue(&request.place)?, &request, monitor)?)
+            }
+            _ => {
+                let request = NeighborhoodRequest::from_said(&said)?;
+                plain(neighborhood_tissue(&tissue(&request.place)?, &request, monitor)?)
+            }
+        }
+    })?;
+    let (root, modalities) = additions(py, added)?;
+    let found = PyDict::new(py);
+    for (name, table) in tables {
+        let columns = PyDict::new(py);
+        for (key, values) in table {
+            columns.set_item(key, column(py, values)?)?;
+        }
+        found.set_item(name, columns)?;
+    }
+    Ok((root, modalities, found, report))
+}
+
+/// An answer whose report is JSON.
+type Plain = (Additions, Vec<(&'static str, Table)>, String);
+
+fn plain<R: serde::Serialize>(answer: Answer<R>) -> Result<Plain, PipelineError> {
+    let report = serde_json::to_string(&answer.report)
+        .map_err(|e| PipelineError::option("options", "a report that is no JSON", e.to_string()))?;
+    Ok((answer.additions, answer.tables, report))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(find_domains, module)?)
+    module.add_function(wrap_pyfunction!(find_domains, module)?)?;
+    module.add_function(wrap_pyfunction!(explain, module)?)
 }

@@ -31,6 +31,7 @@ struct Part<'py> {
     counts: Option<Csr<'py, f32>>,
     var_names: Vec<String>,
     feature_types: Option<Vec<String>>,
+    gene_names: Option<Vec<String>>,
     obs_names: Vec<String>,
     obsm: Embeddings<'py>,
     obsp: Graphs<'py>,
@@ -89,6 +90,11 @@ impl Part<'_> {
                 brodmann_data::keys::FEATURE_TYPES.to_owned(),
                 Column::String(types.iter().cloned().map(Some).collect()),
             );
+        }
+        if let Some(names) = &self.gene_names {
+            // Missing ones came as nothing.
+            let names = names.iter().map(|name| Some(name.clone()).filter(|name| !name.is_empty()));
+            var.columns.insert("gene_name".to_owned(), Column::String(names.collect()));
         }
         let x = match &self.counts {
             Some(counts) => Some(Matrix::CsrF32(counts.view(py)?.to_owned())),

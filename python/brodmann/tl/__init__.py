@@ -12,6 +12,7 @@ label for each spot out.
 * :func:`domains`: domains that several methods agree on, and how sure they are of each spot.
 * :func:`banksy`: domains from expression beside that of the surroundings.
 * :func:`smoothed_pca`: the simple baseline beside them; :func:`mixture`: the one without space.
+* :func:`markers`: which genes tell a domain from the rest; :func:`enrich`: which known gene sets are behind them.
 * :func:`kmeans`: compact clusters of an embedding.
 * :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
 * :func:`select_n_clusters`: how many clusters?
@@ -19,6 +20,7 @@ label for each spot out.
 """
 
 from ._domains import domains
+from ._explain import enrich, markers
 from ._gmm import NumberOfClusters, gmm, select_n_clusters
 from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
@@ -32,9 +34,11 @@ __all__ = [
     "ResolutionSearch",
     "banksy",
     "domains",
+    "enrich",
     "gmm",
     "kmeans",
     "leiden",
+    "markers",
     "mixture",
     "refine_labels",
     "search_resolution",

@@ -23,6 +23,11 @@ ALONE = "rna"
 #: Spots with 0 here lie off the tissue and get no label.
 _IN_TISSUE = "in_tissue"
 
+#: Columns of ``var`` in which names of genes stand where identifiers are the index.
+_GENE_NAMES = (
+    "gene_name", "gene_names", "gene_symbol", "gene_symbols", "feature_name", "symbol", "gene_short_name",
+)  # fmt: skip
+
 #: What the methods on graphs find in an object, by the keys that they write.
 _LATENT_GRAPH, _SPATIAL_GRAPH = "connectivities", "spatial_connectivities"
 _EMBEDDINGS = ("X_pca", "X_lsi")
@@ -65,11 +70,14 @@ def parts(
     library_key: str | None,
     modalities: Iterable[str] | None = None,
     stored: bool = False,
+    graphs: bool = False,
+    counts: bool = True,
     space: bool = True,
 ) -> dict[str, Any]:
     """What a pipeline needs of ``data``; counts only of modalities that no embedding stands for.
 
-    ``stored``: hand over the components and graphs that ``data`` holds, too. ``space``: coordinates are needed.
+    ``stored``: hand over the components and graphs that ``data`` holds, too; ``graphs``: the spatial graph alone.
+    ``counts``: they are looked at. ``space``: coordinates are needed.
     """
     several = el.is_mudata(data)
     names = names_of(data)
@@ -91,14 +99,14 @@ def parts(
     return {
         "is_mudata": several,
         "modalities": [
-            _part(data.mod[name] if several else data, name, layers.get(name), use_rep.get(name), stored)
+            _part(data.mod[name] if several else data, name, layers.get(name), use_rep.get(name), stored, counts)
             for name in names
         ],
         "obs_names": [str(name) for name in data.obs_names],
         "obs": obs,
         "obsm": obsm,
         # Of an AnnData the only modality and the whole are one.
-        "obsp": _graphs(data, [_SPATIAL_GRAPH]) if stored else [],
+        "obsp": _graphs(data, [_SPATIAL_GRAPH]) if stored or graphs else [],
     }
 
 
@@ -119,10 +127,12 @@ def _graphs(data: AnnData | MuData, keys: Iterable[str]) -> list[tuple[str, Any]
     return [(key, as_csr(data.obsp[key], data.n_obs, f"obsp[{key!r}]").astype(np.float64)) for key in found]
 
 
-def _part(adata: AnnData, name: str, layer: str | None, rep: str | None, stored: bool) -> dict[str, Any]:
+def _part(
+    adata: AnnData, name: str, layer: str | None, rep: str | None, stored: bool, looked_at: bool
+) -> dict[str, Any]:
     counts, obsm = None, []
     if rep is None:
-        counts = el.to_csr(el.matrix(adata, layer))
+        counts = el.to_csr(el.matrix(adata, layer)) if looked_at else None
     else:
         where = f"mod[{name!r}]." if name else ""
         advice = f"make it first, or name another key of {where}obsm with use_rep"
@@ -135,10 +145,17 @@ def _part(adata: AnnData, name: str, layer: str | None, rep: str | None, stored:
         "counts": counts,
         "var_names": [str(v) for v in adata.var_names],
         "feature_types": None if types is None else [str(t) for t in types],
+        "gene_names": _gene_names(adata),
         "obs_names": [str(o) for o in adata.obs_names],
         "obsm": obsm,
         "obsp": _graphs(adata, [_LATENT_GRAPH]) if stored else [],
     }
+
+
+def _gene_names(adata: AnnData) -> list[str] | None:
+    """Names of genes beside an index of identifiers, where there are some."""
+    found = next((adata.var[key] for key in _GENE_NAMES if key in adata.var), None)
+    return None if found is None else ["" if name is None or name != name else str(name) for name in found]
 
 
 def asked(

@@ -370,7 +370,8 @@ pub(super) fn as_frame(fields: &IndexMap<String, Array>) -> DataFrame {
         }
         _ => Column::Int(array.to_f64().map(|a| a.iter().map(|v| *v as i64).collect()).unwrap_or_default()),
     };
-    let columns = fields.iter().map(|(name, array)| (name.clone(), column(array))).collect();
+    // A slash in the name of a column would be read as a group.
+    let columns = fields.iter().map(|(name, array)| (name.replace('/', "_"), column(array))).collect();
     DataFrame { index: (0..n).map(|i| i.to_string()).collect(), columns, ..DataFrame::default() }
 }
 

@@ -1,0 +1,107 @@
+"""What is in a domain: the compiled commands on objects in memory, their tables as data frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+import pandas as pd
+
+from . import _brodmann
+from . import _elements as el
+from .tl import _tissue as tissue
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+    Data = Union[AnnData, MuData]
+
+#: The layer that preprocessing leaves, taken where nobody names one.
+_LOG_NORMALIZED = "log_normalized"
+#: Columns that are looked for where nobody names the groups, as the command does.
+_LABELS = (
+    "domains", "spatialleiden", "banksy", "staig", "spami", "smoothed_pca", "mixture", "leiden", "ground_truth",
+)  # fmt: skip
+
+
+def labels_of(data: Data, groupby: str | None) -> str:
+    """The column of the groups: the one named, or what a method left."""
+    el.require_container(data)
+    if groupby is not None:
+        return groupby
+    found = next((key for key in _LABELS if key in data.obs), None)
+    if found is None:
+        raise ValueError("groupby is not given; expected the obs column of the labels, since no method left any")
+    return found
+
+
+def layers_of(data: Data, layer: Any, given: dict[str, Any]) -> dict[str, str]:
+    """The layer of each modality; logarithms that preprocessing left are taken before ``X``."""
+    given.pop("layer", None)
+    if layer is not None:
+        return tissue.by_modality(layer, "layer", data)
+    if given.get("normalized"):
+        return {}
+    several = el.is_mudata(data)
+    found = {
+        name: _LOG_NORMALIZED
+        for name in tissue.names_of(data)
+        if _LOG_NORMALIZED in (data.mod[name] if several else data).layers
+    }
+    if len(found) == len(tissue.names_of(data)):
+        given["normalized"] = True
+        return found
+    return {}
+
+
+def explain(
+    data: Data,
+    command: str,
+    given: dict[str, Any],
+    *,
+    layer: Any = None,
+    columns: Iterable[str] = (),
+    spatial_key: str = "spatial",
+    library_key: str | None = None,
+    values: bool = True,
+    random_state: int = 0,
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Runs a command, puts what it found into ``data``, and returns its tables and its report."""
+    el.require_container(data)
+    layers = layers_of(data, layer, given) if values else {}
+    parts = tissue.parts(
+        data,
+        layers=layers,
+        use_rep={},
+        spatial_key=spatial_key,
+        library_key=library_key,
+        graphs=True,
+        counts=values,
+        space=False,
+    )
+    known = {key for key, *_ in parts["obs"]}
+    for key in dict.fromkeys(columns):
+        if key not in known:
+            labels = pd.Categorical(el.column(data, key, advice="name the column of the groups"))
+            names = [str(name) for name in labels.categories]
+            parts["obs"].append((key, np.asarray(labels.codes, dtype=np.int32), names, True))
+    root, modal, tables, report = _brodmann.explain(command, parts, given, random_state=el.seed_of(random_state))
+    tissue.add(data, _framed(root), {name: _framed(element) for name, element in modal.items()}, copy=False)
+    return {name: pd.DataFrame(columns) for name, columns in tables.items()}, json.loads(report)
+
+
+def _framed(element: Mapping[str, Any]) -> dict[str, Any]:
+    """``uns`` with its tables as data frames."""
+    return {**element, "uns": {key: _value(value) for key, value in element["uns"].items()}}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _value(entry) for key, entry in value.items()}
+    if isinstance(value, tuple) and len(value) == 2:
+        index, columns = value
+        return pd.DataFrame(columns, index=pd.Index(index, dtype=object))
+    return value

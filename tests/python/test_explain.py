@@ -1,0 +1,279 @@
+"""What is in a domain: markers, gene sets, spatial genes and neighbourhoods, beside scanpy, scipy and squidpy, through
+both doors and on real tissue."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from samples import dense, peer
+
+import brodmann as bm
+
+SHARED = Path(os.environ.get("BRODMANN_SHARED", Path(__file__).parents[3] / "shared")) / "data"
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    """Simulated counts on a grid; groups of unequal size, a few spots without one, two slices."""
+    adata = bm.datasets.simulated(side=18, modalities="rna", random_state=5)
+    codes = adata.obs["ground_truth"].cat.codes.to_numpy()
+    names = np.array(["Layer 2/3", "WM", "c", "d", "e", "f"])[codes % 6].astype(object)
+    adata.obs["group"] = pd.Categorical(names)
+    adata.obs["slice"] = pd.Categorical(np.where(np.arange(adata.n_obs) % 2, "left", "right"))
+    return adata
+
+
+def command(data, folder, *args):
+    """A command on the data as a file: the file it wrote and its report."""
+    binary = os.environ.get("BRODMANN")
+    if not binary:
+        pytest.skip("SKIPPED: BRODMANN does not name the command")
+    data.write(folder / "in.h5ad")
+    done = subprocess.run(
+        [binary, args[0], folder / "in.h5ad", "--out", folder / "out.h5ad", "--json", "--quiet", *args[1:]],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return ad.read_h5ad(folder / "out.h5ad"), json.loads(done.stdout)
+
+
+def logged(adata):
+    """The values that are compared, as scanpy makes them."""
+    sc = peer("scanpy")
+    own = adata.copy()
+    sc.pp.normalize_total(own, target_sum=1e4)
+    sc.pp.log1p(own)
+    return own
+
+
+@pytest.mark.parametrize("test, method", [("wilcoxon", "wilcoxon"), ("welch", "t-test")])
+@pytest.mark.parametrize("ties", [False, True])
+def test_markers_are_those_of_scanpy(tissue, test, method, ties):
+    sc = peer("scanpy")
+    if ties and test != "wilcoxon":
+        pytest.skip("only rank sums have ties")
+    own, theirs = tissue.copy(), logged(tissue)
+    table = bm.tl.markers(own, "group", test=test, tie_correct=ties)
+    options = {"tie_correct": ties} if test == "wilcoxon" else {}
+    sc.tl.rank_genes_groups(theirs, "group", method=method, pts=True, **options)
+    for group in theirs.obs["group"].cat.categories:
+        ours = table[table.group == group].set_index("feature")
+        their = sc.get.rank_genes_groups_df(theirs, group).set_index("names").loc[ours.index]
+        assert np.allclose(ours.score, their.scores, rtol=1e-4, atol=1e-4)
+        assert np.allclose(ours.p_value, their.pvals, rtol=2e-3, atol=1e-290)
+        assert np.allclose(ours.p_adjusted, their.pvals_adj, rtol=2e-3, atol=1e-290)
+        assert np.allclose(ours.log2_fold_change, their.logfoldchanges, rtol=1e-3, atol=1e-4)
+        assert np.allclose(ours.fraction, their.pct_nz_group) and np.allclose(ours.fraction_reference, their.pct_nz_reference)
+
+
+def test_scanpy_reads_markers_from_a_file(tissue, tmp_path):
+    sc = peer("scanpy")
+    own = tissue.copy()
+    own.obs["plain"] = own.obs["group"].cat.rename_categories({"Layer 2/3": "L23"})
+    written, report = command(own, tmp_path, "markers", "--groupby", "plain", "--n-top", "3")
+    here = bm.tl.markers(own, "plain")
+    frame = sc.get.rank_genes_groups_df(written, "L23")
+    ours = here[here.group == "L23"]
+    assert frame.names.tolist() == ours.feature.tolist()
+    assert np.array_equal(frame.pvals_adj, ours.p_adjusted)
+    assert {"pct_nz_group", "pct_nz_reference"} <= set(frame.columns)
+    assert written.uns["rank_genes_groups"]["names"].dtype.names == tuple(own.obs["plain"].cat.categories)
+    sc.pl.rank_genes_groups(written, show=False)
+    groups = {g["name"]: g for g in report["modalities"][0]["groups"]}
+    top = ours[ours.marker].feature.tolist()
+    assert [m["feature"] for m in groups["L23"]["top"]] == top[:3] and groups["L23"]["n_markers"] == len(top)
+
+
+def test_both_doors_find_the_same_markers(tissue, tmp_path):
+    own = tissue.copy()
+    table = bm.tl.markers(own, "group", reference="neighbors", library_key="slice", n_spatial=4, spatial="knn")
+    flags = ["--groupby", "group", "--reference", "neighbors", "--library-key", "slice", "--n-spatial", "4"]
+    command(tissue, tmp_path, "markers", *flags, "--spatial", "knn", "--table", str(tmp_path / "t.parquet"))
+    written = pd.read_parquet(tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(table, written, check_dtype=False)
+    assert {"p_adjusted_slices", "slices_hold", "slices_judged"} <= set(table.columns)
+
+
+def test_one_group_may_be_the_reference(tissue):
+    sc = peer("scanpy")
+    own, theirs = tissue.copy(), logged(tissue)
+    table = bm.tl.markers(own, "group", reference="WM")
+    assert "WM" not in set(table.group)
+    sc.tl.rank_genes_groups(theirs, "group", groups=["c"], reference="WM", method="wilcoxon")
+    their = sc.get.rank_genes_groups_df(theirs, "c").set_index("names")
+    ours = table[table.group == "c"].set_index("feature").loc[their.index]
+    assert np.allclose(ours.score, their.scores, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="reference is .*nobody"):
+        bm.tl.markers(own, "group", reference="nobody")
+
+
+def test_markers_refuse_what_says_nothing(tissue):
+    own = tissue.copy()
+    own.obs["one"] = pd.Categorical(["all"] * own.n_obs)
+    with pytest.raises(ValueError, match="at least two"):
+        bm.tl.markers(own, "one")
+    own.obs["each"] = own.obs_names
+    with pytest.raises(KeyError, match="missing"):
+        bm.tl.markers(own, "missing")
+    with pytest.raises(ValueError, match="p_value"):
+        bm.tl.markers(own, "group", p_value=0.0)
+
+
+def test_gene_sets_are_found_where_they_were_planted(tissue, tmp_path):
+    own = tissue.copy()
+    table = bm.tl.markers(own, "group")
+    chosen = {group: of.feature[of.marker].head(12).tolist() for group, of in table.groupby("group")}
+    others = [g for g in own.var_names if not any(g in of for of in chosen.values())]
+    lines = [f"{group.replace('/', '-')}\tplanted\t" + "\t".join(genes) for group, genes in chosen.items()]
+    lines += [f"random {k}\tnone\t" + "\t".join(others[k::9][:15]) for k in range(9)]
+    (tmp_path / "sets.gmt").write_text("\n".join(lines) + "\n")
+    found = bm.tl.enrich(own, tmp_path / "sets.gmt", "group", min_size=5, score="WM")
+    for group in chosen:
+        first = found[found.group == group].iloc[0]
+        assert first["set"] == group.replace("/", "-") and first.p_adjusted < 0.01, group
+        # The hypergeometric tail, by scipy.
+        hyper = peer("scipy.stats").hypergeom
+        n_query = int(table[(table.group == group) & table.marker].shape[0])
+        p = hyper.sf(first.n_genes - 1, own.n_vars, first["size"], n_query)
+        assert np.isclose(first.p_value, p, rtol=1e-9)
+    scores = own.obs["score_WM"]
+    assert scores[own.obs["group"] == "WM"].mean() > scores[own.obs["group"] != "WM"].mean() + 0.1
+    ranked = bm.tl.enrich(own, tmp_path / "sets.gmt", "group", method="gsea", min_size=5, n_permutations=200)
+    best = ranked[ranked.nes > 0].sort_values("p_value").groupby("group", sort=False).head(1).set_index("group")
+    assert best.loc["WM", "set"] == "WM"
+    flags = ["--groupby", "group", "--gene-sets", str(tmp_path / "sets.gmt"), "--min-size", "5"]
+    written, _ = command(tissue, tmp_path, "enrich", *flags)
+    results = written.uns["enrichment"]["results"]
+    assert results["set"].tolist() == found["set"].tolist()
+    assert np.array_equal(results["p_adjusted"], found["p_adjusted"])
+
+
+def test_spatial_genes_are_those_of_squidpy(tissue, tmp_path):
+    sq = peer("squidpy")
+    own, theirs = tissue.copy(), logged(tissue)
+    bm.gr.spatial_neighbors(own, coord_type="generic", n_neighs=6)
+    theirs.obsp["spatial_connectivities"] = own.obsp["spatial_connectivities"].copy()
+    table = bm.gr.spatially_variable(own).set_index("feature")
+    sq.gr.spatial_autocorr(theirs, mode="moran", genes=list(table.index), n_jobs=1)
+    their = theirs.uns["moranI"].loc[table.index]
+    assert np.allclose(table.I, their.I, atol=1e-5)
+    assert np.allclose(table.p_value, their.pval_norm, rtol=1e-2, atol=1e-12)
+    assert own.uns["moranI"].index.tolist() == table.index.tolist()
+    geary = bm.gr.spatially_variable(own, statistic="geary").set_index("feature")
+    sq.gr.spatial_autocorr(theirs, mode="geary", genes=list(geary.index), n_jobs=1)
+    assert np.allclose(geary.C, theirs.uns["gearyC"].loc[geary.index].C, atol=1e-5)
+    written, _ = command(own, tmp_path, "svg", "--table", str(tmp_path / "svg.csv"))
+    assert np.array_equal(written.uns["moranI"]["I"], own.uns["moranI"]["I"])
+    assert pd.read_csv(tmp_path / "svg.csv").feature.tolist() == table.index.tolist()
+
+
+def test_a_difference_between_slices_is_no_variation_in_space(tissue):
+    own = tissue.copy()
+    rng = np.random.default_rng(0)
+    x = dense(own.X).copy()
+    gene = own.var_names[0]
+    # As much as the slice gives, and not a bit more.
+    x[:, 0] = rng.poisson(5, own.n_obs) + 200 * (own.obs["slice"] == "left")
+    own.X = sp.csr_matrix(x.astype(np.float32))
+    # Slices apart, as they are in files of several.
+    own.obsm["spatial"] = own.obsm["spatial"] + np.outer(own.obs["slice"] == "left", [1e5, 0])
+    pooled = bm.gr.spatially_variable(own, n_spatial=6, spatial="knn").set_index("feature").I
+    apart = bm.gr.spatially_variable(own, n_spatial=6, spatial="knn", library_key="slice").set_index("feature")
+    assert pooled[gene] > 0.5 > 0.2 > apart.I[gene]
+    sizes = own.obs["slice"].value_counts()
+    mean = sum(sizes[s] * apart[f"I:{s}"] for s in ("left", "right")) / own.n_obs
+    assert np.allclose(mean, apart.I, atol=1e-12)
+
+
+def test_neighbourhoods_are_those_of_squidpy(tissue, tmp_path):
+    sq = peer("squidpy")
+    own, theirs = tissue.copy(), tissue.copy()
+    bm.gr.spatial_neighbors(own, coord_type="generic", n_neighs=6)
+    theirs.obsp["spatial_connectivities"] = own.obsp["spatial_connectivities"].copy()
+    theirs.uns["spatial_neighbors"] = own.uns["spatial_neighbors"]
+    found = bm.gr.neighborhood_enrichment(own, "group", co_occurrence=10, composition="slice")
+    sq.gr.nhood_enrichment(theirs, "group", n_perms=2000, seed=0, show_progress_bar=False)
+    their = theirs.uns["group_nhood_enrichment"]
+    ours = own.uns["group_nhood_enrichment"]
+    assert np.array_equal(ours["count"], their["count"])
+    # 2,000 permutations know the deviation to about a 60th of itself, and the mean to a 45th of a deviation.
+    assert np.all(np.abs(ours["zscore"] - their["zscore"]) < 0.12 + 0.1 * np.abs(their["zscore"]))
+    interval = own.uns["group_co_occurrence"]["interval"]
+    sq.gr.co_occurrence(theirs, "group", interval=interval.astype(np.float32), show_progress_bar=False)
+    assert np.allclose(own.uns["group_co_occurrence"]["occ"], theirs.uns["group_co_occurrence"]["occ"], atol=2e-3)
+    assert found.pairs.shape[0] == len(own.obs["group"].cat.categories) ** 2
+    assert np.isclose(found.shapes.n_spots.sum(), own.n_obs)
+    counts = pd.crosstab(own.obs["group"], own.obs["slice"])
+    assert np.array_equal(own.uns["group_composition_slice"]["counts"], counts)
+    flags = ["--groupby", "group", "--co-occurrence", "10", "--composition", "slice"]
+    written, report = command(own, tmp_path, "neighborhood", *flags)
+    for key in ("zscore", "count"):
+        assert np.array_equal(written.uns["group_nhood_enrichment"][key], ours[key], equal_nan=True)
+    assert np.array_equal(written.uns["group_co_occurrence"]["occ"], own.uns["group_co_occurrence"]["occ"])
+    assert {g["name"] for g in report["groups"]} == set(own.obs["group"])
+
+
+def test_names_are_told_where_the_index_holds_identifiers(tissue, tmp_path):
+    own = tissue.copy()
+    own.var["gene_name"] = [f"SYMBOL{j}" for j in range(own.n_vars)]
+    own.var_names = [f"ENSG{j:011d}" for j in range(own.n_vars)]
+    table = bm.tl.markers(own, "group")
+    assert (table.name.str[6:].astype(int) == table.feature.str[4:].astype(int)).all()
+    genes = table[table.marker & (table.group == "WM")].name.head(10)
+    (tmp_path / "sets.gmt").write_text("mine\t\t" + "\t".join(genes) + "\n")
+    assert bm.tl.enrich(own, tmp_path / "sets.gmt", "group", min_size=1).genes.str.contains("SYMBOL").all()
+
+
+def test_every_modality_has_its_own_markers():
+    pytest.importorskip("mudata")
+    mdata = bm.datasets.simulated(side=14, random_state=3)
+    mdata.obs["group"] = mdata.obs["ground_truth"].to_numpy()
+    table = bm.tl.markers(mdata, "group")
+    assert set(table.modality) == set(mdata.mod)
+    for name in mdata.mod:
+        assert "rank_genes_groups" in mdata.mod[name].uns
+        of = table[table.modality == name]
+        assert set(of.feature) == set(mdata.mod[name].var_names) and of.marker.any()
+
+
+#: Genes by the identifiers that the file has.
+CORTEX = {
+    "ENSG00000197971": "MBP", "ENSG00000123560": "PLP1", "ENSG00000168314": "MOBP", "ENSG00000183036": "PCP4",
+    "ENSG00000115756": "HPCAL1", "ENSG00000171617": "ENC1", "ENSG00000131095": "GFAP", "ENSG00000189056": "RELN",
+}  # fmt: skip
+
+
+def test_known_biology_of_the_cortex():
+    """The white matter of DLPFC 151673 is marked by myelin, layers by the genes they are known by."""
+    path = SHARED / "dlpfc_151673" / "dlpfc_151673.h5ad"
+    if not path.exists():
+        assert os.environ.get("BRODMANN_REQUIRE_SHARED") != "1", f"{path} is missing"
+        pytest.skip(f"SKIPPED: {path} is not here")
+    adata = ad.read_h5ad(path)
+    adata.var["gene_name"] = [CORTEX.get(gene, "") for gene in adata.var_names]
+    table = bm.tl.markers(adata, "ground_truth")
+    first = {group: of[of.marker].name.tolist() for group, of in table.groupby("group")}
+    assert {"MBP", "PLP1", "MOBP"} <= set(first["WM"][:10])
+    assert {"HPCAL1", "ENC1"} <= set(first["L2"][:5])
+    assert "PCP4" in first["L5"][:5]
+    assert {"GFAP", "RELN"} <= set(first["L1"][:30])
+    # Against the layers around it alone, the sixth layer is not one of myelin any more than of others.
+    near = bm.tl.markers(adata, "ground_truth", reference="neighbors", n_hops=2, key_added="near")
+    white = near[(near.group == "WM") & near.marker]
+    assert {"MBP", "PLP1"} <= set(white.name[:15])
+    spatial = bm.gr.spatially_variable(adata)
+    assert {"MBP", "PLP1"} <= set(spatial.name.head(10))
+    beside = bm.gr.neighborhood_enrichment(adata, "ground_truth").pairs.set_index(["group", "neighbor"]).z
+    # Layers lie on each other in their order.
+    for a, b in [("L1", "L2"), ("L2", "L3"), ("L3", "L4"), ("L4", "L5"), ("L5", "L6"), ("L6", "WM")]:
+        assert beside[a, b] > max(beside[a, c] for c in first if c not in (a, b) and abs(order(a) - order(c)) > 1)
+
+
+def order(layer):
+    return 7 if layer == "WM" else int(layer[1])
