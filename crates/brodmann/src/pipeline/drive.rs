@@ -15,7 +15,7 @@ use super::clustering::{ClusterNumber, EmbeddingMethod, Integration};
 use super::cohort::Cohort;
 use super::domains::{self, Embedding};
 use super::doubts;
-use super::forecast::announce;
+use super::forecast::{Forecast, announce};
 use super::method::{Method, Outcome, Reads};
 use super::qc::GENE_NAMES;
 use super::record::RunRecord;
@@ -65,19 +65,8 @@ pub fn run_files<M: Method>(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<RunRecord<M::Facts>, PipelineError> {
-    let frame = method.frame();
     let mut run = Run::new(seed, monitor);
-    let library_key = frame.place.library_key.as_deref();
-    let read = elements(method);
-    let opening = Opening {
-        source: &inputs.options,
-        read: &read,
-        kind: frame.modality,
-        place: Some(frame.place),
-        features: frame.features,
-        labelled: None,
-    };
-    let cohort = run.timed(Stage::Read, || Cohort::open(&inputs.paths, &opening, library_key, monitor))?;
+    let cohort = run.timed(Stage::Read, || open(method, inputs, monitor))?;
     cohort.check_destination(destination)?;
     let scene = Scene::new(&cohort.tissue, cohort.library_key.as_deref(), cohort.rows())?;
     let mut record = drive(method, &scene, &mut run)?;
@@ -95,6 +84,37 @@ pub fn run_files<M: Method>(
     run.timed(Stage::Write, || cohort.write(destination, &additions, monitor))?;
     record.seconds = run.seconds;
     Ok(record)
+}
+
+/// What [`run_files`] would take, found out by opening the files and no more; `None` where the method cannot tell.
+///
+/// # Errors
+/// [`PipelineError`], as the run itself would end before its work: [`PipelineError::Memory`] where it would not fit.
+pub fn forecast_files<M: Method>(
+    method: &M,
+    inputs: &Inputs,
+    monitor: &dyn Monitor,
+) -> Result<Option<Forecast>, PipelineError> {
+    let cohort = open(method, inputs, monitor)?;
+    let scene = Scene::new(&cohort.tissue, cohort.library_key.as_deref(), cohort.rows())?;
+    check(method, &scene)?;
+    let title = method.frame().title;
+    method.need(&scene)?.map(|need| announce(title, scene.n_obs(), &need, monitor)).transpose()
+}
+
+/// Opens the inputs with what the driver and the method read.
+fn open<M: Method>(method: &M, inputs: &Inputs, monitor: &dyn Monitor) -> Result<Cohort, PipelineError> {
+    let frame = method.frame();
+    let read = elements(method);
+    let opening = Opening {
+        source: &inputs.options,
+        read: &read,
+        kind: frame.modality,
+        place: Some(frame.place),
+        features: frame.features,
+        labelled: None,
+    };
+    Cohort::open(&inputs.paths, &opening, frame.place.library_key.as_deref(), monitor)
 }
 
 /// [`run_files`] for a tissue in memory: what would be added to its file is returned.
@@ -118,14 +138,9 @@ pub fn run_tissue<M: Method>(
     Ok((record, run.additions))
 }
 
-/// Everything between reading and writing.
-fn drive<M: Method>(
-    method: &M,
-    scene: &Scene<'_>,
-    run: &mut Run<'_>,
-) -> Result<RunRecord<M::Facts>, PipelineError> {
-    let frame = method.frame();
-    let (tissue, n_obs, monitor) = (scene.tissue, scene.n_obs(), run.monitor);
+/// Refuses what this tissue does not allow.
+fn check<M: Method>(method: &M, scene: &Scene<'_>) -> Result<(), PipelineError> {
+    let (frame, n_obs) = (method.frame(), scene.n_obs());
     if n_obs < frame.min_obs {
         return Err(PipelineError::TooFewObservations { n_obs, expected: frame.min_obs });
     }
@@ -138,7 +153,19 @@ fn drive<M: Method>(
         let expected = format!("several slices, as several files or by {}", Opt("library_key"));
         return Err(OptionError::new("integrate", found, expected).into());
     }
-    method.check(n_obs)?;
+    method.check(n_obs)
+}
+
+/// Everything between reading and writing.
+fn drive<M: Method>(
+    method: &M,
+    scene: &Scene<'_>,
+    run: &mut Run<'_>,
+) -> Result<RunRecord<M::Facts>, PipelineError> {
+    let frame = method.frame();
+    let (tissue, n_obs, monitor) = (scene.tissue, scene.n_obs(), run.monitor);
+    check(method, scene)?;
+    let integration = frame.domains.and_then(|(options, _)| options.integrate);
     doubts::tell(scene, frame.place, monitor);
     let truth = scores::truth_key(tissue, frame.naming.truth.as_deref())?;
     check_key_added(frame.key(), &[truth.as_deref(), scene.library_key])?;

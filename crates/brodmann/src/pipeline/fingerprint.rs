@@ -21,9 +21,15 @@ impl Fingerprint {
 
     /// Adds a text.
     #[must_use]
-    pub fn text(mut self, text: &str) -> Self {
-        self.word(text.len() as u64);
-        for chunk in text.as_bytes().chunks(8) {
+    pub fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Adds a block of bytes; how a file is cut into blocks counts.
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.word(bytes.len() as u64);
+        for chunk in bytes.chunks(8) {
             let mut bytes = [0u8; 8];
             bytes[..chunk.len()].copy_from_slice(chunk);
             self.word(u64::from_le_bytes(bytes));

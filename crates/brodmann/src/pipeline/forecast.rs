@@ -365,7 +365,7 @@ fn advice(work: &Work, available: u64) -> String {
 }
 
 /// `5 s`, `3 min`, `2 h`.
-fn time_in_words(seconds: f64) -> String {
+pub fn time_in_words(seconds: f64) -> String {
     if seconds < 90.0 {
         format!("{:.0} s", seconds.max(1.0))
     } else if seconds < 5400.0 {

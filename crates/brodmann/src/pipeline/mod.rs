@@ -80,7 +80,7 @@ pub mod staig;
 pub mod tensor_file;
 pub mod tissue;
 
-pub use drive::{run_files, run_tissue};
+pub use drive::{forecast_files, run_files, run_tissue};
 pub use error::PipelineError;
 pub use method::Method;
 pub use outputs::Outputs;

@@ -6,7 +6,7 @@ use brodmann_data::{OpenOptions, ReadOptions, Select, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 
 use super::PipelineError;
-use super::forecast::{announce, work_of};
+use super::forecast::{Forecast, announce, work_of};
 use super::graphs::{latent_graph, spatial_graph};
 use super::qc::GENE_NAMES;
 use super::request::{FeatureRequest, GraphRequest, Place, SPATIAL_LAYER};
@@ -43,7 +43,7 @@ pub struct GraphsReport {
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
 pub fn build_graphs(
-    (input, source): (&Path, &OpenOptions),
+    input: (&Path, &OpenOptions),
     destination: &Destination,
     feature_request: &FeatureRequest,
     request: &GraphRequest,
@@ -52,31 +52,10 @@ pub fn build_graphs(
     monitor: &dyn Monitor,
 ) -> Result<GraphsReport, PipelineError> {
     let mut run = Run::new(seed, monitor);
-    let mut options = ReadOptions::to_write();
-    options.obs = Select::Only(place.library_key.clone().into_iter().collect());
-    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
-    let mut obsm = vec![place.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];
-    obsm.extend(request.use_rep.clone());
-    options.obsm = Select::Only(obsm);
-    let kind = feature_request.modality;
-    // A graph joins all spots of the file; a method leaves out those that are off the tissue.
-    let everywhere = Place { keep_off_tissue: true, ..place.clone() };
-    let tissue = run.timed(Stage::Read, || {
-        let opening = Opening {
-            features: Some(feature_request),
-            place: Some(&everywhere),
-            ..Opening::of(source, &options, kind)
-        };
-        Tissue::open(input, &opening, monitor)
-    })?;
+    let tissue = run.timed(Stage::Read, || open(input, feature_request, request, place, monitor))?;
     tissue.check_destination(destination)?;
+    foresee(&tissue, feature_request, request, place, monitor)?;
     let n_obs = tissue.n_obs();
-    if n_obs < 2 {
-        return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
-    }
-    let wants_space = request.wants_new_spatial(place) || tissue.has_embedding(&place.spatial_key);
-    let work = work_of(&tissue, feature_request, request, place, wants_space, false)?;
-    announce("building graphs", n_obs, &work.need(), monitor)?;
     let slices = tissue.slices(place.library_key.as_deref().or(tissue.library_key.as_deref()))?;
     let mut graphs = Vec::new();
     let mut report = |name: &str, graph: &CsrMatrix<f64>| {
@@ -87,7 +66,7 @@ pub fn build_graphs(
             n_components: connected_components(graph.view()).count(),
         });
     };
-    if wants_space {
+    if wants_space(&tissue, request, place) {
         let graph = spatial_graph(&tissue, request, place, slices.as_ref(), &mut run)?;
         report(SPATIAL_LAYER, &graph);
     } else {
@@ -101,4 +80,63 @@ pub fn build_graphs(
     tissue.place(&mut additions);
     run.timed(Stage::Write, || tissue.write(destination, &additions, monitor))?;
     Ok(GraphsReport { n_obs, graphs, seconds: run.seconds })
+}
+
+/// What [`build_graphs`] would take, found out by opening the file and no more.
+///
+/// # Errors
+/// [`PipelineError`], as the run itself would end before its work.
+pub fn forecast_graphs(
+    input: (&Path, &OpenOptions),
+    feature_request: &FeatureRequest,
+    request: &GraphRequest,
+    place: &Place,
+    monitor: &dyn Monitor,
+) -> Result<Forecast, PipelineError> {
+    let tissue = open(input, feature_request, request, place, monitor)?;
+    foresee(&tissue, feature_request, request, place, monitor)
+}
+
+fn foresee(
+    tissue: &Tissue,
+    feature_request: &FeatureRequest,
+    request: &GraphRequest,
+    place: &Place,
+    monitor: &dyn Monitor,
+) -> Result<Forecast, PipelineError> {
+    let n_obs = tissue.n_obs();
+    if n_obs < 2 {
+        return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
+    }
+    let in_space = wants_space(tissue, request, place);
+    let work = work_of(tissue, feature_request, request, place, in_space, false)?;
+    announce("building graphs", n_obs, &work.need(), monitor)
+}
+
+fn wants_space(tissue: &Tissue, request: &GraphRequest, place: &Place) -> bool {
+    request.wants_new_spatial(place) || tissue.has_embedding(&place.spatial_key)
+}
+
+fn open(
+    (input, source): (&Path, &OpenOptions),
+    feature_request: &FeatureRequest,
+    request: &GraphRequest,
+    place: &Place,
+    monitor: &dyn Monitor,
+) -> Result<Tissue, PipelineError> {
+    let mut options = ReadOptions::to_write();
+    options.obs = Select::Only(place.library_key.clone().into_iter().collect());
+    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
+    let mut obsm = vec![place.spatial_key.clone(), keys::X_PCA.to_owned(), keys::X_LSI.to_owned()];
+    obsm.extend(request.use_rep.clone());
+    options.obsm = Select::Only(obsm);
+    let kind = feature_request.modality;
+    // A graph joins all spots of the file; a method leaves out those that are off the tissue.
+    let everywhere = Place { keep_off_tissue: true, ..place.clone() };
+    let opening = Opening {
+        features: Some(feature_request),
+        place: Some(&everywhere),
+        ..Opening::of(source, &options, kind)
+    };
+    Tissue::open(input, &opening, monitor)
 }

@@ -7,7 +7,7 @@ use brodmann_kernels::{Monitor, Seed};
 
 use super::PipelineError;
 use super::embedding::{add, embedding_key, make};
-use super::forecast::{announce, preprocessing_work};
+use super::forecast::{Forecast, announce, preprocessing_work};
 use super::qc::GENE_NAMES;
 use super::request::FeatureRequest;
 use super::run::{Run, Seconds, Stage};
@@ -44,7 +44,7 @@ pub struct FeatureReport {
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
 pub fn preprocess_file(
-    (input, source): (&Path, &OpenOptions),
+    input: (&Path, &OpenOptions),
     destination: &Destination,
     request: &FeatureRequest,
     library_key: Option<&str>,
@@ -52,13 +52,7 @@ pub fn preprocess_file(
     monitor: &dyn Monitor,
 ) -> Result<FeatureReport, PipelineError> {
     let mut run = Run::new(seed, monitor);
-    let mut options = ReadOptions::to_write();
-    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
-    options.obs = Select::Only(library_key.into_iter().chain([keys::IN_TISSUE]).map(str::to_owned).collect());
-    let tissue = run.timed(Stage::Read, || {
-        let opening = Opening { features: Some(request), ..Opening::of(source, &options, request.modality) };
-        Tissue::open(input, &opening, monitor)
-    })?;
+    let tissue = run.timed(Stage::Read, || open(input, request, library_key, monitor))?;
     tissue.check_destination(destination)?;
     let slices = tissue.slices(library_key)?;
     announce("preprocessing", tissue.n_obs(), &preprocessing_work(&tissue, request)?.need(), monitor)?;
@@ -80,6 +74,33 @@ pub fn preprocess_file(
     tissue.place(&mut additions);
     run.timed(Stage::Write, || tissue.write(destination, &additions, monitor))?;
     Ok(FeatureReport { n_obs, modalities, seconds: run.seconds })
+}
+
+/// What [`preprocess_file`] would take, found out by opening the file and no more.
+///
+/// # Errors
+/// [`PipelineError`], as the run itself would end before its work.
+pub fn forecast_preprocessing(
+    input: (&Path, &OpenOptions),
+    request: &FeatureRequest,
+    library_key: Option<&str>,
+    monitor: &dyn Monitor,
+) -> Result<Forecast, PipelineError> {
+    let tissue = open(input, request, library_key, monitor)?;
+    announce("preprocessing", tissue.n_obs(), &preprocessing_work(&tissue, request)?.need(), monitor)
+}
+
+fn open(
+    (input, source): (&Path, &OpenOptions),
+    request: &FeatureRequest,
+    library_key: Option<&str>,
+    monitor: &dyn Monitor,
+) -> Result<Tissue, PipelineError> {
+    let mut options = ReadOptions::to_write();
+    options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
+    options.obs = Select::Only(library_key.into_iter().chain([keys::IN_TISSUE]).map(str::to_owned).collect());
+    let opening = Opening { features: Some(request), ..Opening::of(source, &options, request.modality) };
+    Tissue::open(input, &opening, monitor)
 }
 
 /// Says that spots off the tissue take part here, where every row of the file gets its components.
