@@ -12,11 +12,13 @@ pub mod defaults;
 pub mod explain;
 pub mod methods;
 pub mod qc;
+pub mod run;
 pub mod said;
 pub mod shared;
 
 use std::path::PathBuf;
 
+use brodmann_kernels::Seed;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -51,9 +53,9 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Seed of every random stream; the same seed gives the same bits on any number of threads
-    #[arg(long, global = true, default_value_t = 42, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    pub seed: u64,
+    /// Seed of every random stream; the same seed gives the same bits on any number of threads [default: 42]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
     /// Threads to use [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
@@ -69,6 +71,15 @@ pub struct Global {
     /// Machine-readable results on stdout, and nothing else there
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// The seed where none is given.
+pub const SEED: u64 = 42;
+
+impl Global {
+    pub fn seed(&self) -> Seed {
+        Seed(self.seed.unwrap_or(SEED))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,6 +128,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Draw the tissue coloured by obs columns or features
     Plot(PlotArgs),
+    /// Run a whole study, written down as a file; steps that are finished are not repeated
+    Run(run::RunArgs),
     /// Measure speed, memory and quality on this machine, on simulated tissue
     Bench(bench::BenchArgs),
     /// Print the completion script for a shell

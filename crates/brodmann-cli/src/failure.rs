@@ -47,6 +47,23 @@ impl Failure {
         self
     }
 
+    /// What happened, without what to do.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What happened and what to do, in one line.
+    pub fn told(&self) -> String {
+        self.hint.as_ref().map_or_else(|| self.message.clone(), |hint| format!("{}: {hint}", self.message))
+    }
+
+    /// As the end of one step of several.
+    #[must_use]
+    pub fn in_step(self, step: &str, and_then: &str) -> Self {
+        let hint = self.hint.map_or_else(|| and_then.to_owned(), |hint| format!("{hint}; {and_then}"));
+        Self { message: format!("{step}: {}", self.message), hint: Some(hint), code: self.code }
+    }
+
     /// Prints `error: …` and, after a blank line, `hint: …`.
     pub fn print(&self) {
         match &self.hint {

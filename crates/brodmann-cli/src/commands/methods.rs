@@ -1,8 +1,11 @@
 //! The commands that find domains: flags to a request, the request to the driver, the record out.
 
+use std::path::PathBuf;
+
 use brodmann::pipeline::Method;
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::BanksyRequest;
+use brodmann::pipeline::forecast::Forecast;
 use brodmann::pipeline::from_embedding::ClusterRequest;
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
@@ -10,11 +13,11 @@ use brodmann::pipeline::said::fields_of;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigRequest};
-use brodmann::pipeline::{Inputs, run_files};
+use brodmann::pipeline::{Inputs, forecast_files, run_files};
 
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{Monitor, Silent};
 
-use super::{Context, destination};
+use super::{Context, Foresight, destination};
 use crate::args::methods::StaigMethodArg;
 use crate::args::said::said;
 use crate::args::{
@@ -23,67 +26,101 @@ use crate::args::{
 };
 use crate::failure::Failure;
 
-fn run<M: Method>(
-    context: &Context<'_>,
-    method: &M,
-    inputs: &[std::path::PathBuf],
-    source: &SourceArgs,
-    output: &OutputArgs,
-) -> Result<(), Failure> {
-    let inputs = Inputs { paths: inputs.to_vec(), options: source.options() };
-    let record = run_files(method, &inputs, &destination(output), context.seed, context.terminal)?;
-    context.print(&record, || record.lines())
+/// What is done with a method and its files.
+pub trait Work {
+    /// What comes of it.
+    type Done;
+
+    fn of<M: Method>(&self, method: &M, files: Files<'_>) -> Result<Self::Done, Failure>;
+
+    /// Who hears of it.
+    fn monitor(&self) -> &dyn Monitor;
 }
 
-pub fn leiden(context: &Context<'_>, args: &LeidenCommand, spatial: bool) -> Result<(), Failure> {
-    run(context, &LeidenRequest::from_said(spatial, &said(args))?, &args.inputs, &args.source, &args.output)
+/// The files of a method as they were said: inputs, what is said of them, output.
+pub struct Files<'a>(&'a [PathBuf], &'a SourceArgs, &'a OutputArgs);
+
+impl Files<'_> {
+    fn inputs(&self) -> Inputs {
+        Inputs { paths: self.0.to_vec(), options: self.1.options() }
+    }
 }
 
-pub fn spami(context: &Context<'_>, args: &SpamiCommand) -> Result<(), Failure> {
+/// Running it, the report out.
+impl Work for Context<'_> {
+    type Done = ();
+
+    fn of<M: Method>(&self, method: &M, files: Files<'_>) -> Result<(), Failure> {
+        let destination = destination(files.2);
+        let record = run_files(method, &files.inputs(), &destination, self.seed, self.terminal)?;
+        self.print(&record, || record.lines())
+    }
+
+    fn monitor(&self) -> &dyn Monitor {
+        self.terminal
+    }
+}
+
+/// Looking at its options, and at its files where they are there to be opened.
+impl Work for Foresight {
+    type Done = Option<Forecast>;
+
+    fn of<M: Method>(&self, method: &M, files: Files<'_>) -> Result<Option<Forecast>, Failure> {
+        if !self.open {
+            return Ok(None);
+        }
+        Ok(forecast_files(method, &files.inputs(), &Silent)?)
+    }
+
+    fn monitor(&self) -> &dyn Monitor {
+        &Silent
+    }
+}
+
+pub fn leiden<W: Work>(work: &W, args: &LeidenCommand, spatial: bool) -> Result<W::Done, Failure> {
+    work.of(&LeidenRequest::from_said(spatial, &said(args))?, Files(&args.inputs, &args.source, &args.output))
+}
+
+pub fn spami<W: Work>(work: &W, args: &SpamiCommand) -> Result<W::Done, Failure> {
     let method = Spami::new(SpamiRequest::from_said(&said(args))?)?;
-    run(context, &method, &args.inputs, &args.source, &args.output)
+    work.of(&method, Files(&args.inputs, &args.source, &args.output))
 }
 
-pub fn staig(context: &Context<'_>, args: &StaigCommand) -> Result<(), Failure> {
+pub fn staig<W: Work>(work: &W, args: &StaigCommand) -> Result<W::Done, Failure> {
     if args.method == StaigMethodArg::SmoothedPca {
         // Scripts that know one command for both give the network's options too.
         let network = fields_of(&StaigRequest::default().options);
         let of_network = |name: &str| name != "n_neighbors" && network.contains_key(name);
         let (ignored, said) = said(args).parted(|name| of_network(name) || name == "restarts");
         if let Some(name) = ignored.names().first() {
-            context
-                .terminal
+            work.monitor()
                 .warn(&format!("smoothed PCA trains no network: {name} and the like have no effect"));
         }
-        return run(
-            context,
-            &SmoothedPcaRequest::from_said(&said)?,
-            &args.inputs,
-            &args.source,
-            &args.output,
-        );
+        return work
+            .of(&SmoothedPcaRequest::from_said(&said)?, Files(&args.inputs, &args.source, &args.output));
     }
     let method = Staig::new(StaigRequest::from_said(&said(args))?)?;
-    run(context, &method, &args.inputs, &args.source, &args.output)
+    work.of(&method, Files(&args.inputs, &args.source, &args.output))
 }
 
-pub fn smoothed_pca(context: &Context<'_>, args: &SmoothedPcaCommand) -> Result<(), Failure> {
-    run(context, &SmoothedPcaRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
+pub fn smoothed_pca<W: Work>(work: &W, args: &SmoothedPcaCommand) -> Result<W::Done, Failure> {
+    work.of(&SmoothedPcaRequest::from_said(&said(args))?, Files(&args.inputs, &args.source, &args.output))
 }
 
-pub fn domains(context: &Context<'_>, args: &DomainsCommand) -> Result<(), Failure> {
-    run(context, &DomainsRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
+pub fn domains<W: Work>(work: &W, args: &DomainsCommand) -> Result<W::Done, Failure> {
+    work.of(&DomainsRequest::from_said(&said(args))?, Files(&args.inputs, &args.source, &args.output))
 }
 
-pub fn banksy(context: &Context<'_>, args: &BanksyCommand) -> Result<(), Failure> {
-    run(context, &BanksyRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
+pub fn banksy<W: Work>(work: &W, args: &BanksyCommand) -> Result<W::Done, Failure> {
+    work.of(&BanksyRequest::from_said(&said(args))?, Files(&args.inputs, &args.source, &args.output))
 }
 
-pub fn mixture(context: &Context<'_>, args: &MixtureCommand) -> Result<(), Failure> {
-    run(context, &MixtureRequest::from_said(&said(args))?, &args.inputs, &args.source, &args.output)
+pub fn mixture<W: Work>(work: &W, args: &MixtureCommand) -> Result<W::Done, Failure> {
+    work.of(&MixtureRequest::from_said(&said(args))?, Files(&args.inputs, &args.source, &args.output))
 }
 
-pub fn cluster(context: &Context<'_>, args: &ClusterCommand) -> Result<(), Failure> {
+pub fn cluster<W: Work>(work: &W, args: &ClusterCommand) -> Result<W::Done, Failure> {
     let inputs = std::slice::from_ref(&args.input);
-    run(context, &ClusterRequest::from_said(&said(args))?, inputs, &SourceArgs::default(), &args.output)
+    let source = &SourceArgs::default();
+    work.of(&ClusterRequest::from_said(&said(args))?, Files(inputs, source, &args.output))
 }

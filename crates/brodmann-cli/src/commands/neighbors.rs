@@ -1,9 +1,12 @@
 //! `brodmann neighbors`.
 
-use brodmann::pipeline::neighbors_file::build_graphs;
+use brodmann::pipeline::forecast::Forecast;
+use brodmann::pipeline::neighbors_file::{build_graphs, forecast_graphs};
 use brodmann::pipeline::request::{FeatureRequest, GraphRequest, Place};
 
-use super::{Context, destination};
+use brodmann_kernels::Silent;
+
+use super::{Context, Foresight, destination};
 use crate::args::NeighborsCommand;
 use crate::args::said::said;
 use crate::failure::Failure;
@@ -32,4 +35,15 @@ pub fn run(context: &Context<'_>, args: &NeighborsCommand) -> Result<(), Failure
         lines.push(report.seconds.line());
         lines
     })
+}
+
+pub fn foresee(foresight: &Foresight, args: &NeighborsCommand) -> Result<Option<Forecast>, Failure> {
+    let features = said(&args.features).sections().take(&FeatureRequest::default())?;
+    let graphs = said(&args.graphs).sections().take(&GraphRequest::default())?;
+    let place = said(&args.place).sections().take(&Place::default())?;
+    if !foresight.open {
+        return Ok(None);
+    }
+    let input = (args.input.as_path(), &args.source.options());
+    Ok(Some(forecast_graphs(input, &features, &graphs, &place, &Silent)?))
 }

@@ -1,9 +1,12 @@
 //! `brodmann preprocess`.
 
-use brodmann::pipeline::preprocess_file::preprocess_file;
+use brodmann::pipeline::forecast::Forecast;
+use brodmann::pipeline::preprocess_file::{forecast_preprocessing, preprocess_file};
 use brodmann::pipeline::request::FeatureRequest;
 
-use super::{Context, destination};
+use brodmann_kernels::Silent;
+
+use super::{Context, Foresight, destination};
 use crate::args::PreprocessCommand;
 use crate::args::said::said;
 use crate::failure::Failure;
@@ -30,4 +33,13 @@ pub fn run(context: &Context<'_>, args: &PreprocessCommand) -> Result<(), Failur
             })
             .collect()
     })
+}
+
+pub fn foresee(foresight: &Foresight, args: &PreprocessCommand) -> Result<Option<Forecast>, Failure> {
+    let features = said(&args.features).sections().take(&FeatureRequest::default())?;
+    if !foresight.open {
+        return Ok(None);
+    }
+    let input = (args.input.as_path(), &args.source.options());
+    Ok(Some(forecast_preprocessing(input, &features, args.library_key.as_deref(), &Silent)?))
 }
