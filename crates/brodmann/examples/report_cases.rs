@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 
 use brodmann::plot::{ColorMap, SpotShape, palette};
 use brodmann::report::{
-    Illustration, Graphic, Confidence, DomainPanel, DomainShapeRow, GeneSet, Marker, Neighbor, Note, NumberBits,
-    NumberScale, Patch, Picture, Provenance, Report, Section, Severity, Slice, SpotColumn, SpotValues, Table,
-    TableColumn, write_report,
+    Confidence, DomainPanel, DomainShapeRow, GeneSet, Graphic, Illustration, Marker, Neighbor, Note,
+    NumberBits, NumberScale, Patch, Picture, Provenance, Report, Section, Severity, Slice, SpotColumn,
+    SpotValues, Table, TableColumn, write_report,
 };
 use ndarray::Array2;
 
 /// A red pixel and a blue one.
 const TWO_PIXELS: &[u8] = &[
-    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 0x0D, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 2, 0, 0, 0, 1,
-    8, 2, 0, 0, 0, 0x7B, 0x40, 0xE8, 0xDD, 0, 0, 0, 0x0F, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9C, 0x63, 0xF8, 0xCF,
-    0xC0, 0xC0, 0xC0, 0xF0, 0x1F, 0, 0x07, 0xFD, 0x01, 0xFF, 0x5E, 0xFC, 0x55, 0x5C, 0, 0, 0, 0, 0x49, 0x45, 0x4E,
-    0x44, 0xAE, 0x42, 0x60, 0x82,
+    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 0x0D, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 2, 0, 0,
+    0, 1, 8, 2, 0, 0, 0, 0x7B, 0x40, 0xE8, 0xDD, 0, 0, 0, 0x0F, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9C, 0x63,
+    0xF8, 0xCF, 0xC0, 0xC0, 0xC0, 0xF0, 0x1F, 0, 0x07, 0xFD, 0x01, 0xFF, 0x5E, 0xFC, 0x55, 0x5C, 0, 0, 0, 0,
+    0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
 ];
 
 /// Names that must stay names.
@@ -96,20 +96,31 @@ fn plain() -> Report {
     let (second, more) = lattice(20);
     let codes: Vec<u32> = codes.into_iter().chain(more).map(|ring| 2 - ring).collect();
     let n = codes.len();
-    let truth: Vec<u32> = codes.iter().enumerate().map(|(i, &c)| if i % 17 == 0 { (c + 1) % 3 } else { c }).collect();
+    let truth: Vec<u32> =
+        codes.iter().enumerate().map(|(i, &c)| if i % 17 == 0 { (c + 1) % 3 } else { c }).collect();
     let probability = (0..n).map(|i| 1.0 - (i % 10) as f32 / 20.0).collect();
     let of_core: Vec<u32> = (0..n as u32).filter(|&i| codes[i as usize] == 2 && i % 3 != 0).collect();
     let gene = SpotValues::Sparse {
         values: of_core.iter().map(|&i| 1.0 + (i % 4) as f32).collect(),
         rows: of_core,
-        scale: NumberScale { unit: "log counts".into(), color_map: ColorMap::Magma, ..NumberScale::default() },
+        scale: NumberScale {
+            unit: "log counts".into(),
+            color_map: ColorMap::Magma,
+            ..NumberScale::default()
+        },
     };
     let picture = Picture { bytes: TWO_PIXELS.into(), placement: [1500.0, 0.0, 0.0, 0.0, 3000.0, 0.0] };
     let fine = NumberScale { bits: NumberBits::Sixteen, limits: Some((0.0, 1.0)), ..NumberScale::default() };
     let panel = |d: usize| DomainPanel {
         summary: vec![format!("The {} of the disc.", names[d])],
-        notes: if d == 0 { vec![note(Severity::Doubt, "It touches the edge of the tissue.")] } else { Vec::new() },
-        markers: (0..14).map(|k| marker(if d == 2 && k == 0 { "CORE1".into() } else { format!("G{d}{k}") }, k)).collect(),
+        notes: if d == 0 {
+            vec![note(Severity::Doubt, "It touches the edge of the tissue.")]
+        } else {
+            Vec::new()
+        },
+        markers: (0..14)
+            .map(|k| marker(if d == 2 && k == 0 { "CORE1".into() } else { format!("G{d}{k}") }, k))
+            .collect(),
         gene_sets: vec![GeneSet {
             name: "A set of genes".into(),
             score_name: "NES".into(),
@@ -118,7 +129,10 @@ fn plain() -> Report {
             size: 40,
             genes: vec!["CORE1".into(), "CORE2".into()],
         }],
-        neighbors: (0..3).filter(|&e| e != d).map(|e| neighbor(e, if e + d == 2 { 0 } else { 120 })).collect(),
+        neighbors: (0..3)
+            .filter(|&e| e != d)
+            .map(|e| neighbor(e, if e + d == 2 { 0 } else { 120 }))
+            .collect(),
         shapes: (0..2).map(shape).collect(),
         patches: vec![Patch { bytes: TWO_PIXELS.into(), caption: "Two pixels".into() }],
         tables: Vec::new(),
@@ -148,7 +162,11 @@ fn plain() -> Report {
         sections: vec![Section {
             title: "Do the slices agree?".into(),
             text: vec!["They do.".into()],
-            illustrations: vec![Illustration { title: "A chart".into(), alt: "A blue field".into(), graphic: Graphic::Svg(chart.into()) }],
+            illustrations: vec![Illustration {
+                title: "A chart".into(),
+                alt: "A blue field".into(),
+                graphic: Graphic::Svg(chart.into()),
+            }],
             tables: vec![Table::new(
                 "Agreement",
                 vec![
@@ -215,7 +233,12 @@ fn hostile() -> Report {
     let mut columns = vec![categories(names[0], names[1], &codes, &names)];
     for name in &names {
         let values = (0..n).map(|i| if i % 7 == 0 { f32::NAN } else { i as f32 }).collect();
-        columns.push(numbers(name, names[2], values, NumberScale { unit: names[1].into(), ..NumberScale::default() }));
+        columns.push(numbers(
+            name,
+            names[2],
+            values,
+            NumberScale { unit: names[1].into(), ..NumberScale::default() },
+        ));
     }
     let pairs: Vec<(String, String)> = names.iter().map(|&name| (name.to_owned(), name.to_owned())).collect();
     let table = || Table {
@@ -263,7 +286,10 @@ fn hostile() -> Report {
             illustrations: vec![Illustration {
                 title: names[2].into(),
                 alt: names[2].into(),
-                graphic: Graphic::Svg(format!("<svg xmlns=\"http://www.w3.org/2000/svg\">{}</svg>", names[0])),
+                graphic: Graphic::Svg(format!(
+                    "<svg xmlns=\"http://www.w3.org/2000/svg\">{}</svg>",
+                    names[0]
+                )),
             }],
             tables: vec![table()],
         }],
@@ -312,7 +338,8 @@ fn large(n: usize, n_genes: usize) -> Report {
             ((y + 0.12 * (x * 7.0).sin()) * 0.8 + 0.1).clamp(0.0, 0.999) * n_domains as f64
         })
         .collect();
-    let codes: Vec<u32> = depth.iter().map(|d| ((d + 0.15 * (next() - 0.5)).max(0.0) as u32).min(n_domains - 1)).collect();
+    let codes: Vec<u32> =
+        depth.iter().map(|d| ((d + 0.15 * (next() - 0.5)).max(0.0) as u32).min(n_domains - 1)).collect();
     let names: Vec<String> = (0..n_domains).map(|d| format!("domain {d}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let entropy = depth.iter().map(|d| (1.0 - 2.0 * (d.fract() - 0.5).abs()) as f32).collect();
@@ -336,7 +363,11 @@ fn large(n: usize, n_genes: usize) -> Report {
     }
     Report {
         title: format!("{n} spots"),
-        slices: vec![Slice { um_per_unit: Some(1.0), ..slice("simulated", coordinates) }],
+        slices: vec![Slice {
+            um_per_unit: Some(1.0),
+            spot: SpotShape::Circle { diameter: 9.0 },
+            ..slice("simulated", coordinates)
+        }],
         columns,
         domains: Some(0),
         ..Report::default()

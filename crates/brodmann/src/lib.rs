@@ -13,6 +13,7 @@
 //! * [`metrics`]: how good a partition or an embedding is.
 //! * [`simulate`]: tissues whose truth is known.
 //! * [`plot`]: pictures of a tissue, as PNG and SVG.
+//! * [`report`]: one HTML page that holds all of it and lets the reader look around.
 //! * [`pipeline`]: all of it on AnnData and MuData; the one place that knows containers.
 
 pub mod cluster;
@@ -24,6 +25,7 @@ pub mod nn;
 pub mod pipeline;
 pub mod plot;
 pub mod preprocess;
+pub mod report;
 pub mod simulate;
 pub mod stats;
 

@@ -1,9 +1,9 @@
 //! What is refused before the first byte is written.
 
+use super::ReportError;
 use super::content::{Graphic, Picture, Report, Slice, SpotColumn, SpotValues};
 use super::html::{picture_kind, shorten};
 use super::table::Table;
-use super::ReportError;
 
 /// Refuses lengths that differ, categories without a name and pictures that are none.
 ///

@@ -31,7 +31,9 @@ pub enum ReportError {
     #[error("{what} is neither a PNG nor a JPEG file")]
     Picture { what: String },
     /// Numbers that place no picture.
-    #[error("the picture of slice {slice} is placed by {found}; expected six finite numbers that do not flatten it")]
+    #[error(
+        "the picture of slice {slice} is placed by {found}; expected six finite numbers that do not flatten it"
+    )]
     Placement { slice: String, found: String },
     /// What the page was written to failed.
     #[error("the report could not be written: {0}")]

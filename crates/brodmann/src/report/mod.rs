@@ -29,8 +29,9 @@ mod sha256;
 pub mod table;
 
 pub use content::{
-    Illustration, Graphic, Confidence, DomainPanel, DomainShapeRow, GeneSet, Marker, Neighbor, Note, NumberBits, NumberScale,
-    Patch, Picture, Provenance, Report, Section, Severity, Slice, SpotColumn, SpotValues,
+    Confidence, DomainPanel, DomainShapeRow, GeneSet, Graphic, Illustration, Marker, Neighbor, Note,
+    NumberBits, NumberScale, Patch, Picture, Provenance, Report, Section, Severity, Slice, SpotColumn,
+    SpotValues,
 };
 pub use error::ReportError;
 pub use page::write_report;

@@ -13,7 +13,7 @@ use super::content::{NumberBits, NumberScale, SpotValues};
 const SPOTS_PER_CELL: usize = 8;
 /// Cells along a side, at most.
 const MAX_GRID: usize = 1024;
-/// Steps along a side that must lie between two neighbours, or coordinates take 32 bits.
+/// Steps that must fit into a spot, or coordinates take 32 bits: 65,535 steps span some 2000 spots.
 const STEPS_PER_SPOT: f64 = 32.0;
 /// Below this share of spots off zero, places and values are written instead of a value per spot.
 const SPARSE: f64 = 0.125;
@@ -37,26 +37,26 @@ pub(super) struct Places {
 
 /// Quantises places and sorts them.
 ///
-/// A place is its axis' start plus steps; the nearest step is within half a step of it.
+/// A place is its axis' start plus steps; the nearest step is within half a step of it. `size`: of a spot, in units of
+/// the coordinates; what a few spots far away would make coarse gets finer steps.
 ///
-/// O(n log n) time; 12 bytes per spot, and 24 while sorting.
-pub(super) fn places(coordinates: &Array2<f64>) -> Places {
+/// O(n log n) time; 12 bytes per spot, and 20 more while sorting.
+pub(super) fn places(coordinates: &Array2<f64>, size: f64) -> Places {
     let n = if coordinates.ncols() < 2 { 0 } else { coordinates.nrows() };
-    let placed: Vec<u32> = (0..n as u32)
-        .filter(|&i| (0..2).all(|axis| coordinates[[i as usize, axis]].is_finite()))
-        .collect();
+    let placed: Vec<u32> =
+        (0..n as u32).filter(|&i| (0..2).all(|axis| coordinates[[i as usize, axis]].is_finite())).collect();
     let range = |axis: usize| {
         let values = placed.iter().map(|&i| coordinates[[i as usize, axis]]);
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)))
     };
     let ranges = if placed.is_empty() { [(0.0, 0.0); 2] } else { [range(0), range(1)] };
 
-    // Evenly spread spots have about √n in a row.
-    let per_side = (placed.len() as f64).sqrt();
-    let bits: u32 = if per_side * STEPS_PER_SPOT < 65_535.0 { 16 } else { 32 };
-    let most = f64::from(u32::MAX >> (32 - bits));
     // Halves first: the difference of two large numbers of unlike sign must not overflow.
-    let axes = ranges.map(|(lo, hi)| (lo, (hi / most - lo / most).max(0.0)));
+    let widths = |most: f64| ranges.map(|(lo, hi)| (lo, (hi / most - lo / most).max(0.0)));
+    let is_fine = |&(_, width): &(f64, f64)| width * STEPS_PER_SPOT <= size;
+    let bits: u32 = if widths(65_535.0).iter().all(is_fine) { 16 } else { 32 };
+    let most = f64::from(u32::MAX >> (32 - bits));
+    let axes = widths(most);
     let step = |i: u32, axis: usize| {
         let (lo, width) = axes[axis];
         let v = coordinates[[i as usize, axis]];
@@ -123,7 +123,7 @@ pub(super) struct Packed {
 
 /// Packs a column; `order`: the spots of all slices in the order of the page.
 ///
-/// O(n) time; up to twice 2 bytes per spot beside the column.
+/// O(n) time; up to 8 bytes per spot beside the column.
 pub(super) fn pack_column(values: &SpotValues, order: &[u32], n_obs: usize) -> Packed {
     match values {
         SpotValues::Categories { codes, names, .. } => {

@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::check::check;
-use super::content::{Illustration, Graphic, Note, Provenance, Report, Section, Severity, SpotColumn, SpotValues};
+use super::content::{
+    Graphic, Illustration, Note, Provenance, Report, Section, Severity, SpotColumn, SpotValues,
+};
 use super::html::{
-    clean, count, escape, escape_json, name, number, picture_kind, prose, shorten, swatch, write_base64, write_data_url,
+    clean, count, escape, escape_json, name, number, picture_kind, prose, shorten, swatch, write_base64,
+    write_data_url,
 };
 use super::pack::{Packed, Places, pack_column, pack_steps, places};
 use super::panels::{Counts, share_cell, write_overview, write_panel};
@@ -40,8 +43,9 @@ const COLOR_STOPS: usize = 33;
 /// [`ReportError`]: no slice, lengths that differ, categories without names, pictures that are none, and what `out` says.
 /// Nothing is written before all is checked.
 /// # Cost
-/// O(spots · columns) time, most of it deflating, in parallel over columns. Memory: 16 bytes per spot, and 4 per spot
-/// and thread; the page itself is never held.
+/// O(spots · columns) time, most of it deflating, in parallel over columns. Memory beside the report: 4 bytes per spot, 32
+/// per spot of one slice while its places are sorted, 8 per spot and thread while columns are packed; the page itself is
+/// never held.
 /// # Example
 ///
 /// ```
@@ -68,7 +72,7 @@ pub fn write_report(report: &Report, out: &mut impl Write) -> Result<(), ReportE
     out.write_all(b"</main>\n")?;
     write_data(report, n_obs, out)?;
     for script in SCRIPTS {
-        write!(out, "<script>{script}</script>\n")?;
+        writeln!(out, "<script>{script}</script>")?;
     }
     out.write_all(b"</body>\n</html>\n")?;
     out.flush()?;
@@ -141,7 +145,11 @@ pub(super) fn write_notes(notes: &[Note], out: &mut impl Write) -> io::Result<()
             Severity::Doubt => ("doubt", "Doubt"),
             Severity::Warning => ("warning", "Warning"),
         };
-        writeln!(out, "<li class=\"{class}\"><strong>{word}:</strong> {}</li>", prose(&note.text, PARAGRAPH_LENGTH))?;
+        writeln!(
+            out,
+            "<li class=\"{class}\"><strong>{word}:</strong> {}</li>",
+            prose(&note.text, PARAGRAPH_LENGTH)
+        )?;
     }
     out.write_all(b"</ul>\n")
 }
@@ -156,7 +164,10 @@ pub(super) fn write_paragraphs(paragraphs: &[String], out: &mut impl Write) -> i
 /// The place of the maps. The script fills it; what there is without one are the names of the slices.
 fn write_maps(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let heading = if report.domains.is_some() { "Where the domains are" } else { "Maps" };
-    writeln!(out, "<section id=\"maps\" aria-labelledby=\"maps-name\">\n<h2 id=\"maps-name\">{heading}</h2>")?;
+    writeln!(
+        out,
+        "<section id=\"maps\" aria-labelledby=\"maps-name\">\n<h2 id=\"maps-name\">{heading}</h2>"
+    )?;
     out.write_all(
         b"<noscript><p>The maps are drawn by a script, which is switched off here. Tables and figures below do without.\
           </p></noscript>\n<div id=\"map-area\">\n",
@@ -179,7 +190,8 @@ fn write_maps(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_domains(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    let Some((codes, names, colors)) = report.domain_categories().filter(|(_, names, _)| !names.is_empty()) else {
+    let Some((codes, names, colors)) = report.domain_categories().filter(|(_, names, _)| !names.is_empty())
+    else {
         return Ok(());
     };
     let counts = Counts::new(report, codes, names.len());
@@ -262,17 +274,26 @@ pub(super) fn write_table(
     if !table.about.is_empty() {
         writeln!(out, "<p class=\"faint\">{}</p>", prose(&table.about, PARAGRAPH_LENGTH))?;
     }
-    writeln!(out, "<div class=\"scroll\"><table data-name=\"{}\"><thead><tr>", escape(&shorten(&table.title, 60)))?;
+    writeln!(
+        out,
+        "<div class=\"scroll\"><table data-name=\"{}\"><thead><tr>",
+        escape(&shorten(&table.title, 60))
+    )?;
     for column in &table.columns {
         let class = if matches!(column.cells, Cells::Text(_)) { "" } else { " class=\"n\"" };
-        let tip = if column.about.is_empty() { String::new() } else { format!(" title=\"{}\"", escape(&column.about)) };
+        let tip = if column.about.is_empty() {
+            String::new()
+        } else {
+            format!(" title=\"{}\"", escape(&column.about))
+        };
         writeln!(out, "<th scope=\"col\"{class}{tip}>{}</th>", name(&column.name))?;
     }
     out.write_all(b"</tr></thead><tbody>\n")?;
     for row in 0..n_rows {
         out.write_all(b"<tr>")?;
         for (k, column) in table.columns.iter().enumerate() {
-            let colored = swatches.filter(|_| k == 0).and_then(|colors| colors.get(row)).map(|&color| swatch(color));
+            let colored =
+                swatches.filter(|_| k == 0).and_then(|colors| colors.get(row)).map(|&color| swatch(color));
             write_cell(&column.cells, row, k == 0, colored.as_deref().unwrap_or(""), out)?;
         }
         out.write_all(b"</tr>\n")?;
@@ -281,7 +302,13 @@ pub(super) fn write_table(
 }
 
 /// `data-v` holds what is sorted by and saved: the whole text, all digits.
-fn write_cell(cells: &Cells, row: usize, is_head: bool, swatch: &str, out: &mut impl Write) -> io::Result<()> {
+fn write_cell(
+    cells: &Cells,
+    row: usize,
+    is_head: bool,
+    swatch: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
     match cells {
         Cells::Text(cells) => {
             let text = cells[row].as_str();
@@ -290,13 +317,19 @@ fn write_cell(cells: &Cells, row: usize, is_head: bool, swatch: &str, out: &mut 
             write!(out, "<{open} data-v=\"{}\">{swatch}{shown}</{close}>", escape(text))
         }
         Cells::Numbers(cells) => write_number(cells[row], &number(cells[row]), out),
-        Cells::Counts(cells) => write!(out, "<td class=\"n\" data-v=\"{}\">{}</td>", cells[row], count(cells[row])),
+        Cells::Counts(cells) => {
+            write!(out, "<td class=\"n\" data-v=\"{}\">{}</td>", cells[row], count(cells[row]))
+        }
         Cells::Shares(cells) => write_number(cells[row], &share_cell(cells[row]), out),
     }
 }
 
 fn write_number(v: f64, shown: &str, out: &mut impl Write) -> io::Result<()> {
-    if v.is_nan() { write!(out, "<td class=\"n\" data-v=\"\"></td>") } else { write!(out, "<td class=\"n\" data-v=\"{v}\">{shown}</td>") }
+    if v.is_nan() {
+        write!(out, "<td class=\"n\" data-v=\"\"></td>")
+    } else {
+        write!(out, "<td class=\"n\" data-v=\"{v}\">{shown}</td>")
+    }
 }
 
 impl Provenance {
@@ -313,7 +346,9 @@ fn write_provenance(provenance: &Provenance, out: &mut impl Write) -> io::Result
     if provenance.is_empty() {
         return Ok(());
     }
-    out.write_all(b"<section id=\"how\" aria-labelledby=\"how-name\">\n<h2 id=\"how-name\">How it was made</h2>\n")?;
+    out.write_all(
+        b"<section id=\"how\" aria-labelledby=\"how-name\">\n<h2 id=\"how-name\">How it was made</h2>\n",
+    )?;
     if !provenance.commands.is_empty() {
         let commands = escape(&provenance.commands.join("\n"));
         writeln!(out, "<h3>To repeat it</h3>\n<pre tabindex=\"0\"><code>{commands}</code></pre>")?;
@@ -399,7 +434,8 @@ fn write_data(report: &Report, n_obs: usize, out: &mut impl Write) -> io::Result
     let mut slices = Vec::with_capacity(report.slices.len());
     let mut start = 0;
     for (k, slice) in report.slices.iter().enumerate() {
-        let Places { order: of_slice, grid, bits, axes, steps } = places(&slice.coordinates);
+        let shape = shape(slice.spot, slice);
+        let Places { order: of_slice, grid, bits, axes, steps } = places(&slice.coordinates, shape.1);
         for (axis, steps) in ["x", "y"].iter().zip(&steps) {
             write_block(&format!("places-{k}-{axis}"), &pack_steps(steps, bits), out)?;
         }
@@ -407,10 +443,16 @@ fn write_data(report: &Report, n_obs: usize, out: &mut impl Write) -> io::Result
             let mut text = String::new();
             for &i in &of_slice {
                 // A line per name; a name that has lines itself becomes one.
-                text.push_str(&clean(&shorten(&slice.spot_names[i as usize], SPOT_NAME_LENGTH)).replace('\n', " "));
+                text.push_str(
+                    &clean(&shorten(&slice.spot_names[i as usize], SPOT_NAME_LENGTH)).replace('\n', " "),
+                );
                 text.push('\n');
             }
-            write_block(&format!("names-{k}"), &miniz_oxide::deflate::compress_to_vec_zlib(text.as_bytes(), 6), out)?;
+            write_block(
+                &format!("names-{k}"),
+                &miniz_oxide::deflate::compress_to_vec_zlib(text.as_bytes(), 6),
+                out,
+            )?;
         }
         let n = slice.coordinates.nrows();
         slices.push(MapSlice {
@@ -420,7 +462,7 @@ fn write_data(report: &Report, n_obs: usize, out: &mut impl Write) -> io::Result
             grid,
             bits,
             axes,
-            shape: shape(slice.spot, slice),
+            shape,
             um_per_unit: slice.um_per_unit.filter(|um| um.is_finite() && *um > 0.0),
             y_up: slice.y_up,
             placement: slice.picture.as_ref().map(|picture| picture.placement),
@@ -504,5 +546,9 @@ fn shape(given: SpotShape, slice: &super::Slice) -> (&'static str, f64, f64) {
         SpotShape::Circle { diameter } => ("circle", diameter, 0.0),
         SpotShape::Auto => ("circle", 1.0, 0.0),
     };
-    (kind, if size.is_finite() && size > 0.0 { size } else { 1.0 }, if angle.is_finite() { angle } else { 0.0 })
+    (
+        kind,
+        if size.is_finite() && size > 0.0 { size } else { 1.0 },
+        if angle.is_finite() { angle } else { 0.0 },
+    )
 }

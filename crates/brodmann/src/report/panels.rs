@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::content::{DomainPanel, Report, SpotValues};
-use super::html::{bar, escape, name, per_cent, swatch, write_data_url, picture_kind};
+use super::html::{bar, escape, name, per_cent, picture_kind, swatch, write_data_url};
 use super::page::{write_notes, write_paragraphs, write_table};
 use super::table::{Cells, Table, TableColumn};
 use crate::plot::Rgb;
@@ -34,7 +34,8 @@ impl Counts {
             start = end;
         }
         let of_domain = (0..n_domains).map(|d| by_slice.iter().map(|counts| counts[d]).sum()).collect();
-        let confidence = report.confidence.and_then(|c| means(&report.columns[c.column].values, codes, n_domains));
+        let confidence =
+            report.confidence.and_then(|c| means(&report.columns[c.column].values, codes, n_domains));
         Self { by_slice, of_domain, n_obs: codes.len() as u64, confidence }
     }
 }
@@ -111,7 +112,12 @@ pub(super) fn write_overview(report: &Report, counts: &Counts, out: &mut impl Wr
 }
 
 /// The panel of one domain.
-pub(super) fn write_panel(report: &Report, counts: &Counts, d: usize, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_panel(
+    report: &Report,
+    counts: &Counts,
+    d: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let Some((codes, names, colors)) = report.domain_categories() else { return Ok(()) };
     let empty = DomainPanel::default();
     let panel = report.domain_panels.get(d).unwrap_or(&empty);
@@ -224,7 +230,8 @@ fn gene_sets(panel: &DomainPanel) -> Table {
         TableColumn::text("gene set", all.iter().map(|s| s.name.as_str())),
         TableColumn::numbers(score_name, all.iter().map(|s| s.score)),
         TableColumn::numbers("p adjusted", all.iter().map(|s| s.p_adjusted)),
-        TableColumn::counts("size", all.iter().map(|s| s.size as u64)).about("genes of the set that were measured"),
+        TableColumn::counts("size", all.iter().map(|s| s.size as u64))
+            .about("genes of the set that were measured"),
         TableColumn::text("foremost genes", all.iter().map(|s| s.genes.join(", "))),
     ];
     columns.retain(|column| !column.is_blank());
@@ -236,7 +243,8 @@ fn neighbors(report: &Report, panel: &DomainPanel) -> WithSwatches {
     let Some((_, names, colors)) = report.domain_categories() else { return (Table::default(), None) };
     let mut columns = vec![
         TableColumn::text("neighbour", all.iter().map(|n| names[n.domain].as_str())),
-        TableColumn::counts("contacts", all.iter().map(|n| n.contacts)).about("pairs of neighbouring spots, one in each"),
+        TableColumn::counts("contacts", all.iter().map(|n| n.contacts))
+            .about("pairs of neighbouring spots, one in each"),
         TableColumn::shares("of the boundary", all.iter().map(|n| n.boundary_share))
             .about("share of this domain's boundary that faces it"),
         TableColumn::numbers("z", all.iter().map(|n| n.z))
@@ -258,7 +266,8 @@ fn shapes(report: &Report, panel: &DomainPanel) -> Table {
         TableColumn::text("slice", all.iter().map(|s| report.slices[s.slice].name.as_str())),
         TableColumn::numbers(&area, all.iter().map(|s| s.area)),
         TableColumn::numbers(&length, all.iter().map(|s| s.boundary_length)),
-        TableColumn::numbers("compactness", all.iter().map(|s| s.compactness)).about("1: a disc; 0: all boundary"),
+        TableColumn::numbers("compactness", all.iter().map(|s| s.compactness))
+            .about("1: a disc; 0: all boundary"),
         TableColumn::numbers("elongation", all.iter().map(|s| s.elongation)).about("1: as wide as long"),
         TableColumn::counts("pieces", all.iter().map(|s| s.n_components as u64)),
         TableColumn::counts("spots of the largest", all.iter().map(|s| s.largest_component as u64)),
@@ -285,10 +294,16 @@ fn composition(
         TableColumn::counts("spots", found.iter().map(|&k| inside[k])),
         TableColumn::shares("of the domain", found.iter().map(|&k| share(inside[k], n)))
             .about("share of the domain's spots with a category"),
-        TableColumn { name: "its spots".into(), about: "share of all spots of this category that lie in this domain".into(),
-            cells: Cells::Shares(found.iter().map(|&k| share(inside[k], overall[k])).collect()) },
+        TableColumn {
+            name: "its spots".into(),
+            about: "share of all spots of this category that lie in this domain".into(),
+            cells: Cells::Shares(found.iter().map(|&k| share(inside[k], overall[k])).collect()),
+        },
     ];
-    (Table::new(&format!("Composition by {title}"), columns), Some(found.iter().map(|&k| colors[k]).collect()))
+    (
+        Table::new(&format!("Composition by {title}"), columns),
+        Some(found.iter().map(|&k| colors[k]).collect()),
+    )
 }
 
 /// A share with its bar.

@@ -79,7 +79,10 @@ fn random(seed: u64) -> impl FnMut() -> f64 {
 fn nothing_in_a_text_is_markup() {
     assert_eq!(escape("<a b='\"&>"), "&lt;a b=&#39;&quot;&amp;&gt;");
     assert_eq!(escape("a\u{0}b\u{1b}c\u{202E}d\ne"), "a\u{FFFD}b\u{FFFD}c\u{FFFD}d\ne");
-    assert_eq!(escape_json("\"</script>&\u{2028}\u{2029}<!--\""), "\"\\u003c/script\\u003e\\u0026\\u2028\\u2029\\u003c!--\"");
+    assert_eq!(
+        escape_json("\"</script>&\u{2028}\u{2029}<!--\""),
+        "\"\\u003c/script\\u003e\\u0026\\u2028\\u2029\\u003c!--\""
+    );
     let back: String = serde_json::from_str(&escape_json("\"</script>&\u{2028}皮\"")).expect("JSON");
     assert_eq!(back, "</script>&\u{2028}皮");
 }
@@ -113,10 +116,7 @@ fn numbers_have_three_digits() {
     for (v, text) in pairs {
         assert_eq!(number(v), text, "{v}");
     }
-    assert_eq!(
-        [0.0, 0.0001, 0.1234, 1.0, f64::NAN].map(per_cent),
-        ["0 %", "< 0.1 %", "12.3 %", "100 %", ""]
-    );
+    assert_eq!([0.0, 0.0001, 0.1234, 1.0, f64::NAN].map(per_cent), ["0 %", "< 0.1 %", "12.3 %", "100 %", ""]);
     assert!(bar(0.5).contains("width=\"50\""));
 }
 
@@ -134,12 +134,19 @@ fn places_come_back_within_half_a_step_and_in_cells_row_by_row() {
     let mut next = random(7);
     for (n, scale, offset) in [(5000, 1e4, -3e3), (300, 1e-6, 1e3), (2, 1e300, -5e299), (100, 0.0, 5.0)] {
         let coordinates = Array2::from_shape_fn((n, 2), |_| next() * scale + offset);
-        let found = places(&coordinates);
+        let found = places(&coordinates, scale / 100.0);
         let unpack = |axis: usize| {
             let mut sum = 0u32;
-            let differences = from_planes(&inflate(&pack_steps(&found.steps[axis], found.bits)), found.bits as usize / 8);
+            let differences =
+                from_planes(&inflate(&pack_steps(&found.steps[axis], found.bits)), found.bits as usize / 8);
             let mask = u32::MAX >> (32 - found.bits);
-            differences.into_iter().map(|d| { sum = sum.wrapping_add(d) & mask; sum }).collect::<Vec<_>>()
+            differences
+                .into_iter()
+                .map(|d| {
+                    sum = sum.wrapping_add(d) & mask;
+                    sum
+                })
+                .collect::<Vec<_>>()
         };
         let steps = [unpack(0), unpack(1)];
         let mut last = 0;
@@ -162,28 +169,35 @@ fn places_come_back_within_half_a_step_and_in_cells_row_by_row() {
 }
 
 #[test]
-fn very_many_spots_get_finer_places() {
-    // 4.2 million would be needed for evenly spread spots: the rule alone is looked at.
-    let few = places(&Array2::from_shape_fn((1000, 2), |(i, axis)| (i * (axis + 1)) as f64));
-    assert_eq!(few.bits, 16);
-    assert!(few.grid <= 1024);
+fn one_spot_far_away_does_not_make_the_others_coarse() {
+    let mut coordinates =
+        Array2::from_shape_fn((1000, 2), |(i, axis)| if axis == 0 { i % 40 } else { i / 40 } as f64);
+    assert_eq!(places(&coordinates, 1.0).bits, 16);
+    coordinates[[7, 0]] = 1e6;
+    let found = places(&coordinates, 1.0);
+    assert_eq!(found.bits, 32);
+    assert!(found.axes.iter().all(|&(_, width)| width < 1e-3));
 }
 
 #[test]
 fn spots_without_a_place_are_left_out() {
-    let found = places(&array![[f64::NAN, 0.0], [1.0, 2.0], [0.0, f64::INFINITY], [3.0, 4.0]]);
+    let found = places(&array![[f64::NAN, 0.0], [1.0, 2.0], [0.0, f64::INFINITY], [3.0, 4.0]], 1.0);
     assert_eq!(found.order, [1, 3]);
-    assert!(places(&Array2::zeros((0, 2))).order.is_empty());
-    assert!(places(&Array2::zeros((0, 0))).order.is_empty());
+    assert!(places(&Array2::zeros((0, 2)), 1.0).order.is_empty());
+    assert!(places(&Array2::zeros((0, 0)), 1.0).order.is_empty());
 }
 
 #[test]
 fn numbers_come_back_within_half_a_step() {
     let mut next = random(3);
-    let values: Vec<f32> = (0..1000).map(|i| if i % 50 == 0 { f32::NAN } else { (next() * 20.0 - 5.0) as f32 }).collect();
+    let values: Vec<f32> =
+        (0..1000).map(|i| if i % 50 == 0 { f32::NAN } else { (next() * 20.0 - 5.0) as f32 }).collect();
     let order: Vec<u32> = (0..1000).rev().collect();
     for (bits, last) in [(NumberBits::Eight, 254u32), (NumberBits::Sixteen, 65_534)] {
-        let column = SpotValues::Numbers { values: values.clone(), scale: NumberScale { bits, ..NumberScale::default() } };
+        let column = SpotValues::Numbers {
+            values: values.clone(),
+            scale: NumberScale { bits, ..NumberScale::default() },
+        };
         let packed = pack_column(&column, &order, 1000);
         let (lo, hi) = packed.limits;
         let half = (hi - lo) / last as f32 / 2.0;
@@ -217,7 +231,7 @@ fn sparse_columns_are_the_dense_ones() {
         let bytes = inflate(&sparse.bytes);
         let steps = if sparse.sparse { from_gaps(&bytes, n) } else { from_planes(&bytes, 1) };
         for (&i, step) in order.iter().zip(steps) {
-            assert!((step as f32 / 254.0 * 9.0 - all[i as usize]).abs() < 0.02);
+            assert!((step as f32 / 254.0 * sparse.limits.1 - all[i as usize]).abs() < 0.02);
         }
     }
 }
@@ -257,7 +271,11 @@ fn a_report_needs_but_a_title_and_a_slice() {
 
 #[test]
 fn slices_without_spots_and_with_one_are_fine() {
-    page(&report(vec![slice(Array2::zeros((0, 2))), slice(Array2::zeros((0, 0))), slice(Array2::zeros((1, 2)))]));
+    page(&report(vec![
+        slice(Array2::zeros((0, 2))),
+        slice(Array2::zeros((0, 0))),
+        slice(Array2::zeros((1, 2))),
+    ]));
     let two = Report {
         columns: vec![categories(&[None], &[])],
         domains: Some(0),
@@ -288,7 +306,11 @@ fn the_policy_names_the_scripts_that_are_there() {
 #[test]
 fn hostile_names_make_no_element() {
     let hostile = "</script><script>alert(1)</script>\"><img src=x onerror=alert(1)>";
-    let mut made = report(vec![Slice { name: hostile.into(), spot_names: vec![hostile.into()], ..slice(Array2::zeros((1, 2))) }]);
+    let mut made = report(vec![Slice {
+        name: hostile.into(),
+        spot_names: vec![hostile.into()],
+        ..slice(Array2::zeros((1, 2)))
+    }]);
     made.title = hostile.into();
     made.notes = vec![Note { severity: Severity::Doubt, text: hostile.into() }];
     made.columns = vec![categories(&[Some(0)], &[hostile])];
@@ -327,9 +349,15 @@ fn what_does_not_fit_is_refused_before_anything_is_written() {
     let column = SpotColumn { name: "g".into(), group: String::new(), values: sparse };
     cases.push((Report { columns: vec![column], ..two() }, "row 1 at position 1"));
     let picture = |bytes: &[u8], scale| Some(Picture::scaled(bytes.into(), scale));
-    cases.push((report(vec![Slice { picture: picture(b"GIF89a", 1.0), ..slice(Array2::zeros((1, 2))) }]), "neither"));
+    cases.push((
+        report(vec![Slice { picture: picture(b"GIF89a", 1.0), ..slice(Array2::zeros((1, 2))) }]),
+        "neither",
+    ));
     let png = b"\x89PNG\r\n\x1a\n";
-    cases.push((report(vec![Slice { picture: picture(png, 0.0), ..slice(Array2::zeros((1, 2))) }]), "placed by"));
+    cases.push((
+        report(vec![Slice { picture: picture(png, 0.0), ..slice(Array2::zeros((1, 2))) }]),
+        "placed by",
+    ));
     for (made, words) in cases {
         let mut out = Vec::new();
         let error = write_report(&made, &mut out).expect_err(words).to_string();
@@ -346,10 +374,15 @@ fn bytes_are_the_same_on_any_number_of_threads() {
     let columns = (0..9).map(|k| SpotColumn {
         name: format!("g{k}"),
         group: String::new(),
-        values: SpotValues::Numbers { values: (0..n).map(|_| next() as f32).collect(), scale: NumberScale::default() },
+        values: SpotValues::Numbers {
+            values: (0..n).map(|_| next() as f32).collect(),
+            scale: NumberScale::default(),
+        },
     });
     let made = Report { columns: columns.collect(), ..report(vec![slice(coordinates)]) };
-    let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(|| page(&made));
+    let on = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(|| page(&made))
+    };
     assert_eq!(on(1), on(4));
 }
 
@@ -362,7 +395,10 @@ fn a_hundred_thousand_spots_and_sixty_genes_stay_below_15_megabytes() {
     let genes = (0..60).map(|k| SpotColumn {
         name: format!("GENE{k}"),
         group: "Genes".into(),
-        values: SpotValues::Numbers { values: (0..n).map(|_| next() as f32).collect(), scale: NumberScale::default() },
+        values: SpotValues::Numbers {
+            values: (0..n).map(|_| next() as f32).collect(),
+            scale: NumberScale::default(),
+        },
     });
     let made = Report {
         columns: genes.collect(),

@@ -398,21 +398,27 @@ class SpotPainter {
   stampSpots(view, what, rectangle) {
     const { slice } = view;
     const { pixels } = this;
+    const { levels, domainLevels, selected, table: { plain, pale } } = what;
     const [w, h] = [this.buffer.width, this.buffer.height];
     const [kx, ox, ky, oy] = this.transform(view);
-    const rows = spans(slice.meta.shape, view.scale * this.ratio, view.down);
+    // Flat, since this is the innermost loop there is: dy, from, to, of each row.
+    const rows = Int32Array.from(spans(slice.meta.shape, view.scale * this.ratio, view.down).flat());
     const [none, noneRow] = SpotPainter.noneRow(what);
     slice.runs(rectangle, (from, to) => {
       for (let i = from; i < to; i++) {
-        const color = this.colorOf(what, slice.start + i, none, noneRow);
+        const at = slice.start + i;
+        const row = levels[at] === none ? noneRow : levels[at];
+        const color = selected === null || domainLevels[at] === selected ? plain[row] : pale[row];
         if (color === 0) continue;
         const px = Math.round(slice.x[i] * kx + ox);
         const py = Math.round(slice.y[i] * ky + oy);
-        for (const [dy, left, right] of rows) {
-          const y = py + dy;
+        for (let k = 0; k < rows.length; k += 3) {
+          const y = py + rows[k];
           if (y < 0 || y >= h) continue;
-          const end = y * w + Math.min(w - 1, px + right);
-          for (let at = y * w + Math.max(0, px + left); at <= end; at++) pixels[at] = color;
+          const left = px + rows[k + 1];
+          const right = px + rows[k + 2];
+          const end = y * w + (right < w ? right : w - 1);
+          for (let p = y * w + (left > 0 ? left : 0); p <= end; p++) pixels[p] = color;
         }
       }
     });
