@@ -1,12 +1,9 @@
 //! One partition from many runs, and how far they agree on each spot.
 
-mod assignment;
-
-use brodmann_kernels::Diagnosis;
-use brodmann_kernels::{Interrupted, Monitor};
+use brodmann_kernels::assignment::best_assignment;
+use brodmann_kernels::{Diagnosis, Interrupted, Monitor};
 use rayon::prelude::*;
 
-use self::assignment::best_assignment;
 use crate::metrics::{MetricsError, adjusted_rand_index};
 
 /// Rounds of voting at most; a handful is usual.

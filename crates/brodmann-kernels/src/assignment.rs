@@ -9,7 +9,7 @@
 /// O(r² c) for `r` the shorter side (shortest augmenting paths).
 /// # Source
 /// Kuhn 1955; the form with potentials is Jonker & Volgenant 1987, Computing 38:325.
-pub(super) fn best_assignment(gain: &[Vec<i64>]) -> Vec<Option<usize>> {
+pub fn best_assignment(gain: &[Vec<i64>]) -> Vec<Option<usize>> {
     let (rows, columns) = (gain.len(), gain.first().map_or(0, Vec::len));
     if rows == 0 || columns == 0 {
         return vec![None; rows];
@@ -79,7 +79,7 @@ fn match_rows(rows: usize, columns: usize, cost: impl Fn(usize, usize) -> i64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brodmann_kernels::Seed;
+    use crate::Seed;
 
     fn total(gain: &[Vec<i64>], matched: &[Option<usize>]) -> i64 {
         gain.iter().zip(matched).filter_map(|(row, m)| m.map(|j| row[j])).sum()
