@@ -48,8 +48,9 @@ impl Boundaries {
         placed
     }
 
-    pub(super) fn lower(&mut self, dy: f64) {
+    pub(super) fn shift(&mut self, dx: f64, dy: f64) {
         for vertex in &mut self.vertices {
+            vertex[0] += dx;
             vertex[1] += dy;
         }
     }

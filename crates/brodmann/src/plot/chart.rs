@@ -1,12 +1,14 @@
 //! Curves: how a number changes from epoch to epoch, one small plot a group of numbers.
 
-use super::color::{Rgb, palette};
+use super::axes::Axis;
+use super::color::Rgb;
+use super::curves::{colors_of_lines, draw_legend, draw_line, rows, runs};
 use super::figure::{PlotError, RenderOptions};
 use super::layout::{Anchor, FAINT, INK, LINE, Mark, Scene, line_of_text};
 use super::png::scene_png;
 use super::svg::scene_svg;
 use super::text::width;
-use super::ticks::{labels, log_ticks, ticks};
+use super::ticks::{labels, ticks};
 
 /// A picture of one or several plots of curves, side by side.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +53,6 @@ pub struct Series {
 
 /// Values whose largest is this many times the smallest are drawn on a logarithmic axis.
 const LOG_FROM: f64 = 30.0;
-/// The most points of a curve: beyond, several steps share one, drawn by their mean.
-const MAX_POINTS: usize = 2000;
 
 /// Draws the chart as the bytes of a PNG file.
 ///
@@ -70,53 +70,16 @@ pub fn render_chart_svg(chart: &Chart, options: &RenderOptions) -> Result<String
     scene_svg(&layout(chart)?, options)
 }
 
-/// Where values lie along the vertical axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Axis {
-    low: f64,
-    high: f64,
-    log: bool,
-}
-
-impl Axis {
-    fn of(series: &[Series]) -> Option<Self> {
-        let finite = || series.iter().flat_map(|s| &s.values).copied().filter(|v| v.is_finite());
-        let (mut low, mut high) =
-            finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        if low > high {
-            return None;
-        }
-        let log = low > 0.0 && high / low > LOG_FROM;
-        if low == high {
-            let pad = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
-            (low, high) = (low - pad, high + pad);
-        } else if !log {
-            let pad = (high - low) * 0.04;
-            (low, high) = (low - pad, high + pad);
-        }
-        Some(Self { low, high, log })
-    }
-
-    /// 0 at the bottom, 1 at the top.
-    fn place(self, v: f64) -> f64 {
-        if self.log {
-            (v / self.low).ln() / (self.high / self.low).ln()
-        } else {
-            (v - self.low) / (self.high - self.low)
-        }
-    }
-
-    fn ticks(self) -> Vec<f64> {
-        if !self.log {
-            return ticks(self.low, self.high, 4);
-        }
-        log_ticks(self.low, self.high)
-    }
+/// Where the values of a plot lie.
+fn axis_of(series: &[Series]) -> Option<Axis> {
+    let axis = Axis::spanning(series.iter().flat_map(|s| &s.values).copied())?;
+    let log = axis.low > 0.0 && axis.high / axis.low > LOG_FROM;
+    Some(Axis { log, ..axis }.padded(0.04))
 }
 
 fn layout(chart: &Chart) -> Result<Scene, PlotError> {
     let drawn: Vec<(&ChartPanel, Axis)> =
-        chart.panels.iter().filter_map(|p| Some((p, Axis::of(&p.series)?))).collect();
+        chart.panels.iter().filter_map(|p| Some((p, axis_of(&p.series)?))).collect();
     if drawn.is_empty() {
         return Err(PlotError::NoPanels);
     }
@@ -164,14 +127,7 @@ fn draw(panel: &ChartPanel, axis: Axis, [x, y, w, h]: [f64; 4], em: f64, marks: 
     };
     let title = if axis.log { format!("{} (logarithmic)", panel.title) } else { panel.title.clone() };
     marks.push(text([x, y - 0.8 * em], 1.1 * em, true, Anchor::Start, INK, &title));
-    let values = axis.ticks();
-    let names =
-        if axis.log { values.iter().map(|v| labels(&[*v]).concat()).collect() } else { labels(&values) };
-    for (v, name) in values.iter().zip(names) {
-        let at = y + h * (1.0 - axis.place(*v));
-        marks.push(Mark::Line { from: [x, at], to: [x + w, at], color: Rgb(0xE6, 0xE6, 0xE6), width: 0.8 });
-        marks.push(text([x - 0.5 * em, at + 0.34 * em], 0.9 * em, false, Anchor::End, FAINT, &name));
-    }
+    axis.draw_left(4, [x, y, w, h], em, marks);
     let steps = panel.series.iter().map(|s| s.values.len()).max().unwrap_or(1).max(2) as f64;
     let across = |step: f64| x + w * (step - 1.0) / (steps - 1.0);
     let whole: Vec<f64> =
@@ -185,55 +141,19 @@ fn draw(panel: &ChartPanel, axis: Axis, [x, y, w, h]: [f64; 4], em: f64, marks: 
     marks.push(text([x + w, y + h + 2.5 * em], 0.9 * em, false, Anchor::End, FAINT, &panel.x_name));
     marks.push(Mark::Line { from: [x, y], to: [x, y + h], color: LINE, width: 0.8 });
     marks.push(Mark::Line { from: [x, y + h], to: [x + w, y + h], color: LINE, width: 0.8 });
-    // Blue first: the first colour of the palette, orange, reads as a warning on a line.
-    let all = palette(panel.series.len() + 5);
-    let color_of = |k: usize| {
-        if k == 0 {
-            all[4]
-        } else if k < 5 {
-            all[[5, 2, 6, 1][k - 1]]
-        } else {
-            all[k]
-        }
-    };
-    for (k, series) in panel.series.iter().enumerate() {
-        for points in runs(&series.values) {
-            let points: Vec<[f64; 2]> =
-                points.iter().map(|(s, v)| [across(*s), y + h * (1.0 - axis.place(*v))]).collect();
-            if let [one] = points[..] {
-                let r = 0.15 * em;
-                let (x, y, side) = (one[0] - r, one[1] - r, 2.0 * r);
-                let fill = Some(color_of(k));
-                marks.push(Mark::Rect { x, y, w: side, h: side, radius: r, fill, stroke: None });
-            } else {
-                marks.push(Mark::Path { points, color: color_of(k), width: 1.6 });
-            }
-        }
-        if panel.series.len() > 1 {
-            let at = [x + w + 0.8 * em, y + (k as f64 + 0.7) * 1.45 * em];
-            let line = [at[0] + 1.2 * em, at[1]];
-            marks.push(Mark::Line { from: at, to: line, color: color_of(k), width: 2.0 });
-            let place = [at[0] + 1.7 * em, at[1] + 0.34 * em];
-            marks.push(text(place, em, false, Anchor::Start, INK, &series.name));
-        }
+    let colors = colors_of_lines(panel.series.len());
+    let place = |p: [f64; 2]| [across(p[0]), y + h * (1.0 - axis.clamped(p[1]))];
+    for (series, color) in panel.series.iter().zip(&colors) {
+        // The first value stands at 1.
+        let points: Vec<[f64; 2]> =
+            series.values.iter().enumerate().map(|(k, v)| [k as f64 + 1.0, *v]).collect();
+        draw_line(&runs(&points), place, *color, em, marks);
     }
-}
-
-/// Runs of finite values as `(step, value)`, thinned to what can be seen.
-fn runs(values: &[f64]) -> Vec<Vec<(f64, f64)>> {
-    let every = values.len().div_ceil(MAX_POINTS).max(1);
-    let mut runs: Vec<Vec<(f64, f64)>> = vec![Vec::new()];
-    for (c, chunk) in values.chunks(every).enumerate() {
-        if chunk.iter().all(|v| v.is_finite()) {
-            let step = (c * every) as f64 + 1.0 + (chunk.len() - 1) as f64 / 2.0;
-            let mean = chunk.iter().sum::<f64>() / chunk.len() as f64;
-            runs.last_mut().expect("never empty").push((step, mean));
-        } else if runs.last().is_some_and(|r| !r.is_empty()) {
-            runs.push(Vec::new());
-        }
+    if panel.series.len() > 1 {
+        let names: Vec<&str> = panel.series.iter().map(|s| s.name.as_str()).collect();
+        let middles = rows(names.len(), y, em);
+        draw_legend(&names, &colors, &middles, x + w + 0.8 * em, em, marks);
     }
-    runs.retain(|r| !r.is_empty());
-    runs
 }
 
 #[cfg(test)]
@@ -268,19 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn long_curves_are_thinned_by_their_means() {
-        let values: Vec<f64> = (0..100_000).map(f64::from).collect();
-        let drawn = runs(&values);
-        assert_eq!(drawn.len(), 1);
-        assert!(drawn[0].len() <= MAX_POINTS);
-        assert!(drawn[0].iter().all(|(step, v)| (step - 1.0 - v).abs() < 1e-9));
-        assert_eq!(runs(&[1.0, f64::NAN, 2.0, 3.0]), [vec![(1.0, 1.0)], vec![(3.0, 2.0), (4.0, 3.0)]]);
-    }
-
-    #[test]
     fn an_axis_over_decades_is_logarithmic() {
-        let of = |values: Vec<f64>| Axis::of(&[Series { name: String::new(), values }]).expect("finite");
+        let of = |values: Vec<f64>| axis_of(&[Series { name: String::new(), values }]).expect("finite");
         assert!(of(vec![1.0, 100.0]).log && !of(vec![1.0, 2.0]).log && !of(vec![0.0, 100.0]).log);
-        assert_eq!(of(vec![1.0, 100.0]).ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
+        assert_eq!(of(vec![1.0, 100.0]).numbers(4).0, [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
     }
 }

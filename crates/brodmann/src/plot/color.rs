@@ -8,7 +8,7 @@ pub struct Rgb(pub u8, pub u8, pub u8);
 pub const MISSING: Rgb = Rgb(0xD9, 0xD9, 0xD9);
 
 impl Rgb {
-    const fn hex(value: u32) -> Self {
+    pub(super) const fn hex(value: u32) -> Self {
         Self((value >> 16) as u8, (value >> 8) as u8, value as u8)
     }
 
@@ -24,6 +24,18 @@ impl Rgb {
             return None;
         }
         u32::from_str_radix(digits.get(..6)?, 16).ok().map(Self::hex)
+    }
+
+    /// Black or white, whichever is easier to read on this colour (the larger contrast of WCAG 2).
+    #[must_use]
+    pub fn text_color(self) -> Self {
+        let linear = |v: u8| {
+            let v = f64::from(v) / 255.0;
+            if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+        };
+        let luminance = 0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2);
+        // (1 + .05) / (L + .05) = (L + .05) / .05.
+        if luminance > 0.179 { Self(0x1A, 0x1A, 0x1A) } else { Self(255, 255, 255) }
     }
 
     /// The colour a fraction `t` of the way to `other`.
@@ -104,6 +116,8 @@ pub enum ColorMap {
     BlueRed,
     /// White to black.
     Greys,
+    /// White to dark red: the upper half of [`ColorMap::BlueRed`].
+    Reds,
 }
 
 impl std::str::FromStr for ColorMap {
@@ -116,6 +130,7 @@ impl std::str::FromStr for ColorMap {
             "magma" => Ok(Self::Magma),
             "bluered" | "blue-red" | "coolwarm" | "rdbu_r" => Ok(Self::BlueRed),
             "greys" | "grays" => Ok(Self::Greys),
+            "reds" => Ok(Self::Reds),
             _ => Err(super::PlotError::UnknownColorMap { name: text.to_owned() }),
         }
     }
@@ -131,6 +146,7 @@ impl ColorMap {
                 &[0x053061, 0x2166AC, 0x4393C3, 0x92C5DE, 0xF7F7F7, 0xF4A582, 0xD6604D, 0xB2182B, 0x67001F]
             }
             Self::Greys => &[0xF7F7F7, 0x000000],
+            Self::Reds => &[0xF7F7F7, 0xF4A582, 0xD6604D, 0xB2182B, 0x67001F],
         }
     }
 

@@ -187,6 +187,18 @@ pub enum PlotError {
         /// Spots.
         expected: usize,
     },
+    /// Two lists of a plot do not belong together.
+    #[error("plot {title:?} has {found} {what}; expected {expected}")]
+    Mismatch {
+        /// Title of the plot.
+        title: String,
+        /// What there are too many or too few of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
     /// A category code has no name.
     #[error("panel {title:?} has the category {code}; expected a number below {n_names}, as there are names")]
     UnnamedCategory {
@@ -250,7 +262,9 @@ pub enum PlotError {
         limit: u64,
     },
     /// The colour map is unknown.
-    #[error("the colour map is called {name:?}; expected one of viridis, cividis, magma, bluered, greys")]
+    #[error(
+        "the colour map is called {name:?}; expected one of viridis, cividis, magma, bluered, greys, reds"
+    )]
     UnknownColorMap {
         /// Name found.
         name: String,
@@ -270,6 +284,7 @@ impl Diagnosis for PlotError {
             Self::NoSpots { .. } => "check the coordinates (obsm \"spatial\")".to_owned(),
             Self::CoordinateColumns { .. } => "give x and y".to_owned(),
             Self::Length { .. } => "give one value per spot".to_owned(),
+            Self::Mismatch { .. } => "give lists of one length".to_owned(),
             Self::UnnamedCategory { .. } => "name every category once".to_owned(),
             Self::PaletteLength { .. } => "give one colour per category, or none".to_owned(),
             Self::ImageSize { .. } => "give RGB bytes".to_owned(),
@@ -291,7 +306,7 @@ impl Panel {
         self.coordinates.rows().into_iter().filter(|r| !(r[0].is_finite() && r[1].is_finite())).count()
     }
 
-    fn validate(&self) -> Result<(), PlotError> {
+    pub(super) fn validate(&self) -> Result<(), PlotError> {
         let title = || self.title.clone();
         let n_obs = self.coordinates.nrows();
         if self.coordinates.ncols() < 2 && n_obs > 0 {

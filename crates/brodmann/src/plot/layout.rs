@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use super::cells::CellLayer;
 use super::color::{MISSING, Rgb};
 use super::figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
+use super::legend::{Entry, Legend, Scale};
 use super::shape::{SpotShape, detect_shape};
 use super::spots::{Coloring, Outline, SpotLayer, coloring};
 use super::text::{fitted, width};
-use super::ticks::{grouped, labels, log1p_ticks, round_below, ticks};
+use super::ticks::round_below;
 
 pub(super) const INK: Rgb = Rgb(0x1A, 0x1A, 0x1A);
 pub(super) const FAINT: Rgb = Rgb(0x6E, 0x6E, 0x6E);
@@ -19,13 +21,23 @@ pub(super) const LINE: Rgb = Rgb(0xB0, 0xB0, 0xB0);
 pub(super) const ALARM: Rgb = Rgb(0xD5, 0x1E, 0x00);
 /// Smallest and largest radius of a ring around a spot.
 const RING: [f64; 2] = [2.6, 12.0];
-/// Samples of a colour bar's gradient.
-const BAR_STOPS: usize = 65;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
+    Middle,
     End,
+}
+
+impl Anchor {
+    /// Which share of a text lies before its place.
+    pub(super) fn share(self) -> f64 {
+        match self {
+            Self::Start => 0.0,
+            Self::Middle => 0.5,
+            Self::End => 1.0,
+        }
+    }
 }
 
 /// One thing to draw.
@@ -52,6 +64,13 @@ pub(super) enum Mark {
         color: Rgb,
         width: f64,
     },
+    /// The area within a line.
+    Area {
+        points: Vec<[f64; 2]>,
+        fill: Rgb,
+        opacity: f64,
+        stroke: Option<(Rgb, f64)>,
+    },
     /// `y` is the baseline; `full` the text before it was shortened.
     Text {
         x: f64,
@@ -62,6 +81,7 @@ pub(super) enum Mark {
         color: Rgb,
         text: String,
         full: Option<String>,
+        way: Way,
     },
     /// Colours from the bottom to the top.
     Bar {
@@ -82,25 +102,66 @@ pub(super) enum Mark {
         flip: bool,
     },
     Spots(SpotLayer),
+    Cells(CellLayer),
+}
+
+/// How a line of text is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    #[default]
+    Across,
+    /// Turned to the left: read from the bottom to the top, `x` being the baseline.
+    Upwards,
+    /// With a white seam, over what is drawn.
+    Over,
 }
 
 impl Mark {
-    /// The mark, lower by `dy`.
-    pub(super) fn lowered(mut self, dy: f64) -> Self {
+    /// The mark, further right by `dx` and lower by `dy`.
+    pub(super) fn moved(mut self, dx: f64, dy: f64) -> Self {
+        let shift = |p: &mut [f64; 2]| {
+            p[0] += dx;
+            p[1] += dy;
+        };
         match &mut self {
-            Self::Rect { y, .. } | Self::Text { y, .. } | Self::Bar { y, .. } | Self::Picture { y, .. } => {
+            Self::Rect { x, y, .. }
+            | Self::Text { x, y, .. }
+            | Self::Bar { x, y, .. }
+            | Self::Picture { x, y, .. } => {
+                *x += dx;
                 *y += dy;
             }
             Self::Line { from, to, .. } => {
-                from[1] += dy;
-                to[1] += dy;
+                shift(from);
+                shift(to);
             }
-            Self::Path { points, .. } => points.iter_mut().for_each(|p| p[1] += dy),
+            Self::Path { points, .. } | Self::Area { points, .. } => points.iter_mut().for_each(shift),
             Self::Spots(layer) => {
-                layer.centres.iter_mut().for_each(|c| c[1] += dy);
-                layer.boundaries.iter_mut().for_each(|b| b.lower(dy));
+                layer.centres.iter_mut().for_each(shift);
+                layer.boundaries.iter_mut().for_each(|b| b.shift(dx, dy));
+                layer.clip[0] += dx;
                 layer.clip[1] += dy;
             }
+            Self::Cells(layer) => {
+                layer.place[0] += dx;
+                layer.place[1] += dy;
+            }
+        }
+        self
+    }
+
+    /// A text from the bottom to the top.
+    pub(super) fn upwards(mut self) -> Self {
+        if let Self::Text { way, .. } = &mut self {
+            *way = Way::Upwards;
+        }
+        self
+    }
+
+    /// A text with a white seam.
+    pub(super) fn over(mut self) -> Self {
+        if let Self::Text { way, .. } = &mut self {
+            *way = Way::Over;
         }
         self
     }
@@ -123,19 +184,6 @@ struct View<'a> {
     /// x, y, width, height shown.
     extent: [f64; 4],
     coloring: Coloring,
-}
-
-enum Legend {
-    Nothing,
-    Categories { entries: Vec<Entry>, rows: usize, column_widths: Vec<f64>, with_counts: bool },
-    Bar { height: f64, ticks: Vec<(f64, String)>, name: String, stops: Vec<Rgb>, missing: Option<String> },
-}
-
-struct Entry {
-    text: String,
-    full: Option<String>,
-    count: String,
-    color: Rgb,
 }
 
 /// Where one panel's parts go.
@@ -321,7 +369,7 @@ impl Cell {
         // A row of spots still gets a visible height.
         let plot =
             if aspect >= 1.0 { [size, (size / aspect).max(2.0)] } else { [(size * aspect).max(2.0), size] };
-        let legend = Legend::new(view, plot[1], em);
+        let legend = legend_of_colors(view.panel, &view.coloring, plot[1], em);
         let inner = legend.size(em);
         let legend_size = if inner[0] > 0.0 { [inner[0] + 1.2 * em, inner[1]] } else { [0.0; 2] };
         let footer = if view.panel.um_per_unit.is_some() { 2.4 * em } else { 0.0 };
@@ -423,195 +471,32 @@ pub(super) fn line_of_text(
 ) -> Mark {
     let shown = fitted(text, size, bold, most);
     let full = (shown != text).then(|| text.to_owned());
-    Mark::Text { x: at[0], y: at[1], size, bold, anchor, color, text: shown, full }
+    Mark::Text { x: at[0], y: at[1], size, bold, anchor, color, text: shown, full, way: Way::Across }
 }
 
-/// Height of a legend row, in em.
-const ROW: f64 = 1.45;
-/// Longest name in a legend, in em.
-const NAME: f64 = 16.0;
-
-impl Legend {
-    fn new(view: &View<'_>, plot_height: f64, em: f64) -> Self {
-        let coloring = &view.coloring;
-        match &view.panel.color {
-            Color::None => Self::Nothing,
-            Color::Categorical { names, .. } => {
-                let mut entries: Vec<Entry> = names
-                    .iter()
-                    .enumerate()
-                    .map(|(k, name)| Entry::new(name, coloring.counts[k], coloring.colors[k], em))
-                    .collect();
-                if coloring.n_missing > 0 {
-                    entries.push(Entry::new("missing", coloring.n_missing, MISSING, em));
-                }
-                // As many columns as keep the legend within the plot, three at most.
-                let fit = ((plot_height / (ROW * em)) as usize).max(4);
-                let columns = entries.len().div_ceil(fit).clamp(1, 3);
-                let rows = entries.len().div_ceil(columns);
-                let with_counts = view.panel.counts;
-                let column_widths = entries
-                    .chunks(rows)
-                    .map(|column| {
-                        let widest =
-                            |f: fn(&Entry, f64) -> f64| column.iter().fold(0.0f64, |m, e| m.max(f(e, em)));
-                        let name = widest(|e, em| width(&e.text, em, false));
-                        let count = widest(|e, em| width(&e.count, 0.9 * em, false));
-                        1.5 * em + name + if with_counts { 0.9 * em + count } else { 0.0 }
-                    })
-                    .collect();
-                Self::Categories { entries, rows, column_widths, with_counts }
+/// What the colours of a panel mean.
+pub(super) fn legend_of_colors(panel: &Panel, coloring: &Coloring, plot_height: f64, em: f64) -> Legend {
+    let missing = coloring.n_missing > 0;
+    match &panel.color {
+        Color::None => Legend::Nothing,
+        Color::Categorical { names, .. } => {
+            let mut entries: Vec<Entry> = names
+                .iter()
+                .enumerate()
+                .map(|(k, name)| Entry::new(name, coloring.counts[k], coloring.colors[k], em))
+                .collect();
+            if missing {
+                entries.push(Entry::new("missing", coloring.n_missing, MISSING, em));
             }
-            Color::Continuous { name, colormap, .. } => {
-                let missing = (coloring.n_missing > 0).then(|| "missing".to_owned());
-                let Some((low, high)) = coloring.limits else {
-                    return Self::Categories {
-                        entries: vec![Entry::new("missing", coloring.n_missing, MISSING, em)],
-                        rows: 1,
-                        column_widths: vec![1.5 * em + width("missing", em, false)],
-                        with_counts: false,
-                    };
-                };
-                let wanted = 14.0 * em;
-                let height = if plot_height < 5.0 * em { 5.0 * em } else { plot_height.min(wanted) };
-                let wanted = (height / (2.6 * em)).max(2.0) as usize;
-                let (values, names) = if view.panel.log {
-                    let values = log1p_ticks(low, high, wanted);
-                    let names = values.iter().map(|v| labels(&[*v]).concat()).collect();
-                    (values, names)
-                } else {
-                    let values = ticks(low, high, wanted);
-                    let names = labels(&values);
-                    (values, names)
-                };
-                let (bottom, top) = (view.panel.scaled(low), view.panel.scaled(high));
-                let place = |v: f64| {
-                    let v = view.panel.scaled(v);
-                    if top > bottom { (v / 2.0 - bottom / 2.0) / (top / 2.0 - bottom / 2.0) } else { 0.5 }
-                };
-                let ticks = values.iter().map(|&v| place(v)).zip(names).collect();
-                let stops = (0..BAR_STOPS)
-                    .map(|k| colormap.at(if high > low { k as f64 / (BAR_STOPS - 1) as f64 } else { 0.5 }))
-                    .collect();
-                let name = fitted(name, em, false, NAME * em);
-                Self::Bar { height, ticks, name, stops, missing }
-            }
+            Legend::categories(entries, plot_height, panel.counts, em)
         }
-    }
-
-    fn size(&self, em: f64) -> [f64; 2] {
-        match self {
-            Self::Nothing => [0.0; 2],
-            Self::Categories { rows, column_widths, .. } => {
-                let across: f64 = column_widths.iter().map(|w| w + 1.4 * em).sum();
-                [across - 1.4 * em, *rows as f64 * ROW * em]
-            }
-            Self::Bar { height, ticks, name, missing, .. } => {
-                let label = ticks.iter().fold(0.0f64, |m, t| m.max(width(&t.1, 0.9 * em, false)));
-                let below = if missing.is_some() { 2.2 * em } else { 0.4 * em };
-                let above = if name.is_empty() { 0.0 } else { 1.6 * em };
-                let missing_width =
-                    if missing.is_some() { 1.5 * em + width("missing", em, false) } else { 0.0 };
-                let across = (1.7 * em + label).max(width(name, em, false)).max(missing_width);
-                [across, above + height + below]
-            }
+        Color::Continuous { name, colormap, .. } => {
+            let Some(limits) = coloring.limits else {
+                let entry = Entry::new("missing", coloring.n_missing, MISSING, em);
+                return Legend::categories(vec![entry], plot_height, false, em);
+            };
+            let scale = Scale { limits, log: panel.log, colormap: *colormap };
+            Legend::bar(scale, name, missing, plot_height, em)
         }
-    }
-
-    fn draw(&self, [x, y]: [f64; 2], em: f64, marks: &mut Vec<Mark>) {
-        match self {
-            Self::Nothing => {}
-            Self::Categories { entries, rows, column_widths, with_counts } => {
-                let mut left = x;
-                for (column, across) in entries.chunks(*rows).zip(column_widths) {
-                    for (k, entry) in column.iter().enumerate() {
-                        let middle = y + (k as f64 + 0.5) * ROW * em;
-                        entry.draw([left, middle], em, marks);
-                        if *with_counts {
-                            let at = [left + across, middle + 0.34 * em];
-                            let count = &entry.count;
-                            marks.push(line_of_text(
-                                at,
-                                0.9 * em,
-                                false,
-                                Anchor::End,
-                                FAINT,
-                                count,
-                                f64::INFINITY,
-                            ));
-                        }
-                    }
-                    left += across + 1.4 * em;
-                }
-            }
-            Self::Bar { height, ticks, name, stops, missing } => {
-                let mut top = y;
-                if !name.is_empty() {
-                    marks.push(line_of_text(
-                        [x, y + 0.9 * em],
-                        em,
-                        false,
-                        Anchor::Start,
-                        INK,
-                        name,
-                        f64::INFINITY,
-                    ));
-                    top += 1.6 * em;
-                }
-                let (w, h) = (1.05 * em, *height);
-                marks.push(Mark::Bar { x, y: top, w, h, stops: stops.clone() });
-                for (t, label) in ticks {
-                    let at = top + h * (1.0 - t);
-                    let (from, to) = ([x + w, at], [x + w + 0.3 * em, at]);
-                    marks.push(Mark::Line { from, to, color: INK, width: em / 14.0 });
-                    let place = [x + w + 0.55 * em, at + 0.32 * em];
-                    marks.push(line_of_text(
-                        place,
-                        0.9 * em,
-                        false,
-                        Anchor::Start,
-                        INK,
-                        label,
-                        f64::INFINITY,
-                    ));
-                }
-                if missing.is_some() {
-                    Entry::new("missing", 0, MISSING, em).draw([x, top + h + 1.4 * em], em, marks);
-                }
-            }
-        }
-    }
-}
-
-impl Entry {
-    fn new(name: &str, count: usize, color: Rgb, em: f64) -> Self {
-        let text = fitted(name, em, false, NAME * em);
-        let full = (text != name).then(|| name.to_owned());
-        Self { text, full, count: grouped(count), color }
-    }
-
-    /// A swatch and its name, centred on `middle`.
-    fn draw(&self, [x, middle]: [f64; 2], em: f64, marks: &mut Vec<Mark>) {
-        let side = 0.95 * em;
-        marks.push(Mark::Rect {
-            x,
-            y: middle - side / 2.0,
-            w: side,
-            h: side,
-            radius: 0.18 * em,
-            fill: Some(self.color),
-            stroke: None,
-        });
-        marks.push(Mark::Text {
-            x: x + 1.5 * em,
-            // Half the height of a capital below the middle.
-            y: middle + 0.36 * em,
-            size: em,
-            bold: false,
-            anchor: Anchor::Start,
-            color: INK,
-            text: self.text.clone(),
-            full: self.full.clone(),
-        });
     }
 }

@@ -7,12 +7,14 @@ use tiny_skia::{
 
 use super::color::Rgb;
 use super::figure::{Figure, Image, PlotError, RenderOptions};
-use super::layout::{Anchor, Mark, Scene, layout};
+use super::layout::{Mark, Scene, Way, layout};
 use super::spots::{Pixels, rasterize};
 use super::text::{Pen, pen_width, strokes, width};
 
 /// The most pixels of a picture (1 GiB of canvas).
 pub(super) const MAX_PIXELS: u64 = 1 << 28;
+/// How much wider the white seam around a text is than its pen, in em.
+pub(super) const SEAM: f64 = 0.22;
 
 /// Draws the figure as the bytes of a PNG file.
 ///
@@ -114,20 +116,41 @@ fn draw(scene: &Scene, scale: f64, w: u32, h: u32) -> Result<Pixmap, PlotError> 
                     canvas.stroke_path(&path, &paint(*color), &stroke, transform, None);
                 }
             }
-            Mark::Text { x, y, size, bold, anchor, color, text, .. } => {
-                let shift = match anchor {
-                    Anchor::Start => 0.0,
-                    Anchor::End => 1.0,
-                };
-                let left = x - shift * width(text, *size, *bold);
+            Mark::Area { points, fill, opacity, stroke } => {
+                let mut builder = PathBuilder::new();
+                for (k, p) in points.iter().enumerate() {
+                    let (x, y) = (p[0] as f32, p[1] as f32);
+                    if k == 0 { builder.move_to(x, y) } else { builder.line_to(x, y) }
+                }
+                builder.close();
+                if let Some(path) = builder.finish() {
+                    let mut paint_of_fill = paint(*fill);
+                    paint_of_fill.set_color_rgba8(fill.0, fill.1, fill.2, (opacity * 255.0).round() as u8);
+                    canvas.fill_path(&path, &paint_of_fill, FillRule::Winding, transform, None);
+                    if let Some((color, width)) = stroke {
+                        let stroke =
+                            Stroke { width: *width as f32, line_join: LineJoin::Round, ..Stroke::default() };
+                        canvas.stroke_path(&path, &paint(*color), &stroke, transform, None);
+                    }
+                }
+            }
+            Mark::Text { x, y, size, bold, anchor, color, text, way, .. } => {
+                let left = x - anchor.share() * width(text, *size, *bold);
                 if let Some(path) = pen_path(&strokes(text, left, *y, *size, *bold)) {
-                    let stroke = Stroke {
-                        width: pen_width(*size, *bold) as f32,
+                    let pen = pen_width(*size, *bold);
+                    let stroke = |width: f64| Stroke {
+                        width: width as f32,
                         line_cap: LineCap::Round,
                         line_join: LineJoin::Round,
                         ..Stroke::default()
                     };
-                    canvas.stroke_path(&path, &paint(*color), &stroke, transform, None);
+                    let turned = transform.pre_rotate_at(-90.0, *x as f32, *y as f32);
+                    let transform = if *way == Way::Upwards { turned } else { transform };
+                    if *way == Way::Over {
+                        let seam = stroke(pen + SEAM * size);
+                        canvas.stroke_path(&path, &paint(Rgb(255, 255, 255)), &seam, transform, None);
+                    }
+                    canvas.stroke_path(&path, &paint(*color), &stroke(pen), transform, None);
                 }
             }
             Mark::Bar { x, y, w, h, stops } => bar(&mut canvas, [*x, *y, *w, *h].map(|v| v * scale), stops),
@@ -135,6 +158,12 @@ fn draw(scene: &Scene, scale: f64, w: u32, h: u32) -> Result<Pixmap, PlotError> 
                 let [x0, y0, x1, y1] = snapped([*x, *y, *w, *h].map(|v| v * scale));
                 let (w, h) = ((x1 - x0).max(1) as usize, (y1 - y0).max(1) as usize);
                 let rgba = resample(image, *source, w, h, *flip, scene.background);
+                blend(&mut canvas, x0, y0, &Pixels { width: w, height: h, rgba });
+            }
+            Mark::Cells(layer) => {
+                let [x0, y0, x1, y1] = snapped(layer.place.map(|v| v * scale));
+                let (w, h) = ((x1 - x0).max(1) as usize, (y1 - y0).max(1) as usize);
+                let rgba = layer.pixels(w, h).into_iter().flat_map(|Rgb(r, g, b)| [r, g, b, 255]).collect();
                 blend(&mut canvas, x0, y0, &Pixels { width: w, height: h, rgba });
             }
             Mark::Spots(layer) => {

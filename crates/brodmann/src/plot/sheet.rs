@@ -1,9 +1,10 @@
-//! A page of several parts, one below the other: maps of a tissue, histograms, words.
+//! A page of several parts, one below the other: maps of a tissue, histograms, plots, words.
 
 use super::color::Rgb;
 use super::figure::{Figure, PlotError, RenderOptions};
 use super::histogram::{self, Histogram};
 use super::layout::{Anchor, FAINT, INK, Scene, layout, line_of_text};
+use super::plots::{Block, Plot, flow};
 use super::png::scene_png;
 use super::svg::scene_svg;
 
@@ -34,6 +35,8 @@ pub enum Part {
     Maps(Box<Figure>),
     /// Side by side, as wide as the maps together.
     Histograms(Vec<Histogram>),
+    /// Side by side, each as large as what it shows needs, in as many rows as the page's width asks for.
+    Plots(Vec<Plot>),
     /// A line of small print.
     Caption(String),
 }
@@ -58,18 +61,41 @@ fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
     if sheet.parts.is_empty() {
         return Err(PlotError::NoPanels);
     }
+    for (what, value, most) in
+        [("the font size", sheet.font_size, 1000.0), ("the DPI", options.dpi, 10_000.0)]
+    {
+        if !(value > 0.0 && value <= most) {
+            let expected = "a number above 0, in the hundreds at most";
+            return Err(PlotError::OutOfRange { what, value, expected });
+        }
+    }
     let em = sheet.font_size;
     let maps: Vec<Option<Scene>> = sheet
         .parts
         .iter()
         .map(|part| match part {
             Part::Maps(figure) => layout(figure, options).map(Some),
-            Part::Histograms(_) | Part::Caption(_) => Ok(None),
+            Part::Histograms(_) | Part::Plots(_) | Part::Caption(_) => Ok(None),
         })
         .collect::<Result<_, _>>()?;
     let alone = 2.0 * em + 3.0 * 300.0;
     let widest = maps.iter().flatten().map(|scene| scene.width).fold(0.0, f64::max);
-    let total = if widest > 0.0 { widest } else { alone };
+    let mut total = if widest > 0.0 { widest } else { alone };
+    // Plots need room side by side even where maps are narrow; a wide one makes the page wider.
+    let has_plots = sheet.parts.iter().any(|part| matches!(part, Part::Plots(_)));
+    total = if has_plots { total.max(alone) } else { total };
+    let mut plots: Vec<Option<Block>> = Vec::with_capacity(sheet.parts.len());
+    for part in &sheet.parts {
+        let Part::Plots(own) = part else {
+            plots.push(None);
+            continue;
+        };
+        let blocks: Vec<Block> =
+            own.iter().map(|plot| plot.block(em, total - 2.0 * em)).collect::<Result<_, _>>()?;
+        let widest = blocks.iter().map(|block| block.width).fold(0.0, f64::max);
+        total = total.max(widest + 2.0 * em);
+        plots.push(Some(flow(blocks, total - 2.0 * em, 2.4 * em)));
+    }
     let mut marks = Vec::new();
     let mut y = 0.0;
     if !sheet.title.is_empty() {
@@ -84,10 +110,14 @@ fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
         ));
         y += 2.4 * em;
     }
-    for (part, scene) in sheet.parts.iter().zip(maps) {
+    for ((part, scene), block) in sheet.parts.iter().zip(maps).zip(plots) {
+        if let Some(block) = block {
+            marks.extend(block.marks.into_iter().map(|mark| mark.moved(em, y + em)));
+            y += block.height + 2.0 * em;
+        }
         match (part, scene) {
             (_, Some(scene)) => {
-                marks.extend(scene.marks.into_iter().map(|mark| mark.lowered(y)));
+                marks.extend(scene.marks.into_iter().map(|mark| mark.moved(0.0, y)));
                 y += scene.height;
             }
             (Part::Histograms(plots), _) => {
@@ -111,7 +141,7 @@ fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
                 ));
                 y += 1.5 * em;
             }
-            (Part::Maps(_), None) => {}
+            (Part::Maps(_) | Part::Plots(_), None) => {}
         }
     }
     Ok(Scene {

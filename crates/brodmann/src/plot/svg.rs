@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 
 use super::color::Rgb;
 use super::figure::{Figure, PlotError, RenderOptions};
-use super::layout::{Anchor, Mark, Scene, layout};
-use super::png::{encode, pixel_size, resample};
+use super::layout::{Anchor, Mark, Scene, Way, layout};
+use super::png::{SEAM, encode, pixel_size, resample};
 use super::spots::{Outline, SpotLayer, rasterize};
 use super::text::width;
 
 /// The fonts whose widths the layout assumes.
 const FONTS: &str = "Helvetica, Arial, 'Liberation Sans', Arimo, sans-serif";
+
+/// Cells drawn one by one; more become an image.
+const MAX_VECTOR_CELLS: usize = 4000;
 
 /// Draws the figure as SVG text.
 ///
@@ -91,7 +94,20 @@ fn draw(
                 n(*width)
             );
         }
-        Mark::Text { x, y, size, bold, anchor, color, text, full } => {
+        Mark::Area { points, fill, opacity, stroke } => {
+            out.push_str("<path d=\"");
+            polygon_path(points, [0.0; 2], out);
+            let _ = write!(out, "\" fill=\"{}\"", fill.to_hex());
+            if *opacity < 1.0 {
+                let _ = write!(out, " fill-opacity=\"{}\"", n(*opacity));
+            }
+            if let Some((color, width)) = stroke {
+                let _ = write!(out, " stroke=\"{}\" stroke-width=\"{}\"", color.to_hex(), n(*width));
+                out.push_str(" stroke-linejoin=\"round\"");
+            }
+            out.push_str("/>\n");
+        }
+        Mark::Text { x, y, size, bold, anchor, color, text, full, way } => {
             // Other fonts than the expected ones are squeezed to the width the layout reserved.
             let length = width(text, *size, *bold);
             let _ = write!(out, "<text x=\"{}\" y=\"{}\" font-size=\"{}\"", n(*x), n(*y), n(*size));
@@ -103,7 +119,18 @@ fn draw(
             }
             match anchor {
                 Anchor::Start => {}
+                Anchor::Middle => out.push_str(" text-anchor=\"middle\""),
                 Anchor::End => out.push_str(" text-anchor=\"end\""),
+            }
+            match way {
+                Way::Across => {}
+                Way::Upwards => {
+                    let _ = write!(out, " transform=\"rotate(-90 {} {})\"", n(*x), n(*y));
+                }
+                Way::Over => {
+                    let _ = write!(out, " stroke=\"#ffffff\" stroke-width=\"{}\"", n(SEAM * size));
+                    out.push_str(" stroke-linejoin=\"round\" paint-order=\"stroke\"");
+                }
             }
             let _ = write!(out, " fill=\"{}\" xml:space=\"preserve\">{}", color.to_hex(), escape(text));
             if let Some(full) = full {
@@ -128,6 +155,30 @@ fn draw(
             let rgb: Vec<u8> = rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
             let bytes = encode(pw, ph, png::ColorType::Rgb, &rgb, None)?;
             embed([*x, *y, *w, *h], &bytes, out);
+        }
+        Mark::Cells(layer) if layer.colors.len() > MAX_VECTOR_CELLS => {
+            let [x, y, w, h] = layer.place;
+            // No finer than there are cells, nor than the paper.
+            let least = |cells: usize, length: f64| (cells as f64).min(length * scale);
+            let (pw, ph) = pixel_size(least(layer.columns, w), least(layer.rows, h))?;
+            let rgb: Vec<u8> = layer
+                .pixels(pw as usize, ph as usize)
+                .into_iter()
+                .flat_map(|Rgb(r, g, b)| [r, g, b])
+                .collect();
+            let bytes = encode(pw, ph, png::ColorType::Rgb, &rgb, None)?;
+            let _ = write!(out, "<g style=\"image-rendering:pixelated\">");
+            embed([x, y, w, h], &bytes, out);
+            out.push_str("</g>\n");
+        }
+        Mark::Cells(layer) => {
+            // Edges without antialiasing, or the page would shine through between cells.
+            out.push_str("<g shape-rendering=\"crispEdges\">\n");
+            for (k, color) in layer.colors.iter().enumerate() {
+                let place = rect(layer.cell(k / layer.columns, k % layer.columns));
+                let _ = writeln!(out, "<rect {place} fill=\"{}\"/>", color.to_hex());
+            }
+            out.push_str("</g>\n");
         }
         Mark::Spots(layer) if layer.centres.len() > options.max_vector_spots => {
             let (pw, ph) = pixel_size(layer.clip[2] * scale, layer.clip[3] * scale)?;

@@ -5,6 +5,8 @@ use ndarray::Array2;
 
 use super::*;
 
+mod plots;
+
 struct Decoded {
     width: usize,
     height: usize,

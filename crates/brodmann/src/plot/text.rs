@@ -43,15 +43,48 @@ pub(super) fn fitted(text: &str, size: f64, bold: bool, most: f64) -> String {
     if width(text, size, bold) <= most {
         return text.to_owned();
     }
-    let mut kept: Vec<char> = text.chars().collect();
-    while !kept.is_empty() {
-        kept.pop();
-        let candidate: String = kept.iter().collect::<String>().trim_end().to_owned() + "…";
-        if width(&candidate, size, bold) <= most {
+    let room = most - width("…", size, bold);
+    let mut kept = beginning(text, size, bold, room);
+    loop {
+        let candidate = kept.trim_end().to_owned() + "…";
+        // One more than fits may have been kept by rounding.
+        if kept.is_empty() || width(&candidate, size, bold) <= most {
             return candidate;
         }
+        kept = kept.char_indices().next_back().map_or("", |(last, _)| &kept[..last]);
     }
-    "…".to_owned()
+}
+
+/// As many characters from the beginning as are not wider than `room`, and up to one more.
+fn beginning(text: &str, size: f64, bold: bool, room: f64) -> &str {
+    let unit = width("–", size, bold) / advance('–');
+    let mut taken = 0.0;
+    for (at, c) in text.char_indices() {
+        if taken * unit > room {
+            return &text[..at];
+        }
+        taken += advance(c);
+    }
+    text
+}
+
+/// `text` shortened to at most `most` pixels in its middle: names that begin alike often end differently.
+pub(super) fn fitted_around(text: &str, size: f64, bold: bool, most: f64) -> String {
+    if width(text, size, bold) <= most {
+        return text.to_owned();
+    }
+    let start = fitted(text, size, bold, 0.62 * most);
+    let room = most - width(&start, size, bold);
+    let mut end = text.len();
+    let mut taken = 0.0;
+    for (at, c) in text.char_indices().rev() {
+        taken += width(c.encode_utf8(&mut [0; 4]), size, bold);
+        if taken > room {
+            break;
+        }
+        end = at;
+    }
+    start + text[end..].trim_start()
 }
 
 /// Width of the pen at `size`.
@@ -209,5 +242,19 @@ mod tests {
         let cut = fitted("a very long name of a domain", 12.0, false, 80.0);
         assert!(cut.ends_with('…') && width(&cut, 12.0, false) <= 80.0, "{cut}");
         assert_eq!(fitted("anything", 12.0, false, 0.0), "…");
+        assert_eq!(fitted("anything", 12.0, false, -5.0), "…");
+        let endless = "ab ".repeat(300_000);
+        assert!(width(&fitted(&endless, 12.0, true, 300.0), 12.0, true) <= 300.0);
+    }
+
+    #[test]
+    fn what_is_cut_in_the_middle_keeps_both_ends() {
+        let name = "positive regulation of transcription by RNA polymerase II";
+        let cut = fitted_around(name, 12.0, false, 200.0);
+        assert!(cut.starts_with("positive reg") && cut.contains('…') && cut.ends_with("rase II"), "{cut}");
+        let wide = width(&cut, 12.0, false);
+        assert!((180.0..=200.0).contains(&wide), "{wide}");
+        assert_eq!(fitted_around("short", 12.0, false, 100.0), "short");
+        assert_eq!(fitted_around(name, 12.0, false, 0.0), "…");
     }
 }
