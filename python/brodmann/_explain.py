@@ -87,7 +87,9 @@ def explain(
         if key not in known:
             labels = pd.Categorical(el.column(data, key, advice="name the column of the groups"))
             names = [str(name) for name in labels.categories]
-            parts["obs"].append((key, np.asarray(labels.codes, dtype=np.int32), names, True))
+            # What has no label has a code that no name goes with.
+            codes = np.where(labels.codes < 0, len(names), labels.codes).astype(np.int32)
+            parts["obs"].append((key, codes, names, True))
     root, modal, tables, report = _brodmann.explain(command, parts, given, random_state=el.seed_of(random_state))
     tissue.add(data, _framed(root), {name: _framed(element) for name, element in modal.items()}, copy=False)
     return {name: pd.DataFrame(columns) for name, columns in tables.items()}, json.loads(report)

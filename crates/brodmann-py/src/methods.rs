@@ -8,7 +8,6 @@ use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhoo
 use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_tissue};
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
-use brodmann::pipeline::outputs::{Answer, Table};
 use brodmann::pipeline::request::Place;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
@@ -156,7 +155,7 @@ fn explain<'py>(
     let kind = if tissue.is_mudata { None } else { tissue.kind().or(Some(Modality::Rna)) };
     let container = tissue.container(py)?;
     let (command, seed) = (command.to_owned(), Seed(random_state));
-    let (added, tables, report) = run(py, move |monitor| {
+    let answer = run(py, move |monitor| {
         let (source, read) = (OpenOptions::default(), ReadOptions::default());
         let opening = Opening::of(&source, &read, kind);
         let tissue = |place: &Place| {
@@ -166,41 +165,32 @@ fn explain<'py>(
         match command.as_str() {
             "markers" => {
                 let request = MarkersRequest::from_said(&said)?;
-                plain(markers_tissue(&tissue(&request.place)?, &request, monitor)?)
+                markers_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
             }
             "enrich" => {
                 let request = EnrichRequest::from_said(&said)?;
-                plain(enrich_tissue(&tissue(&request.markers.place)?, &request, seed, monitor)?)
+                enrich_tissue(&tissue(&request.markers.place)?, &request, seed, monitor)?.in_json()
             }
             "svg" => {
                 let request = SvgRequest::from_said(&said)?;
-                plain(svg_tissue(&tissue(&request.place)?, &request, monitor)?)
+                svg_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
             }
             _ => {
                 let request = NeighborhoodRequest::from_said(&said)?;
-                plain(neighborhood_tissue(&tissue(&request.place)?, &request, monitor)?)
+                neighborhood_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
             }
         }
     })?;
-    let (root, modalities) = additions(py, added)?;
+    let (root, modalities) = additions(py, answer.additions)?;
     let found = PyDict::new(py);
-    for (name, table) in tables {
+    for (name, table) in answer.tables {
         let columns = PyDict::new(py);
         for (key, values) in table {
             columns.set_item(key, column(py, values)?)?;
         }
         found.set_item(name, columns)?;
     }
-    Ok((root, modalities, found, report))
-}
-
-/// An answer whose report is JSON.
-type Plain = (Additions, Vec<(&'static str, Table)>, String);
-
-fn plain<R: serde::Serialize>(answer: Answer<R>) -> Result<Plain, PipelineError> {
-    let report = serde_json::to_string(&answer.report)
-        .map_err(|e| PipelineError::option("options", "a report that is no JSON", e.to_string()))?;
-    Ok((answer.additions, answer.tables, report))
+    Ok((root, modalities, found, answer.report))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -15,7 +15,8 @@ use pyo3::types::PyDict;
 use crate::arrays::{Codes, Csr, Dense};
 use crate::containers::{column, matrix, value};
 
-/// `obs` columns of labels: name, codes, categories, and whether these are a categorical's and keep their order.
+/// `obs` columns of labels: name, codes (one beyond the categories: no label), categories, and whether these are a
+/// categorical's and keep their order.
 type Labels<'py> = Vec<(String, Codes<'py>, Vec<String>, bool)>;
 /// `obsm` entries.
 type Embeddings<'py> = Vec<(String, Dense<'py, f64>)>;
@@ -65,7 +66,8 @@ fn labels(entries: &Labels<'_>, index: Vec<String>) -> PyResult<DataFrame> {
         let codes = codes.slice()?;
         let labels = if *in_order {
             // As a file would hold them: the order of slices is the order of sums.
-            let codes = codes.iter().map(|&c| i32::try_from(c).unwrap_or(-1)).collect();
+            let known = |&c: &u32| i32::try_from(c).ok().filter(|_| (c as usize) < categories.len());
+            let codes = codes.iter().map(|c| known(c).unwrap_or(-1)).collect();
             let (categories, kind) = (categories.clone(), CategoryKind::String);
             Categorical { codes, categories, ordered: false, kind }
         } else {

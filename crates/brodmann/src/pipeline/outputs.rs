@@ -36,6 +36,18 @@ pub struct Answer<R> {
     pub report: R,
 }
 
+impl<R: serde::Serialize> Answer<R> {
+    /// With the report as JSON.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`] for a report that JSON cannot hold, of which there is none.
+    pub fn in_json(self) -> Result<Answer<String>, PipelineError> {
+        let report = serde_json::to_string(&self.report)
+            .map_err(|e| PipelineError::option("options", "a report that is not JSON", e.to_string()))?;
+        Ok(Answer { additions: self.additions, tables: self.tables, report })
+    }
+}
+
 /// What there is to write.
 pub(super) struct Results {
     /// What is added to the container; the caller leaves it empty where nobody asked for it.
