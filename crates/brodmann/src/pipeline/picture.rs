@@ -336,7 +336,7 @@ fn stored_boundaries(stored: &Value) -> Option<Lines<'_>> {
 }
 
 /// The histology picture of a slice, the finer one where there are two.
-fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Option<Image> {
+pub(super) fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Option<Image> {
     let images = library?.get(keys::IMAGES)?;
     let candidates = [(keys::HIRES, keys::TISSUE_HIRES_SCALEF), (keys::LOWRES, keys::TISSUE_LOWRES_SCALEF)];
     for (key, factor) in candidates {

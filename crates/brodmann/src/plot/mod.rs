@@ -67,7 +67,7 @@ pub use histogram::Histogram;
 pub use linkage::Distance;
 pub use match_colors::match_colors;
 pub use plots::Plot;
-pub use png::render_png;
+pub use png::{render_png, rgb_png};
 pub use scatter::Scatter;
 pub use shape::{SpotShape, detect_shape, median_neighbor_distance};
 pub use sheet::{Part, Sheet, render_sheet_png, render_sheet_svg};

@@ -48,6 +48,15 @@ pub(super) fn pixel_size(width: f64, height: f64) -> Result<(u32, u32), PlotErro
     Ok((w as u32, h as u32))
 }
 
+/// A picture of three bytes per pixel, row by row, as the bytes of a PNG file.
+///
+/// # Errors
+/// [`PlotError::Encode`]; [`PlotError::TooLarge`] for sides that no picture has.
+pub fn rgb_png(width: usize, height: usize, rgb: &[u8]) -> Result<Vec<u8>, PlotError> {
+    let (w, h) = pixel_size(width as f64, height as f64)?;
+    encode(w, h, png::ColorType::Rgb, rgb, None)
+}
+
 /// The bytes of a PNG file.
 pub(super) fn encode(
     width: u32,

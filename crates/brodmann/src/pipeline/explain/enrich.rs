@@ -18,11 +18,11 @@ use crate::pipeline::run::{Run, Seconds, Stage};
 use crate::pipeline::said::Said;
 use crate::pipeline::tissue::Tissue;
 use crate::preprocess::Modality;
-use crate::stats::GroupMarkers;
 use crate::stats::gene_sets::{
     Background, GeneSets, GseaOptions, MatchOptions, MatchedSets, OverRepresentationOptions,
     ScoreGenesOptions, gsea_preranked, match_genes, over_representation, parse_gmt, score_genes,
 };
+use crate::stats::{ExpressionRows, GroupMarkers};
 
 /// The command, and what its options belong to.
 pub const ENRICH: &str = "enrich";
@@ -201,7 +201,7 @@ impl EnrichReport {
 }
 
 /// One set in one group.
-pub(super) struct Row {
+pub(in crate::pipeline) struct Row {
     pub set: usize,
     pub size: usize,
     pub genes: Vec<u32>,
@@ -214,7 +214,7 @@ pub(super) struct Row {
 }
 
 /// What was found of one group, the smallest p-value first.
-pub(super) struct Enriched {
+pub(in crate::pipeline) struct Enriched {
     pub group: u32,
     pub n_query: Option<usize>,
     pub rows: Vec<Row>,
@@ -293,17 +293,22 @@ fn enriched(
 }
 
 /// All that was found.
-struct Behind<'a> {
-    explained: Explained<'a>,
+pub(in crate::pipeline) struct Behind<'a> {
+    /// The markers.
+    pub explained: Explained<'a>,
     /// Which of the modalities it is about.
     at: usize,
-    sets: MatchedSets,
+    /// The sets, matched with its features.
+    pub sets: MatchedSets,
     n_sets: usize,
-    groups: Vec<Enriched>,
+    /// Those groups that have markers.
+    pub groups: Vec<Enriched>,
+    /// Columns of `obs`.
     scores: Vec<(String, Vec<f64>)>,
 }
 
-fn explain<'a>(
+/// Finds the sets behind the markers of a tissue.
+pub(in crate::pipeline) fn explain<'a>(
     tissue: &'a Tissue,
     request: &EnrichRequest,
     run: &mut Run<'_>,
@@ -355,14 +360,14 @@ fn scores(
         })?;
         chosen.push((name.as_str(), sets.genes(at)));
     }
-    let Some(values) = &found.rows else {
-        run.monitor.warn("scores of spots are left out: the values do not fit into memory");
+    let Some(values) = found.rows.in_memory() else {
+        run.monitor.warn("scores of spots are left out: the values are too many to be held in memory");
         return Ok(Vec::new());
     };
     let own = MatchedSets::from_indices(sets.n_measured(), chosen.iter().copied())?;
     let monitor = run.monitor;
     let scored = run.timed(Stage::Cluster, || {
-        score_genes(values.view(), &own, &ScoreGenesOptions::default(), Seed(0), monitor)
+        score_genes(values, &own, &ScoreGenesOptions::default(), Seed(0), monitor)
     })?;
     let column = |(k, name): (usize, &String)| {
         (format!("score_{}", name.replace('/', "_")), scored.column(k).to_vec())
@@ -372,7 +377,7 @@ fn scores(
 
 impl Behind<'_> {
     /// What gene `j` is called.
-    fn gene(&self, tissue: &Tissue, j: u32) -> String {
+    pub(in crate::pipeline) fn gene(&self, tissue: &Tissue, j: u32) -> String {
         self.explained.found[self.at].name(tissue, j as usize).to_owned()
     }
 

@@ -61,7 +61,7 @@ pub struct ContactsRequest {
 }
 
 /// The groups of the spots.
-pub(super) struct Groups {
+pub(in crate::pipeline) struct Groups {
     /// The `obs` column.
     pub key: String,
     /// Of each spot, below the number of names; `None` for a spot without a label.
@@ -74,12 +74,12 @@ pub(super) struct Groups {
 
 impl Groups {
     /// As the statistics take them.
-    pub(super) fn labels(&self) -> Labels<'_> {
+    pub(in crate::pipeline) fn labels(&self) -> Labels<'_> {
         Labels { codes: &self.codes, n_groups: self.names.len() }
     }
 
     /// Spots of each.
-    pub(super) fn sizes(&self) -> Vec<usize> {
+    pub(in crate::pipeline) fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.names.len()];
         for code in self.codes.iter().flatten() {
             sizes[*code as usize] += 1;
@@ -88,12 +88,12 @@ impl Groups {
     }
 
     /// Spots without a label.
-    pub(super) fn n_unlabelled(&self) -> usize {
+    pub(in crate::pipeline) fn n_unlabelled(&self) -> usize {
         self.codes.iter().filter(|code| code.is_none()).count()
     }
 
     /// The group of that name.
-    pub(super) fn find(&self, option: &'static str, name: &str) -> Result<u32, PipelineError> {
+    pub(in crate::pipeline) fn find(&self, option: &'static str, name: &str) -> Result<u32, PipelineError> {
         self.names.iter().position(|known| known == name).map(|code| code as u32).ok_or_else(|| {
             let expected = format!("a group of {} ({})", self.key, self.names.join(", "));
             PipelineError::option(option, format!("{name:?}"), expected)
@@ -102,7 +102,7 @@ impl Groups {
 }
 
 /// What a command needs of a file besides its values.
-pub(super) struct Wanted<'a> {
+pub(in crate::pipeline) struct Wanted<'a> {
     /// Which spots, and where they lie.
     pub place: &'a Place,
     /// The labels, where they are needed.
@@ -116,7 +116,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Opens a file for a command that explains.
-pub(super) fn open(
+pub(in crate::pipeline) fn open(
     (input, source): (&Path, &OpenOptions),
     outputs: &Outputs,
     wanted: &Wanted<'_>,
@@ -163,7 +163,7 @@ pub(super) fn open(
 }
 
 /// The labels asked for, or those of a method that left some.
-pub(super) fn groups(
+pub(in crate::pipeline) fn groups(
     tissue: &Tissue,
     request: &GroupsRequest,
     monitor: &dyn Monitor,
@@ -181,7 +181,7 @@ pub(super) fn groups(
 }
 
 /// The labels of a column that an option names.
-pub(super) fn named_groups(
+pub(in crate::pipeline) fn named_groups(
     tissue: &Tissue,
     option: &'static str,
     key: &str,
@@ -203,7 +203,7 @@ pub(super) fn named_groups(
 }
 
 /// Refuses labels of which fewer than two groups have spots.
-pub(super) fn at_least_two(groups: &Groups) -> Result<(), PipelineError> {
+pub(in crate::pipeline) fn at_least_two(groups: &Groups) -> Result<(), PipelineError> {
     let found = groups.sizes().iter().filter(|n| **n > 0).count();
     if found >= 2 {
         return Ok(());
@@ -216,14 +216,14 @@ pub(super) fn at_least_two(groups: &Groups) -> Result<(), PipelineError> {
 }
 
 /// The slices of a tissue.
-pub(super) fn slices(tissue: &Tissue, place: &Place) -> Result<Option<Slices>, PipelineError> {
+pub(in crate::pipeline) fn slices(tissue: &Tissue, place: &Place) -> Result<Option<Slices>, PipelineError> {
     tissue.slices(place.library_key.as_deref().or(tissue.library_key.as_deref()))
 }
 
 /// Which spots touch: the graph of the file, else the neighbours on a lattice, else the six nearest.
 ///
 /// Edges weigh what the file says, or 1.
-pub(super) fn contacts(
+pub(in crate::pipeline) fn contacts(
     tissue: &Tissue,
     request: &ContactsRequest,
     place: &Place,
@@ -258,7 +258,7 @@ pub(super) fn contacts(
 }
 
 /// The modalities whose values are looked at.
-pub(super) fn modalities<'a>(
+pub(in crate::pipeline) fn modalities<'a>(
     tissue: &'a Tissue,
     request: &ValuesRequest,
 ) -> Result<Vec<&'a ModalityInfo>, PipelineError> {
@@ -274,7 +274,7 @@ pub(super) fn modalities<'a>(
 }
 
 /// Names of genes as people say them, where the index holds identifiers; `None` where it holds names.
-pub(super) fn gene_names(tissue: &Tissue, modality: &ModalityInfo) -> Option<Vec<String>> {
+pub(in crate::pipeline) fn gene_names(tissue: &Tissue, modality: &ModalityInfo) -> Option<Vec<String>> {
     let index = tissue.var_names(modality);
     GENE_NAMES.into_iter().find_map(|key| {
         let names = tissue.var_column(modality, key)?.to_strings();
@@ -287,14 +287,14 @@ pub(super) fn gene_names(tissue: &Tissue, modality: &ModalityInfo) -> Option<Vec
 }
 
 /// What a run adds, in the order of the rows of the input.
-pub(super) fn additions(tissue: &Tissue, run: &mut Run<'_>) -> Additions {
+pub(in crate::pipeline) fn additions(tissue: &Tissue, run: &mut Run<'_>) -> Additions {
     let mut additions = std::mem::take(&mut run.additions);
     tissue.place(&mut additions);
     additions
 }
 
 /// A map of the groups, and one of each column of numbers by its title, slice by slice.
-pub(super) fn maps(
+pub(in crate::pipeline) fn maps(
     tissue: &Tissue,
     coordinates: &Array2<f64>,
     slices: Option<&Slices>,

@@ -10,7 +10,7 @@ mod table;
 use std::path::Path;
 
 use brodmann_data::OpenOptions;
-use brodmann_kernels::{CsrMatrix, Monitor, OptionError, Seed, Slices};
+use brodmann_kernels::{Monitor, OptionError, Seed, Slices};
 use serde::{Deserialize, Serialize};
 
 use super::groups::{
@@ -111,7 +111,7 @@ impl MarkersRequest {
         self.comparison.key_added.as_deref().unwrap_or(RANK_GENES_GROUPS)
     }
 
-    pub(super) fn validate(&self) -> Result<(), PipelineError> {
+    pub(in crate::pipeline) fn validate(&self) -> Result<(), PipelineError> {
         self.values.validate()?;
         self.options.validate()?;
         self.thresholds.validate()?;
@@ -126,7 +126,7 @@ impl MarkersRequest {
     }
 
     /// What is read of a file for it.
-    pub(super) fn wanted(&self) -> Wanted<'_> {
+    pub(in crate::pipeline) fn wanted(&self) -> Wanted<'_> {
         Wanted {
             place: &self.place,
             groups: Some(&self.groups),
@@ -138,34 +138,37 @@ impl MarkersRequest {
 }
 
 /// The markers of one modality.
-pub(super) struct Found<'a> {
+pub(in crate::pipeline) struct Found<'a> {
     pub modality: &'a ModalityInfo,
     /// Its genes as people call them, where the index has identifiers.
     pub names: Option<Vec<String>>,
-    /// What the values were.
-    pub values: String,
     /// By group; the reference is left out.
     pub markers: Vec<GroupMarkers>,
-    /// The values, where they are small enough to be drawn from.
-    pub rows: Option<CsrMatrix<f32>>,
+    /// The values.
+    pub rows: LogRows<'a>,
 }
 
 impl Found<'_> {
+    /// What was compared.
+    pub(in crate::pipeline) fn values(&self) -> &str {
+        &self.rows.what
+    }
+
     /// What gene `j` is called.
-    pub(super) fn name<'b>(&'b self, tissue: &'b Tissue, j: usize) -> &'b str {
+    pub(in crate::pipeline) fn name<'b>(&'b self, tissue: &'b Tissue, j: usize) -> &'b str {
         self.names.as_deref().unwrap_or_else(|| tissue.var_names(self.modality))[j].as_str()
     }
 }
 
 /// All that was found.
-pub(super) struct Explained<'a> {
+pub(in crate::pipeline) struct Explained<'a> {
     pub groups: Groups,
     pub slices: Option<Slices>,
     pub found: Vec<Found<'a>>,
 }
 
 /// Finds the markers of the groups of a tissue, modality by modality.
-pub(super) fn explain<'a>(
+pub(in crate::pipeline) fn explain<'a>(
     tissue: &'a Tissue,
     request: &MarkersRequest,
     run: &mut Run<'_>,
@@ -194,8 +197,7 @@ pub(super) fn explain<'a>(
         let markers =
             run.timed(Stage::Cluster, || find_markers(&rows, &compared, &request.options, monitor))?;
         let names = groups::gene_names(tissue, modality);
-        let values = rows.what.clone();
-        found.push(Found { modality, names, values, markers, rows: rows.into_loaded() });
+        found.push(Found { modality, names, markers, rows });
     }
     let unlabelled = groups.n_unlabelled();
     if unlabelled > 0 {

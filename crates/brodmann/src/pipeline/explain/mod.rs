@@ -6,9 +6,11 @@
 //! * [`markers`]: which genes tell a domain from the rest. [`enrich`]: which gene sets are behind them.
 //! * [`spatial_genes`]: which genes vary in space. [`neighborhood`]: which labels lie beside which, and what shape they have.
 //! * [`values`]: what genes are compared by. `groups`: the labels, slices and graph that all of them share.
+//!   `charts`: their pictures.
 
+pub(super) mod charts;
 pub mod enrich;
-mod groups;
+pub(super) mod groups;
 pub mod markers;
 pub mod neighborhood;
 pub mod spatial_genes;

@@ -12,6 +12,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed, Slices};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::charts;
 use super::groups::{self, ContactsRequest, Groups, GroupsRequest, Wanted, additions, contacts};
 use crate::pipeline::PipelineError;
 use crate::pipeline::outputs::{Answer, Outputs, Results, check_table};
@@ -90,7 +91,7 @@ impl NeighborhoodRequest {
 }
 
 /// All that was found.
-pub(super) struct Found {
+pub(in crate::pipeline) struct Found {
     pub groups: Groups,
     pub slices: Option<Slices>,
     pub n_edges: usize,
@@ -119,7 +120,8 @@ fn shapes(
     Ok(Some(domain_shape(coordinates.view(), groups.labels(), graph.view(), slices, &options)?))
 }
 
-fn explain(
+/// Looks at the surroundings of the groups of a tissue.
+pub(in crate::pipeline) fn explain(
     tissue: &Tissue,
     request: &NeighborhoodRequest,
     run: &mut Run<'_>,
@@ -249,9 +251,16 @@ pub fn neighborhood_tissue(
     Ok(Answer { additions, tables, report })
 }
 
-/// The page: a map of the groups.
+/// The page: a map of the groups, who lies beside whom, what they are made up of, and who is near whom.
 fn sheet(tissue: &Tissue, found: &Found, request: &NeighborhoodRequest) -> Result<Sheet, PipelineError> {
     let coordinates = tissue.coordinates(&request.place.spatial_key)?;
     let maps = groups::maps(tissue, &coordinates, found.slices.as_ref(), Some(&found.groups), Vec::new());
-    Ok(Sheet { parts: vec![Part::Maps(Box::new(maps))], ..Sheet::default() })
+    let mut parts = vec![Part::Maps(Box::new(maps))];
+    parts.push(Part::Plots(vec![charts::border_matrix(found), charts::contact_matrix(found)]));
+    for plots in [charts::composition_bars(found), charts::co_occurrence_curves(found)] {
+        if !plots.is_empty() {
+            parts.push(Part::Plots(plots));
+        }
+    }
+    Ok(Sheet { parts, ..Sheet::default() })
 }

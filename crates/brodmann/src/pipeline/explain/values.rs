@@ -48,7 +48,7 @@ impl ValuesRequest {
     }
 
     /// What counts are looked for by when the file is opened.
-    pub(super) fn features(&self) -> FeatureRequest {
+    pub(in crate::pipeline) fn features(&self) -> FeatureRequest {
         FeatureRequest {
             modality: self.modality,
             layer: self.layer.clone(),
@@ -59,7 +59,7 @@ impl ValuesRequest {
 }
 
 /// The values of one modality: in memory, or made of a file's blocks as they are read.
-pub(super) struct LogRows<'a> {
+pub(in crate::pipeline) struct LogRows<'a> {
     modality: &'a str,
     source: Source,
     /// What they are, for the report.
@@ -74,7 +74,7 @@ enum Source {
 
 impl<'a> LogRows<'a> {
     /// Opens the values of a modality. Small ones are read, larger ones passed over.
-    pub(super) fn open(
+    pub(in crate::pipeline) fn open(
         tissue: &Tissue,
         modality: &'a ModalityInfo,
         request: &ValuesRequest,
@@ -112,16 +112,44 @@ impl<'a> LogRows<'a> {
         Ok(Self { modality: &modality.name, source, what })
     }
 
-    /// The matrix, where it is in memory.
-    pub(super) fn into_loaded(self) -> Option<CsrMatrix<f32>> {
-        match self.source {
-            Source::Loaded(values) => Some(values),
-            Source::File(..) => None,
+    /// Some columns: spots in rising order, and their values.
+    pub(in crate::pipeline) fn columns(
+        &self,
+        genes: &[usize],
+    ) -> Result<Vec<Vec<(u32, f32)>>, PipelineError> {
+        let mut place = vec![u32::MAX; self.n_vars()];
+        for (k, &j) in genes.iter().enumerate() {
+            place[j] = k as u32;
         }
+        let mut columns = vec![Vec::new(); genes.len()];
+        self.for_each_block(&mut |first, block| {
+            for i in 0..block.n_rows() {
+                let (own, values) = block.row(i);
+                for (&j, &v) in own.iter().zip(values) {
+                    if let Some(column) = columns.get_mut(place[j as usize] as usize) {
+                        column.push(((first + i) as u32, v));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(columns)
+    }
+
+    /// The same, the zeros filled in.
+    pub(in crate::pipeline) fn dense_columns(&self, genes: &[usize]) -> Result<Vec<Vec<f64>>, PipelineError> {
+        let fill = |column: Vec<(u32, f32)>| {
+            let mut values = vec![0.0; self.n_obs()];
+            for (i, v) in column {
+                values[i as usize] = f64::from(v);
+            }
+            values
+        };
+        Ok(self.columns(genes)?.into_iter().map(fill).collect())
     }
 
     /// The whole matrix; read now where it is not in memory.
-    pub(super) fn into_matrix(self) -> Result<CsrMatrix<f32>, PipelineError> {
+    pub(in crate::pipeline) fn into_matrix(self) -> Result<CsrMatrix<f32>, PipelineError> {
         match self.source {
             Source::Loaded(values) => Ok(values),
             Source::File(..) => {

@@ -1,8 +1,8 @@
-//! A map of the groups, and of the scores of sets.
+//! A map of the groups and of the scores of sets, and the sets behind each group.
 
 use super::{Behind, EnrichRequest};
 use crate::pipeline::PipelineError;
-use crate::pipeline::explain::groups;
+use crate::pipeline::explain::{charts, groups};
 use crate::pipeline::tissue::Tissue;
 use crate::plot::{Part, Sheet};
 
@@ -20,5 +20,7 @@ pub(super) fn sheet(
         Some(&explained.groups),
         found.scores.clone(),
     );
-    Ok(Sheet { parts: vec![Part::Maps(Box::new(maps))], ..Sheet::default() })
+    let mut parts = vec![Part::Maps(Box::new(maps))];
+    parts.extend(charts::set_bars(found, request.options.method).map(|plot| Part::Plots(vec![plot])));
+    Ok(Sheet { parts, ..Sheet::default() })
 }

@@ -86,7 +86,7 @@ impl MarkersReport {
     pub(super) fn new(tissue: &Tissue, explained: &Explained<'_>, request: &MarkersRequest) -> Self {
         let modality = |found: &Found<'_>| ModalityMarkers {
             name: found.modality.name.clone(),
-            values: found.values.clone(),
+            values: found.values().to_owned(),
             n_vars: tissue.var_names(found.modality).len(),
             groups: found.markers.iter().map(|m| group(tissue, found, m, explained, request)).collect(),
         };

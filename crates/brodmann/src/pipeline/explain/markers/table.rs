@@ -61,7 +61,7 @@ pub(super) fn rank_genes_groups(
         "layer": request.values.layer,
         "corr_method": "benjamini-hochberg",
         "tie_correct": request.options.tie_correct,
-        "values": found.values,
+        "values": found.values(),
         "version": env!("CARGO_PKG_VERSION"),
     });
     let mut entries: IndexMap<String, Value> = IndexMap::new();

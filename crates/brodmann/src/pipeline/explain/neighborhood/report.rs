@@ -9,8 +9,8 @@ use crate::pipeline::tissue::Tissue;
 
 /// Neighbours of a group that are told.
 const TOLD: usize = 3;
-/// Beyond this z two groups are not beside each other by chance.
-const FAR: f64 = 2.0;
+/// Shares of a border below this are not told.
+const SHORT: f64 = 0.05;
 
 /// The surroundings of the groups of a file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,7 +50,7 @@ pub struct ShapeReport {
     pub elongation: Option<f64>,
     /// z of its contacts with itself.
     pub z_own: f64,
-    /// Other groups beside it more often than by chance, the most first.
+    /// Other groups that it borders on, the longest border first.
     pub neighbors: Vec<NeighborReport>,
 }
 
@@ -111,16 +111,16 @@ impl NeighborhoodReport {
 }
 
 fn group(found: &Found, g: usize, n_spots: usize) -> ShapeReport {
-    let z = &found.enrichment.z_score;
+    let (z, shares) = (&found.enrichment.z_score, &found.adjacency.boundary_shares);
     let mut beside: Vec<NeighborReport> = (0..found.groups.names.len())
-        .filter(|&other| other != g && z[[g, other]] > FAR)
+        .filter(|&other| other != g && shares[[g, other]] >= SHORT)
         .map(|other| NeighborReport {
             name: found.groups.names[other].clone(),
             z: z[[g, other]],
-            boundary_share: found.adjacency.boundary_shares[[g, other]],
+            boundary_share: shares[[g, other]],
         })
         .collect();
-    beside.sort_by(|a, b| b.z.total_cmp(&a.z));
+    beside.sort_by(|a, b| b.boundary_share.total_cmp(&a.boundary_share));
     beside.truncate(TOLD);
     let own: Vec<_> = found
         .shapes
