@@ -22,7 +22,9 @@ use brodmann_kernels::Seed;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
-pub use explain::{EnrichCommand, MarkersCommand, NeighborhoodCommand, ResultArgs, SvgCommand};
+pub use explain::{
+    EnrichCommand, MarkersCommand, NeighborhoodCommand, ReportCommand, ResultArgs, SvgCommand,
+};
 pub use methods::{
     BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand,
     SpamiCommand, StaigCommand,
@@ -124,6 +126,8 @@ pub enum Command {
     Svg(Box<SvgCommand>),
     /// Say which domains lie beside which, what they are made of, and what shape they have
     Neighborhood(Box<NeighborhoodCommand>),
+    /// Write what was found as one .html that opens in any browser
+    Report(Box<ReportCommand>),
     /// Compare labels with a truth, and measure embeddings and spatial coherence
     Evaluate(EvaluateArgs),
     /// Draw the tissue coloured by obs columns or features

@@ -13,6 +13,7 @@ use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE,
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::qc::QcRequest;
+use brodmann::pipeline::report::ReportRequest;
 use brodmann::pipeline::request::ModelOptions;
 use brodmann::pipeline::said::fields_of;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
@@ -44,6 +45,7 @@ pub fn with_defaults(command: Command) -> Command {
         ("markers", of_markers()),
         ("enrich", of_enrichment()),
         ("svg", vec![("", fields_of(&SvgRequest::default().options))]),
+        ("report", vec![("", fields_of(&ReportRequest::default().options))]),
         ("preprocess", of_preprocessing()),
         ("neighbors", of_preprocessing()),
         ("leiden", of_preprocessing()),

@@ -366,3 +366,62 @@ pub struct NeighborhoodCommand {
     #[serde(flatten)]
     pub place: PlaceArgs,
 }
+
+/// What was found in a tissue, as one file that opens in any browser.
+///
+/// One .html without any network: maps of the tissue over its picture, coloured by domains, members, uncertainty, measures or
+/// genes; for each domain its markers, gene sets, neighbours and shape; how it was made. Several slices stand side by side
+/// in linked colours. Nothing is added to the input.
+#[derive(Args, Debug, Serialize)]
+#[command(after_help = "Examples:\n  \
+    brodmann report domains.h5ad --out report.html\n  \
+    brodmann report domains.h5ad --out report.html --genes MBP,PCP4 --gene-sets hallmark.gmt\n  \
+    brodmann report joined.h5ad --out report.html --library-key slice --truth layer")]
+pub struct ReportCommand {
+    /// .h5ad or .h5mu with domains; several files: a slice each, whose domains mean the same
+    #[arg(required = true, num_args = 1..)]
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+    /// The report: .html
+    #[arg(long, short, value_name = "HTML")]
+    #[serde(skip)]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub groups: GroupArgs,
+    /// obs column of the known domains, to compare with [default: ground_truth where present]
+    #[arg(long, value_name = "KEY")]
+    pub truth: Option<String>,
+    /// Title of the page [default: the name of the input]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Features that maps can be coloured by, besides the first markers
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub genes: Vec<String>,
+    /// Markers in the table of each domain
+    #[arg(long, value_name = "N")]
+    pub n_markers: Option<usize>,
+    /// Of them, those that maps can be coloured by
+    #[arg(long, value_name = "N")]
+    pub n_maps: Option<usize>,
+    /// Files of gene sets (.gmt) to look for behind the markers
+    #[arg(long, num_args = 1.., value_name = "GMT")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gene_sets: Vec<PathBuf>,
+    /// Leave out the histology picture
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub no_image: Option<bool>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub values: ValueSourceArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub contacts: ContactArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}

@@ -1,13 +1,15 @@
-//! `brodmann markers`, `enrich`, `svg`, `neighborhood`.
+//! `brodmann markers`, `enrich`, `svg`, `neighborhood`, `report`.
 
+use brodmann::pipeline::Inputs;
 use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_file};
 use brodmann::pipeline::explain::markers::{MarkersRequest, markers_file};
 use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_file};
 use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_file};
+use brodmann::pipeline::report::{ReportRequest, report_files};
 
 use super::Context;
 use crate::args::said::said;
-use crate::args::{EnrichCommand, MarkersCommand, NeighborhoodCommand, SvgCommand};
+use crate::args::{EnrichCommand, MarkersCommand, NeighborhoodCommand, ReportCommand, SvgCommand};
 use crate::failure::Failure;
 
 pub fn markers(context: &Context<'_>, args: &MarkersCommand) -> Result<(), Failure> {
@@ -36,5 +38,12 @@ pub fn neighborhood(context: &Context<'_>, args: &NeighborhoodCommand) -> Result
     let input = (args.input.as_path(), &args.source.options());
     let outputs = (&args.output.outputs(), args.shapes.as_ref());
     let report = neighborhood_file(input, outputs, &request, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn report(context: &Context<'_>, args: &ReportCommand) -> Result<(), Failure> {
+    let request = ReportRequest::from_said(&said(args))?;
+    let inputs = Inputs { paths: args.inputs.clone(), options: args.source.options() };
+    let report = report_files(&inputs, &args.out, &request, context.seed, context.terminal)?;
     context.print(&report, || report.lines())
 }

@@ -130,6 +130,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<(), Failure> 
         Command::Enrich(a) => explain::enrich(context, &a),
         Command::Svg(a) => explain::svg(context, &a),
         Command::Neighborhood(a) => explain::neighborhood(context, &a),
+        Command::Report(a) => explain::report(context, &a),
         Command::Evaluate(a) => evaluate::run(context, &a),
         Command::Plot(a) => plot::run(context, &a),
         Command::Run(a) => run::run(context, &a),

@@ -17,6 +17,7 @@ use crate::models::spami::SpamiError;
 use crate::models::staig::StaigError;
 use crate::plot::PlotError;
 use crate::preprocess::PreprocessError;
+use crate::report::ReportError;
 use crate::simulate::SimulateError;
 use crate::stats::StatsError;
 use crate::stats::gene_sets::GeneSetError;
@@ -66,6 +67,9 @@ pub enum PipelineError {
     /// Spatial statistics.
     #[error(transparent)]
     Stats(#[from] StatsError),
+    /// The page of a report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Gene sets.
     #[error(transparent)]
     GeneSets(#[from] GeneSetError),
@@ -179,6 +183,7 @@ impl Diagnosis for PipelineError {
             Self::Metrics(e) => e,
             Self::Stats(e) => e,
             Self::GeneSets(e) => e,
+            Self::Report(e) => e,
             Self::Simulate(e) => e,
             Self::Plot(e) => e,
             Self::Spami(e) => e,

@@ -67,6 +67,7 @@ pub mod picture;
 pub mod preprocess_file;
 pub mod qc;
 pub mod record;
+pub mod report;
 pub mod request;
 pub mod run;
 pub mod said;

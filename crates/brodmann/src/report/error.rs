@@ -3,6 +3,8 @@
 // Fields are named after what the messages say of them.
 #![expect(missing_docs)]
 
+use brodmann_kernels::{Blame, Diagnosis};
+
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -38,4 +40,28 @@ pub enum ReportError {
     /// What the page was written to failed.
     #[error("the report could not be written: {0}")]
     Write(#[from] std::io::Error),
+}
+
+impl Diagnosis for ReportError {
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSlices => "give a slice with coordinates".to_owned(),
+            Self::NotPlanar { .. } => "leave two columns of the coordinates".to_owned(),
+            Self::Length { .. } => "give one entry per spot, or per row".to_owned(),
+            Self::Category { .. } => "name every category".to_owned(),
+            Self::Rows { .. } => "give each spot once, in their order".to_owned(),
+            Self::Column { .. } => "correct its place".to_owned(),
+            Self::TooManySpots { .. } => "report fewer slices at a time".to_owned(),
+            Self::Picture { .. } => "give a PNG or a JPEG".to_owned(),
+            Self::Placement { .. } => "correct the scale factors".to_owned(),
+            Self::Write(_) => "check the free space and the permissions of its folder".to_owned(),
+        })
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Write(error) => Blame::File(error.raw_os_error()),
+            _ => Blame::Value,
+        }
+    }
 }
