@@ -348,9 +348,9 @@ def test_one_step_for_each_of_several(study):
 @pytest.mark.parametrize(
     ("name", "more", "steps"),
     [
-        ("tissue.h5ad", [], ["qc", "domains", "evaluate", "plot"]),
-        ("slices.h5ad", ["--slices", "2"], ["qc", "domains", "evaluate", "plot"]),
-        ("multi.h5mu", ["--n-peaks", "150", "--n-proteins", "30"], ["qc", "domains", "spami", "evaluate", "plot"]),
+        ("tissue.h5ad", [], ["qc", "domains", "evaluate", "plot", "markers", "report"]),
+        ("slices.h5ad", ["--slices", "2"], ["qc", "domains", "evaluate", "plot", "markers", "report"]),
+        ("multi.h5mu", ["--n-peaks", "150", "--n-proteins", "30"], ["qc", "domains", "spami", "evaluate", "plot", "markers", "report"]),
     ],
 )
 def test_a_study_written_for_a_file_runs_as_it_is(tmp_path, name, more, steps):

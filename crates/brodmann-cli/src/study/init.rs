@@ -126,9 +126,20 @@ fn text(found: &Description, files: &[String]) -> (String, Vec<String>) {
     colors.extend(["domains", "domains_entropy"].map(str::to_owned));
     colors.extend((last != "domains").then(|| last.to_owned()));
     let mut own = vec![format!("input = \"{last}\""), format!("color = {}", list(&colors))];
-    own.extend(slices);
+    own.extend(slices.clone());
     own.push("out = \"domains.png\"".to_owned());
     step("plot", &own);
+    let mut own = vec![format!("input = \"{last}\""), format!("groupby = \"{last}\"")];
+    own.extend(slices);
+    let mut of_markers = own.clone();
+    of_markers.extend(["table = \"markers.csv\"", "plot = \"markers.png\""].map(str::to_owned));
+    step("markers", &of_markers);
+    own.extend(about.truth.iter().map(|(truth, _)| format!("truth = {}", quoted(truth))));
+    own.push(
+        "# gene-sets = [\"hallmark.gmt\"]    # known sets of genes to look for behind the markers".to_owned(),
+    );
+    own.push("out = \"report.html\"".to_owned());
+    step("report", &own);
     (text.join("\n") + "\n", steps)
 }
 
@@ -176,7 +187,8 @@ fn input_name(files: &[String]) -> String {
     let name: String =
         stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let is_taken =
-        ["study", "inputs", "qc", "domains", "leiden", "spami", "evaluate", "plot"].contains(&name.as_str());
+        ["study", "inputs", "qc", "domains", "leiden", "spami", "evaluate", "plot", "markers", "report"]
+            .contains(&name.as_str());
     if is_taken || name.is_empty() || name.starts_with('-') { "tissue".to_owned() } else { name }
 }
 
