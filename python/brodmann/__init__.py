@@ -7,6 +7,7 @@
 ``bm.tl``                 spatial domains
 ``bm.metrics``            how good is a partition or an embedding?
 ``bm.pl``                 pictures
+``bm.report``             all of it as one page that people forward
 ``bm.datasets``           tissues whose truth is known
 ``bm.spatialleiden``      the public interface of the package ``spatialleiden``
 ``bm.settings``           threads and progress
@@ -22,21 +23,26 @@ from ._brodmann import __version__
 from ._settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
     from types import ModuleType
 
     from . import datasets, gr, metrics, pl, pp, read, spatialleiden, tl
+    from ._report import report
 
 _SUBMODULES = ("datasets", "gr", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
 
-__all__ = ["__version__", "datasets", "gr", "metrics", "pl", "pp", "read", "settings", "spatialleiden", "tl"]
+__all__ = ["__version__", "datasets", "gr", "metrics", "pl", "pp", "read", "report", "settings", "spatialleiden", "tl"]
 
 
 # Submodules are imported when they are first named: pandas and scipy alone would double the time of `import`.
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> ModuleType | Callable[..., Path]:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "report":
+        return importlib.import_module(f"{__name__}._report").report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_SUBMODULES])
+    return sorted([*globals(), *_SUBMODULES, "report"])

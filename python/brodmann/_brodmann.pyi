@@ -236,6 +236,8 @@ def explain(
     command: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]], str]: ...
 
+def report(paths: list[str], out: str, options: dict[str, Any], *, random_state: int) -> str: ...
+
 # gmm
 #: ``model, n_init, init, subset, max_iterations, tolerance, regularization``.
 _Mixture: TypeAlias = dict[str, Any]

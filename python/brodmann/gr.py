@@ -24,7 +24,6 @@ SpatialKind = Literal["knn", "radius", "delaunay", "grid"]
 
 __all__ = [
     "Neighborhood",
-    "SpatialKind",
     "SpatialNeighbors",
     "gearys_c",
     "morans_i",
@@ -405,8 +404,8 @@ class Neighborhood(NamedTuple):
 
 def neighborhood_enrichment(
     data: Data,
-    groupby: str | None = None,
     *,
+    groupby: str | None = None,
     composition: str | Sequence[str] = (),
     co_occurrence: int = 0,
     max_distance: float | None = None,

@@ -59,9 +59,9 @@ def test_markers_are_those_of_scanpy(tissue, test, method, ties):
     if ties and test != "wilcoxon":
         pytest.skip("only rank sums have ties")
     theirs = logged(tissue)
-    table = bm.tl.markers(theirs.copy(), "group", test=test, tie_correct=ties)
+    table = bm.tl.markers(theirs.copy(), groupby="group", test=test, tie_correct=ties)
     # From counts the logarithms are the same but for their last bits, which decide about ties.
-    again = bm.tl.markers(tissue.copy(), "group", test=test, tie_correct=ties)
+    again = bm.tl.markers(tissue.copy(), groupby="group", test=test, tie_correct=ties)
     both = table.merge(again, on=["group", "feature"])
     assert np.allclose(both.score_x, both.score_y, atol=0.05) and np.allclose(both.mean_x, both.mean_y, rtol=1e-5)
     options = {"tie_correct": ties} if test == "wilcoxon" else {}
@@ -81,7 +81,7 @@ def test_scanpy_reads_markers_from_a_file(tissue, tmp_path):
     own = tissue.copy()
     own.obs["plain"] = own.obs["group"].cat.rename_categories({"Layer 2/3": "L23"})
     written, report = command(own, tmp_path, "markers", "--groupby", "plain", "--n-top", "3")
-    here = bm.tl.markers(own, "plain")
+    here = bm.tl.markers(own, groupby="plain")
     frame = sc.get.rank_genes_groups_df(written, "L23")
     ours = here[here.group == "L23"]
     assert frame.names.tolist() == ours.feature.tolist()
@@ -96,7 +96,7 @@ def test_scanpy_reads_markers_from_a_file(tissue, tmp_path):
 
 def test_both_doors_find_the_same_markers(tissue, tmp_path):
     own = tissue.copy()
-    table = bm.tl.markers(own, "group", reference="neighbors", library_key="slice", n_spatial=4, spatial="knn")
+    table = bm.tl.markers(own, groupby="group", reference="neighbors", library_key="slice", n_spatial=4, spatial="knn")
     flags = ["--groupby", "group", "--reference", "neighbors", "--library-key", "slice", "--n-spatial", "4"]
     command(tissue, tmp_path, "markers", *flags, "--spatial", "knn", "--table", str(tmp_path / "t.parquet"))
     written = pd.read_parquet(tmp_path / "t.parquet")
@@ -107,31 +107,31 @@ def test_both_doors_find_the_same_markers(tissue, tmp_path):
 def test_one_group_may_be_the_reference(tissue):
     sc = peer("scanpy")
     own, theirs = logged(tissue), logged(tissue)
-    table = bm.tl.markers(own, "group", reference="WM")
+    table = bm.tl.markers(own, groupby="group", reference="WM")
     assert "WM" not in set(table.group)
     sc.tl.rank_genes_groups(theirs, "group", groups=["c"], reference="WM", method="wilcoxon")
     their = sc.get.rank_genes_groups_df(theirs, "c").set_index("names")
     ours = table[table.group == "c"].set_index("feature").loc[their.index]
     assert np.allclose(ours.score, their.scores, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="reference is .*nobody"):
-        bm.tl.markers(own, "group", reference="nobody")
+        bm.tl.markers(own, groupby="group", reference="nobody")
 
 
 def test_markers_refuse_what_says_nothing(tissue):
     own = tissue.copy()
     own.obs["one"] = pd.Categorical(["all"] * own.n_obs)
     with pytest.raises(ValueError, match="at least two"):
-        bm.tl.markers(own, "one")
+        bm.tl.markers(own, groupby="one")
     own.obs["each"] = own.obs_names
     with pytest.raises(KeyError, match="missing"):
-        bm.tl.markers(own, "missing")
+        bm.tl.markers(own, groupby="missing")
     with pytest.raises(ValueError, match="p_value"):
-        bm.tl.markers(own, "group", p_value=0.0)
+        bm.tl.markers(own, groupby="group", p_value=0.0)
 
 
 def test_gene_sets_are_found_where_they_were_planted(tissue, tmp_path):
     own = tissue.copy()
-    table = bm.tl.markers(own, "group")
+    table = bm.tl.markers(own, groupby="group")
     chosen = {group: of.feature[of.marker].head(12).tolist() for group, of in table.groupby("group")}
     chosen = {group: genes for group, genes in chosen.items() if len(genes) >= 5}
     assert {"WM", "c", "d"} <= set(chosen)
@@ -139,7 +139,7 @@ def test_gene_sets_are_found_where_they_were_planted(tissue, tmp_path):
     lines = [f"{group.replace('/', '-')}\tplanted\t" + "\t".join(genes) for group, genes in chosen.items()]
     lines += [f"random {k}\tnone\t" + "\t".join(others[k::9][:15]) for k in range(9)]
     (tmp_path / "sets.gmt").write_text("\n".join(lines) + "\n")
-    found = bm.tl.enrich(own, tmp_path / "sets.gmt", "group", min_size=5, score="WM")
+    found = bm.tl.enrich(own, tmp_path / "sets.gmt", groupby="group", min_size=5, score="WM")
     for group in chosen:
         first = found[found.group == group].iloc[0]
         assert first["set"] == group.replace("/", "-") and first.p_adjusted < 0.01, group
@@ -150,7 +150,7 @@ def test_gene_sets_are_found_where_they_were_planted(tissue, tmp_path):
         assert np.isclose(first.p_value, p, rtol=1e-9)
     scores = own.obs["score_WM"]
     assert scores[own.obs["group"] == "WM"].mean() > scores[own.obs["group"] != "WM"].mean() + 0.1
-    ranked = bm.tl.enrich(own, tmp_path / "sets.gmt", "group", method="gsea", min_size=5, n_permutations=200)
+    ranked = bm.tl.enrich(own, tmp_path / "sets.gmt", groupby="group", method="gsea", min_size=5, n_permutations=200)
     best = ranked[ranked.nes > 0].sort_values("p_value").groupby("group", sort=False).head(1).set_index("group")
     assert best.loc["WM", "set"] == "WM"
     flags = ["--groupby", "group", "--gene-sets", str(tmp_path / "sets.gmt"), "--min-size", "5"]
@@ -203,7 +203,7 @@ def test_neighbourhoods_are_those_of_squidpy(tissue, tmp_path):
     bm.gr.spatial_neighbors(own, coord_type="generic", n_neighs=6)
     theirs.obsp["spatial_connectivities"] = own.obsp["spatial_connectivities"].copy()
     theirs.uns["spatial_neighbors"] = own.uns["spatial_neighbors"]
-    found = bm.gr.neighborhood_enrichment(own, "group", co_occurrence=10, composition="slice")
+    found = bm.gr.neighborhood_enrichment(own, groupby="group", co_occurrence=10, composition="slice")
     sq.gr.nhood_enrichment(theirs, "group", n_perms=2000, seed=0, show_progress_bar=False)
     their = theirs.uns["group_nhood_enrichment"]
     ours = own.uns["group_nhood_enrichment"]
@@ -229,11 +229,11 @@ def test_names_are_told_where_the_index_holds_identifiers(tissue, tmp_path):
     own = tissue.copy()
     own.var["gene_name"] = [f"SYMBOL{j}" for j in range(own.n_vars)]
     own.var_names = [f"ENSG{j:011d}" for j in range(own.n_vars)]
-    table = bm.tl.markers(own, "group")
+    table = bm.tl.markers(own, groupby="group")
     assert (table.name.str[6:].astype(int) == table.feature.str[4:].astype(int)).all()
     genes = table[table.marker & (table.group == "WM")].name.head(10)
     (tmp_path / "sets.gmt").write_text("mine\t\t" + "\t".join(genes) + "\n")
-    found = bm.tl.enrich(own, tmp_path / "sets.gmt", "group", min_size=1).set_index("group")
+    found = bm.tl.enrich(own, tmp_path / "sets.gmt", groupby="group", min_size=1).set_index("group")
     assert found.genes["WM"].split(";") == sorted(genes, key=lambda name: int(name[6:]))
 
 
@@ -241,7 +241,7 @@ def test_every_modality_has_its_own_markers():
     pytest.importorskip("mudata")
     mdata = bm.datasets.simulated(side=14, random_state=3)
     mdata.obs["group"] = mdata.obs["ground_truth"].to_numpy()
-    table = bm.tl.markers(mdata, "group")
+    table = bm.tl.markers(mdata, groupby="group")
     assert set(table.modality) == set(mdata.mod)
     for name in mdata.mod:
         assert "rank_genes_groups" in mdata.mod[name].uns
@@ -264,19 +264,19 @@ def test_known_biology_of_the_cortex():
         pytest.skip(f"SKIPPED: {path} is not here")
     adata = ad.read_h5ad(path)
     adata.var["gene_name"] = [CORTEX.get(gene, "") for gene in adata.var_names]
-    table = bm.tl.markers(adata, "ground_truth")
+    table = bm.tl.markers(adata, groupby="ground_truth")
     first = {group: of[of.marker].name.tolist() for group, of in table.groupby("group")}
     assert {"MBP", "PLP1", "MOBP"} <= set(first["WM"][:10])
     assert {"HPCAL1", "ENC1"} <= set(first["L2"][:5])
     assert "PCP4" in first["L5"][:5]
     assert {"GFAP", "RELN"} <= set(first["L1"][:30])
     # Against the layers around it alone, the sixth layer is not one of myelin any more than of others.
-    near = bm.tl.markers(adata, "ground_truth", reference="neighbors", n_hops=2, key_added="near")
+    near = bm.tl.markers(adata, groupby="ground_truth", reference="neighbors", n_hops=2, key_added="near")
     white = near[(near.group == "WM") & near.marker]
     assert {"MBP", "PLP1"} <= set(white.name[:15])
     spatial = bm.gr.spatially_variable(adata)
     assert {"MBP", "PLP1"} <= set(spatial.name.head(10))
-    beside = bm.gr.neighborhood_enrichment(adata, "ground_truth").pairs.set_index(["group", "neighbor"]).z
+    beside = bm.gr.neighborhood_enrichment(adata, groupby="ground_truth").pairs.set_index(["group", "neighbor"]).z
     # Layers lie on each other in their order.
     for a, b in [("L1", "L2"), ("L2", "L3"), ("L3", "L4"), ("L4", "L5"), ("L5", "L6"), ("L6", "WM")]:
         assert beside[a, b] > max(beside[a, c] for c in first if c not in (a, b) and abs(order(a) - order(c)) > 1)
@@ -312,5 +312,9 @@ def test_a_report_is_one_file_that_holds_everything(tissue, tmp_path):
     assert (tmp_path / "in.h5ad").read_bytes() == before
     again = subprocess.run([*words[:4], tmp_path / "again.html", *words[5:]], capture_output=True, check=False)
     assert again.returncode == 0 and (tmp_path / "again.html").read_text() == page
+    here = bm.report(own, tmp_path / "here.html", library_key="slice", genes=[own.var_names[3]], title="in")
+    assert here == tmp_path / "here.html" and hostile not in here.read_text()
+    with pytest.raises(ValueError, match=r"\.html"):
+        bm.report(tmp_path / "in.h5ad", tmp_path / "report.pdf")
     wrong = subprocess.run([*words[:4], tmp_path / "report.pdf"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2 and ".html" in wrong.stderr

@@ -8,11 +8,12 @@ use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhoo
 use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_tissue};
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
+use brodmann::pipeline::report::{ReportRequest, report_files};
 use brodmann::pipeline::request::Place;
 use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigRequest};
-use brodmann::pipeline::{Method, Opening, PipelineError, Said, Tissue, run_tissue};
+use brodmann::pipeline::{Inputs, Method, Opening, PipelineError, Said, Tissue, run_tissue};
 use brodmann::preprocess::Modality;
 use brodmann_data::{Additions, Container, OpenOptions, ReadOptions};
 use brodmann_kernels::{Monitor, Seed};
@@ -20,6 +21,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use serde_json::{Map, Value as Json};
+use std::path::PathBuf;
 
 use crate::containers::column;
 use crate::monitor::run;
@@ -193,7 +195,27 @@ fn explain<'py>(
     Ok((root, modalities, found, answer.report))
 }
 
+/// Writes a report of files as a page; what was written, as JSON.
+#[pyfunction]
+#[pyo3(signature = (paths, out, options, *, random_state))]
+fn report(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    out: PathBuf,
+    options: &Bound<'_, PyDict>,
+    random_state: u64,
+) -> PyResult<String> {
+    let said = said(options)?;
+    run(py, move |monitor| {
+        let request = ReportRequest::from_said(&said)?;
+        let inputs = Inputs { paths, options: OpenOptions::default() };
+        let written = report_files(&inputs, &out, &request, Seed(random_state), monitor)?;
+        Ok::<_, PipelineError>(written.path.display().to_string())
+    })
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(find_domains, module)?)?;
-    module.add_function(wrap_pyfunction!(explain, module)?)
+    module.add_function(wrap_pyfunction!(explain, module)?)?;
+    module.add_function(wrap_pyfunction!(report, module)?)
 }

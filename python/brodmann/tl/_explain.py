@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def markers(
     data: AnnData | MuData,
-    groupby: str | None = None,
     *,
+    groupby: str | None = None,
     reference: str = "rest",
     test: Literal["wilcoxon", "welch", "overestimated-variance"] = "wilcoxon",
     tie_correct: bool = False,
@@ -99,7 +99,7 @@ def markers(
 
     Examples
     --------
-    >>> table = bm.tl.markers(adata, "domains")
+    >>> table = bm.tl.markers(adata, groupby="domains")
     >>> table[table.marker].groupby("group").head(5)
     """
     from .._explain import explain, labels_of
@@ -121,8 +121,8 @@ def markers(
 def enrich(
     data: AnnData | MuData,
     gene_sets: Path | Sequence[Path],
-    groupby: str | None = None,
     *,
+    groupby: str | None = None,
     method: Literal["ora", "gsea"] = "ora",
     min_size: int = 10,
     max_size: int = 500,
@@ -186,7 +186,7 @@ def enrich(
 
     Examples
     --------
-    >>> bm.tl.enrich(adata, "h.all.v2024.1.Hs.symbols.gmt", "domains").groupby("group").head(3)
+    >>> bm.tl.enrich(adata, "h.all.v2024.1.Hs.symbols.gmt", groupby="domains").groupby("group").head(3)
     """
     from .._explain import explain, labels_of
 
