@@ -167,7 +167,8 @@ pub(in crate::pipeline) fn volcano(
 /// Gene sets behind each group.
 pub(in crate::pipeline) fn set_bars(behind: &Behind<'_>, method: EnrichmentMethod) -> Option<Plot> {
     let (names, colors) = (&behind.explained.groups.names, &behind.explained.groups.colors);
-    let told: Vec<_> = behind.groups.iter().filter(|group| !group.rows.is_empty()).collect();
+    let with_genes = |group: &&super::enrich::Enriched| group.rows.iter().any(|row| !row.genes.is_empty());
+    let told: Vec<_> = behind.groups.iter().filter(with_genes).collect();
     if told.is_empty() {
         return None;
     }
@@ -188,7 +189,10 @@ pub(in crate::pipeline) fn set_bars(behind: &Behind<'_>, method: EnrichmentMetho
             names: told.iter().map(|group| names[group.group as usize].clone()).collect(),
             colors: told.iter().map(|group| colors[group.group as usize]).collect(),
         },
-        bars: told.iter().map(|group| group.rows.iter().take(BARS).map(bar).collect()).collect(),
+        bars: told
+            .iter()
+            .map(|group| group.rows.iter().filter(|row| !row.genes.is_empty()).take(BARS).map(bar).collect())
+            .collect(),
         shade_name,
         reference: Some((-(0.05_f64.log10()), "p .05".to_owned())),
     }))
@@ -197,7 +201,7 @@ pub(in crate::pipeline) fn set_bars(behind: &Behind<'_>, method: EnrichmentMetho
 /// Contacts of each pair of groups against chance.
 pub(in crate::pipeline) fn contact_matrix(found: &neighborhood::Found) -> Plot {
     Plot::HeatMap(HeatMap {
-        title: "Neighbours: more or fewer contacts than by chance".to_owned(),
+        title: "Contacts against chance".to_owned(),
         values: found.enrichment.z_score.clone(),
         row_names: found.groups.names.clone(),
         column_names: found.groups.names.clone(),

@@ -16,11 +16,12 @@ use super::charts;
 use super::groups::{self, ContactsRequest, Groups, GroupsRequest, Wanted, additions, contacts};
 use crate::pipeline::PipelineError;
 use crate::pipeline::outputs::{Answer, Outputs, Results, check_table};
+use crate::pipeline::picture::colors_key;
 use crate::pipeline::request::Place;
 use crate::pipeline::run::{Run, Stage};
 use crate::pipeline::said::Said;
 use crate::pipeline::tissue::Tissue;
-use crate::plot::{Part, Sheet};
+use crate::plot::{Part, Sheet, match_colors};
 use crate::stats::{
     CoOccurrence, Composition, DomainAdjacency, DomainShapeOptions, DomainShapes, Intervals,
     NeighborhoodEnrichment, Reach, co_occurrence, composition, domain_adjacency, domain_shape,
@@ -151,7 +152,11 @@ pub(in crate::pipeline) fn explain(
     };
     let mut compositions = Vec::new();
     for key in &request.options.composition {
-        let parts = groups::named_groups(tissue, "composition", key)?;
+        let mut parts = groups::named_groups(tissue, "composition", key)?;
+        if tissue.uns(&colors_key(key)).is_none() {
+            // The same region has the same colour, whoever drew it.
+            parts.colors = match_colors(&groups.codes, &parts.codes, &groups.colors, parts.names.len());
+        }
         let found = composition(groups.labels(), parts.labels())?;
         compositions.push((parts, found));
     }

@@ -79,12 +79,22 @@ pub(super) fn columns(
                 continue;
             }
             n_others += usize::from(!sure);
-            if sure && confidence.is_none() {
-                confidence = Some(Confidence { column: all.len() });
-            }
             let heading = if sure { "How sure" } else { "Measures" };
             let scale = NumberScale { bits: NumberBits::Sixteen, ..NumberScale::default() };
-            let values = order.iter().map(|&i| values[i] as f32).collect();
+            let values: Vec<f32> = order.iter().map(|&i| values[i] as f32).collect();
+            if sure && confidence.is_none() {
+                confidence = Some(Confidence { column: all.len() });
+                // Entropy is 0 where all agree: its complement is what a reader takes for certainty.
+                if of_domains.as_deref() == Some("entropy") {
+                    let scale = NumberScale { limits: Some((0.0, 1.0)), ..scale.clone() };
+                    let certainty = values.iter().map(|v| 1.0 - v).collect();
+                    all.push(SpotColumn {
+                        name: format!("{} certainty (1 − entropy)", domains.key),
+                        group: heading.to_owned(),
+                        values: SpotValues::Numbers { values: certainty, scale },
+                    });
+                }
+            }
             all.push(SpotColumn {
                 name: key,
                 group: heading.to_owned(),

@@ -26,7 +26,8 @@ pub(super) fn tell(
     report.subtitle = format!("{n_found} domains of {} spots (obs[{:?}])", tissue.n_obs(), groups.key);
     let record = tissue.uns(&groups.key).filter(|record| record.get("method").is_some());
     let method = record.and_then(|r| r.get("method")?.as_str());
-    let by = method.map_or(String::new(), |method| format!(", found by {method}"));
+    let by =
+        method.map_or(String::new(), |method| format!(", found by `brodmann {}`", method.replace('_', "-")));
     let on = if n_slices > 1 { format!(" on {n_slices} slices") } else { String::new() };
     report.summary.push(format!(
         "{} of {} spots{on} lie in {n_found} domains{by}.",
