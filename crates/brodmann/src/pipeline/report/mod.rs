@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::PipelineError;
 use super::cohort::Cohort;
 use super::explain::enrich::{self, EnrichOptions, EnrichRequest};
-use super::explain::groups::{self, ContactsRequest, GroupsRequest};
+use super::explain::groups::{ContactsRequest, Groups, GroupsRequest};
 use super::explain::markers::{self, MarkersRequest};
 use super::explain::neighborhood::{self, NeighborhoodOptions, NeighborhoodRequest};
 use super::explain::values::ValuesRequest;
@@ -30,7 +30,7 @@ use super::request::Place;
 use super::run::{Run, Seconds, Stage};
 use super::said::Said;
 use super::tissue::{Inputs, Opening, Tissue};
-use crate::plot::rgb_png;
+use crate::plot::{SpotShape, detect_shape, rgb_png};
 use crate::report::{Picture, Report, Slice, write_report};
 
 /// The command, and what its options belong to.
@@ -333,7 +333,10 @@ fn pieces(
             None => None,
         };
         pieces.push(Slice {
-            spot: spot(None, spot_diameter(library), &own),
+            spot: match spot(None, spot_diameter(library), &own) {
+                SpotShape::Auto => detect_shape(own.view()),
+                known => known,
+            },
             coordinates: own,
             um_per_unit,
             y_up: false,
@@ -342,13 +345,22 @@ fn pieces(
             name: if name.is_empty() { "Tissue".to_owned() } else { name },
         });
     }
+    // A slice that was cut askew looks like another lattice: one tissue is drawn in one way.
+    let kind = |piece: &Slice| std::mem::discriminant(&piece.spot);
+    if pieces.iter().any(|piece| kind(piece) != kind(&pieces[0])) {
+        for piece in &mut pieces {
+            piece.spot = match piece.spot {
+                SpotShape::Square { side: diameter, .. } | SpotShape::Hexagon { pitch: diameter, .. } => {
+                    SpotShape::Circle { diameter }
+                }
+                as_it_is => as_it_is,
+            };
+        }
+    }
     Ok(pieces)
 }
 
-/// What is read of the groups besides.
-use groups::Groups;
-
-/// Sizes of groups as whole numbers.
+/// Spots with a label.
 fn n_labelled(groups: &Groups) -> usize {
     groups.codes.iter().flatten().count()
 }
