@@ -4,6 +4,8 @@
 pub(crate) mod elementary;
 pub(crate) mod gemm;
 pub mod masked;
+pub mod panel;
 pub mod prefetch;
 pub mod rows;
 pub(crate) mod similarity;
+pub(crate) mod triangle;
