@@ -56,8 +56,8 @@ impl Pca {
 ///
 /// `X − 1x̄ᵀ = U S Vᵀ`; scores `U S`, components `V`, variances `s² / (n − 1)`. With `scaling` the same for the
 /// scaled and clipped matrix, which is never written out. Up to 5000 spots or variables (whichever are fewer)
-/// the components are exact to rounding; above, a block Krylov iteration stops at a residual of 1e-6 of the
-/// largest eigenvalue.
+/// the iteration stops at a residual of 1e-9 of the largest eigenvalue, so that variances are exact to rounding; above, at
+/// 1e-6.
 ///
 /// # Inputs
 /// `x`: `(n_obs, n_vars)`, finite. `scaling`: as [`scale`](super::scale()) made it of `x`.
@@ -67,7 +67,13 @@ impl Pca {
 /// `NonFinite`, `Option` (no components asked for), `ShapeMismatch` (scaling of another
 /// matrix), `Empty`, `Interrupted`.
 /// # Cost
-/// With `f = min(n_obs, n_vars) ≤ 5000`: one pass, `Σ nnz_i² / 2` multiply-adds, `8 f²` bytes.
+/// With `f = min(n_obs, n_vars) ≤ 5000`, whichever is estimated to be quicker:
+/// * about `0.8 k` passes of `32 · nnz` multiply-adds (`32 · n_obs · n_vars` where more than a third is stored), and
+///   `2300 f` bytes of partial sums: few observations, few components;
+/// * one pass of `Σ nnz_i² / 2` multiply-adds and `16 f²` bytes, then about `0.8 k` times `16 f²` multiply-adds: many.
+///
+/// Both keep a basis of 12 to 16 vectors of `f` numbers per component.
+///
 /// Otherwise 4 to 20 passes of `2 · nnz · (k + 8)` and `8 f (k + 8)` numbers.
 /// # Source
 /// Halko, Martinsson & Tropp 2011; Musco & Musco 2015. Signs as scikit-learn's `svd_flip` on the

@@ -2,7 +2,7 @@
 
 use brodmann_kernels::proofread::flaw;
 use brodmann_kernels::{CsrMatrix, CsrView, Seed, Silent, Slices};
-use ndarray::{Array1, Array2, Axis, array};
+use ndarray::{Array1, Array2, Axis, Slice, array};
 use ndarray_npy::NpzReader;
 
 use super::*;
@@ -334,13 +334,20 @@ fn components_by_slice_are_those_of_slices_centred_each() {
 
 #[test]
 fn iterating_in_memory_and_streaming_agree_with_the_dense_solver() {
-    // 700 variables: too many for the dense solver, so the product is iterated.
+    // 700 variables: too many for the dense solver. For many components the product is formed and iterated, for few it
+    // is applied from the rows.
     let x = counts_example(900, 700, 12);
-    let p = pca(x.view(), None, &PcaOptions { n_components: 10 }, Seed(0), &Silent).expect("finite");
-    assert_eq!(p.method, SvdMethod::Gram);
-    let (variance, components, _) = pca_by_definition(&dense_f64(x.view()), 10);
-    assert_close(&p.variance, &variance, 1e-9);
-    assert_close(&p.components, &components, 1e-6);
+    let (variance, components, _) = pca_by_definition(&dense_f64(x.view()), 30);
+    for (k, method) in [(30, SvdMethod::Gram), (4, SvdMethod::Streamed)] {
+        let p = pca(x.view(), None, &PcaOptions { n_components: k }, Seed(0), &Silent).expect("finite");
+        assert!(p.converged);
+        assert_eq!(p.method, method);
+        assert_close(&p.variance, &variance[..k], 1e-9);
+        // What comes last lies close to its neighbours, and turns with rounding.
+        let first = Slice::from(..k.min(10));
+        let (ours, exact) = (p.components.slice_axis(Axis(1), first), components.slice_axis(Axis(1), first));
+        assert_close(ours, exact, 1e-6);
+    }
     // 5200 variables and spots: streamed. Three groups of spots, so two strong directions.
     let n = 5200;
     let rows: Vec<Vec<(u32, f32)>> = (0..n)
@@ -385,6 +392,45 @@ fn components_are_the_same_bits_on_any_thread_count() {
         })
     };
     assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn every_shape_and_rank_agrees_with_the_definition() {
+    // Of low rank, with equal columns and columns that do not vary; more spots than variables and fewer; few components,
+    // half of all, and all but one.
+    for (n, f) in [(400, 200), (200, 400), (180, 180)] {
+        let low = Array2::from_shape_fn((n, f), |(i, j)| {
+            if j < 20 { 3.0 } else { ((i % 7) * (j % 5) + (i % 3)) as f32 + (i % 11) as f32 * (j % 4) as f32 }
+        });
+        for x in
+            [CsrMatrix::from_dense(low.view()), counts_example(n, f, 5), thinned(&counts_example(n, f, 6))]
+        {
+            let least = n.min(f);
+            let (variance, _, _) = pca_by_definition(&dense_f64(x.view()), least);
+            for k in [1, 6, 17, least / 2, least - 1] {
+                let run =
+                    || pca(x.view(), None, &PcaOptions { n_components: k }, Seed(0), &Silent).expect("ok");
+                let p = on_threads(1, run);
+                assert_eq!(p, on_threads(4, run), "{n} {f} {k}");
+                assert!(p.converged);
+                for (ours, exact) in p.variance.iter().zip(&variance) {
+                    assert!((ours - exact).abs() <= 1e-9 * variance[0], "{n} {f} {k}: {ours} {exact}");
+                }
+                // Scores are what the loadings say, and loadings are orthonormal where there is something along them.
+                let there: Vec<usize> = (0..k).filter(|&t| variance[t] > 1e-9 * variance[0]).collect();
+                let own = p.components.select(Axis(1), &there);
+                let off = own.t().dot(&own) - Array2::<f64>::eye(there.len());
+                assert!(off.iter().all(|v| v.abs() < 1e-7), "{n} {f} {k}");
+                let dense = dense_f64(x.view());
+                let centred = &dense - &dense.mean_axis(Axis(0)).expect("rows");
+                assert_close(
+                    &p.scores.select(Axis(1), &there),
+                    &centred.dot(&own),
+                    1e-6 * variance[0].sqrt(),
+                );
+            }
+        }
+    }
 }
 
 #[test]

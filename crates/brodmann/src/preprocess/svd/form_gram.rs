@@ -20,16 +20,18 @@ use rayon::prelude::*;
 
 use crate::preprocess::error::PreprocessError;
 
-/// Rows written out at a time …
-const ROWS: usize = 1024;
-/// … in panels of so many columns: one megabyte of f64, which stays in a core's second-level cache.
+/// Rows written out together: as many as the dense kernels sum before they store.
+const ROWS: usize = 256;
+/// … in panels of so many columns: a quarter of a megabyte of f64, of which two stay in a core's second-level cache.
 const PANEL: usize = 128;
-/// Entries taken apart at a time.
+/// Entries taken apart at a time …
 const SPAN_ENTRIES: usize = 1 << 20;
+/// … and pieces of [`ROWS`], at least and at most: enough for several threads, and little beside the matrix.
+const SPAN_PIECES: (usize, usize) = (4, 16);
 /// Bytes of the result that a task on pairs of entries writes: fits a core's cache.
 const PAIR_BYTES: usize = 1 << 20;
-/// Cost of a multiply-add in each of the three ways, relative to each other: estimates from the instructions each takes,
-/// which need only be right where two ways cost about the same.
+/// Cost of a multiply-add in each of the three ways, about nanoseconds: estimates from the instructions each takes, which
+/// need only be right where two ways cost about the same.
 const COST_DENSE: f64 = 0.04;
 const COST_MIXED: f64 = 0.14;
 const COST_PAIR: f64 = 1.0;
@@ -42,8 +44,18 @@ pub(crate) struct Gram {
     pub(crate) order: Vec<u32>,
 }
 
-/// The columns by falling number of entries, and how many of them are to be written out.
-fn arrange(c: CsrView<'_, f32>) -> (Vec<u32>, usize) {
+/// How the columns are taken.
+pub(crate) struct Arrangement {
+    /// By falling number of entries; those not written out in their order.
+    order: Vec<u32>,
+    /// How many are written out.
+    n_full: usize,
+    /// Estimated nanoseconds of forming the product on one core.
+    pub(crate) ns: f64,
+}
+
+/// The arrangement that costs least.
+pub(crate) fn arrange(c: CsrView<'_, f32>) -> Arrangement {
     let (n, f) = (c.n_rows(), c.n_cols());
     let mut counts = vec![0usize; f];
     c.indices().iter().for_each(|&j| counts[j as usize] += 1);
@@ -67,21 +79,22 @@ fn arrange(c: CsrView<'_, f32>) -> (Vec<u32>, usize) {
     }
     // Empty columns stay in their order, so that rows stay sorted.
     order[n_full..].sort_unstable();
-    (order, n_full)
+    Arrangement { order, n_full, ns: if f == 0 { 0.0 } else { best * n as f64 } }
 }
 
 /// `CᵀC`, entries given by `entry(row, column, stored value)`.
 ///
 /// # Cost
 /// With `m` full columns and `s` entries per row in the others: `n (m² / 2 + m s + s² / 2)` multiply-adds;
-/// the result and, for the full columns, one more of its rows.
+/// the result twice, and up to 4096 rows of the full columns.
 pub(crate) fn form_gram(
     c: CsrView<'_, f32>,
+    arrangement: Arrangement,
     entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
     monitor: &dyn Monitor,
 ) -> Result<Gram, PreprocessError> {
     let (n, f) = (c.n_rows(), c.n_cols());
-    let (order, n_full) = arrange(c);
+    let Arrangement { order, n_full, .. } = arrangement;
     let mut values = Array2::<f64>::zeros((f, f));
     if n == 0 || f == 0 {
         return Ok(Gram { values, order });
@@ -97,7 +110,6 @@ pub(crate) fn form_gram(
     let pairs: Vec<(usize, usize)> = (0..n_panels).flat_map(|a| (a..n_panels).map(move |b| (a, b))).collect();
     let mut dense: Vec<Vec<f64>> = pairs.iter().map(|&(a, b)| vec![0.0; width(a) * width(b)]).collect();
     let mut mixed: Vec<Vec<f64>> = (0..n_panels).map(|p| vec![0.0; n_sparse * width(p)]).collect();
-    let mut panels: Vec<Vec<f64>> = (0..n_panels).map(|p| vec![0.0; ROWS * width(p)]).collect();
     let own_rows = (PAIR_BYTES / (8 * f)).clamp(8, 512);
 
     let indptr = c.indptr();
@@ -105,7 +117,7 @@ pub(crate) fn form_gram(
     while first < n {
         monitor.check()?;
         let fitting = indptr.partition_point(|&at| at <= indptr[first] + SPAN_ENTRIES);
-        let last = fitting.clamp(first + 2, n + 1) - 1;
+        let last = fitting.clamp(first + SPAN_PIECES.0 * ROWS, first + SPAN_PIECES.1 * ROWS).min(n);
         let starts: Vec<usize> = (first..last).step_by(ROWS).collect();
         let pieces: Vec<Piece> = starts
             .par_iter()
@@ -127,29 +139,26 @@ pub(crate) fn form_gram(
             monitor.check()?;
             let n_rows = piece.rows.len();
             let by_column = piece.by_column(n_sparse);
-            panels.par_iter_mut().zip(&mut mixed).enumerate().for_each(|(p, (panel, mixed))| {
-                let panel = &mut panel[..n_rows * width(p)];
-                piece.write_panel(c, entry, &place, p * PANEL..p * PANEL + width(p), panel);
+            let of = |p: usize| &piece.full[p * PANEL * n_rows..][..width(p) * n_rows];
+            mixed.par_iter_mut().enumerate().for_each(|(p, mixed)| {
                 let rows = SparseRows {
                     indptr: &by_column.0,
                     indices: &by_column.1,
                     data: &by_column.2,
-                    dense: panel,
+                    dense: of(p),
                     width: width(p),
                 };
                 f64::sparse_rows(mixed, 0, rows, &[], true);
             });
             dense.par_iter_mut().zip(&pairs).for_each(|(out, &(a, b))| {
-                let of = |p: usize| {
-                    ArrayView2::from_shape((n_rows, width(p)), &panels[p][..n_rows * width(p)])
-                        .expect("sized by the rows of the piece")
+                let view = |p: usize| {
+                    ArrayView2::from_shape((n_rows, width(p)), of(p)).expect("sized by the rows of the piece")
                 };
                 let out = ArrayViewMut2::from_shape((width(a), width(b)), out).expect("sized by the panels");
-                matmul_add_into_serial(out, of(a).t(), of(b));
+                matmul_add_into_serial(out, view(a).t(), view(b));
             });
         }
     }
-    drop(panels);
     for (&(a, b), block) in pairs.iter().zip(&dense) {
         for (at, &v) in block.iter().enumerate() {
             values[[a * PANEL + at / width(b), b * PANEL + at % width(b)]] = v;
@@ -168,9 +177,11 @@ pub(crate) fn form_gram(
     Ok(Gram { values, order })
 }
 
-/// Some rows, without the full columns; columns are numbered from the first that is not full.
+/// Some rows. The full columns are written out, panel by panel; the others are numbered from the first of them.
 struct Piece {
     rows: Range<usize>,
+    /// Panels of the full columns one behind the other, each row by row.
+    full: Vec<f64>,
     indptr: Vec<usize>,
     indices: Vec<u32>,
     data: Vec<f64>,
@@ -187,18 +198,32 @@ impl Piece {
         let most = c.indptr()[rows.end] - c.indptr()[rows.start];
         let mut indptr = Vec::with_capacity(rows.len() + 1);
         indptr.push(0);
+        let most = if n_full == c.n_cols() { 0 } else { most };
         let (mut indices, mut data) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        for i in rows.clone() {
+        let n_rows = rows.len();
+        let mut full = vec![0.0; n_rows * n_full];
+        // Where a full column begins, and how far apart its rows are.
+        let at: Vec<(usize, usize)> = (0..n_full)
+            .map(|to| {
+                let first = to / PANEL * PANEL;
+                (first * n_rows + to - first, PANEL.min(n_full - first))
+            })
+            .collect();
+        for (r, i) in rows.clone().enumerate() {
             let (columns, values) = c.row(i);
             for (&j, &v) in columns.iter().zip(values) {
-                if let Some(to) = (place[j as usize] as usize).checked_sub(n_full) {
-                    indices.push(to as u32);
-                    data.push(entry(i, j as usize, v));
+                let to = place[j as usize] as usize;
+                let value = entry(i, j as usize, v);
+                if let Some((start, step)) = at.get(to) {
+                    full[start + r * step] = value;
+                } else {
+                    indices.push((to - n_full) as u32);
+                    data.push(value);
                 }
             }
             indptr.push(indices.len());
         }
-        Self { rows, indptr, indices, data }
+        Self { rows, full, indptr, indices, data }
     }
 
     /// Adds the products of all pairs of entries whose first column is one of those from `low` on that `part` holds.
@@ -255,27 +280,6 @@ impl Piece {
         }
         (indptr, rows, data)
     }
-
-    /// Writes the full columns whose places are in `places` out, row by row.
-    fn write_panel(
-        &self,
-        c: CsrView<'_, f32>,
-        entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
-        place: &[u32],
-        places: Range<usize>,
-        panel: &mut [f64],
-    ) {
-        panel.fill(0.0);
-        for (i, row) in self.rows.clone().zip(panel.chunks_exact_mut(places.len())) {
-            let (columns, values) = c.row(i);
-            for (&j, &v) in columns.iter().zip(values) {
-                let at = place[j as usize] as usize;
-                if places.contains(&at) {
-                    row[at - places.start] = entry(i, j as usize, v);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -297,7 +301,8 @@ mod tests {
     }
 
     fn gram(x: &CsrMatrix<f32>) -> Gram {
-        form_gram(x.view(), &|i, j, v| f64::from(v) + (i % 3 + j % 2) as f64, &Silent).expect("formed")
+        form_gram(x.view(), arrange(x.view()), &|i, j, v| f64::from(v) + (i % 3 + j % 2) as f64, &Silent)
+            .expect("formed")
     }
 
     #[test]
@@ -305,7 +310,7 @@ mod tests {
         let mut mixed = false;
         for (n, f) in [(1, 1), (5, 3), (1500, 40), (2500, 300), (1200, 1000)] {
             let x = example(n, f);
-            let n_full = arrange(x.view()).1;
+            let n_full = arrange(x.view()).n_full;
             mixed |= n_full > 0 && n_full < f;
             let mut dense = Array2::<f64>::zeros((n, f));
             for i in 0..n {

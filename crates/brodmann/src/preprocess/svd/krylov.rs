@@ -6,23 +6,20 @@ use brodmann_kernels::matmul::{matmul, matmul_tn};
 use ndarray::{Array2, ArrayView2, Axis, Slice, concatenate};
 use rand_chacha::rand_core::Rng;
 
+use super::narrow::narrow_eigenpairs;
 use crate::preprocess::error::PreprocessError;
 
 /// Vectors iterated beyond those asked for: the last ones asked for converge faster then.
-const GUARD: usize = 8;
+pub(super) const GUARD: usize = 8;
 /// Most blocks of `k + GUARD` vectors in a wide basis before it is condensed, and least.
 const MAX_BLOCKS: usize = 8;
 const MIN_BLOCKS: usize = 3;
 /// Bytes of basis and images allowed before fewer blocks are kept.
 const BASIS_BYTES: usize = 1 << 29;
-/// Vectors in a block of a narrow basis …
-const NARROW: usize = 8;
-/// … and most of them in the basis, in multiples of those wanted.
-const NARROW_BASIS: usize = 6;
 /// Steps between two looks at the residuals.
 const STEPS_PER_CHECK: usize = 4;
 /// Directions shorter than this after orthogonalisation (relative to the longest) are rounding.
-const INDEPENDENT: f64 = 1e-13;
+pub(super) const INDEPENDENT: f64 = 1e-13;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +37,7 @@ pub(crate) struct EigenOptions {
 pub(crate) enum Growth {
     /// By as many vectors as are wanted, and some: fewest applications, for operators that are a pass over the data.
     Wide,
-    /// By a few vectors: fewest products of the operator with a vector, for one that lies in memory.
+    /// By sixteen vectors: fewest products of the operator with a vector, for one that is cheap to apply.
     Narrow,
 }
 
@@ -71,8 +68,8 @@ pub(crate) fn dense_eigenpairs(gram: &Array2<f64>, k: usize) -> Result<EigenPair
 /// # Returns
 /// `converged: false` when `max_steps` applications did not bring all residuals under the tolerance.
 /// # Cost
-/// Per step one application to a block, of `k + 8` vectors if wide and 8 if narrow, and O(n · basis · block) work;
-/// `16 n` bytes per vector of the basis: 3 to 8 blocks if wide, `6 k + 16` if narrow.
+/// Per step one application to a block, of `k + 8` vectors if wide and 16 if narrow, and O(n · basis · block) work;
+/// `16 n` bytes per vector of the basis, 3 to 8 blocks, if wide; `8 n` for each of up to `16 k + 64` vectors if narrow.
 /// # Source
 /// Musco & Musco 2015 (block Krylov for SVD); Wu & Simon 2000 (thick restart).
 pub(crate) fn leading_eigenpairs(
@@ -83,15 +80,13 @@ pub(crate) fn leading_eigenpairs(
     seed: Seed,
 ) -> Result<EigenPairs, PreprocessError> {
     let k = k.min(n);
+    if let Growth::Narrow = options.growth {
+        return narrow_eigenpairs(n, k, apply, options, seed);
+    }
     // What a full basis is condensed to.
     let condensed = (k + GUARD).min(n);
-    let (width, capacity) = match options.growth {
-        Growth::Wide => {
-            let blocks = (BASIS_BYTES / (16 * n * condensed).max(1)).clamp(MIN_BLOCKS, MAX_BLOCKS);
-            (condensed, (blocks * condensed).min(n))
-        }
-        Growth::Narrow => (NARROW.min(n), (NARROW_BASIS * k + 2 * NARROW).max(condensed + 2 * NARROW).min(n)),
-    };
+    let blocks = (BASIS_BYTES / (16 * n * condensed).max(1)).clamp(MIN_BLOCKS, MAX_BLOCKS);
+    let (width, capacity) = (condensed, (blocks * condensed).min(n));
     let start = random_block(n, width, seed);
     let mut basis = orthonormalize(start, None)?;
     let mut image = apply(basis.view())?;
@@ -135,7 +130,7 @@ pub(crate) fn leading_eigenpairs(
 }
 
 /// A block that is not orthogonal to any answer.
-fn random_block(n: usize, width: usize, seed: Seed) -> Array2<f64> {
+pub(super) fn random_block(n: usize, width: usize, seed: Seed) -> Array2<f64> {
     let mut rng = seed.stream("preprocess/svd", 0);
     // 53 random bits, centred.
     Array2::from_shape_fn((n, width), |_| (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64 - 0.5)
@@ -153,7 +148,7 @@ fn residuals(vectors: &Array2<f64>, images: &Array2<f64>, values: &[f64]) -> Vec
 }
 
 /// `(m + mᵀ) / 2`: the projected operator is symmetric but for rounding.
-fn symmetrized(m: &Array2<f64>) -> Array2<f64> {
+pub(super) fn symmetrized(m: &Array2<f64>) -> Array2<f64> {
     Array2::from_shape_fn(m.dim(), |(i, j)| f64::midpoint(m[[i, j]], m[[j, i]]))
 }
 

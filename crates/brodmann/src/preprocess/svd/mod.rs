@@ -4,25 +4,28 @@
 //! means, slice by slice where there are slices, or zero):
 //!
 //! 1. The smaller side is chosen: `AᵀA` over variables, or `AAᵀ` over spots.
-//! 2. Up to [`GRAM_LIMIT`] rows that product is formed once, in one pass over the data ([`mod@form_gram`]), and its leading
-//!    eigenvectors are found in memory, exact to rounding. Above, it is only ever applied to blocks of vectors.
-//! 3. The eigenvectors come from a block Krylov basis with thick restart ([`krylov`]), stopped by the residual. Small
-//!    problems go to a dense eigensolver instead.
+//! 2. Up to [`GRAM_LIMIT`] rows that product is either formed once, in one pass over the data ([`mod@form_gram`]), or applied
+//!    to sixteen vectors at a time, some dozens of times ([`gram`]): what is estimated to cost less. Its leading
+//!    eigenvectors are exact to rounding either way. Above, it is applied to blocks of vectors until they are good.
+//! 3. The eigenvectors come from a block Krylov basis with thick restart ([`krylov`], [`narrow`]), stopped by the
+//!    residual. Small problems go to a dense eigensolver instead.
 //!
 //! * [`mod@form_gram`]: `CᵀC` of a sparse matrix, formed.
 //! * [`gram`]: the same, applied.
 //! * [`krylov`]: leading eigenpairs of a symmetric operator.
+//! * [`narrow`]: the same, a few vectors at a time.
 
 mod form_gram;
 pub(crate) mod gram;
 pub(crate) mod krylov;
+mod narrow;
 
-use brodmann_kernels::matmul::matmul;
+use brodmann_kernels::arch::panel::WIDTH;
 use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 
-use self::form_gram::{Gram, form_gram};
-use self::gram::apply_gram;
+use self::form_gram::{Arrangement, Gram, arrange, form_gram};
+use self::gram::{Entry, Plain, Turned, apply_gram, matrix_times, pass_ns};
 use self::krylov::{EigenOptions, EigenPairs, Growth, dense_eigenpairs, leading_eigenpairs};
 use super::error::PreprocessError;
 use super::scale::ColumnMap;
@@ -31,6 +34,14 @@ use super::scale::ColumnMap;
 pub(crate) const GRAM_LIMIT: usize = 5000;
 /// Up to this many rows the dense eigensolver is quicker than iterating.
 const DENSE_LIMIT: usize = 150;
+/// Vectors the basis comes to hold per component wanted: 11 to 16 measured on tissues.
+const VECTORS_PER_COMPONENT: usize = 12;
+/// Times that expectation after which iterating over the rows is given up.
+const PATIENCE: usize = 4;
+/// Nanoseconds per entry of a formed product and application to sixteen vectors, measured on one core.
+const FORMED_PASS_NS: f64 = 0.6;
+/// With fewer rows than so many per component it is, too.
+const DENSE_SHARE: usize = 10;
 /// Residual, relative to the largest eigenvalue, at which iteration stops: in memory …
 const FORMED_TOLERANCE: f64 = 1e-9;
 /// … and where each step is a pass over the data. An eigenvalue's error is the square of that; a vector's error
@@ -47,7 +58,7 @@ pub enum SvdMethod {
     Dense,
     /// Iteration on the formed product matrix.
     Gram,
-    /// Iteration that streams the sparse matrix.
+    /// Iteration that goes over the sparse matrix at each step.
     Streamed,
 }
 
@@ -82,7 +93,7 @@ pub(crate) fn truncated_svd(
     monitor: &dyn Monitor,
 ) -> Result<Svd, PreprocessError> {
     match a.maps {
-        [] => by_smaller_side(a, k, seed, monitor, |_, _, v| f64::from(v)),
+        [] => by_smaller_side(a, k, seed, monitor, Plain),
         [map] => by_smaller_side(a, k, seed, monitor, |_, j, v| map.value(j, v)),
         maps => by_smaller_side(a, k, seed, monitor, |i, j, v| maps[a.slices.of(i)].value(j, v)),
     }
@@ -93,7 +104,7 @@ fn by_smaller_side(
     k: usize,
     seed: Seed,
     monitor: &dyn Monitor,
-    entry: impl Fn(usize, usize, f32) -> f64 + Sync,
+    entry: impl Entry,
 ) -> Result<Svd, PreprocessError> {
     let (n, f) = (a.x.n_rows(), a.x.n_cols());
     if n >= f {
@@ -127,7 +138,7 @@ fn by_smaller_side(
     let shifted: Vec<Vec<f64>> = shifted.columns().into_iter().map(|column| column.to_vec()).collect();
     let (shifted_first, members_first) = (shifted.iter().zip(&members), members.iter().zip(&shifted));
     let terms = shifted_first.chain(members_first).map(|(l, r)| (-1.0, l.as_slice(), r.as_slice())).collect();
-    let entry_of = |j: usize, i: usize, v: f32| entry(i, j, v);
+    let entry_of = Turned(&entry);
     let (pairs, method) = Product { x: c, entry: &entry_of, terms }.leading(k, seed, monitor)?;
     let singular_values: Vec<f64> = pairs.values.iter().map(|v| v.max(0.0).sqrt()).collect();
     let u = pairs.vectors;
@@ -170,11 +181,7 @@ fn column(values: &[f64]) -> Array2<f64> {
 }
 
 /// `A · v`.
-fn times_right(
-    a: &Implicit<'_>,
-    entry: &(impl Fn(usize, usize, f32) -> f64 + Sync),
-    v: ArrayView2<'_, f64>,
-) -> Array2<f64> {
+fn times_right(a: &Implicit<'_>, entry: &impl Entry, v: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.x.n_rows(), v.ncols()));
     gram::rows_times(a.x, entry, v, &mut out);
     let shifts: Vec<Array2<f64>> = a.means.iter().map(|mean| column(mean).t().dot(&v)).collect();
@@ -185,13 +192,13 @@ fn times_right(
 }
 
 /// `CᵀC + Σ factor · left · rightᵀ` over the terms, symmetric.
-struct Product<'a, F> {
+struct Product<'a, E> {
     x: CsrView<'a, f32>,
-    entry: &'a F,
+    entry: &'a E,
     terms: Vec<(f64, &'a [f64], &'a [f64])>,
 }
 
-impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
+impl<E: Entry> Product<'_, E> {
     fn leading(
         &self,
         k: usize,
@@ -202,21 +209,20 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
         if size > GRAM_LIMIT {
             let (tolerance, max_steps) = (STREAMED_TOLERANCE, STREAMED_STEPS);
             let options = EigenOptions { tolerance, max_steps, growth: Growth::Wide };
-            let pairs = leading_eigenpairs(
-                size,
-                k,
-                |v| {
-                    monitor.check()?;
-                    let mut out = apply_gram(self.x, self.entry, v);
-                    self.correct(v, &mut out);
-                    Ok(out)
-                },
-                &options,
-                seed,
-            )?;
+            let pairs = leading_eigenpairs(size, k, |v| self.apply(v, monitor), &options, seed)?;
             return Ok((pairs, SvdMethod::Streamed));
         }
-        let Gram { values: mut gram, order } = form_gram(self.x, self.entry, monitor)?;
+        let shape = Shape { arrangement: arrange(self.x), size, k };
+        if iterates(size, k) && self.applied_ns(&shape) < shape.formed_ns() {
+            let max_steps = PATIENCE * shape.passes();
+            let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps, growth: Growth::Narrow };
+            let pairs = leading_eigenpairs(size, k, |v| self.apply(v, monitor), &options, seed)?;
+            if pairs.converged {
+                return Ok((pairs, SvdMethod::Streamed));
+            }
+        }
+        let Gram { values: mut gram, order } =
+            form_gram(self.x, shape.arrangement, &|i, j, v| self.entry.of(i, j, v), monitor)?;
         for (factor, left, right) in &self.terms {
             for (mut row, &a) in gram.rows_mut().into_iter().zip(&order) {
                 let l = factor * left[a as usize];
@@ -232,6 +238,19 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
         Ok((pairs, method))
     }
 
+    /// The product with some vectors, from the rows.
+    fn apply(&self, v: ArrayView2<'_, f64>, monitor: &dyn Monitor) -> Result<Array2<f64>, PreprocessError> {
+        monitor.check()?;
+        let mut out = apply_gram(self.x, self.entry, v);
+        self.correct(v, &mut out);
+        Ok(out)
+    }
+
+    /// Estimated nanoseconds of an iteration that goes over the rows at each step.
+    fn applied_ns(&self, shape: &Shape) -> f64 {
+        shape.passes() as f64 * pass_ns(self.x)
+    }
+
     /// Adds the rank-one terms to `out = CᵀC v`.
     fn correct(&self, v: ArrayView2<'_, f64>, out: &mut Array2<f64>) {
         for (factor, left, right) in &self.terms {
@@ -240,6 +259,30 @@ impl<F: Fn(usize, usize, f32) -> f64 + Sync> Product<'_, F> {
                 row.scaled_add(factor * l, &projected.row(0));
             }
         }
+    }
+}
+
+/// Whether a basis that is worth having stays smaller than the matrix.
+fn iterates(size: usize, k: usize) -> bool {
+    size > DENSE_LIMIT && DENSE_SHARE * k <= size
+}
+
+/// What the ways to the eigenpairs of a product cost.
+struct Shape {
+    arrangement: Arrangement,
+    size: usize,
+    k: usize,
+}
+
+impl Shape {
+    /// Applications to sixteen vectors until the residuals are small, as a rule.
+    fn passes(&self) -> usize {
+        (VECTORS_PER_COMPONENT * self.k).div_ceil(WIDTH) + 4
+    }
+
+    /// Estimated nanoseconds of forming the product and iterating on it.
+    fn formed_ns(&self) -> f64 {
+        self.arrangement.ns + self.passes() as f64 * (self.size * self.size) as f64 * FORMED_PASS_NS
     }
 }
 
@@ -261,16 +304,16 @@ pub(crate) fn formed_eigenpairs(
         own.columns_mut().into_iter().zip(factors).for_each(|(mut column, factor)| column *= *factor);
         dense_eigenpairs(&own, k)
     };
-    if size <= DENSE_LIMIT || 4 * k > size {
+    if !iterates(size, k) {
         return Ok((dense()?, SvdMethod::Dense));
     }
     let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 1000, growth: Growth::Narrow };
     let apply = |v: ArrayView2<'_, f64>| {
         monitor.check()?;
         if factors.is_empty() {
-            return Ok(matmul(gram.view(), v));
+            return Ok(matrix_times(gram, v));
         }
-        Ok(multiplied(matmul(gram.view(), multiplied(v.to_owned()).view())))
+        Ok(multiplied(matrix_times(gram, multiplied(v.to_owned()).view())))
     };
     let pairs = leading_eigenpairs(size, k, apply, &options, seed)?;
     if pairs.converged {
