@@ -1,7 +1,9 @@
 """Samples, and the packages to compare with, for the tests of the Python package."""
 
 import importlib
+import json
 import os
+import subprocess
 
 import anndata as ad
 import numpy as np
@@ -45,3 +47,17 @@ def tissue(x=None, seed=0):
 def dense(x):
     """Any matrix as a plain array."""
     return x.toarray() if sp.issparse(x) else np.asarray(x)
+
+
+def command(data, folder, *args):
+    """A command on the data as a file: the file it wrote and its report."""
+    binary = os.environ.get("BRODMANN")
+    if not binary:
+        pytest.skip("SKIPPED: BRODMANN does not name the command")
+    data.write(folder / "in.h5ad")
+    done = subprocess.run(
+        [binary, args[0], folder / "in.h5ad", "--out", folder / "out.h5ad", "--json", "--quiet", *args[1:]],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return ad.read_h5ad(folder / "out.h5ad"), json.loads(done.stdout)

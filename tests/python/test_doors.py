@@ -1,13 +1,9 @@
 """One door, the same bits: methods on an object in memory and ``brodmann`` on its file."""
 
-import json
-import os
-import subprocess
-
-import anndata
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from samples import command
 
 import brodmann as bm
 
@@ -15,19 +11,6 @@ import brodmann as bm
 @pytest.fixture(scope="module")
 def tissue():
     return bm.datasets.simulated(side=14, modalities="rna", random_state=3)
-
-
-def command(data, folder, *args):
-    binary = os.environ.get("BRODMANN")
-    if not binary:
-        pytest.skip("SKIPPED: BRODMANN does not name the command")
-    data.write(folder / "in.h5ad")
-    done = subprocess.run(
-        [binary, args[0], folder / "in.h5ad", "--out", folder / "out.h5ad", "--json", "--quiet", *args[1:]],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return anndata.read_h5ad(folder / "out.h5ad"), json.loads(done.stdout)
 
 
 def same(a, b):

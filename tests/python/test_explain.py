@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from samples import dense, peer
+from samples import command, dense, peer
 
 import brodmann as bm
 
@@ -28,20 +28,6 @@ def tissue():
     adata.obs["group"] = pd.Categorical(names)
     adata.obs["slice"] = pd.Categorical(np.where(np.arange(adata.n_obs) % 2, "left", "right"))
     return adata
-
-
-def command(data, folder, *args):
-    """A command on the data as a file: the file it wrote and its report."""
-    binary = os.environ.get("BRODMANN")
-    if not binary:
-        pytest.skip("SKIPPED: BRODMANN does not name the command")
-    data.write(folder / "in.h5ad")
-    done = subprocess.run(
-        [binary, args[0], folder / "in.h5ad", "--out", folder / "out.h5ad", "--json", "--quiet", *args[1:]],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return ad.read_h5ad(folder / "out.h5ad"), json.loads(done.stdout)
 
 
 def logged(adata):
@@ -132,6 +118,8 @@ def test_markers_refuse_what_says_nothing(tissue):
         bm.tl.markers(own, groupby="missing")
     with pytest.raises(ValueError, match="p_value"):
         bm.tl.markers(own, groupby="group", p_value=0.0)
+    with pytest.raises(ValueError, match="n_spatial is 0"):
+        bm.gr.neighborhood_enrichment(own, groupby="group", n_spatial=0)
 
 
 def test_gene_sets_are_found_where_they_were_planted(tissue, tmp_path):
