@@ -96,7 +96,7 @@ pub fn spatial_graph(
     } else {
         SpatialKind::Knn
     });
-    check_spatial(request, kind)?;
+    check_spatial(request.n_spatial, request.radius, kind)?;
     let options = SpatialGraphOptions {
         kind,
         n_neighbors: request.n_spatial.or((kind == SpatialKind::Knn).then_some(DEFAULT_N_SPATIAL)),
@@ -152,11 +152,15 @@ pub fn spatial_graph(
 }
 
 /// Values the graph would refuse under its own names for them are refused under those of the options.
-fn check_spatial(request: &GraphRequest, kind: SpatialKind) -> Result<(), PipelineError> {
-    if request.n_spatial == Some(0) {
+pub(super) fn check_spatial(
+    n_spatial: Option<usize>,
+    radius: Option<f64>,
+    kind: SpatialKind,
+) -> Result<(), PipelineError> {
+    if n_spatial == Some(0) {
         return Err(OptionError::new("n_spatial", 0, "at least 1").into());
     }
-    match request.radius {
+    match radius {
         Some(r) if !r.is_finite() || r <= 0.0 => {
             Err(OptionError::new("radius", r, "a number above 0").into())
         }

@@ -34,9 +34,16 @@ fn drawn(groups: &Groups) -> crate::plot::Groups {
     crate::plot::Groups { names: groups.names.clone(), colors: groups.colors.clone() }
 }
 
-/// What the values are called beside a colour bar.
+/// Some of them, by their codes.
+fn some(groups: &Groups, codes: impl Iterator<Item = u32>) -> crate::plot::Groups {
+    let (names, colors) =
+        codes.map(|code| (groups.names[code as usize].clone(), groups.colors[code as usize])).unzip();
+    crate::plot::Groups { names, colors }
+}
+
+/// What the values are called beside an axis.
 fn value_name(found: &Found<'_>) -> &'static str {
-    if found.modality.kind == Modality::Adt { "mean of CLR" } else { "mean of logs" }
+    if found.modality.kind == Modality::Adt { "CLR" } else { "logs" }
 }
 
 /// The title of a picture of one modality, where there are several.
@@ -53,7 +60,7 @@ fn first_markers(
 ) -> (Vec<usize>, Vec<Bracket>) {
     let (mut genes, mut brackets) = (Vec::new(), Vec::new());
     let each = n_each.min((most / found.markers.len().max(1)).max(1));
-    for markers in &found.markers {
+    for (place, markers) in found.markers.iter().enumerate() {
         let from = genes.len();
         for j in markers.select(&request.thresholds) {
             if genes.len() - from == each || genes.len() == most {
@@ -64,7 +71,7 @@ fn first_markers(
             }
         }
         if genes.len() > from {
-            brackets.push(Bracket { group: markers.group, from, to: genes.len() });
+            brackets.push(Bracket { group: place as u32, from, to: genes.len() });
         }
     }
     (genes, brackets)
@@ -81,23 +88,16 @@ pub(in crate::pipeline) fn dot_plot(
     if genes.is_empty() {
         return None;
     }
-    let (names, colors) = (&explained.groups.names, &explained.groups.colors);
-    let place = |group: u32| found.markers.iter().position(|m| m.group == group);
-    let shown = crate::plot::Groups {
-        names: found.markers.iter().map(|m| names[m.group as usize].clone()).collect(),
-        colors: found.markers.iter().map(|m| colors[m.group as usize]).collect(),
-    };
-    let brackets = brackets.into_iter().filter_map(|b| Some(Bracket { group: place(b.group)? as u32, ..b }));
     let size = (found.markers.len(), genes.len());
     Some(Plot::DotPlot(DotPlot {
         title: titled("Markers", found, explained),
-        groups: shown,
+        groups: some(&explained.groups, found.markers.iter().map(|m| m.group)),
         features: genes.iter().map(|&j| found.name(tissue, j).to_owned()).collect(),
         fractions: Array2::from_shape_fn(size, |(g, k)| found.markers[g].fraction[genes[k]]),
         means: Array2::from_shape_fn(size, |(g, k)| found.markers[g].mean[genes[k]]),
         scaled: true,
-        value_name: format!("{}, by feature", value_name(found)),
-        brackets: brackets.collect(),
+        value_name: format!("mean of {}, by feature", value_name(found)),
+        brackets,
         ..DotPlot::default()
     }))
 }
@@ -122,7 +122,7 @@ pub(in crate::pipeline) fn violins(
         groups: drawn(&explained.groups),
         group_of: Arc::new(explained.groups.codes.clone()),
         rows: rows.collect(),
-        value_name: value_name(found).trim_start_matches("mean of ").to_owned(),
+        value_name: value_name(found).to_owned(),
         kind: ViolinKind::Violins,
     })))
 }
@@ -135,7 +135,6 @@ pub(in crate::pipeline) fn volcano(
     request: &MarkersRequest,
 ) -> Plot {
     let shown: Vec<_> = found.markers.iter().filter(|m| m.n_reference > 0).take(VOLCANOES).collect();
-    let (names, colors) = (&explained.groups.names, &explained.groups.colors);
     let thresholds = &request.thresholds;
     let n_vars = tissue.var_names(found.modality).len();
     let panel = |markers: &&crate::stats::GroupMarkers| {
@@ -152,10 +151,7 @@ pub(in crate::pipeline) fn volcano(
     Plot::Volcano(Volcano {
         title: titled("Fold change and p", found, explained),
         features: (0..n_vars).map(|j| found.name(tissue, j).to_owned()).collect(),
-        groups: crate::plot::Groups {
-            names: shown.iter().map(|m| names[m.group as usize].clone()).collect(),
-            colors: shown.iter().map(|m| colors[m.group as usize]).collect(),
-        },
+        groups: some(&explained.groups, shown.iter().map(|m| m.group)),
         panels: shown.iter().map(panel).collect(),
         min_fold: thresholds.log2_fold_change,
         max_p: thresholds.p_value,
@@ -166,7 +162,6 @@ pub(in crate::pipeline) fn volcano(
 
 /// Gene sets behind each group.
 pub(in crate::pipeline) fn set_bars(behind: &Behind<'_>, method: EnrichmentMethod) -> Option<Plot> {
-    let (names, colors) = (&behind.explained.groups.names, &behind.explained.groups.colors);
     let with_genes = |group: &&super::enrich::Enriched| group.rows.iter().any(|row| !row.genes.is_empty());
     let told: Vec<_> = behind.groups.iter().filter(with_genes).collect();
     if told.is_empty() {
@@ -185,10 +180,7 @@ pub(in crate::pipeline) fn set_bars(behind: &Behind<'_>, method: EnrichmentMetho
     Some(Plot::Bars(Bars {
         title: "Gene sets".to_owned(),
         value_name: "−log10 adjusted p".to_owned(),
-        groups: crate::plot::Groups {
-            names: told.iter().map(|group| names[group.group as usize].clone()).collect(),
-            colors: told.iter().map(|group| colors[group.group as usize]).collect(),
-        },
+        groups: some(&behind.explained.groups, told.iter().map(|group| group.group)),
         bars: told
             .iter()
             .map(|group| group.rows.iter().filter(|row| !row.genes.is_empty()).take(BARS).map(bar).collect())

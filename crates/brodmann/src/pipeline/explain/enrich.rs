@@ -15,7 +15,7 @@ use crate::pipeline::PipelineError;
 use crate::pipeline::outputs::{Answer, Outputs, Results, Table};
 use crate::pipeline::record::without_nulls;
 use crate::pipeline::run::{Run, Seconds, Stage};
-use crate::pipeline::said::Said;
+use crate::pipeline::said::{Said, fields_of};
 use crate::pipeline::tissue::Tissue;
 use crate::preprocess::Modality;
 use crate::stats::gene_sets::{
@@ -88,8 +88,8 @@ impl EnrichRequest {
     /// # Errors
     /// [`PipelineError::Option`], [`PipelineError::UnknownOption`].
     pub fn from_said(said: &Said) -> Result<Self, PipelineError> {
-        let own = ["gene_sets", "method", "min_size", "max_size", "background", "n_permutations", "score"];
-        let (ours, of_markers) = said.clone().parted(|name| own.contains(&name));
+        let own = fields_of(&EnrichOptions::default());
+        let (ours, of_markers) = said.clone().parted(|name| own.contains_key(name));
         let mut sections = ours.sections();
         let options: EnrichOptions = sections.take(&EnrichOptions::default())?;
         sections.finish(ENRICH)?;

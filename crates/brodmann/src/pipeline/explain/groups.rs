@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::values::ValuesRequest;
 use crate::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors, validate_graph};
 use crate::pipeline::PipelineError;
+use crate::pipeline::graphs::check_spatial;
 use crate::pipeline::outputs::Outputs;
 use crate::pipeline::picture::{colors_key, library, select, spot, spot_diameter, texts};
 use crate::pipeline::qc::GENE_NAMES;
@@ -242,6 +243,7 @@ pub(in crate::pipeline) fn contacts(
         Some(_) => SpatialKind::Radius,
         None => SpatialKind::Auto,
     });
+    check_spatial(request.n_spatial, request.radius, kind)?;
     let options = SpatialGraphOptions {
         kind,
         n_neighbors: request.n_spatial,
@@ -255,22 +257,6 @@ pub(in crate::pipeline) fn contacts(
         monitor.note(&format!("spatial graph: {note}"));
     }
     Ok(built.connectivities)
-}
-
-/// The modalities whose values are looked at.
-pub(in crate::pipeline) fn modalities<'a>(
-    tissue: &'a Tissue,
-    request: &ValuesRequest,
-) -> Result<Vec<&'a ModalityInfo>, PipelineError> {
-    let wanted = |m: &&ModalityInfo| m.key.is_none() || request.modality.is_none_or(|kind| kind == m.kind);
-    let found: Vec<&ModalityInfo> = tissue.modalities().iter().filter(wanted).collect();
-    if found.is_empty() {
-        let kind = request.modality.map_or("", Modality::name);
-        let there: Vec<&str> = tissue.modalities().iter().map(|m| m.name.as_str()).collect();
-        let expected = format!("that of one there is ({})", there.join(", "));
-        return Err(PipelineError::option("modality", kind, expected));
-    }
-    Ok(found)
 }
 
 /// Names of genes as people say them, where the index holds identifiers; `None` where it holds names.

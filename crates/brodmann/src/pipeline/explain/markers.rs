@@ -14,7 +14,7 @@ use brodmann_kernels::{Monitor, OptionError, Seed, Slices};
 use serde::{Deserialize, Serialize};
 
 use super::groups::{
-    self, ContactsRequest, Groups, GroupsRequest, Wanted, additions, at_least_two, contacts, modalities,
+    self, ContactsRequest, Groups, GroupsRequest, Wanted, additions, at_least_two, contacts,
 };
 use super::values::{LogRows, ValuesRequest};
 use crate::pipeline::PipelineError;
@@ -192,7 +192,7 @@ pub(in crate::pipeline) fn explain<'a>(
     let several = slices.as_ref().filter(|slices| slices.count() > 1);
     let compared = MarkerGroups { labels: &groups.codes, reference, slices: several };
     let mut found = Vec::new();
-    for modality in modalities(tissue, &request.values)? {
+    for modality in tissue.modalities_of(request.values.modality)? {
         let rows = LogRows::open(tissue, modality, &request.values, run)?;
         let markers =
             run.timed(Stage::Cluster, || find_markers(&rows, &compared, &request.options, monitor))?;

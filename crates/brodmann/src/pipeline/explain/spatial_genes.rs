@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::groups::{self, ContactsRequest, Wanted, additions, contacts, modalities};
+use super::groups::{self, ContactsRequest, Wanted, additions, contacts};
 use super::values::{LogRows, ValuesRequest};
 use crate::pipeline::PipelineError;
 use crate::pipeline::outputs::{Answer, Outputs, Results, Table};
@@ -260,7 +260,7 @@ fn explain<'a>(
     let slices = groups::slices(tissue, &request.place)?;
     let graph = contacts(tissue, &request.contacts, &request.place, slices.as_ref(), run)?;
     let mut all = Vec::new();
-    for modality in modalities(tissue, &request.values)? {
+    for modality in tissue.modalities_of(request.values.modality)? {
         let rows = LogRows::open(tissue, modality, &request.values, run)?;
         let what = rows.what.clone();
         let values = run.timed(Stage::Read, || rows.into_matrix())?;

@@ -246,15 +246,7 @@ pub fn qc_file(
     };
     let coordinates = coordinates(&tissue, request, outputs.plot.is_some(), monitor)?;
     let mut found = Vec::new();
-    let wanted =
-        |m: &&ModalityInfo| m.key.is_none() || request.counts.modality.is_none_or(|kind| kind == m.kind);
-    let modalities: Vec<&ModalityInfo> = tissue.modalities().iter().filter(wanted).collect();
-    if modalities.is_empty() {
-        let kind = request.counts.modality.map_or("", Modality::name);
-        let there: Vec<&str> = tissue.modalities().iter().map(|m| m.name.as_str()).collect();
-        let expected = format!("that of one there is ({})", there.join(", "));
-        return Err(PipelineError::option("modality", kind, expected));
-    }
+    let modalities = tissue.modalities_of(request.counts.modality)?;
     for &modality in &modalities {
         let thresholds = modalities.len() == 1 || modality.kind == Modality::Rna;
         let of_modality = measure(&tissue, modality, request, &mut run)?;

@@ -280,7 +280,7 @@ fn gather(
         sections,
         ..Report::default()
     };
-    provenance::tell(tissue, explained, inputs, request, &mut report);
+    provenance::tell(tissue, explained, inputs, (request, &of_markers.thresholds), &mut report);
     Ok(Gathered { report, groupby: key, n_domains: explained.groups.names.len(), n_features: maps })
 }
 

@@ -6,6 +6,7 @@ use super::{ReportRequest, n_labelled};
 use crate::pipeline::explain::markers::Explained;
 use crate::pipeline::tissue::{Inputs, Tissue};
 use crate::report::{Note, Report, Severity, Table, TableColumn};
+use crate::stats::Thresholds;
 
 /// Agreement of members below which the map is in doubt.
 const FEW_AGREE: f64 = 0.4;
@@ -17,7 +18,7 @@ pub(super) fn tell(
     tissue: &Tissue,
     explained: &Explained<'_>,
     inputs: &Inputs,
-    request: &ReportRequest,
+    (request, thresholds): (&ReportRequest, &Thresholds),
     report: &mut Report,
 ) {
     let groups = &explained.groups;
@@ -59,8 +60,10 @@ pub(super) fn tell(
     report.provenance.parameters.extend(values);
     report.provenance.parameters.push((
         "markers".to_owned(),
-        "rank sums against the rest; log2 fold change above 0.25, adjusted p below 0.05, in most slices"
-            .to_owned(),
+        format!(
+            "rank sums against the rest; log2 fold change above {}, adjusted p below {}, in most slices",
+            thresholds.log2_fold_change, thresholds.p_value
+        ),
     ));
     report
         .provenance

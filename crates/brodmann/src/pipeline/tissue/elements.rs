@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use super::{Container, ModalityInfo, Tissue};
 use crate::pipeline::PipelineError;
+use crate::preprocess::Modality;
 
 /// What to do about a tissue without coordinates.
 fn without_space() -> Vec<String> {
@@ -224,6 +225,21 @@ impl Tissue {
             expected: "the slice of every spot",
         })?;
         Ok(Some(Slices::from_codes(&codes, &labels.categories)))
+    }
+
+    /// Of several modalities those of one kind, where one is asked for; an AnnData's own whatever it measures.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`] naming the modalities there are.
+    pub fn modalities_of(&self, kind: Option<Modality>) -> Result<Vec<&ModalityInfo>, PipelineError> {
+        let wanted = |m: &&ModalityInfo| m.key.is_none() || kind.is_none_or(|kind| kind == m.kind);
+        let found: Vec<&ModalityInfo> = self.modalities.iter().filter(wanted).collect();
+        if found.is_empty() {
+            let there: Vec<&str> = self.modalities.iter().map(|m| m.name.as_str()).collect();
+            let expected = format!("that of one there is ({})", there.join(", "));
+            return Err(PipelineError::option("modality", kind.map_or("", Modality::name), expected));
+        }
+        Ok(found)
     }
 
     /// The unit of the coordinates, where the file says it.

@@ -5,7 +5,7 @@ use brodmann_kernels::Monitor;
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::{Explained, Found, MarkersRequest, RANK_GENES_GROUPS};
+use super::{Explained, Found, MarkersRequest};
 use crate::pipeline::outputs::Table;
 use crate::pipeline::record::without_nulls;
 use crate::pipeline::tissue::Tissue;
@@ -86,7 +86,8 @@ pub(super) fn rank_genes_groups(
     // A slash in the name of a column would be read as a group.
     if found.markers.iter().any(|m| explained.groups.names[m.group as usize].contains('/')) {
         monitor.note(&format!(
-            "groups with a slash in their name: uns[{RANK_GENES_GROUPS:?}] has no fractions of spots, which the table has"
+            "groups with a slash in their name: uns[{:?}] has no fractions of spots, which the table has",
+            request.key()
         ));
         return Value::Dict(entries);
     }
