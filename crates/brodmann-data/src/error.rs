@@ -95,6 +95,9 @@ pub enum DataError {
     /// A picture cannot be decoded.
     #[error("{} is not a readable PNG or JPEG picture: {detail}", path.display())]
     Picture { path: PathBuf, detail: String },
+    /// A file that holds no picture, or one of a kind that is not read.
+    #[error("{} holds {found}; expected {expected}", path.display())]
+    PictureKind { path: PathBuf, found: String, expected: String },
 }
 
 impl Diagnosis for DataError {
@@ -161,6 +164,9 @@ impl Diagnosis for DataError {
             Self::Foreign { instead, .. } => (*instead).to_owned(),
             Self::Option(source) => return source.advice(),
             Self::Picture { .. } => "replace it or remove it".to_owned(),
+            Self::PictureKind { .. } => {
+                "save it as a tiled OME-TIFF in colours of 8 bits, or as a PNG".to_owned()
+            }
             Self::Sparse { source, .. } => return source.advice(),
             Self::Changed { .. } => "run again on the file as it is now (nothing was written)".to_owned(),
             Self::CannotSplit { .. } => {
@@ -179,6 +185,7 @@ impl Diagnosis for DataError {
             | Self::Damaged { .. }
             | Self::UnknownFormat { .. }
             | Self::Picture { .. }
+            | Self::PictureKind { .. }
             | Self::Changed { .. }
             | Self::Busy { .. }
             | Self::Foreign { .. }
@@ -206,7 +213,8 @@ impl Diagnosis for DataError {
             | Self::RepeatedIds { path, .. }
             | Self::RoundedIds { path, .. }
             | Self::Foreign { path, .. }
-            | Self::Picture { path, .. } => Some(path),
+            | Self::Picture { path, .. }
+            | Self::PictureKind { path, .. } => Some(path),
             _ => None,
         }
     }

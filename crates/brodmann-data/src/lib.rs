@@ -12,6 +12,7 @@
 //! * [`MatrixRows`]: a matrix too large to hold, a block of rows at a time.
 //! * [`write_table`]: results as a table of their own.
 //! * [`read_npy`]: arrays beside containers.
+//! * [`picture`]: slides, read by region.
 
 mod additions;
 mod anndata;
@@ -28,6 +29,7 @@ mod mudata;
 mod npy;
 mod options;
 mod output;
+pub mod picture;
 mod platform;
 mod reservation;
 mod scverse;

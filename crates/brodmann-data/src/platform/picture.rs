@@ -6,15 +6,10 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 use png::{BitDepth, ColorType, Transformations};
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
+use crate::picture::raster::{Signature, decode_jpeg, sized};
 use crate::{Array, DataError};
 
-/// What a PNG and a JPEG begin with.
-const PNG: [u8; 4] = *b"\x89PNG";
-const JPEG: [u8; 2] = [0xFF, 0xD8];
 /// Bytes a decoded picture may take. A few bytes of a damaged or hostile header can claim any size.
 const MOST_BYTES: usize = 1 << 32;
 
@@ -23,14 +18,12 @@ pub(super) fn read(path: &Path) -> Result<Array, DataError> {
     let io = |e| DataError::read(path, e);
     let mut file = BufReader::new(File::open(path).map_err(io)?);
     let mut start = Vec::new();
-    file.by_ref().take(PNG.len() as u64).read_to_end(&mut start).map_err(io)?;
+    file.by_ref().take(4).read_to_end(&mut start).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let picture = if start.starts_with(&PNG) {
-        read_png(file)
-    } else if start.starts_with(&JPEG) {
-        read_jpeg(file)
-    } else {
-        Err("it begins like neither".to_owned())
+    let picture = match Signature::of(&start) {
+        Some(Signature::Png) => read_png(file),
+        Some(Signature::Jpeg) => read_jpeg(file),
+        _ => Err("it begins like neither".to_owned()),
     };
     picture.map_err(|detail| DataError::Picture { path: path.to_path_buf(), detail })
 }
@@ -41,19 +34,12 @@ fn shaped<T>(height: usize, width: usize, channels: usize, values: Vec<T>) -> Re
     ArrayD::from_shape_vec(shape, values).map_err(|e| e.to_string())
 }
 
-/// Room for a decoded picture, refused where nothing real is that large.
-fn sized(bytes: Option<usize>) -> Result<usize, String> {
-    bytes
-        .filter(|b| *b <= MOST_BYTES)
-        .ok_or_else(|| format!("decoded it would take more than {} GiB", MOST_BYTES >> 30))
-}
-
 fn read_png(file: BufReader<File>) -> Result<Array, String> {
     let mut decoder = png::Decoder::new(file);
     // A palette becomes colours, fewer than eight bits become eight.
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(|e| e.to_string())?;
-    let mut bytes = vec![0; sized(reader.output_buffer_size())?];
+    let mut bytes = vec![0; sized(reader.output_buffer_size(), MOST_BYTES)?];
     let frame = reader.next_frame(&mut bytes).map_err(|e| e.to_string())?;
     bytes.truncate(frame.buffer_size());
     let (height, width) = (frame.height as usize, frame.width as usize);
@@ -77,17 +63,8 @@ fn read_png(file: BufReader<File>) -> Result<Array, String> {
 }
 
 fn read_jpeg(file: BufReader<File>) -> Result<Array, String> {
-    let options = DecoderOptions::new_cmd().set_max_width(usize::MAX).set_max_height(usize::MAX);
-    let mut decoder = JpegDecoder::new_with_options(file, options);
-    decoder.decode_headers().map_err(|e| e.to_string())?;
-    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let colours = if gray { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(options.jpeg_set_out_colorspace(colours));
-    let mut bytes = vec![0; sized(decoder.output_buffer_size())?];
-    decoder.decode_into(&mut bytes).map_err(|e| e.to_string())?;
-    let info = decoder.info().ok_or_else(|| "it has no size".to_owned())?;
-    let channels = if gray { 1 } else { 3 };
-    shaped(usize::from(info.height), usize::from(info.width), channels, bytes).map(Array::U8)
+    let (height, width, channels, bytes) = decode_jpeg(file, MOST_BYTES)?;
+    shaped(height, width, channels, bytes).map(Array::U8)
 }
 
 #[cfg(test)]

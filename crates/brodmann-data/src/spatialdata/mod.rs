@@ -296,7 +296,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The first entry of `multiscales` of a raster element; in `ome` since version 0.5 of the format of images.
-fn multiscales(attributes: &Map<String, Json>) -> Option<&Map<String, Json>> {
+pub(crate) fn multiscales(attributes: &Map<String, Json>) -> Option<&Map<String, Json>> {
     let list = attributes.get("ome").and_then(|ome| ome.get("multiscales"));
     list.or_else(|| attributes.get("multiscales"))?.get(0)?.as_object()
 }
@@ -315,16 +315,23 @@ fn transformations(store: &ZarrReader, path: &str) -> Result<Transformations, Da
 }
 
 /// One resolution of a raster element.
-struct Scale {
-    path: String,
-    shape: Vec<usize>,
-    axes: Vec<String>,
+pub(crate) struct Scale {
+    pub(crate) path: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) axes: Vec<String>,
     /// From its pixels to the element's own coordinates.
     to_element: Affine,
 }
 
+impl Scale {
+    /// How much longer a distance in its pixels is in the element's own coordinates.
+    pub(crate) fn factor(&self) -> f64 {
+        self.to_element.scale()
+    }
+}
+
 /// The resolutions of a raster element, finest first.
-fn scales(store: &ZarrReader, path: &str) -> Result<Vec<Scale>, DataError> {
+pub(crate) fn scales(store: &ZarrReader, path: &str) -> Result<Vec<Scale>, DataError> {
     let attributes = store.attributes(path)?;
     let damaged = |what: &str| DataError::damaged(store.path(), format!("{path}: {what}"));
     let multiscales = multiscales(&attributes).ok_or_else(|| damaged("no multiscales"))?;

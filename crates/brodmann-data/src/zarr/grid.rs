@@ -181,6 +181,73 @@ impl Grid {
         }
     }
 
+    /// The elements within `ranges`, one range for each axis, of the chunks that hold them.
+    pub(super) fn decode_box<T, U>(
+        &self,
+        ranges: &[Range<usize>],
+        fill: &T,
+        unpack: U,
+    ) -> Result<Vec<T>, DataError>
+    where
+        T: Copy,
+        U: Fn(Vec<u8>, usize) -> Result<Vec<T>, String>,
+    {
+        let rank = self.shape.len();
+        let fits = ranges.len() == rank
+            && ranges.iter().zip(&self.shape).all(|(r, len)| r.start <= r.end && r.end <= *len);
+        if !fits {
+            return Err(self.damaged(format!("{ranges:?} of an array of the shape {:?}", self.shape)));
+        }
+        let len = ranges.iter().map(Range::len).product();
+        let mut out: Vec<T> = Vec::new();
+        out.try_reserve_exact(len).map_err(|_| self.damaged("a part larger than this machine's memory"))?;
+        out.resize(len, *fill);
+        if len == 0 {
+            return Ok(out);
+        }
+        let chunks: Vec<Range<usize>> =
+            ranges.iter().zip(&self.chunk).map(|(r, c)| r.start / c..(r.end - 1) / c + 1).collect();
+        let mut at: Vec<usize> = chunks.iter().map(|c| c.start).collect();
+        loop {
+            if let Some(bytes) = self.chunk_bytes(&at)? {
+                let what = |e: String| self.damaged(format!("the chunk {}: {e}", self.meta.chunk_key(&at)));
+                let image = unpack(bytes, self.chunk_len).map_err(what)?;
+                if image.len() != self.chunk_len {
+                    return Err(what(format!("{} elements instead of {}", image.len(), self.chunk_len)));
+                }
+                // What the chunk and the box share.
+                let shared: Vec<Range<usize>> = (0..rank)
+                    .map(|d| {
+                        let start = at[d] * self.chunk[d];
+                        ranges[d].start.max(start)..ranges[d].end.min(start.saturating_add(self.chunk[d]))
+                    })
+                    .collect();
+                let mut index: Vec<usize> = shared.iter().map(|s| s.start).collect();
+                loop {
+                    let (mut from, mut to) = (0, 0);
+                    for d in 0..rank {
+                        from += (index[d] - at[d] * self.chunk[d]) * self.strides[d];
+                        to = to * ranges[d].len() + index[d] - ranges[d].start;
+                    }
+                    let step = self.strides[rank - 1];
+                    for k in 0..shared[rank - 1].len() {
+                        out[to + k] = image[from + k * step];
+                    }
+                    if !next_index(&mut index[..rank - 1], &shared) {
+                        break;
+                    }
+                }
+            }
+            if !next_index(&mut at, &chunks) {
+                return Ok(out);
+            }
+        }
+    }
+
+    pub(super) fn chunk(&self) -> &[usize] {
+        &self.chunk
+    }
+
     /// Moves a chunk into its band, leaving out what lies beyond the array.
     fn scatter<T>(&self, image: &mut [T], at: &[usize], band: &mut [T]) {
         let rank = self.shape.len();
@@ -346,6 +413,18 @@ fn variable_texts(bytes: &[u8], n: usize) -> Result<Vec<String>, String> {
         rest = after;
     }
     Ok(texts)
+}
+
+/// Steps to the next place within `ranges`, the last axis first; `false` after the last one.
+fn next_index(index: &mut [usize], ranges: &[Range<usize>]) -> bool {
+    for (i, range) in index.iter_mut().zip(ranges).rev() {
+        *i += 1;
+        if *i < range.end {
+            return true;
+        }
+        *i = range.start;
+    }
+    false
 }
 
 fn join(parent: &str, name: &str) -> String {

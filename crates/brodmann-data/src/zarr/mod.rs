@@ -32,10 +32,12 @@
 //! * `grid`: which chunk lies where; chunks decoded in parallel.
 //! * `reader`: [`Store`](crate::store::Store).
 //! * `sequence`: one array piece by piece, in order.
+//! * `blocks`: any part of one array.
 //! * `writer`: [`StoreWriter`](crate::store::StoreWriter).
 //! * `consolidated`: the second copy of metadata that some stores keep.
 //! * `copy`: a whole store beside another.
 
+mod blocks;
 mod codec;
 mod consolidated;
 mod copy;
@@ -47,8 +49,9 @@ mod reader;
 mod sequence;
 mod writer;
 
+pub(crate) use blocks::Blocks;
 pub(crate) use copy::{Method, copy_store};
-pub(crate) use place::{is_store_folder, is_zip};
+pub(crate) use place::{exact, is_store_folder, is_zip};
 pub(crate) use reader::ZarrReader;
 pub(crate) use sequence::Sequence;
 pub(crate) use writer::{Version, ZarrWriter};

@@ -338,7 +338,7 @@ impl Place {
 }
 
 /// `len` bytes from `start` on, which other readers of the file do not move; `None` where it ends before.
-fn exact(file: &File, start: u64, len: u64) -> std::io::Result<Option<Vec<u8>>> {
+pub(crate) fn exact(file: &File, start: u64, len: u64) -> std::io::Result<Option<Vec<u8>>> {
     // The length is a claim: room is made for what the file has.
     if start.checked_add(len).is_none_or(|end| file.metadata().is_ok_and(|m| m.len() < end)) {
         return Ok(None);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Value};
 
+use super::blocks::Blocks;
 use super::grid::Grid;
 use super::json;
 use super::meta::{ArrayMeta, Kind};
@@ -197,6 +198,18 @@ impl ZarrReader {
             return Ok(None);
         }
         self.grid(path).map(|grid| Some(Sequence::new(grid)))
+    }
+
+    /// The array of numbers `path`, any part of which can be read; `None` for what is no array of numbers.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] when its metadata cannot be followed.
+    pub(crate) fn blocks(&self, path: &str) -> Result<Option<Blocks>, DataError> {
+        let meta = self.meta(path)?;
+        if meta.unsupported.is_some() || !matches!(meta.kind, Kind::Number(_)) || meta.shape.is_empty() {
+            return Ok(None);
+        }
+        self.grid(path).map(|grid| Some(Blocks::new(grid)))
     }
 
     fn values<T: Number>(&self, path: &str) -> Result<Vec<T>, DataError> {
