@@ -11,6 +11,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use super::MAX_EXPANSION;
 use super::tile::{Alpha, Colours, Samples, Window, rgb};
 use crate::{Array, DataError};
 
@@ -90,14 +91,17 @@ pub(crate) fn decode_jpeg<R: ZByteReaderTrait>(
 
 /// Room for a decoded picture, refused where nothing real is that large.
 pub(crate) fn sized(bytes: Option<usize>, most: usize) -> Result<usize, String> {
-    bytes.filter(|b| *b <= most).ok_or_else(|| format!("decoded it would take more than {} GiB", most >> 30))
+    bytes.filter(|b| *b <= most).ok_or_else(|| format!("decoded it would take more than {} MiB", most >> 20))
 }
 
 /// A JPEG as colours.
 pub(super) fn jpeg(path: &Path) -> Result<Array3<u8>, DataError> {
     let file = BufReader::new(File::open(path).map_err(|e| DataError::read(path, e))?);
-    // A grey picture takes three times its bytes as colours.
-    let (height, width, n, bytes) = decode_jpeg(file, MOST_BYTES).map_err(|e| unreadable(path, e))?;
+    // The size is a claim of the header: room is made for no more than its bytes can hold.
+    let stored = std::fs::metadata(path).map_err(|e| DataError::read(path, e))?.len();
+    let stored = usize::try_from(stored).unwrap_or(usize::MAX);
+    let most = stored.saturating_mul(MAX_EXPANSION).saturating_add(1 << 16).min(MOST_BYTES);
+    let (height, width, n, bytes) = decode_jpeg(file, most).map_err(|e| unreadable(path, e))?;
     let colours = if n == 1 { Colours::Grey } else { Colours::Rgb };
     sized(height.checked_mul(width).and_then(|n| n.checked_mul(3)), MOST_BYTES)
         .and_then(|_| shaped(height, width, rgb(colours, &[], bytes)))
