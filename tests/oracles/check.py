@@ -1,6 +1,7 @@
 """Recomputes the arrays of this folder from the inputs stored beside them, and compares.
 
-    pip install scanpy==1.11.5 squidpy==1.8.2 leidenalg==0.11.0 scikit-learn==1.9.1
+    pip install scanpy==1.11.5 squidpy==1.8.2 leidenalg==0.11.0 scikit-learn==1.9.1 \
+        opencv-python-headless==5.0.0.93 scikit-image==0.26.0
     python tests/oracles/check.py
 
 scanpy, squidpy, leidenalg and scikit-learn are called by their public functions; graph convolutions, STAIG's edge
@@ -443,8 +444,64 @@ def explain():
             same(f"mk_pts {group}", found["pct_nz_group"], o["mk_pts"][k])
 
 
+def histology():
+    import cv2
+    from skimage.color import rgb2hed
+    from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
+
+    o = load("histology")
+    image = o["img"]
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    for size in (5, 7, 15):
+        same(f"blur{size}_u8", cv2.GaussianBlur(image, (size, size), 0), o[f"blur{size}_u8"], 0)
+    corner = image[:32, :32, 0].astype(float)
+    same("blur15_f64", cv2.GaussianBlur(corner, (15, 15), 0), o["blur15_f64"], 1e-14)
+    same("grey_u8", cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), o["grey_u8"], 0)
+    for size in (64, 40, 150):
+        found = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+        same(f"resize{size}_u8", found, o[f"resize{size}_u8"], 0)
+    found = cv2.resize(image.astype(float), (64, 64), interpolation=cv2.INTER_LINEAR)[:16, :16]
+    same("resize64_f64_block", found, o["resize64_f64_block"], 1e-14)
+
+    spectrum = np.fft.fftshift(np.fft.fft2(grey))
+    window, ring = np.zeros((96, 96), bool), np.abs(np.indices((96, 96)) - 48).max(0)
+    window[46:52, 46:52] = True
+    ring = (ring >= 20) & (ring < 30)
+
+    def back(mask):
+        return np.fft.ifft2(np.fft.ifftshift(spectrum * mask))
+
+    same("fft_win46_52_keep_abs", abs(back(window)), o["fft_win46_52_keep_abs"], 1e-13)
+    same("fft_win46_52_drop_abs", abs(back(~window)), o["fft_win46_52_drop_abs"], 1e-13)
+    same("fft_ring20_30_keep_real", back(ring).real, o["fft_ring20_30_keep_real"], 1e-13)
+
+    for border, mode in [("reflect101", "reflect"), ("reflect", "symmetric")]:
+        wide = np.pad(image, ((16, 16), (16, 16), (0, 0)), mode)
+        found = [wide[r : r + 32, c : c + 32] for r, c in o["patch_centres"]]
+        same(f"patches32_{border}", found, o[f"patches32_{border}"], 0)
+
+    hed = rgb2hed(image)
+    same("hed_block", hed[32:64, 32:64], o["hed_block"], 1e-12)
+    tiles = hed.reshape(3, 32, 3, 32, 3).swapaxes(1, 2).reshape(9, -1, 3)[..., :2]
+    same("hed_patch_mean", tiles.mean(1), o["hed_patch_mean"], 1e-12)
+    same("hed_patch_std", tiles.std(1), o["hed_patch_std"], 1e-12)
+    stains = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+    stains /= np.linalg.norm(stains, axis=1, keepdims=True)
+    density = -np.log(np.maximum(image[32:64, 32:64], 1) / 255)
+    same("hed_unit_natural_block", density @ np.linalg.inv(stains), o["hed_unit_natural_block"], 1e-12)
+
+    angles = np.arange(4) * np.pi / 4
+    table = graycomatrix(o["glcm_levels"], [1, 2], angles, levels=16, symmetric=True, normed=True)
+    same("glcm", table.transpose(2, 3, 0, 1), o["glcm"], 1e-14)
+    for name in ("contrast", "homogeneity", "energy", "correlation"):
+        same(f"glcm_{name}", graycoprops(table, name), o[f"glcm_{name}"], 1e-12)
+    for method in ("default", "uniform"):
+        same(f"lbp_{method}", local_binary_pattern(o["texture_patch"], 8, 1, method), o[f"lbp_{method}"], 0)
+
+
 CHECKS = (
     gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony, qc, explain,
+    histology,
 )  # fmt: skip
 for check in CHECKS:
     if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:

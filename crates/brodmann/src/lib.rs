@@ -11,6 +11,7 @@
 //! * [`embedding`]: how an embedding looks in two dimensions (UMAP).
 //! * [`stats`]: what varies over space.
 //! * [`metrics`]: how good a partition or an embedding is.
+//! * [`histology`]: what the tissue looks like around each spot.
 //! * [`simulate`]: tissues whose truth is known.
 //! * [`plot`]: pictures of a tissue, as PNG and SVG.
 //! * [`report`]: one HTML page that holds all of it and lets the reader look around.
@@ -19,6 +20,7 @@
 pub mod cluster;
 pub mod embedding;
 pub mod graph;
+pub mod histology;
 pub mod metrics;
 pub mod models;
 pub mod nn;
