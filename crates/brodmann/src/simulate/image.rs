@@ -1,7 +1,7 @@
 //! A picture like a haematoxylin and eosin stain, whose texture follows the domains.
 //!
 //! Each domain has its own density, size and hue of nuclei and its own pink. The picture carries the truth the
-//! way tissue does: locally, noisily, not as flat colour.
+//! way tissue does: locally, noisily, not as flat colour; how strongly, and what staining and optics do to it, are options.
 
 use brodmann_kernels::Seed;
 use rayon::prelude::*;
@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::options::SimulationOptions;
 use super::pattern::domain_at;
 use super::sampler::{normal, poisson, uniform};
+use super::staining::stain_and_blur;
 
 /// Pixels per spot, where the picture then stays below [`MAX_SIDE_PX`].
 const PX_PER_SPOT: usize = 16;
@@ -46,6 +47,28 @@ const TEXTURES: [Texture; 5] = [
     Texture { density: 0.6, radius: 0.13, nucleus: [98.0, 62.0, 140.0], stroma: [228.0, 150.0, 160.0] },
 ];
 
+/// How the domains look: at strength 1 as in [`TEXTURES`], at 0 all like their mean.
+fn textures(strength: f64) -> [Texture; 5] {
+    if strength == 1.0 {
+        return TEXTURES;
+    }
+    let n = TEXTURES.len() as f64;
+    let mix = |of: &dyn Fn(&Texture) -> f64| {
+        let mean = TEXTURES.iter().map(of).sum::<f64>() / n;
+        TEXTURES.each_ref().map(|texture| mean + strength * (of(texture) - mean))
+    };
+    let (density, radius) = (mix(&|t| t.density), mix(&|t| t.radius));
+    let [nuclei, stroma] = [0, 1].map(|which| {
+        [0, 1, 2].map(|k| mix(&|t: &Texture| if which == 0 { t.nucleus[k] } else { t.stroma[k] }))
+    });
+    std::array::from_fn(|d| Texture {
+        density: density[d],
+        radius: radius[d],
+        nucleus: [0, 1, 2].map(|k| nuclei[k][d]),
+        stroma: [0, 1, 2].map(|k| stroma[k][d]),
+    })
+}
+
 struct Nucleus {
     x: f64,
     y: f64,
@@ -54,7 +77,7 @@ struct Nucleus {
     stretch: f64,
     angle: f64,
     shade: f64,
-    kind: usize,
+    colour: [f64; 3],
 }
 
 /// The picture of slice `slice`; the same on any number of threads.
@@ -63,18 +86,22 @@ pub(crate) fn draw_image(options: &SimulationOptions, slice: usize) -> Simulated
     let px = (MAX_SIDE_PX / side).clamp(1, PX_PER_SPOT);
     let width = side * px;
     let first = slice * side * side;
-    let nuclei: Vec<Vec<Nucleus>> =
-        (0..side * side).into_par_iter().map(|i| nuclei_of(options.seed, side, first + i, i)).collect();
+    let textures = textures(options.image_strength);
+    let nuclei: Vec<Vec<Nucleus>> = (0..side * side)
+        .into_par_iter()
+        .map(|i| nuclei_of(options.seed, &textures, side, first + i, i))
+        .collect();
     let tint = options.seed.derive("simulate/image/tint", slice as u64);
     let rows: Vec<Vec<u8>> =
-        (0..side).into_par_iter().map(|r| draw_spot_row(side, px, r, &nuclei, tint)).collect();
-    SimulatedImage { width, height: width, rgb: rows.concat(), scale: px as f64 / options.spot_pitch }
+        (0..side).into_par_iter().map(|r| draw_spot_row(side, px, r, &textures, &nuclei, tint)).collect();
+    let rgb = stain_and_blur(options, slice, width, rows.concat());
+    SimulatedImage { width, height: width, rgb, scale: px as f64 / options.spot_pitch }
 }
 
-fn nuclei_of(seed: Seed, side: usize, stream: usize, spot: usize) -> Vec<Nucleus> {
+fn nuclei_of(seed: Seed, textures: &[Texture; 5], side: usize, stream: usize, spot: usize) -> Vec<Nucleus> {
     let (r, c) = (spot / side, spot % side);
     let kind = domain_at(side, r, c) as usize;
-    let texture = &TEXTURES[kind];
+    let texture = &textures[kind];
     let mut rng = seed.stream("simulate/image/nuclei", stream as u64);
     let n = poisson(&mut rng, texture.density) as usize;
     (0..n)
@@ -85,18 +112,25 @@ fn nuclei_of(seed: Seed, side: usize, stream: usize, spot: usize) -> Vec<Nucleus
             stretch: 1.0 + 0.8 * uniform(&mut rng),
             angle: std::f64::consts::PI * uniform(&mut rng),
             shade: 1.0 + 0.12 * normal(&mut rng).clamp(-2.0, 2.0),
-            kind,
+            colour: texture.nucleus,
         })
         .collect()
 }
 
 /// The pixels of one row of spots.
-fn draw_spot_row(side: usize, px: usize, r: usize, nuclei: &[Vec<Nucleus>], tint: Seed) -> Vec<u8> {
+fn draw_spot_row(
+    side: usize,
+    px: usize,
+    r: usize,
+    textures: &[Texture; 5],
+    nuclei: &[Vec<Nucleus>],
+    tint: Seed,
+) -> Vec<u8> {
     let width = side * px;
     let mut colours = vec![[0.0f64; 3]; width * px];
     for py in 0..px {
         for x in 0..width {
-            let stroma = &TEXTURES[domain_at(side, r, x / px) as usize].stroma;
+            let stroma = &textures[domain_at(side, r, x / px) as usize].stroma;
             let y = r * px + py;
             // Two octaves of smooth noise (fibres are longer along x), and a grain.
             let (u, v) = (x as f64 / px as f64, y as f64 / px as f64);
@@ -134,7 +168,7 @@ fn stamp(colours: &mut [[f64; 3]], width: usize, px: usize, r: usize, nucleus: &
                 ((1.0 - distance) * minor + 0.5).clamp(0.0, 1.0) * (4.0 * minor * major).min(1.0) * 0.9;
             if cover > 0.0 {
                 let rim = 1.0 - 0.18 * (distance.min(1.0)).powi(2);
-                let target = TEXTURES[nucleus.kind].nucleus;
+                let target = nucleus.colour;
                 for k in 0..3 {
                     let value = &mut colours[y * width + x][k];
                     *value += cover * (target[k] * nucleus.shade * rim - *value);

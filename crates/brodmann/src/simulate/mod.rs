@@ -13,7 +13,7 @@
 //! * [`model`]: rates of every (spot, feature), and one row of counts.
 //! * [`stream`]: [`SimulationStream`], rows in blocks at bounded memory.
 //! * [`tissue`]: [`simulate`], the whole [`Simulation`] in memory.
-//! * [`image`]: a stain-like picture whose texture follows the domains.
+//! * [`image`]: a stain-like picture whose texture follows the domains, and what staining and optics do to it.
 //!
 //! Every random number belongs to a (purpose, row) or (purpose, feature) stream, so a row is the same whether it
 //! is drawn alone, in a block, in memory, or on any number of threads.
@@ -27,6 +27,7 @@ pub mod model;
 pub mod options;
 pub mod pattern;
 pub mod sampler;
+mod staining;
 pub mod stream;
 pub mod tissue;
 

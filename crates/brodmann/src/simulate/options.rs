@@ -129,6 +129,15 @@ pub struct SimulationOptions {
     pub batch_effect: f64,
     /// Draw a stain-like image of every slice.
     pub image: bool,
+    /// How far the domains differ in the image: 1 as drawn by default, 0 not at all, larger than 1 more.
+    pub image_strength: f64,
+    /// Standard deviation of a blur of the image, in its pixels; 0: none.
+    pub image_blur_px: f64,
+    /// Standard deviation of the log amounts of haematoxylin and of eosin over a slide, whose staining drifts smoothly.
+    pub stain_drift: f64,
+    /// Standard deviation of the log amounts of haematoxylin and of eosin between slices; the light differs by a tenth
+    /// of that in each colour.
+    pub stain_tint: f64,
     /// Genes of [`SimModality::Rna`].
     pub n_genes: usize,
     /// Proteins of [`SimModality::Adt`].
@@ -159,6 +168,10 @@ impl Default for SimulationOptions {
             slices: 1,
             batch_effect: 0.0,
             image: false,
+            image_strength: 1.0,
+            image_blur_px: 0.0,
+            stain_drift: 0.0,
+            stain_tint: 0.0,
             n_genes: 1000,
             n_proteins: 100,
             n_peaks: 1000,
@@ -254,11 +267,18 @@ impl SimulationOptions {
             ("noise", self.noise, 1e6),
             ("batch_effect", self.batch_effect * (self.slices.max(2) - 1) as f64, 10.0),
             ("library_size_sd", self.library_size_sd, 3.0),
+            ("image_strength", self.image_strength, 1.5),
+            ("image_blur_px", self.image_blur_px, 100.0),
+            ("stain_drift", self.stain_drift, 2.0),
+            ("stain_tint", self.stain_tint, 2.0),
         ] {
             if !(0.0..=most).contains(&value) {
                 let expected = match option {
                     "noise" => at_least_zero,
                     "batch_effect" => "0 to 10 on the last slice",
+                    "image_strength" => "a number from 0 to 1.5",
+                    "image_blur_px" => "0 to 100 pixels",
+                    "stain_drift" | "stain_tint" => "a number from 0 to 2",
                     _ => "a number from 0 to 3",
                 };
                 return Err(OptionError::new(option, value, expected).into());

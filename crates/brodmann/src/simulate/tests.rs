@@ -288,6 +288,107 @@ fn the_image_is_darker_where_nuclei_are_dense() {
     assert_eq!(wide.width, 3000);
 }
 
+/// Mean red, green and blue, and the spread of green, of the pixels of each domain.
+fn looks(options: &SimulationOptions, slice: usize) -> [[f64; 4]; 5] {
+    let image = image::draw_image(options, slice);
+    let px = image.width / options.side;
+    let mut looks = [[0.0; 4]; 5];
+    let mut n = [0.0; 5];
+    for (at, pixel) in image.rgb.as_chunks::<3>().0.iter().enumerate() {
+        let d = domain_at(options.side, at / image.width / px, at % image.width / px) as usize;
+        let [r, g, b] = pixel.map(f64::from);
+        for (sum, v) in looks[d].iter_mut().zip([r, g, b, g * g]) {
+            *sum += v;
+        }
+        n[d] += 1.0;
+    }
+    for (look, n) in looks.iter_mut().zip(n) {
+        *look = look.map(|sum| sum / n);
+        look[3] = (look[3] - look[1] * look[1]).sqrt();
+    }
+    looks
+}
+
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn the_default_picture_has_kept_its_bits() {
+    let image = image::draw_image(&SimulationOptions::default(), 1);
+    // As drawn before there were options of its looks.
+    assert_eq!(fnv(&image.rgb), 0x1602_313e_00d4_29e7);
+}
+
+#[test]
+fn at_strength_zero_the_domains_look_alike() {
+    let spread = |strength: f64| {
+        let options = SimulationOptions { image_strength: strength, side: 60, ..Default::default() };
+        let looks = looks(&options, 0);
+        (0..4)
+            .map(|k| {
+                let of = || looks.iter().map(|look| look[k]);
+                of().fold(f64::MIN, f64::max) - of().fold(f64::MAX, f64::min)
+            })
+            .fold(0.0, f64::max)
+    };
+    let found = [0.0, 0.5, 1.0].map(spread);
+    // Of 256 levels; what remains at 0 is the noise of 500 spots a domain.
+    assert!(found[0] < 4.0 && found[1] > 15.0 && found[2] > 1.5 * found[1], "{found:?}");
+}
+
+#[test]
+fn staining_drifts_over_a_slide_and_differs_between_slices() {
+    let plain = SimulationOptions { image_strength: 0.0, side: 30, ..Default::default() };
+    let quarters = |options: &SimulationOptions, slice| {
+        let image = image::draw_image(options, slice);
+        let mut sums = [0u64; 4];
+        for (at, pixel) in image.rgb.as_chunks::<3>().0.iter().enumerate() {
+            let (row, column) = (at / image.width, at % image.width);
+            sums[2 * usize::from(2 * row >= image.height) + usize::from(2 * column >= image.width)] +=
+                u64::from(pixel[1]);
+        }
+        sums.map(|sum| sum as f64 * 4.0 / (image.width * image.height) as f64)
+    };
+    let range = |values: [f64; 4]| {
+        values.iter().copied().fold(f64::MIN, f64::max) - values.iter().copied().fold(f64::MAX, f64::min)
+    };
+    let drifting = SimulationOptions { stain_drift: 0.5, ..plain.clone() };
+    let tinted = SimulationOptions { stain_tint: 0.5, ..plain.clone() };
+    assert!(range(quarters(&plain, 0)) < 4.0);
+    assert!(range(quarters(&drifting, 0)) > 8.0, "{:?}", quarters(&drifting, 0));
+    // A tint is the same everywhere in a slice.
+    assert!(range(quarters(&tinted, 0)) < 8.0, "{:?}", quarters(&tinted, 0));
+    let means = [0, 1, 2, 3].map(|slice| quarters(&tinted, slice).iter().sum::<f64>() / 4.0);
+    assert!(range(means) > 8.0, "{means:?}");
+}
+
+#[test]
+fn blur_keeps_the_mean_and_takes_the_detail() {
+    let of = |image_blur_px| looks(&SimulationOptions { image_blur_px, ..Default::default() }, 0);
+    let (sharp, blurred) = (of(0.0), of(3.0));
+    for (a, b) in sharp.iter().zip(&blurred) {
+        assert!((a[1] - b[1]).abs() < 8.0 && b[3] < 0.7 * a[3], "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn the_picture_is_the_same_on_one_thread_and_on_four() {
+    let options = SimulationOptions {
+        side: 12,
+        image_strength: 0.4,
+        image_blur_px: 1.5,
+        stain_drift: 0.3,
+        stain_tint: 0.2,
+        ..Default::default()
+    };
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+        pool.install(|| image::draw_image(&options, 1))
+    };
+    assert_eq!(run(1), run(4));
+}
+
 #[test]
 fn impossible_options_are_refused_with_one_hint() {
     let d = SimulationOptions::default;
@@ -307,6 +408,10 @@ fn impossible_options_are_refused_with_one_hint() {
         SimulationOptions { batch_effect: -0.1, ..d() },
         SimulationOptions { library_size_sd: f64::INFINITY, ..d() },
         SimulationOptions { spot_pitch: 0.0, ..d() },
+        SimulationOptions { image_strength: 2.0, ..d() },
+        SimulationOptions { image_blur_px: -1.0, ..d() },
+        SimulationOptions { stain_drift: f64::NAN, ..d() },
+        SimulationOptions { stain_tint: 9.0, ..d() },
         SimulationOptions { density: Some(0.0), ..d() },
         SimulationOptions { density: Some(f64::NAN), ..d() },
         SimulationOptions { visible: Some(vec![[true; 4]]), ..d() },
