@@ -8,6 +8,8 @@
 //! * [`Pixels`]: a picture that is read by region; [`Overview`]: a small copy of it.
 //! * [`patches()`]: the picture around each spot. [`Border`]: how it goes on beyond the border.
 //! * [`preprocess()`]: patches as the STAIG paper feeds them to its network; [`contact_sheet()`] shows them.
+//! * [`texture_features()`]: numbers per spot that need no trained network; [`texture_feature_names`] explains them.
+//! * [`placement()`]: whether the spots lie on the tissue; [`tissue_mask`]: where it is.
 //!
 //! Arithmetic, the same as OpenCV's, NumPy's and scikit-image's:
 //! * [`blur_u8`], [`blur_f64`]: Gaussian blur. [`resize_u8`], [`resize_f64`]: bilinear. [`grey_u8`], [`grey_f64`].
@@ -18,18 +20,24 @@
 mod blur;
 mod border;
 mod contact_sheet;
+mod describe;
 mod error;
 mod fourier;
+mod gabor;
 mod glcm;
 mod grey;
 mod lbp;
+mod nuclei;
 mod patches;
 mod pixels;
+mod placement;
 mod preprocess;
 mod resize;
+mod slide_stains;
 mod stains;
 #[cfg(test)]
 mod tests;
+mod texture;
 
 pub use blur::{blur_f64, blur_u8, gaussian_kernel};
 pub use border::Border;
@@ -41,6 +49,8 @@ pub use grey::{grey_f64, grey_u8};
 pub use lbp::{N_UNIFORM, Pattern, local_binary_pattern};
 pub use patches::{MAX_SIDE_PX, PatchOptions, patch_side, patches};
 pub use pixels::{Overview, Pixels};
+pub use placement::{Finding, Placement, Reading, TissueMask, placement, tissue_mask};
 pub use preprocess::{FilterOptions, PATCH_DIAMETERS, PatchFilter, imagenet_channels, preprocess};
 pub use resize::{resize_f64, resize_u8};
 pub use stains::{StainScale, Stains, separate_stains};
+pub use texture::{StainVectors, TextureFeatures, TextureOptions, texture_feature_names, texture_features};

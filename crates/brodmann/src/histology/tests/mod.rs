@@ -2,6 +2,8 @@
 
 mod filters;
 mod oracle;
+mod placement;
+mod texture;
 
 use ndarray::Array3;
 
