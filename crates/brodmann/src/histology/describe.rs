@@ -8,7 +8,7 @@ use super::glcm::{ANGLES, cooccurrence, count, offset};
 use super::lbp::{N_UNIFORM, UNIFORM, bits_of};
 use super::nuclei::NucleusFinder;
 use super::resize::{resize_u8, shrink};
-use super::slide_stains::{BACKGROUND, SlideStains};
+use super::slide_stains::{BACKGROUND, BLACK, SlideStains};
 use super::stains::{StainScale, density_of};
 
 /// Sides to which patches are brought.
@@ -26,7 +26,7 @@ pub(super) const FEATURES: &[(&str, &str)] = &[
     ("eosin_std", "how unevenly the pink stain is spread"),
     ("density_mean", "how dark the tissue is, whatever its colour"),
     ("density_std", "how much light and dark alternate"),
-    ("background_share", "share of white: glass, lumen, fat"),
+    ("background_share", "share of white (glass, lumen, fat) and of what was blacked out"),
     ("gradient_mean", "how sharp the edges of the nuclear stain are"),
     ("gradient_coherence", "whether edges run in one direction, as in fibres (1) or in all (0)"),
     ("glcm_contrast_fine", "how much the nuclear stain changes within a sixty-fourth of the patch"),
@@ -114,6 +114,8 @@ impl Describer {
         let [h, e] = self.unmix;
         for pixel in bytes.as_chunks::<3>().0 {
             let d = pixel.map(|v| self.table[usize::from(v)]);
+            // What was blacked out is read as white: it holds no stain.
+            let d = if d[0] + d[1] + d[2] < 3.0 * BLACK as f32 { d } else { [0.0; 3] };
             let amount = |stain: [f32; 3]| (d[0] * stain[0] + d[1] * stain[1] + d[2] * stain[2]).max(0.0);
             planes.haematoxylin.push(amount(h));
             planes.eosin.push(amount(e));

@@ -13,6 +13,7 @@ use ndarray::{Array2, ArrayView2};
 use super::HistologyError;
 use super::patches::check_centres;
 use super::pixels::Pixels;
+use super::slide_stains::BLACK;
 use super::stains::{StainScale, density_of};
 
 /// Longest side of the copy that is looked at.
@@ -120,7 +121,9 @@ pub fn tissue_mask(slide: &(impl Pixels + ?Sized)) -> Result<TissueMask, Histolo
     let view = slide.overview(OVERVIEW_SIDE)?;
     let table: Vec<f64> = (0..=255u8).map(|v| density_of(v, StainScale::Natural)).collect();
     let density = view.rgb.map_axis(ndarray::Axis(2), |p| {
-        p.iter().map(|v| table[usize::from(*v)]).sum::<f64>() / p.len().max(1) as f64
+        let density = p.iter().map(|v| table[usize::from(*v)]).sum::<f64>() / p.len().max(1) as f64;
+        // Background that somebody made black.
+        if density < BLACK { density } else { 0.0 }
     });
     let threshold = otsu(density.iter().copied()).clamp(THRESHOLD.0, THRESHOLD.1);
     let tissue = density.mapv(|d| d >= threshold);

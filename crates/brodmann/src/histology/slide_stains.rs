@@ -17,6 +17,9 @@ const SPOTS: usize = 256;
 const PIXELS: usize = 256;
 /// Densities below this (natural logarithm, mean of the three colours) are background: four fifths of white.
 pub(super) const BACKGROUND: f64 = 0.15;
+/// Densities above this are no tissue either: a thirtieth of white, where a picture was blacked out. The darkest stain
+/// lets more light through.
+pub(super) const BLACK: f64 = 3.4;
 
 /// The stains of a slide.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,8 +52,8 @@ pub(super) fn slide_stains(
         of_spots[spot] = pixels;
         Ok(())
     })?;
-    let tissue: Vec<[f64; 3]> =
-        of_spots.into_iter().flatten().filter(|d| d.iter().sum::<f64>() / 3.0 > BACKGROUND).collect();
+    let is_tissue = |d: &[f64; 3]| (BACKGROUND..BLACK).contains(&(d.iter().sum::<f64>() / 3.0));
+    let tissue: Vec<[f64; 3]> = of_spots.into_iter().flatten().filter(is_tissue).collect();
     let standard = Stains::of_two(Stains::default().0[0], Stains::default().0[1]);
     let stains = match options.stain_vectors {
         StainVectors::Standard => standard,

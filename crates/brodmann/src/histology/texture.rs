@@ -19,9 +19,9 @@ use super::slide_stains::{SlideStains, slide_stains};
 #[serde(rename_all = "snake_case")]
 pub enum StainVectors {
     /// Those of Ruifrok & Johnston; amounts are divided by the slide's own 99th percentile.
-    #[default]
     Standard,
     /// Estimated from the pixels of this slide (Macenko et al. 2009), with the same division.
+    #[default]
     Slide,
 }
 

@@ -97,6 +97,16 @@ fn a_picture_without_background_says_nothing_of_it() {
 }
 
 #[test]
+fn a_background_that_was_blacked_out_is_background() {
+    let black = slide().mapv(|v| if v > 240 { 0 } else { v });
+    let found = placement(&black, spots().view(), 12.0).expect("a picture");
+    assert!(found.findings.is_empty() && found.share_on_background == 0.0);
+    let white = tissue_mask(&slide()).expect("a picture");
+    let same = tissue_mask(&black).expect("a picture");
+    assert!((white.share_background - same.share_background).abs() < 0.02);
+}
+
+#[test]
 fn numbers_do_not_depend_on_the_threads() {
     let centres = spots();
     let run = |threads| with_threads(threads, || place(&centres));
