@@ -125,10 +125,36 @@ pub fn tissue_mask(slide: &(impl Pixels + ?Sized)) -> Result<TissueMask, Histolo
         // Background that somebody made black.
         if density < BLACK { density } else { 0.0 }
     });
+    let light = light_of_background(&view.rgb, &density);
+    let density = density.mapv(|d| (d - light).max(0.0));
     let threshold = otsu(density.iter().copied()).clamp(THRESHOLD.0, THRESHOLD.1);
     let tissue = density.mapv(|d| d >= threshold);
     let background = tissue.iter().filter(|t| !**t).count() as f64 / tissue.len().max(1) as f64;
     Ok(TissueMask { tissue, factor: view.factor, threshold, share_background: background })
+}
+
+/// Density of a background that is grey rather than white: that of the commonest colourless pixels, where little is
+/// brighter; 0 where there is no such background.
+fn light_of_background(rgb: &ndarray::Array3<u8>, density: &Array2<f64>) -> f64 {
+    /// Bins of densities from 0 to 1, and how many beside the commonest are of its kind.
+    const BINS: usize = 64;
+    const NEAR: usize = 3;
+    let bin = |d: f64| ((d * BINS as f64) as usize).min(BINS);
+    let (mut grey, mut all) = ([0usize; BINS + 1], [0usize; BINS + 1]);
+    for (pixel, &d) in rgb.lanes(ndarray::Axis(2)).into_iter().zip(density) {
+        let (low, high) = pixel.iter().fold((255u8, 0u8), |(l, h), v| (l.min(*v), h.max(*v)));
+        // Zero is also what was blacked out.
+        if high > 0 && d > 0.0 {
+            all[bin(d)] += 1;
+            grey[bin(d)] += usize::from(high - low <= 20);
+        }
+    }
+    let commonest = (0..BINS).rev().max_by_key(|&b| grey[b]).unwrap_or(0);
+    let first = commonest.saturating_sub(NEAR);
+    let alike: usize = grey[first..=(commonest + NEAR).min(BINS - 1)].iter().sum();
+    let brighter: usize = all[..first].iter().sum();
+    let n = density.len();
+    if 10 * alike >= n && 20 * brighter <= n { commonest as f64 / BINS as f64 } else { 0.0 }
 }
 
 /// The threshold that parts values into two groups of the largest distance, among 256 from 0 to 2.

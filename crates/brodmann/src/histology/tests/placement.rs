@@ -107,6 +107,16 @@ fn a_background_that_was_blacked_out_is_background() {
 }
 
 #[test]
+fn a_grey_background_is_background() {
+    let grey = slide().mapv(|v| (f64::from(v) * 0.68) as u8);
+    let found = placement(&grey, spots().view(), 12.0).expect("a picture");
+    assert!(found.findings.is_empty() && found.share_on_background == 0.0);
+    let (white, same) = (tissue_mask(&slide()), tissue_mask(&grey));
+    let share = |mask: Result<TissueMask, HistologyError>| mask.expect("a picture").share_background;
+    assert!((share(white) - share(same)).abs() < 0.02);
+}
+
+#[test]
 fn numbers_do_not_depend_on_the_threads() {
     let centres = spots();
     let run = |threads| with_threads(threads, || place(&centres));
