@@ -130,8 +130,7 @@ pub fn imagenet_channels(plane: ArrayView2<'_, f32>) -> Array3<f32> {
 /// # Inputs    `centres`: `(n_obs, 2)`, row and column in pixels. `side_px`: 3.5 diameters of a spot in the paper
 ///             ([`PATCH_DIAMETERS`]).
 /// # Errors    Those of [`patches`].
-/// # Cost      See BENCHMARKS; 2 MB per thread beside the patches, whatever the number of spots.
-/// # Source    STAIG: Yang et al. 2025, Nat. Commun. 16:1067.
+/// # Cost      A few MB per thread beside the patches, whatever the number of spots.
 pub fn preprocess(
     slide: &(impl Pixels + ?Sized),
     centres: ArrayView2<'_, f64>,

@@ -55,7 +55,7 @@ pub fn texture_feature_names() -> &'static [(&'static str, &'static str)] {
 ///             spot; from about 16 pixels on there is texture to see.
 /// # Returns   [`TextureFeatures`], one row per spot, in their order.
 /// # Errors    [`HistologyError`]: of the picture, of positions that are not numbers, of a side out of range.
-/// # Cost      About a millisecond per spot and thread; one patch per thread in memory.
+/// # Cost      A few milliseconds per spot and thread; one patch per thread in memory.
 pub fn texture_features(
     slide: &(impl Pixels + ?Sized),
     centres: ArrayView2<'_, f64>,
