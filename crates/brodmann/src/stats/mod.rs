@@ -8,6 +8,7 @@
 //! * [`gearys_c()`]: how much neighbours differ, gene by gene.
 //! * [`local_outliers()`]: which spots differ from their surroundings.
 //! * [`markers()`]: which genes tell a domain from the rest, or from its surroundings.
+//! * [`links`]: which peaks regulate which genes, domain by domain.
 //! * [`gene_sets`]: which known sets of genes are behind a list, a ranking or a spot.
 //!
 //! Labels, be they domains or cell types:
@@ -31,6 +32,7 @@ mod error;
 pub mod gearys_c;
 pub mod gene_sets;
 mod labels;
+pub mod links;
 pub mod local_outliers;
 pub mod markers;
 pub mod morans_i;
