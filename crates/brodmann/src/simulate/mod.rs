@@ -14,6 +14,8 @@
 //! * [`stream`]: [`SimulationStream`], rows in blocks at bounded memory.
 //! * [`tissue`]: [`simulate`], the whole [`Simulation`] in memory.
 //! * [`image`]: a stain-like picture whose texture follows the domains, and what staining and optics do to it.
+//! * [`regulation`]: genes, and peaks that regulate them in one domain.
+//! * [`image`]: a stain-like picture whose texture follows the domains.
 //!
 //! Every random number belongs to a (purpose, row) or (purpose, feature) stream, so a row is the same whether it
 //! is drawn alone, in a block, in memory, or on any number of threads.
@@ -26,6 +28,7 @@ pub mod image;
 pub mod model;
 pub mod options;
 pub mod pattern;
+pub mod regulation;
 pub mod sampler;
 mod staining;
 pub mod stream;
@@ -34,6 +37,7 @@ pub mod tissue;
 pub use image::SimulatedImage;
 pub use options::{N_FACTORS, SimModality, SimulateError, SimulationOptions};
 pub use pattern::DOMAIN_NAMES;
+pub use regulation::{Regulation, RegulationOptions, SimulatedGene, TrueLink, simulate_regulation};
 pub use stream::{SimulationBlock, SimulationBlocks, SimulationStream};
 pub use tissue::{SimulatedModality, Simulation, simulate};
 
