@@ -499,9 +499,32 @@ def histology():
         same(f"lbp_{method}", local_binary_pattern(o["texture_patch"], 8, 1, method), o[f"lbp_{method}"], 0)
 
 
+def links():
+    o = load("links")
+    n, pairs = len(o["M"]), o["pairs"]
+    for run in "abc":
+        eps, rho_mu, rho_nu = (float(o[f"{run}_{k}"]) for k in ("eps", "rho_mu", "rho_nu"))
+        kernel = np.exp(-o["M"] / o["M"].max() / eps)
+        a, b = (np.maximum(o[k], 0).T / o["max_amount"] for k in "SD")
+        u, v = (a > 0).astype(float), (b > 0).astype(float)
+        for _ in range(int(o[f"{run}_iterations"])):
+            for own, mass, other, rho, columns in ((u, a, v, rho_mu, (0, 1)), (v, b, u, rho_nu, (1, 0))):
+                sums = np.zeros_like(own)
+                for pair in pairs:
+                    sums[pair[columns[0]]] += kernel @ other[pair[columns[1]]]
+                own[:] = mass / (sums + np.exp(-rho / eps))
+        plans = [u[p][:, None] * kernel * v[g][None] * float(o["max_amount"]) for p, g in pairs]
+        same(f"{run} pair_total", [plan.sum() for plan in plans], o[f"{run}_pair_total"])
+        blocks = [np.ix_(o["group"] == k, o["group"] == k) for k in (0, 1)]
+        same(f"{run} strengths", [[plan[k].mean() for k in blocks] for plan in plans], o[f"{run}_link_intensity"])
+        f = (eps * np.log(u.ravel()[o["nz_a"]]), eps * np.log(v.ravel()[o["nz_b"]]))
+        same(f"{run} f", f[0], o[f"{run}_f"])
+        same(f"{run} g", f[1], o[f"{run}_g"])
+
+
 CHECKS = (
     gcn, staig_edgeprob, staig_loss, spami, clr_lsi, mclust, scanpy, metrics, leiden, banksy, harmony, qc, explain,
-    histology,
+    histology, links,
 )  # fmt: skip
 for check in CHECKS:
     if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:

@@ -15,7 +15,6 @@
 //! * [`tissue`]: [`simulate`], the whole [`Simulation`] in memory.
 //! * [`image`]: a stain-like picture whose texture follows the domains, and what staining and optics do to it.
 //! * [`regulation`]: genes, and peaks that regulate them in one domain.
-//! * [`image`]: a stain-like picture whose texture follows the domains.
 //!
 //! Every random number belongs to a (purpose, row) or (purpose, feature) stream, so a row is the same whether it
 //! is drawn alone, in a block, in memory, or on any number of threads.
