@@ -8,7 +8,7 @@
 //! * [`chart`]: [`Chart`]: curves over the epochs of a training.
 //! * [`histogram`]: [`Histogram`]: how numbers are distributed.
 //! * [`plots`]: [`Plot`]: what is in a domain, any of [`Volcano`], [`Violins`], [`DotPlot`], [`HeatMap`], [`Bars`],
-//!   [`StackedBars`], [`Curves`], [`Scatter`]; a file each. [`groups`]: [`Groups`]: the domains, with their colours.
+//!   [`StackedBars`], [`Curves`], [`Scatter`], [`Arcs`]; a file each. [`groups`]: [`Groups`]: the domains, with their colours.
 //! * [`sheet`]: [`Sheet`]: figures, histograms and plots on one page.
 //! * [`color`]: [`palette`] for categories (colour-blind safe), [`ColorMap`] for numbers. [`mod@match_colors`]: one
 //!   colour for a domain and its counterpart in another labelling.
@@ -22,6 +22,7 @@
 //! * `text`, `glyphs`: a stroke font, since a font file would bring a licence of its own.
 //! * [`png`]: [`render_png`]. [`svg`]: [`render_svg`].
 
+pub mod arcs;
 mod axes;
 pub mod bars;
 mod boundaries;
@@ -54,6 +55,7 @@ mod ticks;
 pub mod violins;
 pub mod volcano;
 
+pub use arcs::{ArcGene, Arcs, LinkArc};
 pub use bars::{Bar, Bars};
 pub use boundaries::Boundaries;
 pub use chart::{Chart, ChartPanel, Series, render_chart_png, render_chart_svg};

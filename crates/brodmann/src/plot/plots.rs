@@ -1,5 +1,6 @@
 //! Plots that stand on a page side by side, each as large as what it shows needs.
 
+use super::arcs::Arcs;
 use super::bars::Bars;
 use super::curves::Curves;
 use super::dot_plot::DotPlot;
@@ -34,6 +35,8 @@ pub enum Plot {
     Curves(Curves),
     /// Observations in two dimensions of an embedding.
     Scatter(Scatter),
+    /// Links between peaks and genes, domain by domain.
+    Arcs(Arcs),
 }
 
 impl Plot {
@@ -63,6 +66,7 @@ impl Plot {
             Self::StackedBars(plot) => plot.block(em),
             Self::Curves(plot) => Ok(plot.block(em)),
             Self::Scatter(plot) => plot.block(em),
+            Self::Arcs(plot) => plot.block(em),
         }?;
         let side = block.width.max(block.height);
         if side.is_finite() && side <= LARGEST {

@@ -605,3 +605,92 @@ fn many_groups_and_features_stay_readable() {
         assert!(width < 3000.0 && height < 5000.0, "{width} × {height}");
     }
 }
+
+fn locus() -> Arcs {
+    let gene = |name: &str, start: u64, end: u64, reverse| {
+        let tss = if reverse == Some(true) { end } else { start };
+        ArcGene { name: name.to_owned(), start, end, tss, reverse }
+    };
+    let arc = |peak, gene, strengths: [f64; 3], marked: &[u32]| {
+        LinkArc { peak, gene, strengths: strengths.to_vec(), marked: marked.to_vec() }
+    };
+    Arcs {
+        title: "Links of Pcp4".to_owned(),
+        chromosome: "chr16".to_owned(),
+        region: None,
+        groups: Groups::named(["L2/3", "L4", "white matter"]),
+        genes: vec![
+            gene("Pcp4", 96_467_600, 96_525_800, Some(false)),
+            gene("Dscam", 96_500_000, 96_680_000, Some(true)),
+            gene("unknown", 96_300_000, 96_301_000, None),
+        ],
+        peaks: (0..12).map(|k| [96_250_000 + k * 37_000, 96_250_700 + k * 37_000]).collect(),
+        arcs: vec![
+            arc(0, 0, [1.0, 0.2, 0.0], &[0]),
+            arc(3, 0, [0.4, 0.6, 0.1], &[]),
+            arc(9, 0, [0.05, f64::NAN, 0.5], &[]),
+            arc(11, 1, [0.3, 0.8, 0.1], &[1]),
+            arc(2, 2, [0.2, 0.2, 0.2], &[]),
+        ],
+        value_name: "link strength, scaled by gene".to_owned(),
+    }
+}
+
+#[test]
+fn arcs_are_as_high_as_links_are_strong() {
+    let plot = locus();
+    let (_, svg) = drawn_plot(&Plot::Arcs(plot.clone()));
+    for text in ["L2/3", "Pcp4", "Dscam", "peaks", "chr16 (kb)"] {
+        assert!(svg.contains(&format!(">{text}<")), "{text}");
+    }
+    let heights = |plot: &Arcs| -> Vec<f64> {
+        let marks = block(&Plot::Arcs(plot.clone())).marks;
+        let paths = marks.iter().filter_map(|mark| match mark {
+            Mark::Path { points, .. } => Some(points.clone()),
+            _ => None,
+        });
+        paths.map(|p| p[0][1] - p.iter().map(|at| at[1]).fold(f64::INFINITY, f64::min)).collect()
+    };
+    let found = heights(&plot);
+    // 5 links in 3 domains, less one that is 0 and one that is no number.
+    assert_eq!(found.len(), 13);
+    let highest = found.iter().copied().fold(0.0, f64::max);
+    // The strongest of the first row, which is marked, is drawn last there.
+    assert!((found[4] - highest).abs() < 1e-9 && (found[3] / highest - 0.4).abs() < 1e-6, "{found:?}");
+    // What lies outside the region is not drawn.
+    let narrow = Arcs { region: Some([96_400_000, 96_600_000]), ..plot.clone() };
+    drawn_plot(&Plot::Arcs(narrow.clone()));
+    assert!(heights(&narrow).len() < 13);
+    // A link of a peak, a gene or domains that are not there is refused.
+    for broken in [
+        LinkArc { peak: 12, gene: 0, strengths: vec![1.0; 3], marked: Vec::new() },
+        LinkArc { peak: 0, gene: 3, strengths: vec![1.0; 3], marked: Vec::new() },
+        LinkArc { peak: 0, gene: 0, strengths: vec![1.0; 2], marked: Vec::new() },
+    ] {
+        let plot = Arcs { arcs: vec![broken], ..plot.clone() };
+        assert!(Plot::Arcs(plot).size(EM, MOST).is_err());
+    }
+}
+
+#[test]
+fn arcs_bear_anything() {
+    drawn_plot(&Plot::Arcs(Arcs::default()));
+    let bare = Arcs { groups: Groups::named(["a"]), peaks: vec![[5, 6]], ..Arcs::default() };
+    drawn_plot(&Plot::Arcs(bare));
+    let mut plot = locus();
+    plot.genes.extend((0..200).map(|k| ArcGene {
+        name: format!("{HOSTILE} {k}"),
+        start: 96_300_000 + k * 500,
+        end: 96_300_001 + k * 500,
+        tss: 96_300_000 + k * 500,
+        reverse: Some(k % 2 == 0),
+    }));
+    plot.arcs.push(LinkArc { peak: 1, gene: 50, strengths: vec![f64::INFINITY, -1.0, 1e300], marked: vec![9] });
+    plot.title = HOSTILE.to_owned();
+    plot.chromosome = HOSTILE.to_owned();
+    drawn_plot(&Plot::Arcs(plot.clone()));
+    plot.region = Some([96_400_000, 96_400_000]);
+    drawn_plot(&Plot::Arcs(plot.clone()));
+    plot.region = Some([u64::MAX, 0]);
+    drawn_plot(&Plot::Arcs(plot));
+}
