@@ -13,6 +13,8 @@ use super::ticks::{grouped, labels};
 const ACROSS: f64 = 560.0;
 /// Height of a row of arcs, in em.
 const ROW: f64 = 4.6;
+/// Height of a line of genes, in em: the name, the arrow, the gene.
+const GENE_LINE: f64 = 2.4;
 /// Points of an arc.
 const POINTS: usize = 33;
 /// Arcs of a row that are drawn, the strongest.
@@ -27,8 +29,8 @@ const FAINTEST: f64 = 0.18;
 const PEAK: Rgb = Rgb(0x4D, 0x4D, 0x4D);
 const GENE: Rgb = Rgb(0x1F, 0x4E, 0x79);
 const WHITE: Rgb = Rgb(0xFF, 0xFF, 0xFF);
-/// A link worth seeing.
-const MARKED: Rgb = Rgb(0xD5, 0x5E, 0x00);
+/// A link worth seeing: no colour of the palette.
+const MARKED: Rgb = Rgb(0xA8, 0x0D, 0x3A);
 
 /// Arcs from peaks to where transcription starts, as high and as dark as the link is strong.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -143,8 +145,8 @@ impl Arcs {
         }
         y += 1.4 * em;
         let n_lines = self.draw_genes(left, y, &place, em, &mut marks);
-        marks.push(small([left - 0.6 * em, y + 1.3 * em], Anchor::End, em, "genes"));
-        y += (0.4 + 2.1 * n_lines.max(1) as f64) * em;
+        marks.push(small([left - 0.6 * em, y + 0.85 * em], Anchor::End, em, "genes"));
+        y += (0.4 + GENE_LINE * n_lines.max(1) as f64) * em;
         let plot = [left, y - 0.2 * em, ACROSS, 0.2 * em];
         marks.push(Mark::Line { from: [left, y], to: [left + ACROSS, y], color: LINE, width: 0.8 });
         axis.draw_below(6, plot, em, &mut marks);
@@ -245,8 +247,8 @@ impl Arcs {
             let k = line.unwrap_or(LINES - 1);
             free[k] = free[k].max(ends);
             used = used.max(k + 1);
-            let y = top + 2.1 * k as f64 * em;
-            let middle = y + 1.5 * em;
+            let y = top + GENE_LINE * k as f64 * em;
+            let middle = y + 1.85 * em;
             let (x, w) = (from.min(right - 1.0), (to - from).max(1.0));
             let (h, fill) = (0.3 * em, Some(GENE));
             marks.push(Mark::Rect { x, y: middle - h / 2.0, w, h, radius: 0.0, fill, stroke: None });

@@ -149,7 +149,9 @@ fn sparse(x: &[f64], cells: &[u32], y: &[f64], of_x: Moments, of_y: Moments, n: 
 /// Takes the mean off; the sum of squares that is left.
 fn centre(values: &mut [f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    values.iter_mut().for_each(|v| *v -= mean);
+    for v in &mut *values {
+        *v -= mean;
+    }
     values.iter().map(|v| v * v).sum()
 }
 

@@ -146,7 +146,7 @@ pub struct Transport<T> {
 /// `Size` where cells or species differ in number, `NonFinite`, `NoMass`, `Option`, `Interrupted`.
 /// # Cost
 /// Per round O(k · (entries of groups + genes' non-zeros)) time with k neighbours per cell. Memory: 12 bytes (8 for the
-/// cell and an `f32`) per positive count of a species with a pair, 32 per cell and group with mass, 12 per neighbour,
+/// cell and an `f32`) per positive count of a species with a pair, 24 (48 while they are made) per cell and group with mass, 12 per neighbour,
 /// `24 · n_cells` per thread. The bits do not depend on the number of threads.
 /// # Source
 /// He et al. 2026, Cell Systems 17:101479 (FGOT); Chizat et al. 2018, Math. Comput. 87:2563 (unbalanced transport);
