@@ -14,7 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Module of the crate `brodmann` → its sibling modules it may use. `pipeline` may use all of them.
 const MODULES: &[(&str, &[&str])] = &[
-    ("preprocess", &[]),
+    ("preprocess", &["stats"]),
     ("graph", &[]),
     ("nn", &[]),
     ("models", &["nn", "graph", "preprocess"]),

@@ -6,6 +6,8 @@
 use brodmann_kernels::Interrupted;
 use brodmann_kernels::{Diagnosis, Opt, OptionError};
 
+use crate::stats::StatsError;
+
 /// Why a preprocessing step cannot be done.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PreprocessError {
@@ -44,6 +46,12 @@ pub enum PreprocessError {
     /// The dense eigensolver gave up.
     #[error("the eigenvalue problem of size {size} did not converge; expected a finite symmetric matrix")]
     Eigen { size: usize },
+    /// Spatially variable genes without a spatial graph.
+    #[error("there is no spatial graph; expected one, which spatially variable genes are found on")]
+    NoSpatialGraph,
+    /// A spatial graph that is unfit.
+    #[error(transparent)]
+    Spatial(#[from] StatsError),
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -53,6 +61,7 @@ impl Diagnosis for PreprocessError {
     fn origin(&self) -> Option<&dyn Diagnosis> {
         match self {
             Self::Option(e) => Some(e),
+            Self::Spatial(e) => Some(e),
             Self::Interrupted(e) => Some(e),
             _ => None,
         }
@@ -66,6 +75,9 @@ impl Diagnosis for PreprocessError {
             Self::ShapeMismatch { per, .. } => format!("give one for each {per}"),
             Self::Empty { .. } => "check that the right modality or layer was read".to_owned(),
             Self::NothingLeft { .. } => format!("lower {}, or check that the right layer was read", Opt("min_cells")),
+            Self::NoSpatialGraph => {
+                format!("give the coordinates of the spots, or choose {}", Opt("select").set("hvg"))
+            }
             Self::Eigen { .. } => "check the input for extreme values".to_owned(),
             _ => return self.origin()?.advice(),
         })
@@ -91,6 +103,8 @@ mod tests {
             PreprocessError::Empty { n_obs: 0, n_vars: 3 },
             PreprocessError::NothingLeft { n_vars: 3, n_obs: 4, min_cells: 3 },
             PreprocessError::Eigen { size: 4 },
+            PreprocessError::NoSpatialGraph,
+            StatsError::EmptyGraph { n_obs: 3 }.into(),
         ];
         for error in errors {
             assert_eq!(flaw(&error), None);

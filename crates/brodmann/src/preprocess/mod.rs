@@ -10,12 +10,14 @@
 //! * [`feature_map`]: counts to what a network sees, and back.
 //! * [`recipe`]: all steps in order, for RNA, proteins or peaks.
 //! * [`modality`]: which of the three a matrix is, guessed from names.
+//! * [`coexpression`]: modules of genes that are expressed together, eigengenes and hub genes.
 //! * [`detect`]: raw counts or already normalised? The checks every step relies on.
 //! * [`column_stats`]: means and variances of columns, totals of rows.
 //! * [`filter_genes()`]: genes seen in too few spots.
 //! * [`normalize_total()`]: the same total in every spot.
 //! * [`log1p()`]: `ln(1 + x)`.
 //! * [`highly_variable_genes()`]: genes that carry structure (three flavours).
+//! * [`select_genes()`]: genes by variability, space, modules or redundancy, behind one door.
 //! * [`scale()`]: unit variance, described rather than written out.
 //! * [`pca()`]: principal components of the implicitly centred and scaled matrix.
 //! * [`clr()`]: centred log-ratio of proteins.
@@ -26,6 +28,7 @@
 //! * `svd`: the truncated decomposition under PCA and LSI.
 
 pub mod clr;
+pub mod coexpression;
 pub mod column_stats;
 pub mod detect;
 mod error;
@@ -41,6 +44,7 @@ pub mod qc;
 pub mod recipe;
 pub mod rows;
 pub mod scale;
+pub mod select_genes;
 mod survey;
 pub(crate) mod svd;
 pub mod tfidf_lsi;
@@ -49,6 +53,7 @@ pub mod tfidf_lsi;
 mod tests;
 
 pub use clr::clr;
+pub use coexpression::{Coexpression, CoexpressionOptions, coexpression_modules};
 pub(crate) use column_stats::slices_of;
 pub use column_stats::{ColumnMoments, column_moments, row_totals};
 pub use detect::{Detected, MatrixContent, check_counts, check_finite, check_non_negative, detect_content};
@@ -70,6 +75,7 @@ pub use qc::{GeneMetrics, SpotMetrics, mitochondrial, spot_and_gene_metrics, spo
 pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess, preprocess_rows};
 pub use rows::{RowBlock, RowSource, Visit};
 pub use scale::{ScaleOptions, Scaling, scale};
+pub use select_genes::{Evidence, GeneSelection, SelectedGenes, select_genes};
 pub use svd::SvdMethod;
 pub(crate) use tfidf_lsi::log_tfidf_by;
 pub use tfidf_lsi::{Lsi, LsiOptions, log_tfidf, tfidf, tfidf_lsi};

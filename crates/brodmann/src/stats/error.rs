@@ -36,6 +36,12 @@ pub enum StatsError {
     /// An edge joins two slices.
     #[error("the spatial graph joins spots {row} and {column} of different slices; expected no such edge")]
     CrossingEdge { row: usize, column: usize },
+    /// A decomposition that would take hours.
+    #[error("there are {found} observations; expected at most {limit}, whose covariance can be decomposed")]
+    TooManyObs { found: usize, limit: usize },
+    /// Coordinates that no distance can be measured by.
+    #[error("the {n_obs} observations have no finite distances above 0; expected at least three places")]
+    Coordinates { n_obs: usize },
     /// A statistic of the plane asked of three-dimensional coordinates.
     #[error("{what} was asked of 3-D coordinates; expected 2-D")]
     NotPlanar { what: &'static str },
@@ -84,6 +90,8 @@ impl Diagnosis for StatsError {
             Self::LabelCount { .. } => "give one label per spot, or none for a spot to leave out".to_owned(),
             Self::LabelOutOfRange { .. } => "number the groups from 0".to_owned(),
             Self::TooManyGroups { .. } => "join small groups, or choose labels of fewer".to_owned(),
+            Self::TooManyObs { .. } => "take Moran's I, which ranks variables at any size".to_owned(),
+            Self::Coordinates { .. } => "check the coordinates".to_owned(),
             Self::CrossingEdge { .. } => "build the graph slice by slice".to_owned(),
             Self::NotPlanar { .. } => "give x and y alone, slice by slice".to_owned(),
             Self::NoArea { .. } => "leave that slice out".to_owned(),

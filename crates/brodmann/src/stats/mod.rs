@@ -7,6 +7,7 @@
 //! * [`morans_i()`]: are neighbours alike, gene by gene or domain by domain.
 //! * [`gearys_c()`]: how much neighbours differ, gene by gene.
 //! * [`local_outliers()`]: which spots differ from their surroundings.
+//! * [`spatial_de()`]: how much of a gene's variance is a smooth function of place.
 //! * [`markers()`]: which genes tell a domain from the rest, or from its surroundings.
 //! * [`links`]: which peaks regulate which genes, domain by domain.
 //! * [`gene_sets`]: which known sets of genes are behind a list, a ranking or a spot.
@@ -39,6 +40,7 @@ pub mod morans_i;
 pub mod neighborhood_enrichment;
 mod pair_strips;
 pub mod ripley;
+pub mod spatial_de;
 #[cfg(test)]
 mod tests;
 
@@ -62,3 +64,4 @@ pub use ripley::{
     EdgeCorrection, Envelope, NullPattern, PairNormalization, Ripley, RipleyFunction, RipleyOptions, Window,
     ripley,
 };
+pub use spatial_de::{SpatialDe, SpatialDeOptions, spatial_de};

@@ -15,7 +15,7 @@
 //! * [`krylov`]: leading eigenpairs of a symmetric operator.
 //! * [`narrow`]: the same, a few vectors at a time.
 
-mod form_gram;
+pub(crate) mod form_gram;
 pub(crate) mod gram;
 pub(crate) mod krylov;
 mod narrow;
