@@ -44,7 +44,7 @@ mod xenium;
 pub(crate) use text::any_columns;
 
 pub use mtx::read_tenx_mtx;
-pub use table::{Orientation, TableOptions, coordinate_columns, read_table};
+pub use table::{Orientation, TableOptions, coordinate_columns, read_named_rows, read_table};
 pub use tenx::read_tenx_h5;
 pub use text::read_text;
 

@@ -7,7 +7,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Opt, Silent};
 use indexmap::IndexMap;
 use ndarray::Array2;
 
-use super::join::require_unique;
+use super::join::{require_unique, rows_by_id};
 use super::text::{csv_error, fields, plain_name};
 use super::{Opened, Platform, Source, parquet_table};
 use crate::{AnnData, Column, DataError, DataFrame, keys};
@@ -221,6 +221,41 @@ pub(super) fn attach_table(
 ) -> Result<(), DataError> {
     let table = load(path)?;
     attach(adata, table, path, options, monitor)
+}
+
+/// The numbers of a table whose rows are named: of `ids` (those of the file `of`), in their order, joined by name.
+///
+/// Text with a header, or Parquet. The first column of text, or the index, names the rows.
+///
+/// # Returns
+/// Names of the columns, and `(ids, columns)`.
+/// # Errors
+/// [`DataError::Table`] for rows without names, an id without a row, and columns that are not numbers;
+/// [`DataError::RepeatedIds`].
+pub fn read_named_rows(
+    path: &Path,
+    ids: &[String],
+    of: &Path,
+) -> Result<(Vec<String>, Array2<f64>), DataError> {
+    let Loaded { names, named, columns } = load(path)?;
+    let unfit = |found: String, expected: &str| DataError::Table {
+        path: path.to_path_buf(),
+        line: 0,
+        found,
+        expected: expected.to_owned(),
+    };
+    if !named {
+        return Err(unfit("rows without names".to_owned(), "a first column with the names of the spots"));
+    }
+    let rows = rows_by_id(ids, of, &names, path)?;
+    let mut numbers = Array2::zeros((ids.len(), columns.len()));
+    for (mut out, (name, column)) in numbers.columns_mut().into_iter().zip(&columns) {
+        let values = column.to_f64().ok_or_else(|| {
+            unfit(format!("the column {name:?} of texts"), "columns of numbers beside the names of the spots")
+        })?;
+        out.iter_mut().zip(&rows).for_each(|(out, &row)| *out = values[row]);
+    }
+    Ok((columns.into_keys().collect(), numbers))
 }
 
 /// A table with named rows.
