@@ -48,7 +48,7 @@ pub use glcm::{ANGLES, Cooccurrence, cooccurrence, glcm};
 pub use grey::{grey_f64, grey_u8};
 pub use lbp::{N_UNIFORM, Pattern, local_binary_pattern};
 pub use patches::{MAX_SIDE_PX, PatchOptions, patch_side, patches};
-pub use pixels::{Overview, Pixels};
+pub use pixels::{Overview, Pixels, overview_by_region};
 pub use placement::{Finding, Placement, Reading, TissueMask, placement, tissue_mask};
 pub use preprocess::{FilterOptions, PATCH_DIAMETERS, PatchFilter, imagenet_channels, preprocess};
 pub use resize::{resize_f64, resize_u8};

@@ -107,7 +107,14 @@ pub(super) fn read_mirrored(
 /// Pixels along one side of a region that is read at once.
 const BLOCK: usize = 1024;
 
-fn overview_by_region(slide: &(impl Pixels + ?Sized), max_side: usize) -> Result<Overview, HistologyError> {
+/// What [`Pixels::overview`] does for a picture that holds no smaller copies of itself.
+///
+/// # Errors
+/// Those of the picture; [`HistologyError::EmptyPicture`].
+pub fn overview_by_region(
+    slide: &(impl Pixels + ?Sized),
+    max_side: usize,
+) -> Result<Overview, HistologyError> {
     check_picture(slide)?;
     let (height, width) = (slide.height(), slide.width());
     let factor = height.max(width).div_ceil(max_side.max(1));

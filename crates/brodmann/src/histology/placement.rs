@@ -7,6 +7,8 @@
 //! # Source
 //! Otsu 1979, IEEE Trans. Syst. Man Cybern. 9:62.
 
+use std::fmt::{self, Display, Formatter};
+
 use brodmann_kernels::Opt;
 use ndarray::{Array2, ArrayView2};
 
@@ -20,6 +22,8 @@ use super::stains::{StainScale, density_of};
 const OVERVIEW_SIDE: usize = 512;
 /// Bounds of the threshold, natural optical density.
 const THRESHOLD: (f64, f64) = (0.05, 0.25);
+/// Colours whose channels differ by more are no glass.
+const COLOURLESS: u8 = 24;
 /// With less background than this nothing can be said of where the tissue ends.
 const LEAST_BACKGROUND: f64 = 0.03;
 /// Share of spots off the tissue, or outside, that is worth a word.
@@ -34,7 +38,9 @@ pub struct TissueMask {
     pub tissue: Array2<bool>,
     /// Pixels of the picture per pixel of the mask.
     pub factor: f64,
-    /// Optical density from which on a pixel is tissue.
+    /// Optical density of the background: 0 where it is white.
+    pub light: f64,
+    /// Optical density beyond that from which on a pixel is tissue.
     pub threshold: f64,
     /// Share of the picture that is background.
     pub share_background: f64,
@@ -99,6 +105,36 @@ pub enum Finding {
     },
 }
 
+impl Display for Finding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let percent = |share: &f64| 100.0 * share;
+        match self {
+            Self::Outside { share } => {
+                write!(f, "{:.0} % of the spots lie outside the picture", percent(share))
+            }
+            Self::Corner { height_share, width_share, .. } => write!(
+                f,
+                "the spots fill a corner of the picture, {:.0} % of its width and {:.0} % of its height",
+                percent(width_share),
+                percent(height_share)
+            ),
+            Self::Misread { reading, share_now, share_then } => {
+                let how = match reading {
+                    Reading::Swapped => "with x and y exchanged",
+                    Reading::RowsMirrored => "mirrored top to bottom",
+                    Reading::ColumnsMirrored => "mirrored left to right",
+                    Reading::Turned => "turned by 180 degrees",
+                };
+                let (now, then) = (percent(share_now), percent(share_then));
+                write!(f, "{now:.0} % of the spots lie on tissue, and {then:.0} % would {how}")
+            }
+            Self::OnBackground { share } => {
+                write!(f, "{:.0} % of the spots lie on background", percent(share))
+            }
+        }
+    }
+}
+
 /// Where the spots lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
@@ -128,9 +164,16 @@ pub fn tissue_mask(slide: &(impl Pixels + ?Sized)) -> Result<TissueMask, Histolo
     let light = light_of_background(&view.rgb, &density);
     let density = density.mapv(|d| (d - light).max(0.0));
     let threshold = otsu(density.iter().copied()).clamp(THRESHOLD.0, THRESHOLD.1);
-    let tissue = density.mapv(|d| d >= threshold);
+    // What has a colour is tissue, however pale: glass has none.
+    let colour = view.rgb.map_axis(ndarray::Axis(2), |p| {
+        let (low, high) = p.iter().fold((255u8, 0u8), |(l, h), v| (l.min(*v), h.max(*v)));
+        high - low
+    });
+    let tissue = ndarray::Zip::from(&density)
+        .and(&colour)
+        .map_collect(|d, colour| *d >= threshold || *colour > COLOURLESS);
     let background = tissue.iter().filter(|t| !**t).count() as f64 / tissue.len().max(1) as f64;
-    Ok(TissueMask { tissue, factor: view.factor, threshold, share_background: background })
+    Ok(TissueMask { tissue, factor: view.factor, light, threshold, share_background: background })
 }
 
 /// Density of a background that is grey rather than white: that of the commonest colourless pixels, where little is
@@ -336,7 +379,7 @@ fn corner(ground: &Ground<'_>, centres: ArrayView2<'_, f64>) -> Option<Finding> 
 }
 
 fn advice(finding: &Finding) -> String {
-    let scale = Opt("scale");
+    let scale = Opt("image_scale");
     match finding {
         Finding::Outside { .. } => {
             format!("check {scale}: the coordinates may belong to a larger copy of the picture")

@@ -2,17 +2,20 @@
 //!
 //! Stains are separated by colour deconvolution, with vectors estimated from the slide where that is asked for. Patches
 //! are brought to 64 pixels a side, or 128 where they are larger, so that cost is bounded and every length is a share of
-//! the patch, a fixed multiple of the spot.
+//! the patch, a fixed multiple of the spot. A grey background is made white first.
+
+use std::ops::Range;
 
 use brodmann_kernels::Monitor;
 use ndarray::{Array2, Array3, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::HistologyError;
 use super::describe::Describer;
 use super::patches::{PatchOptions, patch_side, patches};
 use super::pixels::Pixels;
+use super::placement::tissue_mask;
 use super::slide_stains::{SlideStains, slide_stains};
+use super::{HistologyError, PixelsError};
 
 /// Where the vectors of haematoxylin and eosin come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,7 @@ pub fn texture_features(
 ) -> Result<TextureFeatures, HistologyError> {
     let side = patch_side(side_px)?;
     monitor.stage("stains", 0);
+    let slide = &Whitened::new(slide)?;
     let stains: SlideStains = slide_stains(slide, centres, side_px, options, monitor)?;
     let describer = Describer::new(side, &stains)?;
     monitor.stage("texture", centres.nrows() as u64);
@@ -78,4 +82,38 @@ pub fn texture_features(
         Ok(())
     })?;
     Ok(TextureFeatures { names: features.iter().map(|(name, _)| (*name).to_owned()).collect(), values })
+}
+
+/// A slide whose background is white, whatever light it was taken in: what is absorbed is what the glass does not.
+struct Whitened<'a, P: Pixels + ?Sized> {
+    slide: &'a P,
+    /// By value; `None` where the background is white already.
+    brighter: Option<Vec<u8>>,
+}
+
+impl<'a, P: Pixels + ?Sized> Whitened<'a, P> {
+    fn new(slide: &'a P) -> Result<Self, HistologyError> {
+        let light = tissue_mask(slide)?.light;
+        let factor = light.exp();
+        let brighter = |v: u8| (f64::from(v) * factor).round().min(255.0) as u8;
+        Ok(Self { slide, brighter: (light > 0.0).then(|| (0..=255).map(brighter).collect()) })
+    }
+}
+
+impl<P: Pixels + ?Sized> Pixels for Whitened<'_, P> {
+    fn height(&self) -> usize {
+        self.slide.height()
+    }
+
+    fn width(&self) -> usize {
+        self.slide.width()
+    }
+
+    fn region(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Array3<u8>, PixelsError> {
+        let mut region = self.slide.region(rows, columns)?;
+        if let Some(brighter) = &self.brighter {
+            region.mapv_inplace(|v| brighter[usize::from(v)]);
+        }
+        Ok(region)
+    }
 }

@@ -137,3 +137,21 @@ fn a_stronger_stain_of_the_whole_slide_changes_little() {
         }
     }
 }
+
+#[test]
+fn a_slide_in_dim_light_looks_as_in_full_light() {
+    let discs: Vec<(f64, f64)> = (0..9).map(|i| (40.0 + 12.0 * f64::from(i), 50.0)).collect();
+    let mut bright = with_nuclei(160, &discs, 4.0);
+    // The right half is glass.
+    bright.slice_axis_mut(ndarray::Axis(1), (90..160).into()).fill(255);
+    let dim = bright.mapv(|v| (f64::from(v) * 170.0 / 255.0).round() as u8);
+    let at = arr2(&[[80.0, 50.0], [80.0, 130.0]]);
+    let (full, low) = (of(&bright, &at, 40.0), of(&dim, &at, 40.0));
+    assert_eq!(feature(&full, 1, "background_share"), 1.0);
+    for name in ["background_share", "density_mean", "haematoxylin_mean", "eosin_mean", "nuclear_density"] {
+        for spot in [0, 1] {
+            let (a, b) = (feature(&full, spot, name), feature(&low, spot, name));
+            assert!((a - b).abs() < 0.05 + 0.1 * a.abs(), "{name} of spot {spot}: {a} {b}");
+        }
+    }
+}

@@ -611,8 +611,11 @@ fn locus() -> Arcs {
         let tss = if reverse == Some(true) { end } else { start };
         ArcGene { name: name.to_owned(), start, end, tss, reverse }
     };
-    let arc = |peak, gene, strengths: [f64; 3], marked: &[u32]| {
-        LinkArc { peak, gene, strengths: strengths.to_vec(), marked: marked.to_vec() }
+    let arc = |peak, gene, strengths: [f64; 3], marked: &[u32]| LinkArc {
+        peak,
+        gene,
+        strengths: strengths.to_vec(),
+        marked: marked.to_vec(),
     };
     Arcs {
         title: "Links of Pcp4".to_owned(),
@@ -685,7 +688,12 @@ fn arcs_bear_anything() {
         tss: 96_300_000 + k * 500,
         reverse: Some(k % 2 == 0),
     }));
-    plot.arcs.push(LinkArc { peak: 1, gene: 50, strengths: vec![f64::INFINITY, -1.0, 1e300], marked: vec![9] });
+    plot.arcs.push(LinkArc {
+        peak: 1,
+        gene: 50,
+        strengths: vec![f64::INFINITY, -1.0, 1e300],
+        marked: vec![9],
+    });
     plot.title = HOSTILE.to_owned();
     plot.chromosome = HOSTILE.to_owned();
     drawn_plot(&Plot::Arcs(plot.clone()));

@@ -65,7 +65,9 @@ impl CellCosts {
             row.extend(back.0.iter().copied().zip(back.1.iter().copied()));
             row.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
             row.dedup_by_key(|entry| entry.0);
-            row.iter_mut().for_each(|entry| entry.1 = (entry.1 / scale).min(1.0));
+            for entry in &mut row {
+                entry.1 = (entry.1 / scale).min(1.0);
+            }
             rows.push(row);
         }
         Ok(Self { costs: CsrMatrix::from_rows(n, &rows), scale })

@@ -328,7 +328,9 @@ impl<T: Count> Transport<T> {
     ) -> f64 {
         let relative = |changes: &[(u32, Change)], masses: &Masses<T>, rho: f64| {
             let mut all = Change::default();
-            changes.iter().for_each(|(_, change)| all.widen(*change));
+            for (_, change) in changes {
+                all.widen(*change);
+            }
             // Without a pair f = ε ln a + ρ, from the first round on.
             for count in masses.others().into_iter().flatten() {
                 let potential = (self.epsilon * (count / self.total).ln() + rho).abs();

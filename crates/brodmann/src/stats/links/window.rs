@@ -212,7 +212,9 @@ pub fn window(
         PeakReach::Middle => position(k).middle(),
         PeakReach::Overlap => position(k).start,
     };
-    chromosomes.values_mut().for_each(|own| own.sort_by_key(|&k| (sorted_by(k), k)));
+    for own in chromosomes.values_mut() {
+        own.sort_by_key(|&k| (sorted_by(k), k));
+    }
     // A peak that overlaps the window may begin as far before it as the longest one is long.
     let before = match options.reach {
         PeakReach::Middle => 0,

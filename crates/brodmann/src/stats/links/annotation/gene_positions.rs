@@ -226,7 +226,7 @@ impl Reading {
         let (_, strand, _, attributes) = (next(), next(), next(), next());
         let is_gene = matches!(feature, "gene" | "pseudogene" | "ncRNA_gene" | "transposable_element_gene");
         let is_transcript = matches!(feature, "transcript" | "mRNA");
-        if !is_gene && !(is_transcript && self.genes.is_empty()) {
+        if !(is_gene || is_transcript && self.genes.is_empty()) {
             return Ok(());
         }
         let [start, end] = span(start, end, 1)?;

@@ -37,7 +37,7 @@ impl PositionOptions {
     }
 
     /// How many of `n` must match.
-    pub(super) fn least(&self, n: usize) -> usize {
+    pub(super) fn least(self, n: usize) -> usize {
         ((self.min_matched * n as f64).ceil() as usize).max(1)
     }
 }

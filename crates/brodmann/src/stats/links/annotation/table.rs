@@ -22,7 +22,7 @@ impl Header {
     /// The header that `line` is, if it names the columns.
     pub(super) fn of(line: &str) -> Option<Self> {
         let separator = ['\t', ',', ';'].into_iter().max_by_key(|s| line.matches(*s).count())?;
-        let columns: Vec<String> = cells(line, separator).map(|c| c.to_ascii_lowercase()).collect();
+        let columns: Vec<String> = cells(line, separator).map(str::to_ascii_lowercase).collect();
         let find = |names: &[&str]| names.iter().find_map(|name| columns.iter().position(|c| c == name));
         let name = find(&["gene", "gene_name", "symbol", "gene_symbol", "name"]);
         let id = find(&["gene_id", "gene_ids", "id", "ensembl", "ensembl_id"]);
