@@ -58,28 +58,8 @@ pub fn delaunay(
 
 fn delaunay_graph(points: &[[f64; 2]], max_length: Option<f64>) -> Result<SliceGraph, GraphError> {
     let n_obs = points.len();
-    let place = |i: u32| points[i as usize].map(|v| if v.abs() < SMALLEST { 0.0 } else { v });
-    let mut order: Vec<u32> = (0..n_obs as u32).collect();
-    order.par_sort_unstable_by(|&a, &b| {
-        let (p, q) = (place(a), place(b));
-        p[0].total_cmp(&q[0]).then(p[1].total_cmp(&q[1])).then(a.cmp(&b))
-    });
-    let mut edges: Vec<(u32, u32)> = Vec::new();
-    let mut is_first = vec![true; n_obs];
-    let mut first = 0;
-    for at in 1..n_obs {
-        if place(order[at]) == place(order[first]) {
-            edges.push((order[first], order[at]));
-            is_first[order[at] as usize] = false;
-        } else {
-            first = at;
-        }
-    }
+    let Triangulated { triangulation, unique, duplicates: mut edges } = triangulated(points)?;
     let n_duplicates = edges.len();
-    let unique: Vec<u32> = (0..n_obs as u32).filter(|&i| is_first[i as usize]).collect();
-    let vertices: Vec<Point2<f64>> = unique.iter().map(|&i| Point2::from(place(i))).collect();
-    let triangulation = DelaunayTriangulation::<Point2<f64>>::bulk_load_stable(vertices)
-        .map_err(|error| out_of_range(error, points))?;
     edges.extend(triangulation.undirected_edges().map(|edge| {
         let [a, b] = edge.vertices();
         (unique[a.index()], unique[b.index()])
@@ -124,6 +104,52 @@ fn delaunay_graph(points: &[[f64; 2]], max_length: Option<f64>) -> Result<SliceG
         data.extend(row.iter().map(|&j| length(i as u32, j)));
     }
     Ok(SliceGraph { distances: assemble(n_obs, indptr, indices, data), notes })
+}
+
+/// The triangulation of points, each place once.
+struct Triangulated {
+    triangulation: DelaunayTriangulation<Point2<f64>>,
+    /// The point of each vertex.
+    unique: Vec<u32>,
+    /// The first point in a place, and another one there.
+    duplicates: Vec<(u32, u32)>,
+}
+
+fn triangulated(points: &[[f64; 2]]) -> Result<Triangulated, GraphError> {
+    let n = points.len();
+    let place = |i: u32| points[i as usize].map(|v| if v.abs() < SMALLEST { 0.0 } else { v });
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    order.par_sort_unstable_by(|&a, &b| {
+        let (p, q) = (place(a), place(b));
+        p[0].total_cmp(&q[0]).then(p[1].total_cmp(&q[1])).then(a.cmp(&b))
+    });
+    let mut duplicates: Vec<(u32, u32)> = Vec::new();
+    let mut is_first = vec![true; n];
+    let mut first = 0;
+    for at in 1..n {
+        if place(order[at]) == place(order[first]) {
+            duplicates.push((order[first], order[at]));
+            is_first[order[at] as usize] = false;
+        } else {
+            first = at;
+        }
+    }
+    let unique: Vec<u32> = (0..n as u32).filter(|&i| is_first[i as usize]).collect();
+    let vertices: Vec<Point2<f64>> = unique.iter().map(|&i| Point2::from(place(i))).collect();
+    let triangulation = DelaunayTriangulation::<Point2<f64>>::bulk_load_stable(vertices)
+        .map_err(|error| out_of_range(error, points))?;
+    Ok(Triangulated { triangulation, unique, duplicates })
+}
+
+/// The triangles of the Delaunay triangulation of points, corners counterclockwise; of points in one place the first.
+///
+/// # Errors
+/// `TooLarge`.
+pub(crate) fn delaunay_triangles(points: &[[f64; 2]]) -> Result<Vec<[u32; 3]>, GraphError> {
+    let Triangulated { triangulation, unique, .. } = triangulated(points)?;
+    let corners =
+        |face: spade::handles::FaceHandle<'_, _, _, _, _, _>| face.vertices().map(|v| unique[v.index()]);
+    Ok(triangulation.inner_faces().map(corners).collect())
 }
 
 fn out_of_range(_: InsertionError, points: &[[f64; 2]]) -> GraphError {

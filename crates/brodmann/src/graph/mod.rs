@@ -51,6 +51,7 @@ mod tests;
 pub use approximate_knn::approximate_knn;
 pub use connected_components::{Components, connected_components};
 pub use delaunay::delaunay;
+pub(crate) use delaunay::delaunay_triangles;
 pub use distance2connectivity::distance2connectivity;
 pub use error::GraphError;
 pub use fuzzy_connectivities::fuzzy_connectivities;

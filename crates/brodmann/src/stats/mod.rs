@@ -19,6 +19,7 @@
 //! * [`composition()`]: which cell types, or slices, domains consist of.
 //! * [`domain_shape()`]: size, border, compactness, elongation and pieces of domains.
 //! * [`domain_adjacency()`]: which domains border on which.
+//! * [`domain_outlines()`]: domains as polygons.
 //!
 //! Both:
 //! * [`benjamini_hochberg()`]: p-values of many tests.
@@ -28,6 +29,7 @@ pub mod benjamini_hochberg;
 pub mod co_occurrence;
 pub mod composition;
 pub mod domain_adjacency;
+pub mod domain_outlines;
 pub mod domain_shape;
 mod error;
 pub mod gearys_c;
@@ -49,6 +51,7 @@ pub use benjamini_hochberg::benjamini_hochberg;
 pub use co_occurrence::{CoOccurrence, Intervals, Reach, co_occurrence};
 pub use composition::{Composition, composition};
 pub use domain_adjacency::{DomainAdjacency, domain_adjacency};
+pub use domain_outlines::{Outline, Polygon, domain_outlines};
 pub use domain_shape::{DomainShape, DomainShapeOptions, DomainShapes, SpotCell, domain_shape};
 pub use error::StatsError;
 pub use gearys_c::gearys_c;
