@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod defaults;
 pub mod explain;
+pub mod histology;
 pub mod methods;
 pub mod qc;
 pub mod run;
@@ -23,8 +24,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub use explain::{
-    EnrichCommand, MarkersCommand, NeighborhoodCommand, ReportCommand, ResultArgs, SvgCommand,
+    EnrichCommand, ExportCommand, LinksCommand, MarkersCommand, NeighborhoodCommand, ReportCommand,
+    ResultArgs, SvgCommand,
 };
+pub use histology::ImageFeaturesCommand;
 pub use methods::{
     BanksyCommand, ClusterCommand, DomainsCommand, LeidenCommand, MixtureCommand, SmoothedPcaCommand,
     SpamiCommand, StaigCommand,
@@ -118,6 +121,8 @@ pub enum Command {
     Mixture(Box<MixtureCommand>),
     /// Cluster an embedding
     Cluster(Box<ClusterCommand>),
+    /// Make features of the picture around each spot
+    ImageFeatures(Box<ImageFeaturesCommand>),
     /// Find the genes, proteins or peaks that tell each domain from the rest
     Markers(Box<MarkersCommand>),
     /// Find the known gene sets behind the markers of each domain
@@ -126,6 +131,10 @@ pub enum Command {
     Svg(Box<SvgCommand>),
     /// Say which domains lie beside which, what they are made of, and what shape they have
     Neighborhood(Box<NeighborhoodCommand>),
+    /// Find the peaks that regulate genes, and in which domain
+    Links(Box<LinksCommand>),
+    /// Write domains as QuPath, TissUUmaps and Vitessce show them
+    Export(Box<ExportCommand>),
     /// Write what was found as one .html that opens in any browser
     Report(Box<ReportCommand>),
     /// Compare labels with a truth, and measure embeddings and spatial coherence
@@ -194,9 +203,30 @@ pub struct SimulateArgs {
     /// Distance between neighbouring spots, in coordinate units
     #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, value_name = "DISTANCE")]
     pub spot_pitch: f64,
+    /// Simulate genes, and peaks that regulate them in one domain each, instead; where the genes lie goes to this BED
+    #[arg(long, value_name = "OUT.bed", conflicts_with_all = ["modalities", "noise", "n_proteins", "density", "n_peaks", "library_size_sd"])]
+    pub regulation: Option<PathBuf>,
     /// Store an H&E-like picture beside the counts
-    #[arg(long)]
+    #[arg(long, visible_alias = "histology")]
     pub image: bool,
+    /// How well that picture tells the domains apart: 0 (they look alike) to 1
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, value_name = "X", requires = "image")]
+    pub image_strength: f64,
+    /// Blur it by a Gaussian of this standard deviation
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        value_name = "PIXELS",
+        requires = "image"
+    )]
+    pub image_blur_px: f64,
+    /// How much its stains vary over a slide: standard deviation of the log of their amounts
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, value_name = "SD", requires = "image")]
+    pub stain_drift: f64,
+    /// How much its stains differ from slice to slice
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, value_name = "SD", requires = "image")]
+    pub stain_tint: f64,
 }
 
 #[derive(Args, Debug)]
@@ -307,8 +337,17 @@ pub struct PlotArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "D")]
     pub spot_size: Option<f64>,
     /// Leave out the histology picture
-    #[arg(long)]
+    #[arg(long, conflicts_with = "image")]
     pub no_image: bool,
+    /// Another slide to be drawn below the spots (.png, .jpg, .tif, .ome.tif, .svs), one, or one per slice
+    #[arg(long, value_delimiter = ',', value_name = "FILE.tif")]
+    pub image: Vec<String>,
+    /// Pixels of that slide per unit of the coordinates [default: by the sizes of the pictures, else 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "X", value_parser = said::number)]
+    pub image_scale: Option<f64>,
+    /// File with the matrix that takes coordinates to pixels of that slide
+    #[arg(long, value_name = "FILE")]
+    pub image_transform: Option<PathBuf>,
     /// Opacity of the spots
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, value_name = "0..1")]
     pub alpha: f64,

@@ -244,7 +244,7 @@ fn table<'py>(
     read(py, || read_table(counts, &options).map(Container::AnnData))
 }
 
-/// A tissue whose truth is known.
+/// A tissue whose truth is known; `image`: strength, blur in pixels and drift of the stain, where there is to be one.
 #[pyfunction]
 #[pyo3(signature = (*, side, random_state, noise, modalities, slices, batch_effect, image, n_genes, n_proteins, n_peaks))]
 fn simulated<'py>(
@@ -255,13 +255,14 @@ fn simulated<'py>(
     modalities: Vec<String>,
     slices: usize,
     batch_effect: f64,
-    image: bool,
+    image: Option<[f64; 3]>,
     n_genes: usize,
     n_proteins: usize,
     n_peaks: usize,
 ) -> PyResult<Bound<'py, PyDict>> {
     let modalities: Vec<SimModality> =
         modalities.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(Raise::raise)?;
+    let defaults = SimulationOptions::default();
     let options = SimulationOptions {
         side,
         seed: Seed(random_state),
@@ -269,11 +270,14 @@ fn simulated<'py>(
         modalities,
         slices,
         batch_effect,
-        image,
+        image: image.is_some(),
+        image_strength: image.map_or(defaults.image_strength, |[strength, ..]| strength),
+        image_blur_px: image.map_or(defaults.image_blur_px, |[_, blur, _]| blur),
+        stain_drift: image.map_or(defaults.stain_drift, |[.., drift]| drift),
         n_genes,
         n_proteins,
         n_peaks,
-        ..SimulationOptions::default()
+        ..defaults
     };
     let tissue: Simulation = run(py, |monitor| simulate(&options, monitor))?;
     let made = brodmann::pipeline::simulated::to_mudata(tissue).map_err(Raise::raise)?;

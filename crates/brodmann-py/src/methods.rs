@@ -3,9 +3,13 @@
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_tissue};
+use brodmann::pipeline::explain::links::{LinksRequest, links_tissue};
 use brodmann::pipeline::explain::markers::{MarkersRequest, markers_tissue};
 use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_tissue};
 use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_tissue};
+use brodmann::pipeline::histology::{
+    ImageFeaturesRequest, image_features_tissue, image_overlay_tissue, image_patches_tissue,
+};
 use brodmann::pipeline::leiden::LeidenRequest;
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::report::{ReportRequest, report_files};
@@ -17,6 +21,7 @@ use brodmann::pipeline::{Inputs, Method, Opening, PipelineError, Said, Tissue, r
 use brodmann::preprocess::Modality;
 use brodmann_data::{Additions, Container, OpenOptions, ReadOptions};
 use brodmann_kernels::{Monitor, Seed};
+use numpy::{IntoPyArray, PyArray4};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
@@ -142,7 +147,7 @@ type Answered<'py> = (Bound<'py, PyDict>, Bound<'py, PyDict>, Bound<'py, PyDict>
 
 /// What is to be added to the whole and to each modality, tables by name, and the report as JSON.
 ///
-/// `command`: `markers`, `enrich`, `svg` or `neighborhood`; `options`: by the library's names.
+/// `command`: `markers`, `enrich`, `svg`, `neighborhood`, `links` or `image-features`; `options`: by the library's names.
 #[pyfunction]
 #[pyo3(signature = (command, tissue, options, *, random_state))]
 fn explain<'py>(
@@ -177,6 +182,14 @@ fn explain<'py>(
                 let request = SvgRequest::from_said(&said)?;
                 svg_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
             }
+            "links" => {
+                let request = LinksRequest::from_said(&said)?;
+                links_tissue(&tissue(&request.place)?, &request, seed, monitor)?.in_json()
+            }
+            "image-features" => {
+                let request = ImageFeaturesRequest::from_said(&said)?;
+                image_features_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
+            }
             _ => {
                 let request = NeighborhoodRequest::from_said(&said)?;
                 neighborhood_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
@@ -193,6 +206,52 @@ fn explain<'py>(
         found.set_item(name, columns)?;
     }
     Ok((root, modalities, found, answer.report))
+}
+
+/// How the spots lie on their slides, and maps of some features: a picture, as bytes of a PNG or an SVG.
+#[pyfunction]
+fn image_overlay(
+    py: Python<'_>,
+    tissue: Parts<'_>,
+    options: &Bound<'_, PyDict>,
+    as_svg: bool,
+) -> PyResult<Vec<u8>> {
+    let said = said(options)?;
+    let container = tissue.container(py)?;
+    run(py, move |monitor| {
+        let request = ImageFeaturesRequest::from_said(&said)?;
+        let (source, read) = (OpenOptions::default(), ReadOptions::default());
+        let opening =
+            Opening { place: Some(&request.place), ..Opening::of(&source, &read, Some(Modality::Rna)) };
+        image_overlay_tissue(
+            &Tissue::from_container(container, &opening, monitor)?,
+            &request,
+            as_svg,
+            monitor,
+        )
+    })
+}
+
+/// The patches around some spots, `(n, side, side, 3)` bytes; `rows`: of spots on the tissue.
+#[pyfunction]
+fn image_patches<'py>(
+    py: Python<'py>,
+    tissue: Parts<'py>,
+    options: &Bound<'py, PyDict>,
+    rows: Vec<usize>,
+    side: usize,
+) -> PyResult<Bound<'py, PyArray4<u8>>> {
+    let said = said(options)?;
+    let container = tissue.container(py)?;
+    let patches = run(py, move |monitor| {
+        let request = ImageFeaturesRequest::from_said(&said)?;
+        let (source, read) = (OpenOptions::default(), ReadOptions::default());
+        let place = Place { keep_off_tissue: true, ..request.place.clone() };
+        let opening = Opening { place: Some(&place), ..Opening::of(&source, &read, Some(Modality::Rna)) };
+        let tissue = Tissue::from_container(container, &opening, monitor)?;
+        image_patches_tissue(&tissue, &request, (&rows, side), monitor)
+    })?;
+    Ok(patches.into_pyarray(py))
 }
 
 /// Writes a report of files as a page; what was written, as JSON.
@@ -217,5 +276,7 @@ fn report(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(find_domains, module)?)?;
     module.add_function(wrap_pyfunction!(explain, module)?)?;
+    module.add_function(wrap_pyfunction!(image_overlay, module)?)?;
+    module.add_function(wrap_pyfunction!(image_patches, module)?)?;
     module.add_function(wrap_pyfunction!(report, module)?)
 }

@@ -3,12 +3,15 @@
 //! The pipeline owns what it works on, so counts are copied here, once; everything else is small. What comes back
 //! are the elements that the command line would add to the file.
 
+use std::collections::BTreeMap;
+
 use brodmann::preprocess::{Modality, guess_modality};
 use brodmann_data::{
     Additions, AnnData, Array, Categorical, CategoryKind, Column, Container, DataFrame, ElementAdditions,
-    Matrix, MuData, Value,
+    Matrix, MuData, Value, keys,
 };
 use indexmap::IndexMap;
+use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -23,6 +26,16 @@ type Embeddings<'py> = Vec<(String, Dense<'py, f64>)>;
 
 /// `obsp` entries.
 type Graphs<'py> = Vec<(String, Csr<'py, f64>)>;
+
+/// A picture of `uns["spatial"]`: library, name, pixels, scale factors.
+type Picture<'py> = (String, String, Pixels<'py>, BTreeMap<String, f64>);
+
+/// Pixels as Python holds them, `(height, width)` or `(height, width, channels)`.
+#[derive(FromPyObject)]
+enum Pixels<'py> {
+    Bytes(PyReadonlyArrayDyn<'py, u8>),
+    Shares(PyReadonlyArrayDyn<'py, f32>),
+}
 
 /// One modality as `brodmann.tl` hands it over.
 #[derive(FromPyObject)]
@@ -49,6 +62,7 @@ pub struct Parts<'py> {
     obs: Labels<'py>,
     obsm: Embeddings<'py>,
     obsp: Graphs<'py>,
+    pictures: Vec<Picture<'py>>,
 }
 
 fn embeddings(entries: &Embeddings<'_>) -> IndexMap<String, Value> {
@@ -58,6 +72,26 @@ fn embeddings(entries: &Embeddings<'_>) -> IndexMap<String, Value> {
 
 fn graphs(py: Python<'_>, entries: &Graphs<'_>) -> PyResult<IndexMap<String, Matrix>> {
     entries.iter().map(|(key, g)| Ok((key.clone(), Matrix::CsrF64(g.view(py)?.to_owned())))).collect()
+}
+
+/// `uns["spatial"]` with the pictures.
+fn pictures(entries: &[Picture<'_>]) -> IndexMap<String, Value> {
+    let of = |(library, name, pixels, factors): &Picture<'_>| {
+        let pixels = match pixels {
+            Pixels::Bytes(bytes) => Array::U8(bytes.as_array().to_owned()),
+            Pixels::Shares(shares) => Array::F32(shares.as_array().to_owned()),
+        };
+        let images: IndexMap<String, Value> = [(name.clone(), Value::Array(pixels))].into();
+        let factors: IndexMap<String, Value> =
+            factors.iter().map(|(key, factor)| (key.clone(), Value::Float(*factor))).collect();
+        let entry =
+            Value::from([(keys::IMAGES, Value::Dict(images)), (keys::SCALEFACTORS, Value::Dict(factors))]);
+        (library.clone(), entry)
+    };
+    if entries.is_empty() {
+        return IndexMap::new();
+    }
+    [(keys::SPATIAL.to_owned(), Value::Dict(entries.iter().map(of).collect()))].into()
 }
 
 fn labels(entries: &Labels<'_>, index: Vec<String>) -> PyResult<DataFrame> {
@@ -89,7 +123,7 @@ impl Part<'_> {
         let mut var = DataFrame::new(self.var_names.clone());
         if let Some(types) = &self.feature_types {
             var.columns.insert(
-                brodmann_data::keys::FEATURE_TYPES.to_owned(),
+                keys::FEATURE_TYPES.to_owned(),
                 Column::String(types.iter().cloned().map(Some).collect()),
             );
         }
@@ -143,6 +177,7 @@ impl Parts<'_> {
             adata.obs = obs;
             adata.obsm.extend(embeddings(&self.obsm));
             adata.obsp.extend(graphs(py, &self.obsp)?);
+            adata.uns = pictures(&self.pictures);
             return Ok(Container::AnnData(adata));
         }
         let mut mdata = MuData { modalities, ..MuData::default() };
@@ -150,6 +185,7 @@ impl Parts<'_> {
         mdata.obs = obs;
         mdata.obsm = embeddings(&self.obsm);
         mdata.obsp = graphs(py, &self.obsp)?;
+        mdata.uns = pictures(&self.pictures);
         Ok(Container::MuData(mdata))
     }
 }

@@ -7,10 +7,12 @@ use brodmann::models::staig::StaigPreset;
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::{self, BanksyRequest};
 use brodmann::pipeline::explain::enrich::EnrichOptions;
+use brodmann::pipeline::explain::links::LinksRequest;
 use brodmann::pipeline::explain::markers::MarkersRequest;
 use brodmann::pipeline::explain::spatial_genes::SvgRequest;
 use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
+use brodmann::pipeline::histology::{ImageFeaturesRequest, SlideOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::qc::QcRequest;
 use brodmann::pipeline::report::ReportRequest;
@@ -44,6 +46,8 @@ pub fn with_defaults(command: Command) -> Command {
         ("qc", vec![("", fields_of(&QcRequest::default().local))]),
         ("markers", of_markers()),
         ("enrich", of_enrichment()),
+        ("image-features", of_image_features()),
+        ("links", of_links()),
         ("svg", vec![("", fields_of(&SvgRequest::default().options))]),
         ("report", vec![("", fields_of(&ReportRequest::default().options))]),
         ("preprocess", of_preprocessing()),
@@ -109,11 +113,30 @@ fn of_staig() -> Table {
         let mut all = fields_of(&request.options);
         all.extend(fields_of(&request.domains));
         all.extend(fields_of(&request.training));
+        all.extend(fields_of(&SlideOptions::default()));
         all.extend(fields_of(&ModelOptions::default()));
         all.extend(of_expression());
         (preset.name(), all)
     };
     StaigPreset::ALL.map(of).into()
+}
+
+fn of_links() -> Table {
+    let request = LinksRequest::default();
+    let mut all = fields_of(&request.options);
+    all.extend(fields_of(&request.window));
+    all.extend(fields_of(&request.positions));
+    all.extend(fields_of(&request.transport));
+    all.extend(fields_of(&request.specific));
+    vec![("", all)]
+}
+
+fn of_image_features() -> Table {
+    let request = ImageFeaturesRequest::default();
+    let mut all = fields_of(&request.slide);
+    all.extend(fields_of(&request.encoder));
+    all.extend(fields_of(&request.look));
+    vec![("", all)]
 }
 
 fn of_smoothed_pca() -> Table {
@@ -137,6 +160,7 @@ fn of_banksy() -> Table {
 
 fn of_domains() -> Table {
     let mut all = fields_of(&DomainsRequest::default().agreement);
+    all.extend(fields_of(&SlideOptions::default()));
     all.extend(of_expression());
     all.insert("n_top_genes".to_owned(), few_genes());
     vec![("", all)]

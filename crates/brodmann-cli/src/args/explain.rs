@@ -188,6 +188,107 @@ pub enum ThresholdPresetArg {
     Spami,
 }
 
+/// Which peaks regulate which genes, and in which domain.
+///
+/// Accessibility is moved to expression by optimal transport between cells that are near each other in an embedding, from each
+/// peak to the genes within reach on the genome; what moves within a domain is the strength of a link there. Beside it stand
+/// what is specific for a domain (against shuffled labels), correlation, and distance. Names of peaks say where they lie
+/// (chr1:10-20, chr1-10-20, chr1_10_20). Written are uns["links"], a table of all pairs, and files for genome browsers.
+#[derive(Args, Debug, Serialize)]
+#[command(after_help = "Examples:\n  \
+    brodmann spami tissue.h5mu --out spami.h5mu -k 7\n  \
+    brodmann links spami.h5mu --genes gencode.vM25.gtf.gz --table links.csv --plot locus.png")]
+pub struct LinksCommand {
+    /// .h5mu of genes and peaks with an embedding and labels
+    #[serde(skip)]
+    pub input: PathBuf,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub output: ResultArgs,
+    /// Write the links of each domain as BEDPE
+    #[arg(long, value_name = "OUT.bedpe")]
+    #[serde(skip)]
+    pub bedpe: Option<PathBuf>,
+    /// Write the links as the WashU browser reads them
+    #[arg(long, value_name = "OUT.txt")]
+    #[serde(skip)]
+    pub longrange: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
+    /// Where genes lie: GTF or GFF3 (GENCODE, Ensembl; packed or not), BED, or a table with gene, chrom, start, end, strand
+    #[arg(long, value_name = "GTF|BED|TABLE")]
+    pub genes: Option<PathBuf>,
+    /// Bases to both sides of where a gene's transcription starts in which peaks may regulate it
+    #[arg(long, value_name = "BASES")]
+    pub window: Option<u64>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub groups: GroupArgs,
+    /// obsm key of the embedding [default: X_spami, or what another method left]
+    #[arg(long, value_name = "KEY")]
+    pub use_rep: Option<String>,
+    /// Nearest cells in it between which moving has a cost of its own
+    #[arg(long, value_name = "N")]
+    pub n_neighbors: Option<usize>,
+    /// Weight of the entropy: larger spreads more
+    #[arg(long, allow_negative_numbers = true, value_name = "X", value_parser = number)]
+    pub epsilon: Option<f64>,
+    /// Rounds of the transport, at most
+    #[arg(long, value_name = "N")]
+    pub max_iterations: Option<usize>,
+    /// Shuffles of the labels
+    #[arg(long, value_name = "N")]
+    pub n_permutations: Option<usize>,
+    /// Share of genes, and of peaks, whose position must be known
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", value_parser = number)]
+    pub min_matched: Option<f64>,
+    /// Links of each domain that are printed
+    #[arg(long, value_name = "N")]
+    pub n_top: Option<usize>,
+    /// With --plot: the gene whose links are drawn [default: that of the most specific link]
+    #[arg(long, value_name = "GENE")]
+    pub locus: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Domains as other programs show them.
+///
+/// A .geojson holds the outline of each domain, with its name and colour, as QuPath (File > Import objects) and TissUUmaps
+/// read annotations; neighbouring domains share their borders. QuPath's unit is the pixel of the slide in full resolution,
+/// which is that of Visium's coordinates; of others --scale takes coordinates there. A .json is a view of a .zarr store for
+/// Vitessce: the map, the plane, domains and genes.
+#[derive(Args, Debug, Serialize)]
+#[command(after_help = "Examples:\n  \
+    brodmann export domains.h5ad --out domains.geojson\n  \
+    brodmann convert domains.h5ad --out domains.zarr && brodmann export domains.zarr --out vitessce.json")]
+pub struct ExportCommand {
+    /// .h5ad or .h5mu with labels (or a folder or file `convert` can read)
+    #[serde(skip)]
+    pub input: PathBuf,
+    /// Output file: .geojson or .json
+    #[arg(long, short, value_name = "OUT")]
+    #[serde(skip)]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub groups: GroupArgs,
+    /// Coordinates times this are written [default: 1]
+    #[arg(long, allow_negative_numbers = true, value_name = "X", value_parser = number)]
+    pub scale: Option<f64>,
+    /// One region per connected piece instead of one per domain
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub pieces: Option<bool>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}
+
 /// Known sets of genes behind the markers of each group.
 ///
 /// Sets come from files that you have the right to: MSigDB (gsea-msigdb.org), Enrichr (maayanlab.cloud/Enrichr) and GO

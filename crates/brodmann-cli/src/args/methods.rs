@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::histology::SlideArgs;
 use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
     DomainArgs, ExpressionArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs,
@@ -226,6 +227,9 @@ pub struct StaigCommand {
     pub network: StaigNetworkArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub slide: SlideArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub models: ModelArgs,
     #[command(flatten)]
     #[serde(flatten)]
@@ -267,13 +271,14 @@ pub struct StaigNetworkArgs {
     #[arg(long, value_delimiter = ',', num_args = 1, allow_negative_numbers = true, value_name = "R1,R2", value_parser = number)]
     pub feature_mask: Vec<f64>,
     /// Which edges a view drops: expression (between unlike spots), image, or fixed=P
-    /// [default: expression; image with --image-key]
+    /// [default: expression; image with --image or --image-key]
     #[arg(long, value_name = "RULE", value_parser = edge_rule)]
     pub edge_rule: Option<Json>,
     /// Image features of the spots: an obsm key, or FILE.npy (one, or one for each input: A.npy,B.npy)
-    #[arg(long, value_delimiter = ',', value_name = "KEY|FILE.npy")]
+    #[arg(long, value_delimiter = ',', value_name = "KEY|FILE.npy", conflicts_with = "image")]
     pub image_key: Vec<String>,
-    /// Classes of image features whose spots are not contrasted; 0: none
+    /// Classes of image features whose spots are not contrasted; 0: none [default: 0; 40 with --image and one slice;
+    /// visium-image 80]
     #[arg(long, value_name = "Q")]
     pub image_classes: Option<usize>,
     /// Graphs drawn for each view, of which half must hold an edge, 1 to 10
@@ -366,6 +371,9 @@ pub struct DomainsCommand {
     pub refine: Option<usize>,
     #[command(flatten)]
     #[serde(flatten)]
+    pub slide: SlideArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub naming: NamingArgs,
     #[command(flatten)]
     #[serde(flatten)]
@@ -395,6 +403,10 @@ pub enum MemberArg {
     #[value(name = "spatialleiden")]
     #[serde(rename = "spatialleiden")]
     SpatialLeiden,
+    /// What the picture shows; --image takes it in
+    #[value(name = "image")]
+    #[serde(rename = "image")]
+    Image,
 }
 
 /// Domains from what each spot expresses beside what its surroundings do (BANKSY): its own values, the weighted mean of

@@ -129,6 +129,9 @@ pub struct FeatureArgs {
     /// Highly variable features to keep; 0 keeps all
     #[arg(long, value_name = "N")]
     pub n_top_genes: Option<usize>,
+    /// How genes are selected [default: hvg]
+    #[arg(long, value_name = "WAY", value_enum)]
+    pub select: Option<SelectArg>,
     /// How highly variable genes are found
     #[arg(long = "hvg", id = "hvg", value_name = "FLAVOR", value_enum)]
     pub flavor: Option<HvgArg>,
@@ -272,6 +275,21 @@ pub enum ValuesArg {
     Log,
     /// Counts as they are
     Counts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectArg {
+    /// Highly variable, by --hvg
+    Hvg,
+    /// Highly variable by binned dispersion (mean-variance plot)
+    Mvp,
+    /// Spatially variable, by Moran's I
+    Svg,
+    /// Hub genes of co-expression modules
+    Modules,
+    /// Highly variable, of genes that vary alike only one
+    Nonredundant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]

@@ -1,7 +1,9 @@
-//! `brodmann markers`, `enrich`, `svg`, `neighborhood`, `report`.
+//! `brodmann markers`, `enrich`, `svg`, `neighborhood`, `links`, `export`, `report`.
 
 use brodmann::pipeline::Inputs;
 use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_file};
+use brodmann::pipeline::explain::export::{ExportRequest, export_file};
+use brodmann::pipeline::explain::links::{LinkFiles, LinksRequest, links_file};
 use brodmann::pipeline::explain::markers::{MarkersRequest, markers_file};
 use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_file};
 use brodmann::pipeline::explain::spatial_genes::{SvgRequest, svg_file};
@@ -9,7 +11,10 @@ use brodmann::pipeline::report::{ReportRequest, report_files};
 
 use super::Context;
 use crate::args::said::said;
-use crate::args::{EnrichCommand, MarkersCommand, NeighborhoodCommand, ReportCommand, SvgCommand};
+use crate::args::{
+    EnrichCommand, ExportCommand, LinksCommand, MarkersCommand, NeighborhoodCommand, ReportCommand,
+    SvgCommand,
+};
 use crate::failure::Failure;
 
 pub fn markers(context: &Context<'_>, args: &MarkersCommand) -> Result<(), Failure> {
@@ -38,6 +43,22 @@ pub fn neighborhood(context: &Context<'_>, args: &NeighborhoodCommand) -> Result
     let input = (args.input.as_path(), &args.source.options());
     let outputs = (&args.output.outputs(), args.shapes.as_ref());
     let report = neighborhood_file(input, outputs, &request, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn links(context: &Context<'_>, args: &LinksCommand) -> Result<(), Failure> {
+    let request = LinksRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let files = LinkFiles { bedpe: args.bedpe.clone(), longrange: args.longrange.clone() };
+    let report =
+        links_file(input, (&args.output.outputs(), &files), &request, context.seed, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn export(context: &Context<'_>, args: &ExportCommand) -> Result<(), Failure> {
+    let request = ExportRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let report = export_file(input, &args.out, &request, context.terminal)?;
     context.print(&report, || report.lines())
 }
 

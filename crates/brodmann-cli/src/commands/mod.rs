@@ -5,6 +5,7 @@ pub mod convert;
 pub mod demo;
 pub mod evaluate;
 pub mod explain;
+pub mod histology;
 pub mod info;
 pub mod methods;
 pub mod neighbors;
@@ -126,10 +127,13 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<(), Failure> 
         Command::SmoothedPca(a) => methods::smoothed_pca(context, &a),
         Command::Mixture(a) => methods::mixture(context, &a),
         Command::Cluster(a) => methods::cluster(context, &a),
+        Command::ImageFeatures(a) => histology::run(context, &a),
         Command::Markers(a) => explain::markers(context, &a),
         Command::Enrich(a) => explain::enrich(context, &a),
         Command::Svg(a) => explain::svg(context, &a),
         Command::Neighborhood(a) => explain::neighborhood(context, &a),
+        Command::Links(a) => explain::links(context, &a),
+        Command::Export(a) => explain::export(context, &a),
         Command::Report(a) => explain::report(context, &a),
         Command::Evaluate(a) => evaluate::run(context, &a),
         Command::Plot(a) => plot::run(context, &a),

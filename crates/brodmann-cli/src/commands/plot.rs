@@ -1,5 +1,6 @@
 //! `brodmann plot`.
 
+use brodmann::pipeline::histology::SlideOptions;
 use brodmann::pipeline::picture::{PictureRequest, PictureShape, draw_file, draw_losses};
 
 use brodmann_kernels::OptionError;
@@ -52,6 +53,12 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
         },
         spot_size: args.spot_size,
         image: !args.no_image,
+        slide: SlideOptions {
+            image: args.image.clone(),
+            image_scale: args.image_scale,
+            image_transform: args.image_transform.clone(),
+            ..SlideOptions::default()
+        },
         alpha: args.alpha,
         columns: args.columns,
         panel_px: args.panel_size,

@@ -1,7 +1,9 @@
 //! `brodmann simulate`.
 
-use brodmann::pipeline::simulated::{check_ending, default_rows_per_block, stream_simulation};
-use brodmann::simulate::{SimModality, SimulationOptions};
+use brodmann::pipeline::simulated::{
+    check_ending, default_rows_per_block, stream_simulation, write_regulation,
+};
+use brodmann::simulate::{RegulationOptions, SimModality, SimulationOptions};
 
 use super::Context;
 use crate::args::{ModalityArg, SimulateArgs};
@@ -43,6 +45,10 @@ pub fn run(context: &Context<'_>, args: &SimulateArgs) -> Result<(), Failure> {
         slices: args.slices,
         batch_effect: args.batch_effect,
         image: args.image,
+        image_strength: args.image_strength,
+        image_blur_px: args.image_blur_px,
+        stain_drift: args.stain_drift,
+        stain_tint: args.stain_tint,
         n_genes: args.n_genes,
         n_proteins: args.n_proteins,
         n_peaks: args.n_peaks,
@@ -51,9 +57,15 @@ pub fn run(context: &Context<'_>, args: &SimulateArgs) -> Result<(), Failure> {
         spot_pitch: args.spot_pitch,
         ..SimulationOptions::default()
     };
-    check_ending(&args.out, options.modalities.len())?;
     brodmann_data::check_writable(&args.out)?;
-    let written = stream_simulation(&options, &args.out, default_rows_per_block(&options), context.terminal)?;
+    let written = if let Some(genes) = &args.regulation {
+        let regulation =
+            RegulationOptions { seed: context.seed, n_genes: args.n_genes, ..RegulationOptions::default() };
+        write_regulation(&options, &regulation, (&args.out, genes), context.terminal)?
+    } else {
+        check_ending(&args.out, options.modalities.len())?;
+        stream_simulation(&options, &args.out, default_rows_per_block(&options), context.terminal)?
+    };
     let entries: f64 = written.modalities.iter().map(|(_, n)| *n as f64 * written.n_obs as f64).sum();
     let report = Report {
         out: args.out.display().to_string(),

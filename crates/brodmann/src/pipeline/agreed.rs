@@ -10,6 +10,7 @@
 //! banksy.2        mixture of the components of X beside the surroundings (BANKSY, λ = 0.2)
 //! hops            mixture of the components P of X beside their means over one, two, three hops
 //! spatialleiden   Leiden of the neighbours in P and in space
+//! image           on request: mixture of the components of the picture's features, averaged over the neighbours
 //! domains       = what their labels have in common (cluster::members)
 //! ```
 //!
@@ -30,6 +31,9 @@ use super::domains::{Domains, Labels};
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
 use super::fingerprint::Fingerprint;
 use super::forecast::{FEWER_SPOTS, Forecast, Need};
+use super::histology::EncoderOptions;
+use super::histology::features::image_features;
+use super::histology::request::{FILE, SlideOptions};
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::request::{FeatureRequest, Naming, Place, check_n_clusters, check_n_neighbors};
 use super::run::{Run, Stage};
@@ -41,7 +45,7 @@ use crate::cluster::{
     CovarianceModel, GmmOptions, Layer, Members, MembersOptions, SearchOptions, agreeing_runs, gmm,
     member_votes, members, search_n_clusters,
 };
-use crate::graph::{NeighborsOptions, neighbors};
+use crate::graph::{NeighborsOptions, neighbor_means, neighbors};
 use crate::metrics::adjusted_rand_index;
 use crate::models::{BanksyOptions, SmoothedPcaOptions, banksy, hop_means, smoothed_pca};
 use crate::preprocess::{PreprocessError, pca_dense};
@@ -91,6 +95,9 @@ pub enum Member {
     /// SpatialLeiden: Leiden of the neighbours in expression and in space.
     #[serde(rename = "spatialleiden")]
     SpatialLeiden,
+    /// Components of the features of the picture, averaged over the neighbours, a mixture.
+    #[serde(rename = "image")]
+    Image,
 }
 
 impl Member {
@@ -106,13 +113,14 @@ impl Member {
             Self::BanksyAround => "banksy.8",
             Self::Hops => "hops",
             Self::SpatialLeiden => "spatialleiden",
+            Self::Image => "image",
         }
     }
 
     /// Weight of the surroundings in the BANKSY features it rests on; 0: the spot alone.
     fn lambda(self) -> Option<f64> {
         match self {
-            Self::Smoothed => None,
+            Self::Smoothed | Self::Image => None,
             Self::BanksyOwn => Some(0.2),
             Self::BanksyAround => Some(0.8),
             Self::Hops | Self::SpatialLeiden => Some(0.0),
@@ -162,6 +170,8 @@ impl Default for AgreementOptions {
 pub struct DomainsRequest {
     /// How members are made and joined.
     pub agreement: AgreementOptions,
+    /// The picture, where it takes part.
+    pub slide: SlideOptions,
     /// Counts or logarithms.
     pub values: ValueOptions,
     /// How counts become features.
@@ -180,19 +190,28 @@ impl DomainsRequest {
     pub fn from_said(said: &Said) -> Result<Self, PipelineError> {
         let base = Self::default();
         let mut sections = said.sections();
-        let request = Self {
+        let mut request = Self {
             agreement: sections.take(&base.agreement)?,
+            slide: sections.take(&base.slide)?,
             values: sections.take(&base.values)?,
             features: sections.take(&base.features)?,
             place: sections.take(&base.place)?,
             naming: sections.take(&base.naming)?,
         };
         sections.finish(keys::DOMAINS)?;
+        // A slide makes the picture a member, and the member takes the picture that the file keeps.
+        let is_member = request.agreement.members.contains(&Member::Image);
+        match (is_member, request.slide.is_asked_for()) {
+            (false, true) => request.agreement.members.push(Member::Image),
+            (true, false) => request.slide.image = vec![FILE.to_owned()],
+            _ => (),
+        }
         request.validate()?;
         Ok(request)
     }
 
     fn validate(&self) -> Result<(), PipelineError> {
+        self.slide.validate()?;
         let mut members = self.agreement.members.clone();
         members.sort_unstable();
         members.dedup();
@@ -286,9 +305,46 @@ impl DomainsRequest {
                     let built = run.timed(Stage::Graph, || neighbors(of(member), &options, seed, monitor))?;
                     View::Neighbors(vec![built.connectivities])
                 }
+                // Of the tissue, not of a modality.
+                Member::Image => continue,
             });
         }
         Ok(views)
+    }
+
+    /// What the picture shows: components of its features, averaged over the neighbours in space.
+    fn picture(
+        &self,
+        scene: &Scene<'_>,
+        near: &CsrMatrix<f64>,
+        run: &mut Run<'_>,
+    ) -> Result<View, PipelineError> {
+        let place = (self.place.spatial_key.as_str(), scene.slices());
+        let made = image_features(scene.tissue, (&self.slide, &EncoderOptions::default()), place, run)?;
+        let averaged = neighbor_means(made.comparable.view(), near.view());
+        Ok(View::Embedding(pca_dense(averaged.view(), COMPONENTS).map_err(of_features)?))
+    }
+
+    /// What the members but the picture agree on: so one sees what it changes.
+    fn without_picture(
+        &self,
+        (labels, space): (&[&[u32]], &CsrMatrix<f64>),
+        options: &MembersOptions,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Vec<u32>>, PipelineError> {
+        let others: Vec<&[u32]> = labels
+            .iter()
+            .zip(&self.agreement.members)
+            .filter(|(_, member)| **member != Member::Image)
+            .map(|(labels, _)| *labels)
+            .collect();
+        if others.is_empty() || others.len() == labels.len() {
+            return Ok(None);
+        }
+        let (seed, monitor) = (run.seed, run.monitor);
+        let found =
+            run.timed(Stage::Cluster, || members(&others, Some(space.view()), options, seed, monitor))?;
+        Ok(Some(found.labels))
     }
 
     /// Where the spots lie, and the graphs that the members stand on.
@@ -521,6 +577,17 @@ pub struct DomainsFacts {
     pub agreement_by_number: Vec<TriedAgreement>,
     /// Mean entropy of the votes on a spot, 0 to 1.
     pub mean_entropy: f64,
+    /// The map without the picture, where that is a member.
+    pub without_picture: Option<WithoutPicture>,
+}
+
+/// What the picture changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct WithoutPicture {
+    /// Adjusted Rand index of the maps with it and without.
+    pub agreement: f64,
+    /// Agreement of the map without it with the known domains, where there are any.
+    pub metrics: Option<TruthScores>,
 }
 
 impl Facts for DomainsFacts {
@@ -534,6 +601,11 @@ impl Facts for DomainsFacts {
                 format!("member {:<20} agreement {:.2}, weight {percent:.0} %{truth}", m.name, m.agreement)
             })
             .collect();
+        if let Some(without) = &self.without_picture {
+            let truth =
+                without.metrics.as_ref().map_or(String::new(), |t| format!("; its own ARI {:.3}", t.ari));
+            lines.push(format!("without the picture: ARI {:.2} with this map{truth}", without.agreement));
+        }
         lines.push(format!("mean entropy {:.2} (0: all members agree on every spot)", self.mean_entropy));
         if !self.agreement_by_number.is_empty() {
             let of = |t: &TriedAgreement| format!("{}: {:.2}", t.n_clusters, t.agreement);
@@ -557,6 +629,8 @@ pub struct Agreed {
     modalities: Vec<Modality>,
     labels: Vec<Vec<u32>>,
     members: Members,
+    /// The map that the other members make, where the picture is one.
+    without_picture: Option<Vec<u32>>,
     tried: Vec<TriedAgreement>,
 }
 
@@ -572,7 +646,11 @@ impl Method for DomainsRequest {
         }
     }
 
-    fn reads(&self, _reads: &mut Reads) {}
+    fn reads(&self, reads: &mut Reads) {
+        if self.slide.is_asked_for() {
+            reads.uns.push(keys::SPATIAL.to_owned());
+        }
+    }
 
     fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
         check_n_neighbors("refine", self.agreement.refine, n_obs)?;
@@ -602,12 +680,14 @@ impl Method for DomainsRequest {
             let mut expression = expression::prepare(scene, info, &self.wanted(), run)?;
             let features = expression.summary();
             let values = std::mem::replace(&mut expression.values, CsrMatrix::with_capacity(0, 0, 0));
-            for (seen, view) in
-                seen.iter_mut().zip(self.views(scene.slices(), &values, &surroundings, run)?)
-            {
-                seen.push(view);
-            }
+            let of_expression =
+                seen.iter_mut().zip(&self.agreement.members).filter(|(_, m)| **m != Member::Image);
+            let views = self.views(scene.slices(), &values, &surroundings, run)?;
+            of_expression.zip(views).for_each(|((seen, _), view)| seen.push(view));
             modalities.push(Modality { info: info.clone(), expression, features });
+        }
+        if let Some(place) = self.agreement.members.iter().position(|m| *m == Member::Image) {
+            seen[place].push(self.picture(scene, &surroundings.near, run)?);
         }
         let views = seen.into_iter().map(joined).collect::<Result<Vec<View>, PipelineError>>()?;
         let space = surroundings.near;
@@ -627,6 +707,7 @@ impl Method for DomainsRequest {
         let of: Vec<&[u32]> = labels.iter().map(Vec::as_slice).collect();
         let found =
             run.timed(Stage::Cluster, || members(&of, Some(space.view()), &options, seed, monitor))?;
+        let without_picture = self.without_picture((&of, &space), &options, run)?;
         let agreement = found.mean_agreement();
         if labels.len() > 1 && agreement < LITTLE {
             monitor.warn(&format!(
@@ -642,7 +723,7 @@ impl Method for DomainsRequest {
             reached: n_found == n_clusters,
             refine: self.agreement.refine,
         });
-        Ok((outcome, Agreed { modalities, labels, members: found, tried }))
+        Ok((outcome, Agreed { modalities, labels, members: found, without_picture, tried }))
     }
 
     fn finish(
@@ -652,7 +733,7 @@ impl Method for DomainsRequest {
         domains: &Domains,
         run: &mut Run<'_>,
     ) -> Result<Finished<DomainsFacts>, PipelineError> {
-        let Agreed { modalities, labels, members: found, tried } = solved;
+        let Agreed { modalities, labels, members: found, without_picture, tried } = solved;
         let key = self.frame().key();
         let truth = truth_key(scene.tissue, self.naming.truth.as_deref())?;
         let mut reports = Vec::with_capacity(labels.len());
@@ -684,7 +765,15 @@ impl Method for DomainsRequest {
             let column = Column::Bool(expression.selected);
             run.target(info.key.as_deref()).var.insert(format!("{key}_features"), column);
         }
+        let without_picture = match without_picture {
+            Some(other) => Some(WithoutPicture {
+                agreement: adjusted_rand_index(&other, &domains.labels)?,
+                metrics: truth.as_deref().map(|t| score_truth(scene.tissue, t, &other)).transpose()?,
+            }),
+            None => None,
+        };
         let params = json!({
+            "slide": self.slide.is_asked_for().then_some(&self.slide),
             "members": self.agreement.members,
             "n_clusters": self.agreement.n_clusters,
             "restarts": self.agreement.restarts,
@@ -708,7 +797,13 @@ impl Method for DomainsRequest {
             stopped_early: false,
             data_hash: Some(hash.hex()),
             written,
-            facts: DomainsFacts { features, members: reports, agreement_by_number: tried, mean_entropy },
+            facts: DomainsFacts {
+                features,
+                members: reports,
+                agreement_by_number: tried,
+                mean_entropy,
+                without_picture,
+            },
         })
     }
 }

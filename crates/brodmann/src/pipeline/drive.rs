@@ -16,10 +16,11 @@ use super::cohort::Cohort;
 use super::domains::{self, Embedding};
 use super::doubts;
 use super::forecast::{Forecast, announce};
+use super::graphs::prepare_selection;
 use super::method::{Method, Outcome, Reads};
 use super::qc::GENE_NAMES;
 use super::record::RunRecord;
-use super::request::check_key_added;
+use super::request::{GraphRequest, check_key_added};
 use super::run::{Run, Stage};
 use super::scene::Scene;
 use super::scores;
@@ -43,6 +44,7 @@ fn elements<M: Method>(method: &M) -> ReadOptions {
     reads.obsm.push(frame.place.spatial_key.clone());
     options.obsm = Select::Only(reads.obsm);
     options.obsp = Select::Only(reads.obsp);
+    options.uns = Select::Only(reads.uns);
     options
 }
 
@@ -180,6 +182,11 @@ fn drive<M: Method>(
         None => None,
     };
 
+    if let Some(features) = frame.features {
+        let by_default = GraphRequest::default();
+        let graphs = (frame.graphs.unwrap_or(&by_default), frame.place);
+        prepare_selection(tissue, features, graphs, scene.slices(), run)?;
+    }
     let (outcome, solved) = method.solve(scene, run)?;
     let (mut embeddings, mut before) = (Vec::new(), None);
     let domains = match outcome {

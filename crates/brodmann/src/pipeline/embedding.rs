@@ -13,7 +13,7 @@ use super::request::FeatureRequest;
 use super::run::{Run, Stage};
 use super::tissue::{ModalityInfo, Tissue};
 use crate::preprocess::{
-    HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed, preprocess,
+    GeneSelection, HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed,
     preprocess_rows,
 };
 
@@ -75,6 +75,9 @@ pub(super) fn options_on(mut options: PreprocessOptions, request: &FeatureReques
     if let Some(n) = request.n_top_genes {
         options.n_top_genes = (n > 0).then_some(n);
     }
+    if let Some(select) = request.select {
+        options.select = select;
+    }
     if let Some(flavor) = request.flavor {
         options.hvg_flavor = flavor;
     }
@@ -121,10 +124,12 @@ pub(super) fn make(
         monitor.note(note);
     }
     let rows = run.timed(Stage::Read, || tissue.count_rows(modality, request.layer.as_deref()))?;
+    let graph = run.selection_graph.take();
+    let near = graph.as_ref().map(|graph| graph.view());
     let preprocessed = if let Some(rows) = rows {
         monitor.stage(&format!("{}: reading and preprocessing", modality.name), 0);
         let start = Instant::now();
-        let made = preprocess_rows(&rows, slices, &options, seed, monitor);
+        let made = preprocess_rows(&rows, slices, near, &options, seed, monitor);
         let waited = rows.seconds_waited();
         run.seconds.read += waited;
         run.seconds.preprocess += (start.elapsed().as_secs_f64() - waited).max(0.0);
@@ -144,9 +149,11 @@ pub(super) fn make(
             ));
         }
         monitor.stage(&format!("{}: preprocessing", modality.name), 0);
-        run.timed(Stage::Preprocess, || preprocess(counts.view(), slices, &options, seed, monitor))
+        let counts = counts.view();
+        run.timed(Stage::Preprocess, || preprocess_rows(&counts, slices, near, &options, seed, monitor))
             .map_err(|source| with_hint(source, tissue, modality))?
     };
+    run.selection_graph = graph;
     Ok(Made { preprocessed, options })
 }
 
@@ -250,6 +257,9 @@ fn params(options: &PreprocessOptions, seed: Seed) -> Value {
     set("modality", Value::String(options.modality.name().to_owned()));
     set("min_cells", Value::Int(options.min_cells as i64));
     set("n_top_genes", options.n_top_genes.map_or(Value::Null, |n| Value::Int(n as i64)));
+    if options.select != GeneSelection::Hvg {
+        set("select", Value::String(options.select.name().to_owned()));
+    }
     set("normalization", Value::String(options.normalization.name().to_owned()));
     set("target_sum", options.target_sum.map_or(Value::Null, Value::Float));
     set("log1p", Value::Bool(options.log1p));

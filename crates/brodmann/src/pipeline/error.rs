@@ -12,6 +12,7 @@ use crate::cluster::{
 };
 use crate::embedding::{HarmonyError, UmapError};
 use crate::graph::GraphError;
+use crate::histology::HistologyError;
 use crate::metrics::MetricsError;
 use crate::models::spami::SpamiError;
 use crate::models::staig::StaigError;
@@ -21,6 +22,7 @@ use crate::report::ReportError;
 use crate::simulate::SimulateError;
 use crate::stats::StatsError;
 use crate::stats::gene_sets::GeneSetError;
+use crate::stats::links::LinksError;
 
 /// An error of a stage, or of the request itself.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,12 @@ pub enum PipelineError {
     /// Gene sets.
     #[error(transparent)]
     GeneSets(#[from] GeneSetError),
+    /// Links of peaks and genes.
+    #[error(transparent)]
+    Links(#[from] LinksError),
+    /// The picture.
+    #[error(transparent)]
+    Histology(#[from] HistologyError),
     /// Simulation.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
@@ -184,6 +192,8 @@ impl Diagnosis for PipelineError {
             Self::Stats(e) => e,
             Self::GeneSets(e) => e,
             Self::Report(e) => e,
+            Self::Links(e) => e,
+            Self::Histology(e) => e,
             Self::Simulate(e) => e,
             Self::Plot(e) => e,
             Self::Spami(e) => e,

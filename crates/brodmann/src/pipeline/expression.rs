@@ -103,6 +103,7 @@ impl<'a> Wanted<'a> {
         let options = ScaledOptions {
             values,
             n_top_genes,
+            select: of.select.unwrap_or(own.select),
             flavor: of.flavor.unwrap_or(own.flavor),
             target_sum: of.target_sum.unwrap_or(TARGET_SUM),
             min_cells: of.min_cells.unwrap_or(own.min_cells),
@@ -176,9 +177,14 @@ pub(super) fn prepare(
     monitor.stage("preprocessing", 0);
     // Nothing in these features is drawn by chance.
     let options = FeatureOptions::Scaled(options);
+    let graph = run.selection_graph.take();
+    let near = graph.as_ref().map(|graph| graph.view());
     let made = run
-        .timed(Stage::Preprocess, || FeatureMap::fit(counts.view(), slices, &options, Seed(0), monitor))
+        .timed(Stage::Preprocess, || {
+            FeatureMap::fit_on(counts.view(), slices, near, &options, Seed(0), monitor)
+        })
         .map_err(|source| with_hint(source, tissue, info))?;
+    run.selection_graph = graph;
     let n_selected = made.map.n_features();
     let panel = counts.n_cols() / 2;
     if n_slices > 1 && n_selected < FEW_FEATURES.min(panel.max(1)) {
@@ -327,6 +333,7 @@ impl Expression {
             "layer": features.layer,
             "values": self.map.values().map(Values::name),
             "n_top_genes": features.n_top_genes,
+            "select": features.select,
             "hvg": features.flavor,
             "target_sum": self.map.target_sum(),
             "min_cells": features.min_cells,

@@ -298,7 +298,7 @@ fn counts_of(
         nnz: size.nnz,
         streamed: size.streamed && !whole,
         kept: size.kept || keeps_normalised,
-        n_selected,
+        n_selected: if options.select.reads_expression() { n_vars } else { n_selected },
         n_components: options.n_pcs.min(n_selected).min(tissue.n_obs()),
         keeps_normalised: keeps_normalised && !whole,
     }))

@@ -151,6 +151,22 @@ pub fn spatial_graph(
     Ok(without_zeros(connectivities))
 }
 
+/// Builds the spatial graph that genes are selected on, where they are; it is not written.
+pub(super) fn prepare_selection(
+    tissue: &Tissue,
+    features: &FeatureRequest,
+    (request, place): (&GraphRequest, &Place),
+    slices: Option<&Slices>,
+    run: &mut Run<'_>,
+) -> Result<(), PipelineError> {
+    if features.needs_graph() {
+        let mut aside = Run::new(run.seed, run.monitor);
+        run.selection_graph = Some(spatial_graph(tissue, request, place, slices, &mut aside)?);
+        run.seconds.graph += aside.seconds.graph;
+    }
+    Ok(())
+}
+
 /// Values the graph would refuse under its own names for them are refused under those of the options.
 pub(super) fn check_spatial(
     n_spatial: Option<usize>,

@@ -207,7 +207,8 @@ impl Method for LeidenRequest {
     fn frame(&self) -> Frame<'_> {
         let title = if self.spatial { "SpatialLeiden" } else { "Leiden" };
         let frame = Frame::new(self.name(), title, &self.place, &self.naming);
-        Frame { modality: self.features.modality, features: Some(&self.features), ..frame }
+        let (features, graphs) = (Some(&self.features), Some(&self.graphs));
+        Frame { modality: self.features.modality, features, graphs, ..frame }
     }
 
     fn reads(&self, reads: &mut Reads) {

@@ -13,7 +13,7 @@ use super::PipelineError;
 use super::clustering::{DomainOptions, EmbeddingMethod};
 use super::domains::{Domains, Embedding, Labels};
 use super::forecast::Need;
-use super::request::{FeatureRequest, ModelOptions, Naming, Place};
+use super::request::{FeatureRequest, GraphRequest, ModelOptions, Naming, Place};
 use super::run::Run;
 use super::scene::Scene;
 use crate::preprocess::Modality;
@@ -38,6 +38,8 @@ pub struct Frame<'a> {
     pub modality: Option<Modality>,
     /// How counts become features, of a method that reads counts.
     pub features: Option<&'a FeatureRequest>,
+    /// How its graphs are built, where that can be said.
+    pub graphs: Option<&'a GraphRequest>,
     /// How an embedding becomes domains, and the neighbours of its graphs; `None` for methods that find labels.
     pub domains: Option<(&'a DomainOptions, usize)>,
     /// Of networks: where they are saved and read.
@@ -56,6 +58,7 @@ impl<'a> Frame<'a> {
             naming,
             modality: None,
             features: None,
+            graphs: None,
             domains: None,
             models: None,
             min_obs: MIN_OBS,
@@ -156,4 +159,6 @@ pub struct Reads {
     pub obsm: Vec<String>,
     /// Keys of `obsp`.
     pub obsp: Vec<String>,
+    /// Keys of `uns`.
+    pub uns: Vec<String>,
 }

@@ -19,7 +19,7 @@
 //! The methods:
 //! * [`leiden`]: Leiden and SpatialLeiden.
 //! * [`spami`]: several omics in one embedding, and denoised expression.
-//! * [`staig`]: one slice, or many without alignment, by a graph network.
+//! * [`staig`]: one slice, or many without alignment, by a graph network. [`histology`]: the picture it may see.
 //! * [`agreed`]: domains that several methods agree on. [`banksy`]: expression beside that of its surroundings.
 //! * [`smoothed_pca`], [`mixture`]: the baselines, with space and without. [`from_embedding`]: what is in the file.
 //!
@@ -57,6 +57,7 @@ pub mod fingerprint;
 pub mod forecast;
 pub mod from_embedding;
 pub mod graphs;
+pub mod histology;
 pub mod leiden;
 pub mod memory;
 pub mod method;

@@ -7,7 +7,7 @@ use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 
 use super::PipelineError;
 use super::forecast::{Forecast, announce, work_of};
-use super::graphs::{latent_graph, spatial_graph};
+use super::graphs::{latent_graph, prepare_selection, spatial_graph};
 use super::qc::GENE_NAMES;
 use super::request::{FeatureRequest, GraphRequest, Place, SPATIAL_LAYER};
 use super::run::{Run, Seconds, Stage};
@@ -72,6 +72,7 @@ pub fn build_graphs(
     } else {
         monitor.note("no coordinates: the spatial graph is left out");
     }
+    prepare_selection(&tissue, feature_request, (request, place), slices.as_ref(), &mut run)?;
     for modality in tissue.modalities() {
         let graph = latent_graph(&tissue, modality, feature_request, request, slices.as_ref(), &mut run)?;
         report(&modality.name, &graph);

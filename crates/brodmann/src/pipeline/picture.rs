@@ -9,10 +9,12 @@ use brodmann_data::{
     Array, Column, DataError, OpenOptions, ReadOptions, Select, Value, check_output, keys, write_bytes,
 };
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, Slices, Step};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Array3, Axis};
 
 use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
+use super::histology::SlideOptions;
+use super::histology::slides::{Placed, overview, placed};
 use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::plot::{
     Boundaries, Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
@@ -24,6 +26,8 @@ use crate::preprocess::feature_map::comparable;
 /// More distinct whole numbers than this in an obs column are drawn as a scale, fewer as categories.
 const MAX_CATEGORIES_OF_NUMBERS: usize = 30;
 
+/// A slide below the spots has this many of its pixels for one of a panel: panels are drawn at several dots per pixel.
+const SEEN_FINER: f64 = 3.0;
 /// Names a table of `obsm` as a colour.
 const OBSM: &str = "obsm:";
 /// Wider tables are not drawn whole.
@@ -51,6 +55,8 @@ pub struct PictureRequest {
     pub spot_size: Option<f64>,
     /// Draw the histology picture below the spots where the file has one.
     pub image: bool,
+    /// Another slide to be drawn below the spots.
+    pub slide: SlideOptions,
     /// Opacity of the spots.
     pub alpha: f64,
     /// Panels side by side.
@@ -88,6 +94,7 @@ impl Default for PictureRequest {
             shape: None,
             spot_size: None,
             image: true,
+            slide: SlideOptions::default(),
             alpha: 1.0,
             columns: None,
             panel_px: 340.0,
@@ -237,15 +244,35 @@ pub fn figure(
     for key in &request.colors {
         colors.extend(color(tissue, key, request)?);
     }
+    let mut slides = if request.image && request.slide.is_asked_for() {
+        placed(tissue, &request.slide, (&request.spatial_key, named.as_ref()), monitor)?
+    } else {
+        Vec::new()
+    }
+    .into_iter();
     let mut panels = Vec::new();
     for (slice, rows) in slices.rows().iter().enumerate() {
         let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
         let name = if named.is_some() { slices.label(slice) } else { String::new() };
-        let own = Arc::new(coordinates.select(Axis(0), &rows));
+        let mut own = Arc::new(coordinates.select(Axis(0), &rows));
         let library = library(tissue, &name);
-        let image = if request.image { image_of(library, monitor).map(Arc::new) } else { None };
-        let diameter = request.spot_size.or_else(|| spot_diameter(library));
-        let boundaries = boundaries(tissue, request, library, &rows)?.map(Arc::new);
+        let mut diameter = request.spot_size.or_else(|| spot_diameter(library));
+        let mut boundaries = boundaries(tissue, request, library, &rows)?.map(Arc::new);
+        let image = match slides.next() {
+            Some(placed) => {
+                let seen = overview(&placed.slide, (request.panel_px * SEEN_FINER) as usize)?;
+                if placed.turned {
+                    // Everything in pixels of the slide.
+                    own = Arc::new(placed.places());
+                    diameter = diameter.map(|d| d * placed.factor);
+                    boundaries = None;
+                }
+                let scale = if placed.turned { 1.0 } else { placed.factor };
+                Some(Arc::new(image_of_slide(&placed, seen, scale)))
+            }
+            None if request.image => image_of(library, monitor).map(Arc::new),
+            None => None,
+        };
         for (key, color) in &colors {
             let title = if slices.count() > 1 { format!("{name} · {key}") } else { key.clone() };
             panels.push(Panel {
@@ -272,7 +299,7 @@ pub(super) fn library<'a>(tissue: &'a Tissue, slice: &str) -> Option<&'a Value> 
     libraries.get(slice).or_else(|| libraries.values().next().filter(|_| libraries.len() == 1))
 }
 
-fn scale_factor(library: Option<&Value>, key: &str) -> Option<f64> {
+pub(super) fn scale_factor(library: Option<&Value>, key: &str) -> Option<f64> {
     library?.get(keys::SCALEFACTORS)?.get(key)?.as_f64().filter(|v| v.is_finite() && *v > 0.0)
 }
 
@@ -333,6 +360,13 @@ fn stored_boundaries(stored: &Value) -> Option<Lines<'_>> {
     let in_order = starts.is_sorted() && starts.last().is_some_and(|end| *end <= vertices.len());
     let lines = ids.iter().zip(starts.array_windows()).map(|(id, [a, b])| (id.as_str(), *a..*b));
     in_order.then(|| (lines.collect(), vertices))
+}
+
+/// A view of a whole slide, coordinates times `scale` being its pixels.
+pub(super) fn image_of_slide(placed: &Placed, seen: Array3<u8>, scale: f64) -> Image {
+    let (height, width, _) = seen.dim();
+    let shrunk = height.max(width) as f64 / placed.slide.height().max(placed.slide.width()) as f64;
+    Image { width, height, rgb: seen.into_iter().collect(), scale: scale * shrunk }
 }
 
 /// The histology picture of a slice, the finer one where there are two.

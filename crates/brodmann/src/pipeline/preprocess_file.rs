@@ -8,8 +8,9 @@ use brodmann_kernels::{Monitor, Seed};
 use super::PipelineError;
 use super::embedding::{add, embedding_key, make};
 use super::forecast::{Forecast, announce, preprocessing_work};
+use super::graphs::prepare_selection;
 use super::qc::GENE_NAMES;
-use super::request::FeatureRequest;
+use super::request::{FeatureRequest, GraphRequest, Place};
 use super::run::{Run, Seconds, Stage};
 use super::tissue::{Destination, Opening, Tissue};
 
@@ -57,6 +58,8 @@ pub fn preprocess_file(
     let slices = tissue.slices(library_key)?;
     announce("preprocessing", tissue.n_obs(), &preprocessing_work(&tissue, request)?.need(), monitor)?;
     let mut modalities = Vec::new();
+    let place = Place { library_key: library_key.map(str::to_owned), ..Place::default() };
+    prepare_selection(&tissue, request, (&GraphRequest::default(), &place), slices.as_ref(), &mut run)?;
     for modality in tissue.modalities() {
         let made = make(&tissue, modality, request, slices.as_ref(), true, &mut run)?;
         add(modality, &made, seed, run.target(modality.key.as_deref()));
@@ -99,6 +102,9 @@ fn open(
     let mut options = ReadOptions::to_write();
     options.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
     options.obs = Select::Only(library_key.into_iter().chain([keys::IN_TISSUE]).map(str::to_owned).collect());
+    if request.needs_graph() {
+        options.obsm = Select::only([keys::SPATIAL]);
+    }
     let opening = Opening { features: Some(request), ..Opening::of(source, &options, request.modality) };
     Tissue::open(input, &opening, monitor)
 }

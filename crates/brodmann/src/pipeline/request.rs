@@ -18,7 +18,7 @@ use super::checkpoint::CheckpointRequest;
 use super::said::Said;
 use crate::cluster::{is_cluster_count, is_resolution};
 use crate::graph::SpatialKind;
-use crate::preprocess::{HvgFlavor, Modality};
+use crate::preprocess::{GeneSelection, HvgFlavor, Modality};
 
 /// The name of the spatial layer in resolutions and weights.
 pub const SPATIAL_LAYER: &str = "spatial";
@@ -112,6 +112,20 @@ impl<T: Copy> PerLayer<T> {
             })
             .collect())
     }
+}
+
+/// One name, or several.
+pub(crate) fn one_or_several<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a name, or several")]
+    enum Names {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Names::deserialize(from)? {
+        Names::One(key) => vec![key],
+        Names::Several(keys) => keys,
+    })
 }
 
 /// Refuses resolutions that are no numbers above 0, or beyond all use.
@@ -298,7 +312,9 @@ pub struct FeatureRequest {
     pub layer: Option<String>,
     /// Highly variable features to keep; 0 keeps all.
     pub n_top_genes: Option<usize>,
-    /// How they are found.
+    /// How genes are selected: by variability, in space, from modules, without redundancy.
+    pub select: Option<GeneSelection>,
+    /// How variability is measured.
     pub flavor: Option<HvgFlavor>,
     /// Components.
     pub n_pcs: Option<usize>,
@@ -320,6 +336,11 @@ impl FeatureRequest {
     /// Whether spots are set aside by their counts.
     pub(super) fn sets_aside(&self) -> bool {
         self.min_counts.is_some() || self.min_genes.is_some() || self.max_mt.is_some()
+    }
+
+    /// Whether genes are selected on the spatial graph.
+    pub(super) fn needs_graph(&self) -> bool {
+        self.select.is_some_and(GeneSelection::needs_graph)
     }
 
     /// Whether anything was asked for, so that features already in the file are not enough.

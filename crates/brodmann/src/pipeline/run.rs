@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use brodmann_data::{Additions, ElementAdditions};
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 
 /// One run on one tissue.
 pub struct Run<'a> {
@@ -13,6 +13,8 @@ pub struct Run<'a> {
     pub monitor: &'a dyn Monitor,
     /// Wall-clock seconds so far.
     pub seconds: Seconds,
+    /// The spatial graph that genes are selected on, where they are.
+    pub selection_graph: Option<CsrMatrix<f64>>,
     /// What will be added to the container.
     pub additions: Additions,
 }
@@ -68,7 +70,8 @@ impl Seconds {
 impl<'a> Run<'a> {
     /// A run that has done nothing yet.
     pub fn new(seed: Seed, monitor: &'a dyn Monitor) -> Self {
-        Self { seed, monitor, seconds: Seconds::default(), additions: Additions::default() }
+        let (seconds, additions) = (Seconds::default(), Additions::default());
+        Self { seed, monitor, seconds, selection_graph: None, additions }
     }
 
     /// Does `work` on the clock of `stage`.

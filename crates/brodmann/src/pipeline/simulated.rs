@@ -4,7 +4,7 @@ use std::path::Path;
 
 use brodmann_data::{
     AnnData, Array, Categorical, Column, Container, DataFrame, Matrix, MuData, RowAppender, Value,
-    WriteOptions, keys, write_h5ad, write_h5mu,
+    WriteOptions, check_output, keys, write_bytes, write_h5ad, write_h5mu,
 };
 use brodmann_kernels::{CsrMatrix, Monitor};
 use indexmap::IndexMap;
@@ -13,7 +13,8 @@ use ndarray::{Array2, ArrayD};
 use super::PipelineError;
 use crate::simulate::image::draw_image;
 use crate::simulate::{
-    DOMAIN_NAMES, SimulateError, SimulatedModality, Simulation, SimulationOptions, SimulationStream,
+    DOMAIN_NAMES, Regulation, RegulationOptions, SimModality, SimulateError, SimulatedModality, Simulation,
+    SimulationOptions, SimulationStream, TrueLink, simulate, simulate_regulation,
 };
 
 /// `obs` column that names the slice of a simulated cohort.
@@ -143,6 +144,75 @@ pub fn stream_simulation(
     };
     file.finish(&container)?;
     Ok(report)
+}
+
+/// `obsm`: what an embedding of a tissue with regulation might be.
+pub const X_REGULATION: &str = "X_regulation";
+
+/// Simulates genes, and peaks that regulate them in one domain each, on the grid of `options`; the positions of the genes go
+/// to `genes` as BED, the true links to `uns["true_links"]`.
+///
+/// # Errors
+/// As [`stream_simulation`].
+pub fn write_regulation(
+    options: &SimulationOptions,
+    regulation: &RegulationOptions,
+    (output, genes): (&Path, &Path),
+    monitor: &dyn Monitor,
+) -> Result<StreamedSimulation, PipelineError> {
+    if output.extension().is_none_or(|ending| ending != "h5mu") {
+        let path = output.display().to_string();
+        return Err(PipelineError::OutputEnding {
+            path,
+            expected: ".h5mu, since genes and peaks are simulated",
+        });
+    }
+    check_output(output, genes)?;
+    // The grid alone is needed of it: a gene is the least it makes.
+    let grid = SimulationOptions { modalities: vec![SimModality::Rna], n_genes: 1, ..options.clone() };
+    let mut tissue = simulate(&grid, monitor)?;
+    let made = simulate_regulation(&tissue.ground_truth, tissue.domain_names.len(), regulation, monitor)?;
+    let (bed, embedding, links) =
+        (made.bed(), made.embedding.clone(), true_links(&made, &tissue.domain_names));
+    let modality =
+        |kind: SimModality, counts: CsrMatrix<f32>, feature_names: Vec<String>| SimulatedModality {
+            kind,
+            name: kind.name(),
+            feature_factor: vec![0; feature_names.len()],
+            counts,
+            feature_names,
+        };
+    let names = made.genes.into_iter().map(|gene| gene.name).collect();
+    tissue.modalities = vec![
+        modality(SimModality::Rna, made.rna, names),
+        modality(SimModality::Atac, made.atac, made.peak_names),
+    ];
+    let report = StreamedSimulation {
+        n_obs: tissue.obs_names.len(),
+        modalities: tissue.modalities.iter().map(|m| (m.name.to_owned(), m.feature_names.len())).collect(),
+        domains: tissue.domain_names.clone(),
+        nnz: tissue.modalities.iter().map(|m| m.counts.nnz()).sum(),
+    };
+    let mut mdata = to_mudata(tissue)?;
+    mdata.obsm.insert(X_REGULATION.to_owned(), Value::Array(Array::F64(embedding.into_dyn())));
+    mdata.uns.insert("true_links".to_owned(), links);
+    write_h5mu(&mdata, output, &WriteOptions::default())?;
+    write_bytes(genes, bed.as_bytes())?;
+    Ok(report)
+}
+
+fn true_links(made: &Regulation, domains: &[String]) -> Value {
+    let text = |of: &dyn Fn(&TrueLink) -> String| {
+        Column::String(made.truth.iter().map(|link| Some(of(link))).collect())
+    };
+    let columns = [
+        ("gene", text(&|link| made.genes[link.gene as usize].name.clone())),
+        ("peak", text(&|link| made.peak_names[link.peak as usize].clone())),
+        ("domain", text(&|link| domains[link.domain as usize].clone())),
+    ];
+    let index = (0..made.truth.len()).map(|i| i.to_string()).collect();
+    let columns = columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect();
+    Value::Frame(DataFrame { index, columns, ..DataFrame::default() })
 }
 
 /// Rows whose counts, were none of them zero, fill 64 MB: a block that is small beside any program.

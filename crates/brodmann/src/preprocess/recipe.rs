@@ -17,6 +17,8 @@ use super::normalize_total::{NormalizeTotalOptions, SizeFactors, scaled, size_fa
 use super::pca::{Pca, PcaOptions, pca, pca_by_slice};
 use super::rows::{Kept, RowSource, collect};
 use super::scale::{ScaleOptions, Scaling, scale};
+use super::select_genes::nonredundant::n_candidates;
+use super::select_genes::{Evidence, GeneSelection, select_genes};
 use super::survey::{Survey, survey};
 use super::tfidf_lsi::{Lsi, LsiOptions, tfidf_lsi};
 
@@ -76,6 +78,8 @@ pub struct PreprocessOptions {
     pub min_fraction: f64,
     /// Genes selected; all when `None` or when there are no more than this.
     pub n_top_genes: Option<usize>,
+    /// How genes are selected.
+    pub select: GeneSelection,
     /// How variability is measured.
     pub hvg_flavor: HvgFlavor,
     /// With several slices: genes that every slice selects, instead of the best combined ones.
@@ -116,6 +120,7 @@ impl PreprocessOptions {
             min_cells: 3,
             min_fraction: 0.005,
             n_top_genes: Some(3000),
+            select: GeneSelection::Hvg,
             hvg_flavor: HvgFlavor::SeuratV3,
             intersect_slices: false,
             normalization: Normalization::Total,
@@ -229,7 +234,7 @@ pub fn preprocess(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Preprocessed, PreprocessError> {
-    preprocess_rows(&counts, slices, options, seed, monitor)
+    preprocess_rows(&counts, slices, None, options, seed, monitor)
 }
 
 /// [`preprocess()`] of a matrix that need not be in memory.
@@ -238,13 +243,14 @@ pub fn preprocess(
 ///    kept from here on.
 /// 2. Genes are selected: without a further pass, with one where counts must be clipped, or with two for the
 ///    flavours that look at normalised values (three where the filter dropped genes, which changes totals).
-/// 3. One pass collects the selected columns, which are normalised, scaled and analysed in memory.
+/// 3. One pass collects the selected columns, which are normalised, scaled and analysed in memory. What is selected by its
+///    logarithms ([`select_genes()`]) is collected with all that it is selected from.
 ///
 /// The result is the same bits whatever the source and its blocks.
 ///
 /// # Inputs
 /// `source`: `(n_obs, n_vars)` as for [`preprocess()`]. Peaks, and `keep_log_normalised`, need all of it
-/// in memory.
+/// in memory. `graph`: `(n_obs, n_obs)` spatial graph, for [`GeneSelection::Svg`].
 /// # Returns
 /// As [`preprocess()`].
 /// # Errors
@@ -254,10 +260,14 @@ pub fn preprocess(
 pub fn preprocess_rows<E: From<PreprocessError>>(
     source: &dyn RowSource<Error = E>,
     slices: Option<&Slices>,
+    graph: Option<CsrView<'_, f64>>,
     options: &PreprocessOptions,
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Preprocessed, E> {
+    let mvp = (options.select == GeneSelection::Mvp)
+        .then(|| PreprocessOptions { hvg_flavor: HvgFlavor::Seurat, ..options.clone() });
+    let options = mvp.as_ref().unwrap_or(options);
     // The source may fail in its own way; an interruption is always ours.
     let go_on = || monitor.check().map_err(PreprocessError::from);
     options.validate()?;
@@ -316,18 +326,23 @@ pub fn preprocess_rows<E: From<PreprocessError>>(
     }
     let mut factors = totals.map(|t| size_factors(t, &total_options)).transpose()?;
     go_on()?;
+    // Hubs of modules and spatially variable genes are looked for among all.
+    let by_variability = !matches!(options.select, GeneSelection::Svg | GeneSelection::Modules);
     let hvg = match options.n_top_genes {
-        Some(n_top) if n_top < n_kept => {
+        Some(n_top) if n_top < n_kept && by_variability => {
             monitor.stage("highly variable genes", 0);
+            let candidates = options.select == GeneSelection::Nonredundant;
+            let n_top = if candidates { n_candidates(n_top).min(n_kept) } else { n_top };
             let factor = |i: usize| factors.as_ref().map_or(1.0, |f| f.factors[i]);
             let of = Matrix { source: rows, genes: &genes, slices: &named, counts: &surveyed.columns };
-            Some(select_genes(&of, n_top, options, factor, &mut notes, monitor)?)
+            Some(select_variable(&of, n_top, options, factor, &mut notes, monitor)?)
         }
         _ => None,
     };
     let Survey { n_empty, .. } = surveyed;
-    let hvg = hvg.map(|table| spread(table, &kept));
-    let highly_variable = hvg.as_ref().map_or_else(|| kept.clone(), |table| table.highly_variable.clone());
+    let mut hvg = hvg.map(|table| spread(table, &kept));
+    let mut highly_variable =
+        hvg.as_ref().map_or_else(|| kept.clone(), |table| table.highly_variable.clone());
 
     // Copies of the data are made as late and as narrow as possible. CLR divides by a mean over all kept
     // variables, so there the selection comes last.
@@ -369,6 +384,23 @@ pub fn preprocess_rows<E: From<PreprocessError>>(
     if clr_first && hvg.is_some() {
         let among: Vec<bool> = genes.iter().map(|&j| highly_variable[j]).collect();
         selected = selected.retain_columns(&among);
+    }
+    if let Some(n_top) = options.n_top_genes.filter(|n| *n < n_kept && options.select.reads_expression()) {
+        let evidence = Evidence {
+            graph,
+            slices: Some(&named),
+            variability: hvg.as_ref().map(|table| picked(&table.normalized, &highly_variable)),
+            flavor: options.hvg_flavor,
+        };
+        let chosen = choose(selected.view(), n_top, options.select, &evidence, seed, &mut notes)?;
+        let mut of = chosen.iter();
+        for flag in highly_variable.iter_mut().filter(|flag| **flag) {
+            *flag = of.next().copied().unwrap_or(false);
+        }
+        if let Some(table) = &mut hvg {
+            table.highly_variable.clone_from(&highly_variable);
+        }
+        selected = selected.retain_columns(&chosen);
     }
     go_on()?;
 
@@ -434,6 +466,37 @@ fn kept_totals<E: From<PreprocessError>>(
     Ok(collect(source, Some(&none), 0, Some(kept), monitor)?.1)
 }
 
+/// The entries of the columns that are flagged.
+fn picked(all: &[f64], flags: &[bool]) -> Vec<f64> {
+    all.iter().zip(flags).filter(|(_, flag)| **flag).map(|(v, _)| *v).collect()
+}
+
+/// The verdict on each column by what is expressed there; all where none is found.
+fn choose(
+    x: CsrView<'_, f32>,
+    n_top: usize,
+    way: GeneSelection,
+    evidence: &Evidence<'_>,
+    seed: Seed,
+    notes: &mut Notes<'_>,
+) -> Result<Vec<bool>, PreprocessError> {
+    let monitor = notes.monitor;
+    monitor.stage("selection of genes", 0);
+    let mut found = select_genes(x, way, n_top, evidence, seed, monitor)?;
+    if let Some(modules) = &found.modules {
+        let (n, power) = (modules.n_modules(), modules.power);
+        notes.add(format!("{n} co-expression modules, adjacency to the power {power}"));
+    }
+    let (n, of, words) = (found.selected.iter().filter(|s| **s).count(), x.n_cols(), way.in_words());
+    if n == 0 {
+        found.selected.fill(true);
+        notes.add(format!("no variables are {words}: all {of} are used"));
+    } else {
+        notes.add(format!("{n} of {of} variables are {words}"));
+    }
+    Ok(found.selected)
+}
+
 /// Lines for the log, passed on to the monitor as they come.
 struct Notes<'a> {
     lines: Vec<String>,
@@ -484,7 +547,7 @@ fn note_normalization(options: &PreprocessOptions, factors: Option<&SizeFactors>
     }
 }
 
-fn select_genes<E: From<PreprocessError>>(
+fn select_variable<E: From<PreprocessError>>(
     of: &Matrix<'_, E>,
     n_top: usize,
     options: &PreprocessOptions,

@@ -114,6 +114,8 @@ pub(in crate::pipeline) struct Wanted<'a> {
     pub values: Option<&'a ValuesRequest>,
     /// The spatial graph, if the file has one.
     pub graph: bool,
+    /// More entries of `obsm`, if the file has them.
+    pub obsm: &'a [&'a str],
 }
 
 /// Opens a file for a command that explains.
@@ -141,7 +143,8 @@ pub(in crate::pipeline) fn open(
     read.obs = Select::Only(obs);
     read.uns = Select::Only(uns);
     read.var = Select::only(GENE_NAMES.into_iter().chain([keys::FEATURE_TYPES]));
-    read.obsm = Select::only([&wanted.place.spatial_key]);
+    let coordinates = wanted.place.spatial_key.as_str();
+    read.obsm = Select::only(wanted.obsm.iter().copied().chain([coordinates]));
     if wanted.graph {
         read.obsp = Select::only([keys::SPATIAL_CONNECTIVITIES]);
     }
@@ -161,6 +164,13 @@ pub(in crate::pipeline) fn open(
         tissue.check_destination(destination)?;
     }
     Ok(tissue)
+}
+
+/// The labels asked for, or those of a method; `None` where nobody asked and no method left any.
+pub(in crate::pipeline) fn present(tissue: &Tissue, request: &GroupsRequest) -> Option<GroupsRequest> {
+    let known = || LABELS.into_iter().find(|key| tissue.obs_column(key).is_some()).map(str::to_owned);
+    let groupby = request.groupby.clone().or_else(known)?;
+    Some(GroupsRequest { groupby: Some(groupby) })
 }
 
 /// The labels asked for, or those of a method that left some.

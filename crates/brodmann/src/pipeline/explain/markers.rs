@@ -133,6 +133,7 @@ impl MarkersRequest {
             columns: &[],
             values: Some(&self.values),
             graph: self.wants_neighbors(),
+            obsm: &[],
         }
     }
 }

@@ -5,12 +5,16 @@
 //!
 //! * [`markers`]: which genes tell a domain from the rest. [`enrich`]: which gene sets are behind them.
 //! * [`spatial_genes`]: which genes vary in space. [`neighborhood`]: which labels lie beside which, and what shape they have.
+//! * [`links`]: which peaks regulate which genes.
+//! * [`export`]: domains as other programs show them.
 //! * [`values`]: what genes are compared by. `groups`: the labels, slices and graph that all of them share.
 //!   `charts`: their pictures.
 
 pub(super) mod charts;
 pub mod enrich;
+pub mod export;
 pub(super) mod groups;
+pub mod links;
 pub mod markers;
 pub mod neighborhood;
 pub mod spatial_genes;

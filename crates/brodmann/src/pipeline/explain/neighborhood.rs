@@ -217,6 +217,7 @@ pub fn neighborhood_file(
         columns: &columns,
         values: None,
         graph: true,
+        obsm: &[],
     };
     let tissue = groups::open(input, outputs, &wanted, &mut run)?;
     let found = explain(&tissue, request, &mut run)?;

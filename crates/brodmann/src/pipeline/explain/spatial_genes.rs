@@ -408,6 +408,7 @@ pub fn svg_file(
         columns: &[],
         values: Some(&request.values),
         graph: true,
+        obsm: &[],
     };
     let tissue = groups::open(input, outputs, &wanted, &mut run)?;
     let (found, slices, n_edges) = explain(&tissue, request, &mut run)?;

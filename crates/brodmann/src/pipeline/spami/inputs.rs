@@ -233,9 +233,12 @@ pub(super) fn prepare(
     let counts = read_counts(tissue, info, &request.features, run)?;
     let options = FeatureOptions::Reduced(options_on(default_options(info.kind), &request.features));
     monitor.stage(&format!("{}: preprocessing", info.name), 0);
+    let graph = run.selection_graph.take();
+    let near = graph.as_ref().map(|graph| graph.view());
     let made = run
-        .timed(Stage::Preprocess, || FeatureMap::fit(counts.view(), slices, &options, seed, monitor))
+        .timed(Stage::Preprocess, || FeatureMap::fit_on(counts.view(), slices, near, &options, seed, monitor))
         .map_err(|source| with_hint(source, tissue, info))?;
+    run.selection_graph = graph;
     let values = made.values.into_dense();
     monitor.note(&format!(
         "{}: {} features for the network ({}), from {} of {}",

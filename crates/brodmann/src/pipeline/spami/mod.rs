@@ -406,6 +406,7 @@ impl Spami {
         params["preprocess"] = json!({
             "layer": features.layer,
             "n_top_genes": features.n_top_genes.or(of_rna.n_top_genes),
+            "select": features.select,
             "hvg": features.flavor.unwrap_or(of_rna.hvg_flavor),
             "n_pcs": features.n_pcs.unwrap_or(of_rna.n_pcs),
             "target_sum": features.target_sum.or(of_rna.target_sum),

@@ -7,13 +7,16 @@ use brodmann_data::{DataError, read_npy};
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Seed};
 use ndarray::{Array2, Axis, concatenate};
 
-use super::request::IMAGE_COMPONENTS;
+use super::request::{IMAGE_COMPONENTS, StaigRequest};
 use crate::cluster::{KMeansOptions, kmeans};
 use crate::models::staig::{
     EdgeDrop, EdgeRule, StaigOptions, expression_drop_probabilities, image_drop_probabilities,
 };
 use crate::pipeline::PipelineError;
+use crate::pipeline::histology::EncoderOptions;
+use crate::pipeline::histology::features::{image_features, standardised};
 use crate::pipeline::run::{Run, Stage};
+use crate::pipeline::scene::Scene;
 use crate::pipeline::tissue::Tissue;
 use crate::preprocess::{PcaOptions, pca, pca_dense};
 
@@ -56,8 +59,8 @@ pub(super) fn edge_drop(
     })
 }
 
-/// Image features of all spots, few enough to measure distances in.
-pub(super) fn image_features(
+/// Image features that somebody made, few enough to measure distances in.
+pub(super) fn given_features(
     tissue: &Tissue,
     inputs: &[Range<usize>],
     image_key: &[String],
@@ -120,26 +123,33 @@ pub(super) fn image_features(
         monitor.note(&format!("{} image features per spot", features.ncols()));
         return Ok(Some(features));
     }
+    reduced(standardised(features), monitor).map(Some)
+}
+
+/// The principal components of many features.
+fn reduced(features: Array2<f64>, monitor: &dyn Monitor) -> Result<Array2<f64>, PipelineError> {
     monitor.note(&format!(
         "{} image features per spot, standardised and reduced to {IMAGE_COMPONENTS} principal components",
         features.ncols()
     ));
     monitor.stage("image features", 0);
-    let reduced = pca_dense(standardised(features).view(), IMAGE_COMPONENTS)
-        .map_err(|source| PipelineError::Preprocess { modality: "image features".to_owned(), source })?;
-    Ok(Some(reduced))
+    pca_dense(features.view(), IMAGE_COMPONENTS)
+        .map_err(|source| PipelineError::Preprocess { modality: "image features".to_owned(), source })
 }
 
-/// Columns of mean 0 and variance 1; constant ones become 0.
-fn standardised(mut features: Array2<f64>) -> Array2<f64> {
-    let n = features.nrows().max(1) as f64;
-    for mut column in features.columns_mut() {
-        let mean = column.sum() / n;
-        column.mapv_inplace(|v| v - mean);
-        let sd = (column.iter().map(|v| v * v).sum::<f64>() / n).sqrt();
-        column.mapv_inplace(|v| if sd > 0.0 { v / sd } else { 0.0 });
+/// Features of the slides themselves, on one scale.
+pub(super) fn seen(
+    scene: &Scene<'_>,
+    request: &StaigRequest,
+    run: &mut Run<'_>,
+) -> Result<Array2<f64>, PipelineError> {
+    let place = (request.place.spatial_key.as_str(), scene.slices());
+    let made = image_features(scene.tissue, (&request.slide, &EncoderOptions::default()), place, run)?;
+    if made.comparable.ncols() > IMAGE_COMPONENTS {
+        return reduced(made.comparable, run.monitor);
     }
-    features
+    run.monitor.note(&format!("{} image features per spot", made.names.len()));
+    Ok(made.comparable)
 }
 
 /// Spots that look alike: k-means of the image features.
@@ -161,15 +171,4 @@ pub(super) fn image_classes(
         "spots in {n_classes} image classes; those of one class are no negatives of each other"
     ));
     Ok(Some(found.labels))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn image_features_are_put_on_one_scale() {
-        let x = ndarray::array![[1.0, 7.0, 100.0], [3.0, 7.0, 300.0]];
-        assert_eq!(standardised(x), ndarray::array![[-1.0, 0.0, -1.0], [1.0, 0.0, 1.0]]);
-    }
 }

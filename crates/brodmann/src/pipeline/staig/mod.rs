@@ -93,10 +93,10 @@ impl Staig {
     }
 
     /// The options of the network, with what the data decide.
-    fn options(&self, n_slices: usize) -> Result<StaigOptions, PipelineError> {
+    fn options(&self, scene: &Scene<'_>) -> Result<StaigOptions, PipelineError> {
         match &self.saved {
             Some(saved) => Ok(saved.model.options().clone()),
-            None => self.request.options_for(n_slices),
+            None => self.request.options_for(scene.n_slices, scene.n_obs()),
         }
     }
 }
@@ -129,6 +129,9 @@ impl Method for Staig {
 
     fn reads(&self, reads: &mut Reads) {
         reads.obsm.extend(self.request.training.image_key.iter().cloned());
+        if self.request.slide.is_asked_for() {
+            reads.uns.push(keys::SPATIAL.to_owned());
+        }
     }
 
     fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
@@ -141,7 +144,7 @@ impl Method for Staig {
             // A model is applied by the names of genes, so they must be names.
             DataFrame::new(scene.tissue.var_names(&info).to_vec()).require_unique("var")?;
         }
-        let options = self.options(scene.n_slices)?;
+        let options = self.options(scene)?;
         let n_obs = scene.n_obs();
         let expected = expression::expected(scene, &info, &self.request.wanted())?;
         let n_edges = (n_obs as f64 * options.n_neighbors as f64 * EDGES_PER_NEIGHBOR) as usize;
@@ -173,14 +176,17 @@ impl Method for Staig {
         let (request, slices) = (&self.request, scene.slices());
         let (seed, monitor) = (run.seed, run.monitor);
         let info = expression::choose(scene.tissue)?;
-        let options = self.options(scene.n_slices)?;
+        let options = self.options(scene)?;
         // Space first: a tissue without coordinates is refused before the expensive stages.
         let coordinates = scene.tissue.coordinates(&request.place.spatial_key)?;
         let graph = expression::graph(coordinates.view(), options.n_neighbors, slices, run)?;
         // Held to the end: two trainings in one folder would each go on from what the other saved.
         let _reserved = request.models.checkpoints().map(|c| c.prepare(&training::file(0))).transpose()?;
-        let image_key = &request.training.image_key;
-        let image = inputs::image_features(scene.tissue, &scene.files, image_key, monitor)?;
+        let image = if request.slide.is_asked_for() {
+            Some(inputs::seen(scene, request, run)?)
+        } else {
+            inputs::given_features(scene.tissue, &scene.files, &request.training.image_key, monitor)?
+        };
         let made = match &self.saved {
             Some(saved) => {
                 expression::project(scene, &info, (&saved.map, &saved.names), &request.features, run)?
@@ -340,6 +346,9 @@ impl Staig {
         params["load_model"] = json!(request.models.load_model);
         if !request.training.image_key.is_empty() {
             params["image"] = json!(request.training.image_key.join(","));
+        }
+        if request.slide.is_asked_for() {
+            params["slide"] = json!(request.slide);
         }
         params["preprocess"] = expression.describe(&request.features);
         params

@@ -10,11 +10,19 @@ use crate::models::staig::{EdgeRule, StaigOptions, StaigPreset};
 use crate::pipeline::PipelineError;
 use crate::pipeline::clustering::DomainOptions;
 use crate::pipeline::expression::{N_INIT, N_TOP_GENES, ValueOptions, Wanted};
-use crate::pipeline::request::{FeatureRequest, ModelOptions, Naming, Place, check_n_neighbors};
+use crate::pipeline::histology::SlideOptions;
+use crate::pipeline::request::{
+    FeatureRequest, ModelOptions, Naming, Place, check_n_neighbors, one_or_several,
+};
 use crate::pipeline::said::{Said, fields_of};
 
 /// Wider image features are standardised and reduced to this many principal components.
 pub const IMAGE_COMPONENTS: usize = 64;
+
+/// Classes of spots that look alike, of one slide, where nothing is said.
+const IMAGE_CLASSES: usize = 40;
+/// Spots that a class has then, at least and on average.
+const SPOTS_PER_CLASS: usize = 10;
 
 /// What is trained beside one network on the expression.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,19 +41,6 @@ impl Default for TrainingOptions {
     }
 }
 
-fn one_or_several<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a key of obsm or names of .npy files")]
-    enum Keys {
-        One(String),
-        Several(Vec<String>),
-    }
-    Ok(match Keys::deserialize(from)? {
-        Keys::One(key) => vec![key],
-        Keys::Several(keys) => keys,
-    })
-}
-
 /// A run of STAIG.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaigRequest {
@@ -59,6 +54,8 @@ pub struct StaigRequest {
     pub image_classes_given: bool,
     /// Image features and restarts.
     pub training: TrainingOptions,
+    /// The picture, where features are made of it here.
+    pub slide: SlideOptions,
     /// Counts or logarithms.
     pub values: ValueOptions,
     /// How counts become features; STAIG's own defaults where nothing is said.
@@ -96,6 +93,7 @@ impl StaigRequest {
             edge_rule_given: false,
             image_classes_given: false,
             training: TrainingOptions::default(),
+            slide: SlideOptions::default(),
             values: ValueOptions::default(),
             features: FeatureRequest::default(),
             place: Place::default(),
@@ -130,6 +128,7 @@ impl StaigRequest {
             edge_rule_given: said.has("edge_rule"),
             image_classes_given: said.has("image_classes"),
             training: sections.take(&base.training)?,
+            slide: sections.take(&base.slide)?,
             values: sections.take(&base.values)?,
             features: sections.take(&base.features)?,
             place: sections.take(&base.place)?,
@@ -139,12 +138,30 @@ impl StaigRequest {
         };
         sections.finish(keys::STAIG)?;
         request.wanted().check()?;
+        request.check_image()?;
         let mut features = fields_of(&request.features);
         // Where the counts are, and what an AnnData measures, is not the model's to say.
         features.retain(|name, _| !["layer", "modality"].contains(&name.as_str()));
         let decided = [&fields_of(&request.options), &features, &fields_of(&request.values)];
         request.models.refuse_decided(said, &decided)?;
         Ok(request)
+    }
+
+    /// Refuses two sources of image features.
+    fn check_image(&self) -> Result<(), PipelineError> {
+        self.slide.validate()?;
+        if self.slide.is_asked_for() && !self.training.image_key.is_empty() {
+            let found =
+                format!("{} beside {}", self.slide.image.join(", "), self.training.image_key.join(", "));
+            let expected = format!("a slide, or with {} features that are made already", Opt("image_key"));
+            return Err(OptionError::new("image", found, expected).into());
+        }
+        Ok(())
+    }
+
+    /// Whether the network sees a picture, or features of one.
+    fn has_image(&self) -> bool {
+        self.slide.is_asked_for() || !self.training.image_key.is_empty()
     }
 
     /// What is asked of the features.
@@ -171,18 +188,26 @@ impl StaigRequest {
     ///
     /// # Errors
     /// [`PipelineError::Option`].
-    pub(super) fn options_for(&self, n_slices: usize) -> Result<StaigOptions, PipelineError> {
+    pub(super) fn options_for(&self, n_slices: usize, n_obs: usize) -> Result<StaigOptions, PipelineError> {
         let mut options = self.options.clone();
-        let has_image = !self.training.image_key.is_empty();
+        let has_image = self.has_image();
         if has_image && !self.edge_rule_given {
             options.edge_rule = EdgeRule::Image;
+        }
+        if self.slide.is_asked_for() && !self.image_classes_given && options.image_classes == 0 {
+            // The paper's number, where classes of so few spots still say something.
+            options.image_classes = IMAGE_CLASSES.min(n_obs / SPOTS_PER_CLASS);
         }
         if n_slices > 1 && !self.image_classes_given {
             // The paper's integration: image features differ between slices for reasons of staining.
             options.image_classes = 0;
         }
         let needs = |option: &'static str, found: &str| {
-            let expected = format!("image features beside it, with {}", Opt("image_key"));
+            let expected = format!(
+                "a slide beside it with {}, or image features with {}",
+                Opt("image"),
+                Opt("image_key")
+            );
             Err(OptionError::new(option, found, expected).into())
         };
         if !has_image && options.edge_rule == EdgeRule::Image {
@@ -223,19 +248,19 @@ mod tests {
             request
         };
         let plain = StaigRequest::default;
-        assert_eq!(with(plain()).options_for(1).expect("valid").edge_rule, EdgeRule::Image);
-        assert_eq!(plain().options_for(1).expect("valid").edge_rule, EdgeRule::Expression);
+        assert_eq!(with(plain()).options_for(1, 1000).expect("valid").edge_rule, EdgeRule::Image);
+        assert_eq!(plain().options_for(1, 1000).expect("valid").edge_rule, EdgeRule::Expression);
         let preset = StaigRequest::preset(StaigPreset::VisiumImage);
-        let message = preset.options_for(1).expect_err("no image").to_string();
+        let message = preset.options_for(1, 1000).expect_err("no image").to_string();
         assert!(message.contains("`preset` is visium_image") && message.contains("image_key"), "{message}");
-        assert_eq!(with(preset.clone()).options_for(1).expect("valid").image_classes, 80);
-        assert_eq!(with(preset).options_for(2).expect("valid").image_classes, 0);
+        assert_eq!(with(preset.clone()).options_for(1, 1000).expect("valid").image_classes, 80);
+        assert_eq!(with(preset).options_for(2, 1000).expect("valid").image_classes, 0);
         let mut classes = plain();
         classes.options.image_classes = 5;
-        assert!(classes.options_for(1).expect_err("no image").to_string().contains("image_classes"));
+        assert!(classes.options_for(1, 1000).expect_err("no image").to_string().contains("image_classes"));
         let mut tau = plain();
         tau.options.tau = 0.0;
-        assert!(tau.options_for(1).expect_err("no temperature").to_string().contains("tau"));
+        assert!(tau.options_for(1, 1000).expect_err("no temperature").to_string().contains("tau"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) enum Container {
 /// A tissue read from a file, with what the read options asked for.
 #[derive(Debug)]
 pub struct Tissue {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The observations that take part, modalities in one order.
     pub(super) container: Container,
     /// All of what was read, where not all take part and there is no file to read it from again.

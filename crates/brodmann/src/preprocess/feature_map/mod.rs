@@ -116,11 +116,26 @@ pub struct Features {
 }
 
 impl FeatureMap {
+    /// [`FeatureMap::fit_on`] without a spatial graph.
+    ///
+    /// # Errors
+    /// As [`FeatureMap::fit_on`].
+    pub fn fit(
+        counts: CsrView<'_, f32>,
+        slices: Option<&Slices>,
+        options: &FeatureOptions,
+        seed: Seed,
+        monitor: &dyn Monitor,
+    ) -> Result<Features, PreprocessError> {
+        Self::fit_on(counts, slices, None, options, seed, monitor)
+    }
+
     /// Fits a map to counts and makes their features.
     ///
     /// # Inputs
     /// `counts`: `(n_obs, n_vars)` raw counts, or what the options say. `slices`: with several, genes are selected
-    /// slice by slice, and [`FeatureOptions::Scaled`] scales each by its own deviations.
+    /// slice by slice, and [`FeatureOptions::Scaled`] scales each by its own deviations. `graph`: `(n_obs, n_obs)` spatial
+    /// graph, for spatially variable genes.
     /// # Returns
     /// Features, and the map that makes the same of other counts ([`FeatureMap::encode`]) and leads back
     /// ([`FeatureMap::decode`]).
@@ -132,22 +147,23 @@ impl FeatureMap {
     /// # Source
     /// Gao et al. 2025 (SpaMI), Methods, data preprocessing; Yang et al. 2025 (STAIG), the same and integration of
     /// slices.
-    pub fn fit(
+    pub fn fit_on(
         counts: CsrView<'_, f32>,
         slices: Option<&Slices>,
+        graph: Option<CsrView<'_, f64>>,
         options: &FeatureOptions,
         seed: Seed,
         monitor: &dyn Monitor,
     ) -> Result<Features, PreprocessError> {
         match options {
             FeatureOptions::Reduced(options) => {
-                let map = reduced::fit(counts, slices, options, seed, monitor)?;
+                let map = reduced::fit(counts, slices, graph, options, seed, monitor)?;
                 // Through the map, so that a saved model sees these spots exactly as the training did.
                 let (values, spots) = map.encode(counts, slices)?;
                 Ok(Features { values, map, spots })
             }
             FeatureOptions::Scaled(options) => {
-                let (map, values) = scaled::fit(counts, slices, options, monitor)?;
+                let (map, values) = scaled::fit(counts, slices, graph, options, seed, monitor)?;
                 Ok(Features { values: values.into(), map, spots: SpotState::default() })
             }
         }

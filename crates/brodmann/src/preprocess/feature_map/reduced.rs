@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis, Slice};
 use super::{FeatureMap, Projection};
 use crate::preprocess::{
     LsiOptions, Modality, Normalization, PreprocessError, PreprocessOptions, check_counts,
-    check_non_negative, preprocess,
+    check_non_negative, preprocess_rows,
 };
 
 /// Panels of more proteins than this go through principal components.
@@ -15,6 +15,7 @@ pub const MAX_CLR_FEATURES: usize = 200;
 pub(super) fn fit(
     counts: CsrView<'_, f32>,
     slices: Option<&Slices>,
+    graph: Option<CsrView<'_, f64>>,
     options: &PreprocessOptions,
     seed: Seed,
     monitor: &dyn Monitor,
@@ -41,7 +42,7 @@ pub(super) fn fit(
         let all = vec![true; n_vars];
         return Ok(FeatureMap { kind, kept: all.clone(), selected: all, projection });
     }
-    let made = preprocess(counts, slices, options, seed, monitor)?;
+    let made = preprocess_rows(&counts, slices, graph, options, seed, monitor)?;
     let projection = match (made.pca, made.lsi) {
         (Some(pca), _) => Projection::Pca {
             normalization: options.normalization,

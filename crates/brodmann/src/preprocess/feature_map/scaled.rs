@@ -8,15 +8,17 @@
 //!
 //! Small targeted panels are given as counts: their total is no measure of depth, and their genes were chosen by hand.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
 use serde::{Deserialize, Serialize};
 
 use super::{FeatureMap, FeatureScale, Projection, Values};
 use crate::preprocess::column_stats::slices_of;
 use crate::preprocess::highly_variable_genes::intersect;
+use crate::preprocess::select_genes::nonredundant::n_candidates;
 use crate::preprocess::{
-    FilterGenesOptions, HvgFlavor, HvgOptions, HvgSelection, Modality, PreprocessError, ScaleOptions,
-    Scaling, check_counts, check_finite, check_non_negative, filter_genes, highly_variable_genes, scale,
+    Evidence, FilterGenesOptions, GeneSelection, HvgFlavor, HvgOptions, HvgSelection, HvgTable, Modality,
+    PreprocessError, ScaleOptions, Scaling, check_counts, check_finite, check_non_negative, filter_genes,
+    highly_variable_genes, scale, select_genes,
 };
 
 /// How features that stay sparse are made; the defaults are those of one slice in STAIG.
@@ -27,7 +29,9 @@ pub struct ScaledOptions {
     pub values: Values,
     /// Variable genes to keep; `None` keeps all.
     pub n_top_genes: Option<usize>,
-    /// How they are found.
+    /// How they are selected.
+    pub select: GeneSelection,
+    /// How variability is measured.
     pub flavor: HvgFlavor,
     /// Total of each spot.
     pub target_sum: f64,
@@ -40,6 +44,7 @@ impl Default for ScaledOptions {
         Self {
             values: Values::Log,
             n_top_genes: Some(3000),
+            select: GeneSelection::Hvg,
             flavor: HvgFlavor::SeuratV3,
             target_sum: 1e4,
             min_cells: 3,
@@ -55,7 +60,9 @@ impl Default for ScaledOptions {
 pub(super) fn fit(
     counts: CsrView<'_, f32>,
     slices: Option<&Slices>,
+    graph: Option<CsrView<'_, f64>>,
     options: &ScaledOptions,
+    seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<(FeatureMap, CsrMatrix<f32>), PreprocessError> {
     let (n_obs, n_vars) = (counts.n_rows(), counts.n_cols());
@@ -83,7 +90,11 @@ pub(super) fn fit(
         Some(n_top) if n_top < n_kept => {
             // All kept columns, not scaled: what the selection measures.
             let all = unscaled(options, kept.clone(), kept.clone());
-            let chosen = select(counts, slices, n_slices, n_top, options, &all, monitor)?;
+            let chosen = if options.select.reads_expression() {
+                choose(counts, (&by_slice, graph), n_top, options, &all, seed, monitor)?
+            } else {
+                select(counts, slices, n_slices, n_top, options, &all, monitor)?
+            };
             let mut chosen = chosen.into_iter();
             kept.iter().map(|&k| k && chosen.next().unwrap_or(false)).collect()
         }
@@ -146,12 +157,7 @@ fn select(
     monitor: &dyn Monitor,
 ) -> Result<Vec<bool>, PreprocessError> {
     monitor.stage("highly variable genes", 0);
-    // seurat_v3 reads counts; its siblings read logarithms, and so does whoever gave us logarithms.
-    let on_counts = of.flavor == HvgFlavor::SeuratV3 && of.values != Values::Logged;
-    let matrix = if on_counts { counts.select_columns(&kept.kept) } else { kept.normalised(counts)? };
-    let flavor = if on_counts || of.flavor != HvgFlavor::SeuratV3 { of.flavor } else { HvgFlavor::Seurat };
-    let options = HvgOptions { flavor, selection: HvgSelection::Top(n_top), ..HvgOptions::default() };
-    let mut table = highly_variable_genes(matrix.view(), slices, &options, monitor)?;
+    let (mut table, n_vars, flavor) = variable(counts, slices, n_top, of, kept, monitor)?;
     if n_slices > 1 {
         intersect(&mut table, n_slices);
     }
@@ -161,12 +167,61 @@ fn select(
         String::new()
     };
     monitor.note(&format!(
-        "{} of {} genes are highly variable ({}{how})",
+        "{} of {n_vars} genes are highly variable ({}{how})",
         table.n_selected(),
-        matrix.n_cols(),
         flavor.name()
     ));
     Ok(table.highly_variable)
+}
+
+/// How variable each kept gene is, their number, and by which flavour.
+fn variable(
+    counts: CsrView<'_, f32>,
+    slices: Option<&Slices>,
+    n_top: usize,
+    of: &ScaledOptions,
+    kept: &FeatureMap,
+    monitor: &dyn Monitor,
+) -> Result<(HvgTable, usize, HvgFlavor), PreprocessError> {
+    let wanted = if of.select == GeneSelection::Mvp { HvgFlavor::Seurat } else { of.flavor };
+    // seurat_v3 reads counts; its siblings read logarithms, and so does whoever gave us logarithms.
+    let on_counts = wanted == HvgFlavor::SeuratV3 && of.values != Values::Logged;
+    let matrix = if on_counts { counts.select_columns(&kept.kept) } else { kept.normalised(counts)? };
+    let flavor = if on_counts || wanted != HvgFlavor::SeuratV3 { wanted } else { HvgFlavor::Seurat };
+    let options = HvgOptions { flavor, selection: HvgSelection::Top(n_top), ..HvgOptions::default() };
+    let table = highly_variable_genes(matrix.view(), slices, &options, monitor)?;
+    Ok((table, matrix.n_cols(), flavor))
+}
+
+/// The verdict on each kept gene by its values, not scaled yet.
+fn choose(
+    counts: CsrView<'_, f32>,
+    (slices, graph): (&Slices, Option<CsrView<'_, f64>>),
+    n_top: usize,
+    of: &ScaledOptions,
+    kept: &FeatureMap,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Vec<bool>, PreprocessError> {
+    monitor.stage("selection of genes", 0);
+    let variability = if of.select == GeneSelection::Nonredundant {
+        let n_kept = kept.kept.iter().filter(|k| **k).count();
+        let n = n_candidates(n_top).min(n_kept);
+        Some(variable(counts, Some(slices), n, of, kept, monitor)?.0.normalized)
+    } else {
+        None
+    };
+    let values = kept.normalised(counts)?;
+    let evidence = Evidence { graph, slices: Some(slices), variability, flavor: of.flavor };
+    let mut found = select_genes(values.view(), of.select, n_top, &evidence, seed, monitor)?;
+    let n = found.selected.iter().filter(|s| **s).count();
+    if n == 0 {
+        found.selected.fill(true);
+        monitor.note(&format!("no genes are {}: all are used", of.select.in_words()));
+    } else {
+        monitor.note(&format!("{n} of {} genes are {}", values.n_cols(), of.select.in_words()));
+    }
+    Ok(found.selected)
 }
 
 /// Scales every slice by its own standard deviations.

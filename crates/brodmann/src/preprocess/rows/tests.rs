@@ -97,7 +97,7 @@ fn blocks_of_any_size_give_the_bits_of_the_matrix_in_memory() {
             assert!(expected.n_empty > 0);
             for (block, keep) in [(1, false), (7, false), (1000, false), (1000, true), (10_000, false)] {
                 let source = Blocks { x: &x, block, keep };
-                let found = preprocess_rows(&source, None, &options, Seed(1), &Silent).expect("counts");
+                let found = preprocess_rows(&source, None, None, &options, Seed(1), &Silent).expect("counts");
                 assert_same(&found, &expected);
             }
         }
@@ -122,6 +122,7 @@ fn slices_in_blocks_are_judged_as_in_memory() {
                     let found = preprocess_rows(
                         &source,
                         Some(&Slices::from_codes(&slices, &[])),
+                        None,
                         &options,
                         Seed(1),
                         &Silent,
@@ -148,7 +149,8 @@ fn without_selection_and_with_the_normalised_matrix_kept_blocks_give_the_same() 
                 let expected = from_memory(&x, None, &options);
                 for keep in [false, true] {
                     let source = Blocks { x: &x, block: 700, keep };
-                    let found = preprocess_rows(&source, None, &options, Seed(1), &Silent).expect("counts");
+                    let found =
+                        preprocess_rows(&source, None, None, &options, Seed(1), &Silent).expect("counts");
                     assert_same(&found, &expected);
                 }
             }
@@ -163,7 +165,7 @@ fn one_thread_gives_the_bits_of_several() {
     let run = |threads: usize, block: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
         let source = Blocks { x: &x, block, keep: false };
-        pool.install(|| preprocess_rows(&source, None, &options, Seed(1), &Silent)).expect("counts")
+        pool.install(|| preprocess_rows(&source, None, None, &options, Seed(1), &Silent)).expect("counts")
     };
     assert_same(&run(1, 1000), &run(2, 300));
 }
@@ -180,7 +182,7 @@ fn what_is_wrong_is_found_in_blocks_as_in_memory() {
         let options = options(HvgFlavor::SeuratV3, Some(12), None);
         let expected = preprocess(bad.view(), None, &options, Seed(1), &Silent).expect_err("bad");
         let source = Blocks { x: &bad, block: 100, keep: false };
-        let found = preprocess_rows(&source, None, &options, Seed(1), &Silent).expect_err("bad");
+        let found = preprocess_rows(&source, None, None, &options, Seed(1), &Silent).expect_err("bad");
         assert_eq!(found.to_string(), expected.to_string());
     }
 }
@@ -231,7 +233,7 @@ fn a_source_fails_in_its_own_words() {
     let x = example();
     let run = |x: &CsrMatrix<f32>, torn_at| {
         let source = TornFile(Blocks { x, block: 1000, keep: false }, torn_at);
-        preprocess_rows(&source, None, &options(HvgFlavor::Seurat, Some(10), None), Seed(1), &Silent)
+        preprocess_rows(&source, None, None, &options(HvgFlavor::Seurat, Some(10), None), Seed(1), &Silent)
     };
     assert_eq!(run(&x, 2000).expect_err("torn"), Torn::At(2000));
     assert!(run(&x, 5000).is_ok());

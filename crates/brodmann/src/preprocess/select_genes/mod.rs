@@ -65,7 +65,7 @@ impl GeneSelection {
     }
 
     /// Whether it looks at logarithms of all genes, rather than at means and variances.
-    pub(crate) const fn reads_expression(self) -> bool {
+    pub const fn reads_expression(self) -> bool {
         matches!(self, Self::Svg | Self::Modules | Self::Nonredundant)
     }
 
@@ -86,14 +86,14 @@ impl std::str::FromStr for GeneSelection {
 }
 
 /// What a choice may rest on beside expression.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Evidence<'a> {
     /// `(n_obs, n_obs)` spatial graph; `svg` needs it.
     pub graph: Option<CsrView<'a, f64>>,
     /// Slice of each spot.
     pub slices: Option<&'a Slices>,
     /// How variable each gene is (larger is more; NaN: not at all) for `nonredundant`; measured by the flavour where absent.
-    pub variability: Option<&'a [f64]>,
+    pub variability: Option<Vec<f64>>,
     /// How variability is measured; `hvg` and `nonredundant`.
     pub flavor: HvgFlavor,
 }
@@ -177,8 +177,8 @@ pub fn select_genes(
             Ok(SelectedGenes { selected, score, modules: Some(found) })
         }
         GeneSelection::Nonredundant => {
-            let score = match evidence.variability {
-                Some(given) if given.len() == n_vars => given.to_vec(),
+            let score = match &evidence.variability {
+                Some(given) if given.len() == n_vars => given.clone(),
                 Some(given) => {
                     return Err(PreprocessError::ShapeMismatch {
                         what: "the list of variabilities",

@@ -3,6 +3,8 @@
 use brodmann_kernels::{CsrMatrix, Seed, Silent, Slices};
 use ndarray::{Array1, Array2};
 
+use super::super::feature_map::ScaledOptions;
+use super::super::{FeatureMap, FeatureOptions, PreprocessOptions, preprocess_rows};
 use super::mrmr::{Scheme, mrmr, three_levels};
 use super::*;
 
@@ -139,6 +141,61 @@ fn variable_genes_are_those_of_their_own_function() {
     }
 }
 
+/// Counts of the same tissue.
+fn counts(side: usize) -> CsrMatrix<f32> {
+    tissue(side, 1).view().map(|v| (6.0 * v).round())
+}
+
+#[test]
+fn the_recipe_takes_the_genes_of_each_way() {
+    let (x, graph) = (counts(12), grid(12, 1));
+    let run = |select, n_top, graph: Option<CsrView<'_, f64>>| {
+        let options = PreprocessOptions {
+            select,
+            n_top_genes: Some(n_top),
+            min_cells: 1,
+            n_pcs: 2,
+            keep_log_normalised: true,
+            ..PreprocessOptions::default()
+        };
+        preprocess_rows(&x.view(), None, graph, &options, SEED, &Silent)
+    };
+    let made = run(GeneSelection::Svg, 2, Some(graph.view())).expect("valid");
+    let log = made.log_normalised.as_ref().expect("kept");
+    let evidence = Evidence { graph: Some(graph.view()), ..Default::default() };
+    let direct = select_genes(log.view(), GeneSelection::Svg, 2, &evidence, SEED, &Silent).expect("valid");
+    assert_eq!(made.highly_variable, direct.selected);
+    assert_eq!(made.pca.expect("components").components.nrows(), 2);
+    assert_eq!(run(GeneSelection::Svg, 2, None), Err(PreprocessError::NoSpatialGraph));
+    let all = run(GeneSelection::Svg, 5, None).expect("nothing to select");
+    assert_eq!(all.highly_variable, all.kept);
+
+    let hvg = run(GeneSelection::Hvg, 3, None).expect("valid");
+    let fewer = run(GeneSelection::Nonredundant, 3, None).expect("valid");
+    assert_eq!(fewer.highly_variable.iter().filter(|s| **s).count(), 3);
+    let table = fewer.hvg.expect("measured");
+    assert_eq!(table.highly_variable, fewer.highly_variable);
+    assert_eq!(table.normalized[..5], hvg.hvg.as_ref().expect("measured").normalized[..5]);
+    assert_eq!(
+        run(GeneSelection::Mvp, 3, None).expect("valid").hvg.expect("measured").flavor,
+        HvgFlavor::Seurat
+    );
+    let modules = run(GeneSelection::Modules, 3, None).expect("valid");
+    assert_eq!(modules.highly_variable, modules.kept, "six genes make no module");
+
+    let scaled = ScaledOptions {
+        select: GeneSelection::Svg,
+        n_top_genes: Some(2),
+        min_cells: 1,
+        ..ScaledOptions::default()
+    };
+    let options = FeatureOptions::Scaled(scaled);
+    let features =
+        FeatureMap::fit_on(x.view(), None, Some(graph.view()), &options, SEED, &Silent).expect("valid");
+    assert_eq!(features.map.selected, direct.selected);
+    assert!(FeatureMap::fit(x.view(), None, &options, SEED, &Silent).is_err());
+}
+
 #[test]
 fn what_a_way_needs_is_asked_for() {
     let x = tissue(6, 1);
@@ -157,7 +214,7 @@ fn what_a_way_needs_is_asked_for() {
         let refused = of(GeneSelection::Svg, 2, &evidence);
         assert!(matches!(refused, Err(PreprocessError::Spatial(StatsError::EmptyGraph { .. }))));
     }
-    let evidence = Evidence { variability: Some(&[1.0]), ..Default::default() };
+    let evidence = Evidence { variability: Some(vec![1.0]), ..Default::default() };
     let refused = of(GeneSelection::Nonredundant, 2, &evidence);
     assert!(matches!(refused, Err(PreprocessError::ShapeMismatch { .. })));
     for way in GeneSelection::ALL {
