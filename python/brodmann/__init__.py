@@ -7,6 +7,7 @@
 ``bm.tl``                 spatial domains
 ``bm.metrics``            how good is a partition or an embedding?
 ``bm.pl``                 pictures
+``bm.im``                 what the slide shows around each spot
 ``bm.report``             all of it as one page that people forward
 ``bm.datasets``           tissues whose truth is known
 ``bm.spatialleiden``      the public interface of the package ``spatialleiden``
@@ -27,12 +28,25 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from . import datasets, gr, metrics, pl, pp, read, spatialleiden, tl
+    from . import datasets, gr, im, metrics, pl, pp, read, spatialleiden, tl
     from ._report import report
 
-_SUBMODULES = ("datasets", "gr", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
+_SUBMODULES = ("datasets", "gr", "im", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
 
-__all__ = ["__version__", "datasets", "gr", "metrics", "pl", "pp", "read", "report", "settings", "spatialleiden", "tl"]
+__all__ = [
+    "__version__",
+    "datasets",
+    "gr",
+    "im",
+    "metrics",
+    "pl",
+    "pp",
+    "read",
+    "report",
+    "settings",
+    "spatialleiden",
+    "tl",
+]
 
 
 # Submodules are imported when they are first named: pandas and scipy alone would double the time of `import`.

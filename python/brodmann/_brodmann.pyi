@@ -143,7 +143,7 @@ def simulated(
     modalities: list[str],
     slices: int,
     batch_effect: float,
-    image: bool,
+    image: tuple[float, float, float] | None,
     n_genes: int,
     n_proteins: int,
     n_peaks: int,
@@ -236,6 +236,10 @@ def explain(
     command: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]], str]: ...
 
+def image_overlay(tissue: dict[str, Any], options: dict[str, Any], as_svg: bool) -> bytes: ...
+def image_patches(
+    tissue: dict[str, Any], options: dict[str, Any], rows: list[int], side: int
+) -> npt.NDArray[np.uint8]: ...
 def report(paths: list[str], out: str, options: dict[str, Any], *, random_state: int) -> str: ...
 
 # gmm

@@ -67,6 +67,8 @@ def explain(
     spatial_key: str = "spatial",
     library_key: str | None = None,
     values: bool = True,
+    pictures: bool = False,
+    obsm: Mapping[str, Any] | None = None,
     random_state: int = 0,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Runs a command, puts what it found into ``data``, and returns its tables and its report."""
@@ -81,18 +83,25 @@ def explain(
         graphs=True,
         counts=values,
         space=False,
+        pictures=pictures,
     )
+    parts["obsm"] += (obsm or {}).items()
     known = {key for key, *_ in parts["obs"]}
     for key in dict.fromkeys(columns):
         if key not in known:
-            labels = pd.Categorical(el.column(data, key, advice="name the column of the groups"))
-            names = [str(name) for name in labels.categories]
-            # What has no label has a code that no name goes with.
-            codes = np.where(labels.codes < 0, len(names), labels.codes).astype(np.int32)
-            parts["obs"].append((key, codes, names, True))
+            parts["obs"].append(column_of_labels(data, key))
     root, modal, tables, report = _brodmann.explain(command, parts, given, random_state=el.seed_of(random_state))
     tissue.add(data, _framed(root), {name: _framed(element) for name, element in modal.items()}, copy=False)
     return {name: pd.DataFrame(columns) for name, columns in tables.items()}, json.loads(report)
+
+
+def column_of_labels(data: Data, key: str) -> tuple[str, Any, list[str], bool]:
+    """A column of labels, as a pipeline takes it."""
+    labels = pd.Categorical(el.column(data, key, advice="name the column of the groups"))
+    names = [str(name) for name in labels.categories]
+    # What has no label has a code that no name goes with.
+    codes = np.where(labels.codes < 0, len(names), labels.codes).astype(np.int32)
+    return key, codes, names, True
 
 
 def _framed(element: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,9 @@ def simulated(
     noise: float = 0.0,
     batch_effect: float = 0.0,
     image: bool = False,
+    image_strength: float = 1.0,
+    image_blur_px: float = 0.0,
+    stain_drift: float = 0.0,
     n_genes: int = 1000,
     n_proteins: int = 100,
     n_peaks: int = 1000,
@@ -48,6 +51,9 @@ def simulated(
         Standard deviation of the shift of each feature's log rate between slices.
     image
         Draw a stained picture of every slice.
+    image_strength, image_blur_px, stain_drift
+        How well it tells the domains apart (0: not at all), the standard deviation of a blur in pixels, and how much the
+        stains vary over a slide (standard deviation of the log of their amounts).
     n_genes, n_proteins, n_peaks
         Features of each modality.
     random_state
@@ -78,7 +84,7 @@ def simulated(
         modalities=names,
         slices=el.whole(n_slices, "n_slices"),
         batch_effect=float(batch_effect),
-        image=bool(image),
+        image=(float(image_strength), float(image_blur_px), float(stain_drift)) if image else None,
         n_genes=el.whole(n_genes, "n_genes"),
         n_proteins=el.whole(n_proteins, "n_proteins"),
         n_peaks=el.whole(n_peaks, "n_peaks"),

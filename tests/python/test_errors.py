@@ -14,12 +14,13 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [path for part in ("brodmann", "brodmann-data") for path in (ROOT / "crates" / part / "src").rglob("*.rs")]
 #: Options of the library or of the command line alone: no function of Python passes them on.
 NOT_IN_PYTHON = {
-    "color", "ctrl_size", "denoised", "density", "edges", "empty", "highest", "in_place", "kind", "longest", "loss",
+    "blur", "blur_filtered", "color", "cost_scale", "ctrl_size", "denoised", "density", "edges", "empty",
+    "enhancers_per_gene", "frequencies", "highest", "in_place", "kind", "length_scales", "locus", "longest", "loss",
     "lowest", "max_length", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall", "min_size",
-    "min_spots_per_slice", "n_edges", "n_epochs", "n_hops", "n_permutations", "n_places", "n_runs", "n_spatial",
-    "normalization", "options", "out", "patience", "pitch", "randomness", "reference", "repulsion_strength",
-    "selection", "shape", "spatial_columns", "spot_pitch", "spread",
-    "start", "weight", "which",
+    "min_spots_per_slice", "n_domains", "n_edges", "n_epochs", "n_hops", "n_permutations", "n_places", "n_runs",
+    "n_spatial", "normalization", "options", "out", "patches", "patience", "pitch", "randomness", "reach",
+    "reference", "regulated", "repulsion_strength", "selection", "shape", "spatial_columns", "spot_pitch", "spread",
+    "stains", "start", "weight", "which",
 }  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def said(opening: str) -> set[str]:
 
 
 def keywords() -> set[str]:
-    modules = (bm.pp, bm.gr, bm.tl, bm.metrics, bm.datasets, bm.read)
+    modules = (bm.pp, bm.gr, bm.tl, bm.im, bm.metrics, bm.datasets, bm.read)
     functions = [f for m in modules for f in vars(m).values() if inspect.isfunction(f)]
     return {name for function in functions for name in inspect.signature(function).parameters}
 

@@ -13,6 +13,7 @@ label for each spot out.
 * :func:`banksy`: domains from expression beside that of the surroundings.
 * :func:`smoothed_pca`: the simple baseline beside them; :func:`mixture`: the one without space.
 * :func:`markers`: which genes tell a domain from the rest; :func:`enrich`: which known gene sets are behind them.
+* :func:`links`: which peaks regulate which genes, and in which domain.
 * :func:`kmeans`: compact clusters of an embedding.
 * :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
 * :func:`select_n_clusters`: how many clusters?
@@ -24,6 +25,7 @@ from ._explain import enrich, markers
 from ._gmm import NumberOfClusters, gmm, select_n_clusters
 from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
+from ._links import links
 from ._mixture import mixture
 from ._refine import refine_labels
 from ._spami import spami
@@ -38,6 +40,7 @@ __all__ = [
     "gmm",
     "kmeans",
     "leiden",
+    "links",
     "markers",
     "mixture",
     "refine_labels",

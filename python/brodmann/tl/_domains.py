@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from . import _tissue as tissue
 from ._gmm import Family
-from ._said import said
+from ._said import Select, said
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
 #: A view of the tissue with its clusterer.
-Member = Literal["smoothed", "banksy.2", "banksy.8", "hops", "spatialleiden"]
+Member = Literal["smoothed", "banksy.2", "banksy.8", "hops", "spatialleiden", "image"]
 
 
 def domains(
@@ -28,12 +29,18 @@ def domains(
     gmm_model: Family = "EEE",
     max_clusters: int = 15,
     refine: int = 0,
+    image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    image_scale: float | None = None,
+    image_transform: str | os.PathLike[str] | None = None,
+    spot_diameter: float | None = None,
+    patch_size: float = 3.5,
     layer: Mapping[str, str] | str | None = None,
     spatial_key: str = "spatial",
     library_key: str | None = None,
     values: Literal["log", "counts"] | None = None,
     normalized: bool = False,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Literal["seurat_v3", "seurat", "cell_ranger"] | None = None,
     target_sum: float | None = None,
     min_cells: int | None = None,
@@ -60,7 +67,8 @@ def domains(
     members
         Who takes part: components of expression averaged over the neighbours (``"smoothed"``), :func:`banksy` with
         λ 0.2 and 0.8 (``"banksy.2"``, ``"banksy.8"``), components beside their means over one to three hops
-        (``"hops"``), Leiden of the neighbours in expression and in space (``"spatialleiden"``).
+        (``"hops"``), Leiden of the neighbours in expression and in space (``"spatialleiden"``), features of the picture
+        averaged over the neighbours (``"image"``).
     member_labels
         Write each member's labels too.
     restarts
@@ -69,7 +77,10 @@ def domains(
         Starts and covariances of the members' mixtures.
     refine
         Each spot follows the majority of that many nearest spots.
-    values, normalized, n_top_genes, flavor, target_sum, min_cells
+    image, image_scale, image_transform, spot_diameter, patch_size
+        The slide, as for :func:`brodmann.im.features`; it makes ``"image"`` a member, and what it changes is reported.
+        ``"file"`` is the picture in ``uns["spatial"]``, which the member takes where no slide is named.
+    values, normalized, n_top_genes, select, flavor, target_sum, min_cells
         Of the preprocessing, as for :func:`banksy`.
     keep_off_tissue
         Spots with ``obs["in_tissue"]`` 0 take part; otherwise they get no label, as spots without a count get none.
@@ -125,5 +136,6 @@ def domains(
         library_key=library_key,
         key_added=key_added,
         copy=copy,
+        pictures=image is not None or "image" in members,
     )
     return tissue.find(data, "domains", parts, given, layer=layer, random_state=random_state, copy=copy)

@@ -15,7 +15,7 @@ from . import _tissue as tissue
 from ._graphs import modality_graphs, stored_graph
 from ._multiplex import LATENT, SPATIAL, Layers
 from ._record import check_target, run_record, write
-from ._said import said
+from ._said import Select, said
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -138,6 +138,7 @@ def spatialleiden(
     spatial_neighbors_key: str = "spatial_connectivities",
     layer: str | None = None,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Flavor | None = None,
     n_comps: int | None = None,
     target_sum: float | None = None,
@@ -183,8 +184,10 @@ def spatialleiden(
         Keys of the graphs in ``adata.obsp``; a key of your own must be there.
     layer
         Layer of the counts instead of ``X``.
-    n_top_genes, flavor, n_comps, target_sum, min_cells, normalized, modality_kinds
-        From counts to components; ``n_top_genes``: highly variable genes (3000), 0 keeps all; ``normalized``: the values
+    n_top_genes, select, flavor, n_comps, target_sum, min_cells, normalized, modality_kinds
+        From counts to components; ``n_top_genes``: genes to select (3000), 0 keeps all; ``select``: the most variable genes by ``flavor`` (``"hvg"``, the default) or by
+        binned dispersion (``"mvp"``), those of the largest Moran's I on the spatial graph (``"svg"``), hubs of co-expression
+        modules (``"modules"``), or of variable genes that vary alike only one (``"nonredundant"``). ``normalized``: the values
         are log-normalised already; ``modality_kinds``: what was measured, guessed from names by default.
     use_rep
         Key of an embedding in ``obsm`` to use instead of the counts.
@@ -358,8 +361,8 @@ def spatialleiden_multimodal(
 #: Options that ask for graphs made from the counts.
 _OF_COUNTS = frozenset(
     {
-        "layer", "n_top_genes", "flavor", "n_pcs", "target_sum", "min_cells", "normalized", "modality", "use_rep",
-        "n_neighbors", "spatial", "n_spatial", "radius", "spatial_key", "library_key",
+        "layer", "n_top_genes", "select", "flavor", "n_pcs", "target_sum", "min_cells", "normalized", "modality",
+        "use_rep", "n_neighbors", "spatial", "n_spatial", "radius", "spatial_key", "library_key",
     }
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
-from ._said import said
+from ._said import Select, said
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,6 +32,7 @@ def mixture(
     n_comps: int | None = None,
     normalized: bool = False,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Literal["seurat_v3", "seurat", "cell_ranger"] | None = None,
     target_sum: float | None = None,
     min_cells: int | None = None,
@@ -55,8 +56,8 @@ def mixture(
         Layer of the counts instead of ``X`` (a mapping from modality to layer for a MuData of several).
     spatial_key, library_key
         Coordinates, for ``refine``; slices, in each of which genes are selected.
-    n_comps, normalized, n_top_genes, flavor, target_sum, min_cells
-        From counts to components.
+    n_comps, normalized, n_top_genes, select, flavor, target_sum, min_cells
+        From counts to components, as for :func:`leiden`.
     umap
         Lay the components out in the plane.
     integrate

@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+#: How genes are selected: highly variable, by mean-variance plot, in space, hubs of modules, without redundancy.
+Select = Literal["hvg", "mvp", "svg", "modules", "nonredundant"]
 
 #: Options whose name in the library is another.
 _NAMES = {"n_comps": "n_pcs"}

@@ -11,7 +11,7 @@ from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
 from ._record import check_target
-from ._said import said
+from ._said import Select, said
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -56,6 +56,7 @@ def spami(
     fusion: Literal["attention", "concat", "mean"] = "attention",
     early_stopping: int | None = None,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Literal["seurat_v3", "seurat", "cell_ranger"] | None = None,
     n_comps: int | None = None,
     target_sum: float | None = None,
@@ -125,8 +126,8 @@ def spami(
         of the others are made for the scales as they are.
     contrast, cosine, fusion
         Leave a part of the model out, or fuse the modalities by their mean or side by side.
-    n_top_genes, flavor, n_comps, target_sum, min_cells, normalized
-        Of the preprocessing; ``normalized`` says that the values are log-normalised already.
+    n_top_genes, select, flavor, n_comps, target_sum, min_cells, normalized
+        Of the preprocessing, ``select`` as for :func:`staig`; ``normalized`` says that the values are log-normalised already.
     denoise
         Write denoised expression; by default where all layers together take at most 1 GB.
     umap

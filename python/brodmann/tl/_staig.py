@@ -11,7 +11,7 @@ import numpy as np
 from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
-from ._said import said
+from ._said import Select, said
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,6 +54,11 @@ def staig(
     spatial_key: str = "spatial",
     library_key: str | None = None,
     image_key: str | npt.NDArray[Any] | None = None,
+    image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    image_scale: float | None = None,
+    image_transform: str | os.PathLike[str] | None = None,
+    spot_diameter: float | None = None,
+    patch_size: float = 3.5,
     image_classes: int | None = None,
     edge_rule: Literal["expression", "image"] | float | None = None,
     tau: float | None = None,
@@ -71,6 +76,7 @@ def staig(
     values: Literal["log", "counts"] | None = None,
     normalized: bool = False,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Flavor | None = None,
     target_sum: float | None = None,
     min_cells: int | None = None,
@@ -130,6 +136,9 @@ def staig(
     image_key
         Image features of the spots: a key of ``obsm``, or an array of shape ``(n_obs, n_features)``. More than 64 are
         standardised and reduced to 64 principal components.
+    image, image_scale, image_transform, spot_diameter, patch_size
+        The slide instead, of which features are made here: as for :func:`brodmann.im.features`; ``"file"`` is the picture
+        in ``uns["spatial"]``. By itself it has edges judged by the picture and, on one slice, 40 ``image_classes``.
     image_classes
         Classes of image features whose spots are not contrasted with each other; 0: none. By default 80 with the preset
         ``"visium_image"`` on one slice, else 0.
@@ -161,9 +170,11 @@ def staig(
         presets ``"starmap"`` and ``"merfish"`` and for up to 1200 genes.
     normalized
         The values are normalised and log-transformed already: they are only scaled.
-    n_top_genes, flavor, target_sum, min_cells
-        Of the preprocessing. ``n_top_genes``: highly variable genes, 3000 by default, 0 keeps all; of several slices
-        5000 of each, those of all.
+    n_top_genes, select, flavor, target_sum, min_cells
+        Of the preprocessing. ``n_top_genes``: genes to select, 3000 by default, 0 keeps all; of several slices
+        5000 of each, those of all. ``select``: the most variable by ``flavor`` (``"hvg"``, the default) or by
+        binned dispersion (``"mvp"``), those of the largest Moran's I on the spatial graph (``"svg"``), hubs of co-expression
+        modules (``"modules"``), or of variable genes that vary alike only one (``"nonredundant"``).
     umap
         Lay the embedding out in the plane.
     save_model, load_model
@@ -264,6 +275,7 @@ def banksy(
     values: Literal["log", "counts"] | None = None,
     normalized: bool = False,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Flavor | None = None,
     target_sum: float | None = None,
     min_cells: int | None = None,
@@ -294,7 +306,7 @@ def banksy(
         Principal components.
     values
         ``"log"`` (total, log1p; the default) or ``"counts"`` as they are.
-    normalized, n_top_genes, flavor, target_sum, min_cells
+    normalized, n_top_genes, select, flavor, target_sum, min_cells
         Of the preprocessing, as for :func:`staig`; 2000 genes of a single slice where nothing is said.
     umap
         Lay the embedding out in the plane.
@@ -361,6 +373,7 @@ def smoothed_pca(
     values: Literal["log", "counts"] | None = None,
     normalized: bool = False,
     n_top_genes: int | None = None,
+    select: Select | None = None,
     flavor: Flavor | None = None,
     target_sum: float | None = None,
     min_cells: int | None = None,
@@ -386,7 +399,7 @@ def smoothed_pca(
         Principal components.
     values
         ``"log"`` (total, log1p, scaled; the default) or ``"counts"`` as they are.
-    normalized, n_top_genes, flavor, target_sum, min_cells
+    normalized, n_top_genes, select, flavor, target_sum, min_cells
         Of the preprocessing, as for :func:`staig`.
     umap
         Lay the embedding out in the plane.
@@ -453,6 +466,7 @@ def _run(
         library_key=library_key,
         key_added=key_added,
         copy=copy,
+        pictures="image" in given,
     )
     if image_key is not None:
         name, features = _image(data, image_key)

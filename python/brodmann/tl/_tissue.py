@@ -23,6 +23,9 @@ ALONE = "rna"
 #: Spots with 0 here lie off the tissue and get no label.
 _IN_TISSUE = "in_tissue"
 
+#: Where the pictures are.
+_SPATIAL = "spatial"
+
 #: Columns of ``var`` in which names of genes stand where identifiers are the index.
 _GENE_NAMES = (
     "gene_name", "gene_names", "gene_symbol", "gene_symbols", "feature_name", "symbol", "gene_short_name",
@@ -73,11 +76,12 @@ def parts(
     graphs: bool = False,
     counts: bool = True,
     space: bool = True,
+    pictures: bool = False,
 ) -> dict[str, Any]:
     """What a pipeline needs of ``data``; counts only of modalities that no embedding stands for.
 
     ``stored``: hand over the components and graphs that ``data`` holds, too; ``graphs``: the spatial graph alone.
-    ``counts``: they are looked at. ``space``: coordinates are needed.
+    ``counts``: they are looked at. ``space``: coordinates are needed. ``pictures``: those in ``uns`` are looked at.
     """
     several = el.is_mudata(data)
     names = names_of(data)
@@ -107,7 +111,29 @@ def parts(
         "obsm": obsm,
         # Of an AnnData the only modality and the whole are one.
         "obsp": _graphs(data, [_SPATIAL_GRAPH]) if stored or graphs else [],
+        "pictures": _pictures(data) if pictures else [],
     }
+
+
+def _pictures(data: AnnData | MuData) -> list[tuple[str, str, Any, dict[str, float]]]:
+    """The picture of each library, the finer one: library, name, pixels, and the scale factors that are numbers."""
+    sources = [data, *data.mod.values()] if el.is_mudata(data) else [data]
+    found = []
+    libraries = next((s.uns[_SPATIAL] for s in sources if hasattr(s.uns.get(_SPATIAL), "items")), {})
+    for library, entry in libraries.items():
+        images = entry.get("images") if hasattr(entry, "get") else None
+        factors = (entry.get("scalefactors") or {}) if hasattr(entry, "get") else {}
+        names = [name for name in ("hires", "lowres") if images and name in images]
+        if not names:
+            continue
+        pixels = np.asarray(images[names[0]])
+        if pixels.dtype == np.uint16:
+            pixels = pixels / np.float32(np.iinfo(np.uint16).max)
+        if pixels.dtype != np.uint8:
+            pixels = pixels.astype(np.float32)
+        numbers = {str(k): float(v) for k, v in factors.items() if np.isscalar(v) and not isinstance(v, str)}
+        found.append((str(library), names[0], np.ascontiguousarray(pixels), numbers))
+    return found
 
 
 def _in_tissue(data: AnnData | MuData) -> np.ndarray | None:
