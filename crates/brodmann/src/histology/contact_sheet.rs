@@ -24,7 +24,8 @@ pub fn plane_to_rgb(plane: &Array2<f32>) -> Array3<u8> {
 ///
 /// A missing partner leaves its place white.
 ///
-/// # Returns   RGB bytes, `(height, width, 3)`, white where there is nothing.
+/// # Returns
+/// RGB bytes, `(height, width, 3)`, white where there is nothing.
 pub fn contact_sheet(before: &[Array3<u8>], after: &[Array3<u8>], columns: usize, side: usize) -> Array3<u8> {
     let n = before.len().max(after.len());
     let (columns, side) = (columns.clamp(1, n.max(1)), side.max(1));

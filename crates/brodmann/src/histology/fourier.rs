@@ -245,10 +245,14 @@ fn take<T: Float>(part: Part, re: T, im: T) -> T {
 
 /// Keeps or removes a band of frequencies of one plane.
 ///
-/// # Inputs    `plane`: `(height, width)`, grey values.
-/// # Returns   `(height, width)`.
-/// # Errors    [`OptionError`] for a band that names no frequency of such a plane.
-/// # Cost      O(height · width · log(height · width)).
+/// # Inputs
+/// `plane`: `(height, width)`, grey values.
+/// # Returns
+/// `(height, width)`.
+/// # Errors
+/// [`OptionError`] for a band that names no frequency of such a plane.
+/// # Cost
+/// O(height · width · log(height · width)).
 pub fn band_pass(plane: ArrayView2<'_, f64>, band: &Band) -> Result<Array2<f64>, HistologyError> {
     let (height, width) = plane.dim();
     let filter = BandFilter::new(*band, height, width)?;

@@ -16,8 +16,10 @@ pub(super) fn offset(distance: f64, angle: f64) -> (i64, i64) {
 
 /// Shares of pairs of levels at `distance` in direction `angle`, counted both ways; they sum to one.
 ///
-/// # Inputs    `levels`: `(height, width)`; values from `n_levels` on count as the last level.
-/// # Returns   `(n_levels, n_levels)`; zeros where no two pixels are so far apart.
+/// # Inputs
+/// `levels`: `(height, width)`; values from `n_levels` on count as the last level.
+/// # Returns
+/// `(n_levels, n_levels)`; zeros where no two pixels are so far apart.
 pub fn glcm(levels: ArrayView2<'_, u8>, n_levels: usize, distance: f64, angle: f64) -> Array2<f64> {
     let (height, width) = levels.dim();
     let levels = levels.as_standard_layout();

@@ -111,11 +111,14 @@ const SPOTS_AT_ONCE: usize = 64;
 
 /// Cuts out the patch of every spot, does `work` on it, and hands the outcome to `sink`.
 ///
-/// # Inputs    `centres`: `(n_obs, 2)`, row and column in pixels of the picture. `side_px`: rounded to whole pixels.
-///             `work` is called in parallel with the spot's row in `centres` and its patch, `(side, side, 3)`; `sink` is
-///             called on this thread, in the order in which tiles are visited.
-/// # Errors    Those of the picture, of `work` and of `sink`, the first in that order.
-/// # Cost      One patch per thread and 64 outcomes in memory.
+/// # Inputs
+/// `centres`: `(n_obs, 2)`, row and column in pixels of the picture. `side_px`: rounded to whole pixels.
+/// `work` is called in parallel with the spot's row in `centres` and its patch, `(side, side, 3)`; `sink` is
+/// called on this thread, in the order in which tiles are visited.
+/// # Errors
+/// Those of the picture, of `work` and of `sink`, the first in that order.
+/// # Cost
+/// One patch per thread and 64 outcomes in memory.
 pub fn patches<T: Send>(
     slide: &(impl Pixels + ?Sized),
     centres: ArrayView2<'_, f64>,

@@ -152,7 +152,8 @@ pub struct Placement {
 
 /// Finds the tissue on a small copy of the picture.
 ///
-/// # Errors    Those of the picture.
+/// # Errors
+/// Those of the picture.
 pub fn tissue_mask(slide: &(impl Pixels + ?Sized)) -> Result<TissueMask, HistologyError> {
     let view = slide.overview(OVERVIEW_SIDE)?;
     let table: Vec<f64> = (0..=255u8).map(|v| density_of(v, StainScale::Natural)).collect();
@@ -286,10 +287,14 @@ impl Ground<'_> {
 
 /// Looks up where the spots lie.
 ///
-/// # Inputs    `centres`: `(n_obs, 2)`, row and column in pixels; `diameter_px`: of a spot.
-/// # Returns   [`Placement`]. On a picture without background nothing is known but which spots are outside.
-/// # Errors    Those of the picture; positions that are not numbers.
-/// # Cost      One small copy of the picture.
+/// # Inputs
+/// `centres`: `(n_obs, 2)`, row and column in pixels; `diameter_px`: of a spot.
+/// # Returns
+/// [`Placement`]. On a picture without background nothing is known but which spots are outside.
+/// # Errors
+/// Those of the picture; positions that are not numbers.
+/// # Cost
+/// One small copy of the picture.
 pub fn placement(
     slide: &(impl Pixels + ?Sized),
     centres: ArrayView2<'_, f64>,

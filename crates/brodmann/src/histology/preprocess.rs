@@ -127,10 +127,13 @@ pub fn imagenet_channels(plane: ArrayView2<'_, f32>) -> Array3<f32> {
 /// Filters the patch of every spot and hands it to `sink`: the spot's row and a plane of grey levels, 0 to 255
 /// ([`imagenet_channels`] makes the network's input of it).
 ///
-/// # Inputs    `centres`: `(n_obs, 2)`, row and column in pixels. `side_px`: 3.5 diameters of a spot in the paper
-///             ([`PATCH_DIAMETERS`]).
-/// # Errors    Those of [`patches`].
-/// # Cost      A few MB per thread beside the patches, whatever the number of spots.
+/// # Inputs
+/// `centres`: `(n_obs, 2)`, row and column in pixels. `side_px`: 3.5 diameters of a spot in the paper
+/// ([`PATCH_DIAMETERS`]).
+/// # Errors
+/// Those of [`patches`].
+/// # Cost
+/// A few MB per thread beside the patches, whatever the number of spots.
 pub fn preprocess(
     slide: &(impl Pixels + ?Sized),
     centres: ArrayView2<'_, f64>,

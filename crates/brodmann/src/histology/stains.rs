@@ -77,9 +77,12 @@ pub enum StainScale {
 
 /// Amounts of three stains in every pixel.
 ///
-/// # Inputs    `image`: `(height, width, 3)` RGB bytes.
-/// # Returns   `(height, width, 3)`, one amount per stain.
-/// # Errors    [`HistologyError::Shape`], [`HistologyError::DependentStains`].
+/// # Inputs
+/// `image`: `(height, width, 3)` RGB bytes.
+/// # Returns
+/// `(height, width, 3)`, one amount per stain.
+/// # Errors
+/// [`HistologyError::Shape`], [`HistologyError::DependentStains`].
 pub fn separate_stains(
     image: ArrayView3<'_, u8>,
     stains: Stains,

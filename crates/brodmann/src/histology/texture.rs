@@ -54,11 +54,15 @@ pub fn texture_feature_names() -> &'static [(&'static str, &'static str)] {
 
 /// Describes the patch of every spot.
 ///
-/// # Inputs    `centres`: `(n_obs, 2)`, row and column in pixels of the slide. `side_px`: one to four diameters of a
-///             spot; from about 16 pixels on there is texture to see.
-/// # Returns   [`TextureFeatures`], one row per spot, in their order.
-/// # Errors    [`HistologyError`]: of the picture, of positions that are not numbers, of a side out of range.
-/// # Cost      A few milliseconds per spot and thread; one patch per thread in memory.
+/// # Inputs
+/// `centres`: `(n_obs, 2)`, row and column in pixels of the slide. `side_px`: one to four diameters of a
+/// spot; from about 16 pixels on there is texture to see.
+/// # Returns
+/// [`TextureFeatures`], one row per spot, in their order.
+/// # Errors
+/// [`HistologyError`]: of the picture, of positions that are not numbers, of a side out of range.
+/// # Cost
+/// A few milliseconds per spot and thread; one patch per thread in memory.
 pub fn texture_features(
     slide: &(impl Pixels + ?Sized),
     centres: ArrayView2<'_, f64>,

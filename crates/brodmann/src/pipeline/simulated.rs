@@ -55,7 +55,7 @@ pub fn check_ending(output: &Path, n_modalities: usize) -> Result<(), PipelineEr
 
 /// Simulates a tissue into a file, `rows_per_block` rows in memory at a time.
 ///
-/// The elements are those of [`simulate`](crate::simulate::simulate) and [`write_simulation`], whatever the size of
+/// The elements are those of [`simulate()`] and [`write_simulation`], whatever the size of
 /// the blocks.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! that are correlated over its spots, and each can be read off one number per spot, its eigengene.
 //!
 //! * [`coexpression_modules()`]: modules, eigengenes and hub genes of an expression matrix.
-//! * [`correlation`]: correlation of the columns of a sparse matrix, within slices.
+//! * [`correlation()`]: correlation of the columns of a sparse matrix, within slices.
 //! * [`network`]: soft-thresholded adjacency and topological overlap.
 //! * [`soft_threshold`]: the power at which the network is nearest to scale-free.
 //! * [`tree_cut`]: modules of a dendrogram, each branch cut at a height of its own.

@@ -126,7 +126,7 @@ pub struct SelectedGenes {
 /// `NoSpatialGraph` (`svg` without a graph), `Spatial` (a graph of other spots, or without edges), `Option`, and those of the
 /// ways themselves.
 /// # Cost
-/// `svg`: as [`morans_i`], and of several slices a copy of `x`. The others: as their functions.
+/// `svg`: as [`morans_i()`], and of several slices a copy of `x`. The others: as their functions.
 ///
 /// # Example
 ///
