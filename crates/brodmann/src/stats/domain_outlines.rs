@@ -79,7 +79,7 @@ pub struct Outline {
 /// let polygon = &outlines[0].polygons[0];
 /// // Halfway to the third, no further.
 /// assert!(polygon.outer.iter().all(|[x, _]| *x < 1.6));
-/// assert!(polygon.area() > 1.5 && polygon.area() < 2.5);
+/// assert!(polygon.area() > 1.2 && polygon.area() < 3.0);
 /// # Ok::<(), brodmann::stats::StatsError>(())
 /// ```
 pub fn domain_outlines(
@@ -117,10 +117,12 @@ impl Polygon {
 
 /// How far around each spot the tissue reaches at least: of a lattice the distance to the next spot.
 fn reach(points: &[[f64; 2]], tree: &KdTree<2>, on_lattice: bool) -> f64 {
-    let k = if on_lattice { 1 } else { DENSITY_NEIGHBORS.min(points.len().saturating_sub(1)) };
-    if k == 0 {
+    if points.len() < 2 {
         return 1.0;
     }
+    // Of few spots no density can be told.
+    let to_next = on_lattice || points.len() <= DENSITY_NEIGHBORS;
+    let k = if to_next { 1 } else { DENSITY_NEIGHBORS };
     let distance = |(i, point): (usize, &[f64; 2])| {
         let mut nearest = Nearest::new(k);
         tree.nearest(point, i as u32, &mut nearest);
@@ -129,7 +131,7 @@ fn reach(points: &[[f64; 2]], tree: &KdTree<2>, on_lattice: bool) -> f64 {
     let mut all: Vec<f64> = points.par_iter().enumerate().map(distance).collect();
     all.sort_unstable_by(f64::total_cmp);
     let median = all[all.len() / 2];
-    let spacing = if on_lattice { median } else { median * (PI / k as f64).sqrt() };
+    let spacing = if to_next { median } else { median * (PI / k as f64).sqrt() };
     let reach = if on_lattice || points.len() <= DENSITY_NEIGHBORS { spacing } else { SCATTERED * spacing };
     if reach > 0.0 { reach } else { 1.0 }
 }
