@@ -117,9 +117,13 @@ pub(super) fn check_table(input: &Path, table: &Path) -> Result<(), PipelineErro
 /// The bytes of a picture, by the ending of its path.
 fn drawn(path: &Path, sheet: &Sheet, monitor: &dyn Monitor) -> Result<Vec<u8>, PipelineError> {
     monitor.stage("drawing", 0);
+    rendered(sheet, path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg")))
+}
+
+/// The bytes of a picture.
+pub(super) fn rendered(sheet: &Sheet, as_svg: bool) -> Result<Vec<u8>, PipelineError> {
     let options = RenderOptions::default();
-    let is_svg = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
-    Ok(if is_svg {
+    Ok(if as_svg {
         render_sheet_svg(sheet, &options)?.into_bytes()
     } else {
         render_sheet_png(sheet, &options)?

@@ -219,7 +219,6 @@ fn explain(tissue: &Tissue, request: &LinksRequest, run: &mut Run<'_>) -> Result
     let specific = run.timed(Stage::Cluster, || {
         specific_links(&plan, &pairs, labels, n_groups, &request.specific, seed, monitor)
     })?;
-    monitor.stage("correlations", 0);
     let correlations = run.timed(Stage::Cluster, || link_correlations(s, d, &pairs, &costs, monitor))?;
     Ok(Found {
         groups,

@@ -20,17 +20,14 @@ use crate::histology::{
 };
 use crate::pipeline::PipelineError;
 use crate::pipeline::explain::groups::{self, Groups, GroupsRequest, Wanted, additions};
-use crate::pipeline::outputs::{Answer, Outputs, Results, Table};
+use crate::pipeline::outputs::{Answer, Outputs, Results, Table, rendered};
 use crate::pipeline::picture::image_of_slide;
 use crate::pipeline::record::without_nulls;
 use crate::pipeline::request::Place;
 use crate::pipeline::run::{Run, Seconds, Stage};
 use crate::pipeline::said::Said;
 use crate::pipeline::tissue::Tissue;
-use crate::plot::{
-    Color, Figure, Panel, Part, RenderOptions, Rgb, Sheet, SpotShape, render_sheet_png, render_sheet_svg,
-    rgb_png,
-};
+use crate::plot::{Color, Figure, Panel, Part, Rgb, Sheet, SpotShape, rgb_png};
 
 /// The command, and what its options belong to.
 pub const IMAGE_FEATURES: &str = "image-features";
@@ -385,13 +382,7 @@ pub fn image_overlay_tissue(
 ) -> Result<Vec<u8>, PipelineError> {
     let mut run = Run::new(Seed(0), monitor);
     let found = explain(tissue, request, &mut run)?;
-    let sheet = sheet(tissue, &found, request)?;
-    let options = RenderOptions::default();
-    Ok(if as_svg {
-        render_sheet_svg(&sheet, &options)?.into_bytes()
-    } else {
-        render_sheet_png(&sheet, &options)?
-    })
+    rendered(&sheet(tissue, &found, request)?, as_svg)
 }
 
 /// The patches around some spots of a tissue in memory, `(n, side, side, 3)`.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::LinksError;
 use super::cell_costs::CellCosts;
-use super::masses::{Count, Masses};
+use super::masses::{Count, masses_of_pairs};
 use super::strength::by_gene;
 use super::window::LinkPairs;
 
@@ -37,20 +37,7 @@ pub fn link_correlations<T: Count>(
     monitor: &dyn Monitor,
 ) -> Result<LinkCorrelations, LinksError> {
     let n_cells = costs.n_cells();
-    for (what, found, of, expected) in [
-        ("the matrix of peaks", peaks.n_rows(), "rows", n_cells),
-        ("the matrix of genes", genes.n_rows(), "rows", n_cells),
-        ("the matrix of peaks", peaks.n_cols(), "columns", pairs.n_peaks()),
-        ("the matrix of genes", genes.n_cols(), "columns", pairs.n_genes()),
-    ] {
-        if found != expected {
-            return Err(LinksError::Size { what, found, of, expected });
-        }
-    }
-    let mut has_gene = vec![false; pairs.n_peaks()];
-    pairs.peaks().iter().for_each(|&p| has_gene[p as usize] = true);
-    let peaks = Masses::new("the matrix of peaks", peaks, |p| has_gene[p])?;
-    let genes = Masses::new("the matrix of genes", genes, |g| !pairs.of_gene(g).is_empty())?;
+    let (peaks, genes) = masses_of_pairs((peaks, genes), pairs, n_cells)?;
     monitor.stage("correlations", pairs.n_genes() as u64);
     let ranked: Vec<Ranked> = (0..pairs.n_peaks())
         .into_par_iter()

@@ -3,6 +3,7 @@
 use brodmann_kernels::CsrView;
 
 use super::LinksError;
+use super::window::LinkPairs;
 
 /// Numbers of a matrix of counts.
 pub trait Count: Copy + Send + Sync + Default + Into<f64> {}
@@ -17,6 +18,29 @@ pub(super) struct Masses<T> {
     total: f64,
     /// Smallest and largest positive count of the species that are not held.
     others: Option<[f64; 2]>,
+}
+
+/// The counts of peaks and of genes that have a pair, of matrices that must fit the cells and the pairs.
+pub(super) fn masses_of_pairs<T: Count>(
+    (peaks, genes): (CsrView<'_, T>, CsrView<'_, T>),
+    pairs: &LinkPairs,
+    n_cells: usize,
+) -> Result<(Masses<T>, Masses<T>), LinksError> {
+    for (what, found, of, expected) in [
+        ("the matrix of peaks", peaks.n_rows(), "rows", n_cells),
+        ("the matrix of genes", genes.n_rows(), "rows", n_cells),
+        ("the matrix of peaks", peaks.n_cols(), "columns", pairs.n_peaks()),
+        ("the matrix of genes", genes.n_cols(), "columns", pairs.n_genes()),
+    ] {
+        if found != expected {
+            return Err(LinksError::Size { what, found, of, expected });
+        }
+    }
+    let mut has_gene = vec![false; pairs.n_peaks()];
+    pairs.peaks().iter().for_each(|&p| has_gene[p as usize] = true);
+    let peaks = Masses::new("the matrix of peaks", peaks, |p| has_gene[p])?;
+    let genes = Masses::new("the matrix of genes", genes, |g| !pairs.of_gene(g).is_empty())?;
+    Ok((peaks, genes))
 }
 
 impl<T: Count> Masses<T> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::LinksError;
 use super::cell_costs::{Beyond, CellCosts, Kernel};
 use super::groups::{Groups, NONE, Side};
-use super::masses::{Count, Masses};
+use super::masses::{Count, Masses, masses_of_pairs};
 use super::window::LinkPairs;
 
 /// Rounds between two looks at the error.
@@ -166,20 +166,7 @@ pub fn transport<T: Count>(
 ) -> Result<Transport<T>, LinksError> {
     options.validate()?;
     let n_cells = costs.n_cells();
-    for (what, found, of, expected) in [
-        ("the matrix of peaks", peaks.n_rows(), "rows", n_cells),
-        ("the matrix of genes", genes.n_rows(), "rows", n_cells),
-        ("the matrix of peaks", peaks.n_cols(), "columns", pairs.n_peaks()),
-        ("the matrix of genes", genes.n_cols(), "columns", pairs.n_genes()),
-    ] {
-        if found != expected {
-            return Err(LinksError::Size { what, found, of, expected });
-        }
-    }
-    let mut has_gene = vec![false; pairs.n_peaks()];
-    pairs.peaks().iter().for_each(|&p| has_gene[p as usize] = true);
-    let peaks = Masses::new("the matrix of peaks", peaks, |p| has_gene[p])?;
-    let genes = Masses::new("the matrix of genes", genes, |g| !pairs.of_gene(g).is_empty())?;
+    let (peaks, genes) = masses_of_pairs((peaks, genes), pairs, n_cells)?;
     let total = peaks.total().max(genes.total());
     monitor.check()?;
     let groups = Groups::new(pairs, &peaks, &genes, total, n_cells);
