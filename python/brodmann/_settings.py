@@ -1,4 +1,4 @@
-"""What holds for every call: threads and progress."""
+"""What holds for every call: threads, progress, memory, and what files may do."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Progress = Union[bool, Literal["auto"], Callable[[str, int, int], object]]
 
 
 class Settings:
-    """Threads and progress of every call; use the instance ``brodmann.settings``.
+    """Threads, progress and memory of every call; use the instance ``brodmann.settings``.
 
-    Results do not depend on either: the same seed gives the same bits on any number of threads.
+    Results do not depend on them: the same seed gives the same bits on any number of threads.
     """
 
     __slots__ = ("_n_threads", "_progress")
@@ -50,6 +50,37 @@ class Settings:
         if value != "auto" and not isinstance(value, bool) and not callable(value):
             raise ValueError(f"progress is {value!r}, 'auto', True, False or a function was expected; choose one")
         self._progress = value
+
+    @property
+    def max_memory(self) -> int | None:
+        """Bytes this process may hold, as a number or as ``"8G"``; ``None`` (the default) for what is free.
+
+        Work that is forecast to need more is refused, and a file that declares more than one of its size can mean is
+        believed up to this.
+        """
+        return _brodmann.max_memory()
+
+    @max_memory.setter
+    def max_memory(self, value: int | str | None) -> None:
+        number = None
+        if value is not None:
+            number = None if isinstance(value, bool) else _brodmann.parse_bytes(str(value))
+            if number is None:
+                raise ValueError(
+                    f"max_memory is {value!r}, a number of bytes such as '800M' or '8G', or None, was expected; choose another"
+                )
+        _brodmann.set_max_memory(number)
+
+    @property
+    def follow_external(self) -> bool:
+        """Whether arrays that an HDF5 file keeps in other files (external storage, virtual datasets) are read."""
+        return _brodmann.follow_external()
+
+    @follow_external.setter
+    def follow_external(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise ValueError(f"follow_external is {value!r}, True or False was expected; choose one")
+        _brodmann.set_follow_external(value)
 
     def __repr__(self) -> str:
         return f"brodmann.settings(n_threads={self.n_threads}, progress={self.progress!r})"

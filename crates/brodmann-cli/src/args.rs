@@ -64,6 +64,13 @@ pub struct Global {
     /// Threads to use [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
+    /// Memory this program may hold, such as 8G; a file that declares more than it can mean is then believed up to that
+    /// [default: what is free]
+    #[arg(long, global = true, value_name = "BYTES", value_parser = bytes)]
+    pub max_memory: Option<u64>,
+    /// Read arrays that an HDF5 file keeps in other files, wherever those are
+    #[arg(long, global = true)]
+    pub follow_external: bool,
     /// No progress and no notes on the terminal
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -76,6 +83,11 @@ pub struct Global {
     /// Machine-readable results on stdout, and nothing else there
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    brodmann_data::memory::parse_bytes(text)
+        .ok_or_else(|| "expected a number of bytes, such as 800M or 8G".to_owned())
 }
 
 /// The seed where none is given.

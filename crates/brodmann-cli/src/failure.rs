@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use brodmann_kernels::diagnosis::legible;
 use brodmann_kernels::{Blame, Diagnosis};
 
 /// Exit code for input, options or files the user can put right.
@@ -11,7 +12,7 @@ const FAILED_RUN: u8 = 1;
 /// Exit code of a run that warned where warnings are errors.
 const WARNED: u8 = 3;
 /// Exit code after Ctrl-C, as shells and workflow managers expect it (128 + SIGINT).
-pub const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 
 /// Why the program stops, and with which exit code.
 #[derive(Debug)]
@@ -66,9 +67,10 @@ impl Failure {
 
     /// Prints `error: …` and, after a blank line, `hint: …`.
     pub fn print(&self) {
+        let message = legible(&self.message);
         match &self.hint {
-            Some(hint) => crate::say::line(&format!("error: {}\n\nhint: {hint}", self.message)),
-            None => crate::say::line(&format!("error: {}", self.message)),
+            Some(hint) => crate::say::line(&format!("error: {message}\n\nhint: {}", legible(hint))),
+            None => crate::say::line(&format!("error: {message}")),
         }
     }
 }

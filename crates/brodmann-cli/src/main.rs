@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod failure;
+mod interruption;
 mod say;
 mod spelling;
 mod study;
@@ -47,7 +48,7 @@ fn unfit(error: clap::Error) -> Failure {
 fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
     // Output files are written under a temporary name, so an interruption has only those to clear away.
-    ctrlc::set_handler(|| {
+    interruption::heed(|code| {
         commands::bench::folder::remove();
         let kept = match (brodmann_data::cleanup_temporary_files(), commands::run::on_the_way()) {
             (_, Some(kept)) => kept,
@@ -55,10 +56,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             (n, None) => format!("{n} output(s) were complete and stay; nothing else was written"),
         };
         // Not `eprintln`: it panics where nobody reads stderr any more, and this process would then never end.
+        let kept = brodmann_kernels::diagnosis::legible(&kept);
         let _ = writeln!(std::io::stderr(), "\nerror: interrupted\n\nhint: {kept}");
-        std::process::exit(i32::from(failure::INTERRUPTED));
+        std::process::exit(code);
     })
     .map_err(|e| Failure::run(format!("the interrupt handler cannot be installed ({e})")))?;
+    if global.max_memory.is_some() {
+        brodmann_data::memory::set_max_memory(global.max_memory);
+    }
+    brodmann_data::set_follow_external(global.follow_external);
     if let Some(threads) = global.threads {
         commands::use_threads(threads)?;
     }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use brodmann_kernels::Monitor;
+use brodmann_kernels::diagnosis::legible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::Failure;
@@ -47,6 +48,13 @@ impl Terminal {
                     ))
                     .hint("name another with --log, e.g. run.log"));
                 }
+                if is_pipe(path) {
+                    return Err(Failure::input(format!(
+                        "the log file {} is a pipe; expected a file",
+                        path.display()
+                    ))
+                    .hint("name a file with --log"));
+                }
                 File::options().create(true).append(true).open(path).map(Mutex::new).map_err(|e| {
                     Failure::input(format!("the log file {} cannot be opened ({e})", path.display()))
                         .hint("name a file in a folder you may write to")
@@ -73,7 +81,7 @@ impl Terminal {
 
     /// One line on the terminal (unless quiet) and in the log.
     pub fn say(&self, line: &str) {
-        let stamped = format!("[{:>7.2}s] {line}", self.started.elapsed().as_secs_f64());
+        let stamped = format!("[{:>7.2}s] {}", self.started.elapsed().as_secs_f64(), legible(line));
         if let Some(log) = &self.log
             && let Ok(mut file) = log.lock()
         {
@@ -117,9 +125,24 @@ impl Terminal {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_message(name.to_owned());
+        bar.set_message(legible(name));
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
+    }
+}
+
+/// Whether opening `path` would wait for somebody who reads it.
+fn is_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        // What another program was started with (`/dev/stderr`) is read already.
+        !path.starts_with("/dev") && std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 
@@ -147,7 +170,7 @@ impl Monitor for Terminal {
         } else if let Some(log) = &self.log
             && let Ok(mut file) = log.lock()
         {
-            let _ = writeln!(file, "[{:>7.2}s] {name}", self.started.elapsed().as_secs_f64());
+            let _ = writeln!(file, "[{:>7.2}s] {}", self.started.elapsed().as_secs_f64(), legible(name));
         }
         let Ok(mut stage) = self.stage.lock() else { return };
         let now = Instant::now();

@@ -86,6 +86,10 @@ impl Store for Backend {
         each!(self, store => store.format())
     }
 
+    fn begin(&self) {
+        each!(self, store => store.begin());
+    }
+
     fn check_rules(&self, path: &str) -> Result<(), DataError> {
         each!(self, store => store.check_rules(path))
     }

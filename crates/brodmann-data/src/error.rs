@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use brodmann_kernels::diagnosis::alternatives;
 use brodmann_kernels::{Blame, Diagnosis, Opt, OptionError, Step};
 
+use crate::memory::{in_words, max_memory};
+
 /// Everything that can go wrong between a file and a container.
 ///
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,28 @@ pub enum DataError {
     /// The file is HDF5 but its parts cannot be followed.
     #[error("{} is truncated or damaged: {detail}", path.display())]
     Damaged { path: PathBuf, detail: String },
+    /// A link whose target is gone.
+    #[error("{} is a link to {}, which does not exist", path.display(), target.display())]
+    Dangling { path: PathBuf, target: PathBuf },
+    /// A pipe, a socket or a device.
+    #[error("{} is {found}; expected a file", path.display())]
+    NoFile { path: PathBuf, found: &'static str },
+    /// More than the file can mean, or than is free.
+    #[error("{}: {element} would take {} of memory{}; expected at most {}", path.display(), in_words(*needed), from(stored.as_ref()), in_words(*most))]
+    TooLarge {
+        path: PathBuf,
+        element: String,
+        needed: u64,
+        most: u64,
+        /// Bytes of the file, where these are what sets the limit.
+        stored: Option<u64>,
+    },
+    /// Groups that hold one another.
+    #[error("{}: {element} {found}; expected groups that form a tree", path.display())]
+    Tangled { path: PathBuf, element: String, found: String },
+    /// Values that lie in other files.
+    #[error("{}: {element} {found}; expected a file that holds its own values", path.display())]
+    External { path: PathBuf, element: String, found: String },
     /// A key is missing.
     #[error("{}[\"{key}\"] is missing from {place}, which has {}", container, list(existing))]
     MissingKey {
@@ -112,6 +136,25 @@ impl Diagnosis for DataError {
     fn advice(&self) -> Option<String> {
         Some(match self {
             Self::Missing { .. } => "check the path".to_owned(),
+            Self::Dangling { .. } => "name the file itself, or put the link right".to_owned(),
+            Self::NoFile { .. } => {
+                "name a file; what comes through a pipe can be saved as one first".to_owned()
+            }
+            Self::TooLarge { stored: Some(_), .. } => format!(
+                "fetch or write the file again; if it is as it should be, say how much memory may be taken with {}",
+                Opt("max_memory")
+            ),
+            Self::TooLarge { .. } if max_memory().is_some() => {
+                format!("let more be taken with {}, or read a smaller file", Opt("max_memory"))
+            }
+            Self::TooLarge { .. } => "free some memory, or read a smaller file".to_owned(),
+            Self::Tangled { .. } => {
+                "write it again with anndata, without links between its groups".to_owned()
+            }
+            Self::External { .. } => format!(
+                "write it again with anndata, or, if you trust where it comes from, read them with {}",
+                Opt("follow_external")
+            ),
             Self::Read { .. } => "check the path and its permissions".to_owned(),
             Self::Write { source, .. } => place_to_write(source.kind()).to_owned(),
             Self::NotHdf5 { .. } => {
@@ -179,7 +222,8 @@ impl Diagnosis for DataError {
     fn blame(&self) -> Blame {
         match self {
             Self::MissingKey { .. } => Blame::Key,
-            Self::Missing { .. } => Blame::File(Some(NO_SUCH_FILE)),
+            Self::Missing { .. } | Self::Dangling { .. } => Blame::File(Some(NO_SUCH_FILE)),
+            Self::TooLarge { .. } => Blame::Memory,
             Self::Read { source, .. } | Self::Write { source, .. } => Blame::File(source.raw_os_error()),
             Self::NotHdf5 { .. }
             | Self::Damaged { .. }
@@ -188,6 +232,9 @@ impl Diagnosis for DataError {
             | Self::PictureKind { .. }
             | Self::Changed { .. }
             | Self::Busy { .. }
+            | Self::NoFile { .. }
+            | Self::Tangled { .. }
+            | Self::External { .. }
             | Self::Foreign { .. }
             | Self::OutputIsInput { .. } => Blame::File(None),
             // What was written does not read back: nothing that was given is at fault.
@@ -199,6 +246,11 @@ impl Diagnosis for DataError {
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Missing { path }
+            | Self::Dangling { path, .. }
+            | Self::NoFile { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::Tangled { path, .. }
+            | Self::External { path, .. }
             | Self::Read { path, .. }
             | Self::Write { path, .. }
             | Self::NotHdf5 { path }
@@ -272,7 +324,15 @@ impl std::fmt::Display for NameMismatch {
 
 impl DataError {
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        // A refusal of ours that went through a reader of bytes.
+        let source = match source.downcast::<Self>() {
+            Ok(own) => return own,
+            Err(source) => source,
+        };
         if source.kind() == ErrorKind::NotFound {
+            if let Ok(target) = std::fs::read_link(path) {
+                return Self::Dangling { path: path.to_path_buf(), target };
+            }
             Self::Missing { path: path.to_path_buf() }
         } else {
             Self::Read { path: path.to_path_buf(), source }
@@ -300,6 +360,14 @@ fn list(existing: &[String]) -> String {
 
 fn shape(found: &[usize]) -> String {
     found.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+fn from(stored: Option<&u64>) -> String {
+    stored.map_or_else(String::new, |bytes| match bytes {
+        0..10_000 => format!(", from a file of {bytes} bytes"),
+        0..10_000_000 => format!(", from a file of {} kB", bytes / 1000),
+        _ => format!(", from a file of {}", in_words(*bytes)),
+    })
 }
 
 fn line_number(line: usize) -> String {

@@ -8,6 +8,7 @@ use std::path::Path;
 use ndarray::{Array2, ShapeBuilder};
 
 use crate::DataError;
+use crate::input::read_input;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -17,13 +18,7 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// [`DataError::Missing`], [`DataError::Read`]; [`DataError::Damaged`] for a file that is no `.npy` or is cut short;
 /// [`DataError::Kind`] for arrays of another rank or that hold no numbers.
 pub fn read_npy(path: &Path) -> Result<Array2<f64>, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            DataError::Missing { path: path.to_path_buf() }
-        } else {
-            DataError::Read { path: path.to_path_buf(), source }
-        }
-    })?;
+    let bytes = read_input(path)?;
     let damaged = |detail: &str| DataError::Damaged { path: path.to_path_buf(), detail: detail.to_owned() };
     let (header, data) = split(&bytes).ok_or_else(|| damaged("it does not begin as a .npy file does"))?;
     let kind = |found: String| DataError::Kind {

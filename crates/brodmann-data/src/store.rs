@@ -118,6 +118,8 @@ pub(crate) trait Store {
     fn path(&self) -> &Path;
     /// What its format is called, for messages.
     fn format(&self) -> &'static str;
+    /// One reading of the container begins: what was read before is no longer held against what the file can hold.
+    fn begin(&self);
     /// What lies at `path` keeps the rules that other readers open arrays by.
     ///
     /// # Errors

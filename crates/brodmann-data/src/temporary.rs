@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::DataError;
+use crate::input::no_file;
 use crate::reservation::{Reservation, beside, resolved};
 use crate::zarr::is_store_folder;
 
@@ -90,6 +91,7 @@ pub(crate) struct Temporary {
 impl Temporary {
     /// Makes an empty file beside `output` (beside what it points to, if it is a symbolic link).
     pub(crate) fn beside(output: &Path) -> Result<Self, DataError> {
+        replaceable(output)?;
         let target = resolved(output);
         if target.is_dir() {
             return Err(DataError::write(output, ErrorKind::IsADirectory.into()));
@@ -172,6 +174,7 @@ impl TemporaryFolder {
     /// Makes an empty folder beside `output`, which is a Zarr store, an empty folder or nothing yet.
     pub(crate) fn beside(output: &Path) -> Result<Self, DataError> {
         let fail = |e| DataError::write(output, e);
+        replaceable(output)?;
         let target = resolved(output);
         if target.file_name().is_none() {
             return Err(fail(ErrorKind::IsADirectory.into()));
@@ -258,6 +261,21 @@ impl Drop for TemporaryFolder {
         let mut in_use = in_use();
         remove(&self.path);
         in_use.paths.retain(|p| *p != self.path);
+    }
+}
+
+/// Refuses what must not make way for a file: a pipe, a socket, a device, and a link that leads nowhere, whose owner
+/// meant a file elsewhere.
+fn replaceable(output: &Path) -> Result<(), DataError> {
+    match fs::metadata(output) {
+        Ok(metadata) => match no_file(&metadata) {
+            Some(found) => Err(DataError::NoFile { path: output.to_path_buf(), found }),
+            None => Ok(()),
+        },
+        Err(_) => match fs::read_link(output) {
+            Ok(target) => Err(DataError::Dangling { path: output.to_path_buf(), target }),
+            Err(_) => Ok(()),
+        },
     }
 }
 

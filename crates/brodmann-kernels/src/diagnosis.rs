@@ -174,6 +174,45 @@ impl Display for Told<'_> {
     }
 }
 
+/// Digits in a row that are shown; a number of 300 digits says no more than its first.
+const MOST_DIGITS: usize = 40;
+const SHOWN_DIGITS: usize = 12;
+
+/// `text` as a terminal shows it without harm: names come from files, and files from anywhere.
+///
+/// Control characters (with them the sequences that move a cursor or change a title) and those that turn the direction
+/// of writing are escaped; a line end stays where an indented line follows, as in a list. Of more than 40 digits in a row
+/// the first are shown and the rest counted.
+pub fn legible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut digits = 0;
+    let close = |digits: &mut usize, out: &mut String| {
+        if *digits > MOST_DIGITS {
+            let shown = out.len() - *digits + SHOWN_DIGITS;
+            out.truncate(shown);
+            out.extend(["… (", &digits.to_string(), " digits)"]);
+        }
+        *digits = 0;
+    };
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c.is_ascii_digit() {
+            digits += 1;
+            out.push(c);
+            continue;
+        }
+        close(&mut digits, &mut out);
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (c.is_control() && !(c == '\n' && rest.as_str().starts_with("  "))) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    close(&mut digits, &mut out);
+    out
+}
+
 /// The ways out of an error as one request: `a`, `a, or b`, `a, b, or c`.
 pub fn alternatives(ways: &[String]) -> Option<String> {
     match ways {
@@ -251,6 +290,19 @@ mod tests {
         assert_eq!(said, ("--n-clusters is 0; expected at least 1".to_owned(), "--n-clusters 5".to_owned()));
         assert_eq!(speaking(&Flags, || Step("leiden").to_string()), "`program leiden`");
         assert_eq!(Opt("n_clusters").to_string(), "`n_clusters`");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_instead() {
+        assert_eq!(legible("a \u{1b}[31mred\u{7}\nerror: no"), "a \\u{1b}[31mred\\u{7}\\nerror: no");
+        assert_eq!(
+            legible("two mistakes\n  line 1: β\n  line 2: 腫瘍"),
+            "two mistakes\n  line 1: β\n  line 2: 腫瘍"
+        );
+        assert_eq!(legible("\u{202e}txt.exe"), "\\u{202e}txt.exe");
+        let long = "1".to_owned() + &"0".repeat(299);
+        assert_eq!(legible(&format!("is {long}; x")), "is 100000000000… (300 digits); x");
+        assert_eq!(legible(&"7".repeat(40)), "7".repeat(40));
     }
 
     #[test]

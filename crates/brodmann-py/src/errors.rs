@@ -15,6 +15,7 @@ use brodmann::preprocess::PreprocessError;
 use brodmann::simulate::SimulateError;
 use brodmann::stats::StatsError;
 use brodmann_data::DataError;
+use brodmann_kernels::diagnosis::legible;
 use brodmann_kernels::{Blame, CsrError, Diagnosis, Interrupted, OptionError, Spelling, Told};
 use pyo3::PyErr;
 use pyo3::exceptions::{
@@ -26,8 +27,10 @@ pub struct Python;
 
 /// Options whose keyword is not their name: those of scanpy, squidpy and scikit-learn.
 const KEYWORDS: &[(&str, &str)] = &[
+    ("follow_external", "brodmann.settings.follow_external"),
     ("input", "data"),
     ("max_iterations", "max_iter"),
+    ("max_memory", "brodmann.settings.max_memory"),
     ("modality", "modality_kinds"),
     ("lambda", "lamb"),
     ("n_components", "n_comps"),
@@ -91,7 +94,8 @@ impl Raise for PyErr {
 
 /// The exception of an error of the library.
 fn exception(error: &dyn Diagnosis) -> PyErr {
-    let text = Told(error).to_string();
+    // A traceback prints it as it is.
+    let text = legible(&Told(error).to_string());
     match error.blame() {
         Blame::Value => PyValueError::new_err(text),
         Blame::Key => PyKeyError::new_err(text),

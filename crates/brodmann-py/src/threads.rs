@@ -34,8 +34,10 @@ pub fn pool() -> PyResult<Arc<ThreadPool>> {
     {
         return Ok(Arc::clone(&owned.pool));
     }
+    // As on the command line: threads that find no work look for it all the same.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let pool = ThreadPoolBuilder::new()
-        .num_threads(state.n_threads)
+        .num_threads(state.n_threads.min((4 * cores).max(16)))
         .thread_name(|i| format!("brodmann-{i}"))
         .build()
         .map(Arc::new)
@@ -67,6 +69,36 @@ fn set_n_threads(n_threads: i64) -> PyResult<()> {
     Ok(())
 }
 
+/// Bytes the process may hold; `None` for what is free.
+#[pyfunction]
+fn set_max_memory(bytes: Option<u64>) {
+    brodmann_data::memory::set_max_memory(bytes);
+}
+
+/// What was set last.
+#[pyfunction]
+fn max_memory() -> Option<u64> {
+    brodmann_data::memory::max_memory()
+}
+
+/// A number of bytes as people write it.
+#[pyfunction]
+fn parse_bytes(text: &str) -> Option<u64> {
+    brodmann_data::memory::parse_bytes(text)
+}
+
+/// Whether arrays that a file keeps in other files are read.
+#[pyfunction]
+fn set_follow_external(follow: bool) {
+    brodmann_data::set_follow_external(follow);
+}
+
+/// What was set last.
+#[pyfunction]
+fn follow_external() -> bool {
+    brodmann_data::follow_external()
+}
+
 /// Threads in use.
 #[pyfunction]
 fn n_threads() -> PyResult<usize> {
@@ -76,5 +108,10 @@ fn n_threads() -> PyResult<usize> {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_n_threads, module)?)?;
     module.add_function(wrap_pyfunction!(n_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(set_max_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(max_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(set_follow_external, module)?)?;
+    module.add_function(wrap_pyfunction!(follow_external, module)?)?;
     Ok(())
 }

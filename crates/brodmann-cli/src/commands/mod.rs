@@ -19,6 +19,7 @@ use std::cell::RefCell;
 
 use brodmann::pipeline::Destination;
 use brodmann::pipeline::forecast::Forecast;
+use brodmann_kernels::diagnosis::legible;
 use brodmann_kernels::{OptionError, Seed};
 use clap::CommandFactory;
 
@@ -92,7 +93,7 @@ impl<'a> Context<'a> {
         let text = if self.json {
             self.value(report)?.to_string() + "\n"
         } else {
-            lines().into_iter().map(|l| l + "\n").collect()
+            lines().iter().map(|l| legible(l) + "\n").collect()
         };
         crate::say::result(&text, self.json).map_err(|e| undelivered(&e))
     }
@@ -167,14 +168,20 @@ pub fn foresee(command: &Command, foresight: &Foresight) -> Result<Option<Foreca
     }
 }
 
-/// Has the work done by so many threads.
+/// Threads that help nobody, however many cores there are: those that find no work look for it all the same.
+const THREADS_PER_CORE: usize = 4;
+const THREADS_ANYWHERE: usize = 16;
+
+/// Has the work done by so many threads, or by as many as are of use here.
 pub fn use_threads(n_threads: usize) -> Result<(), Failure> {
     if n_threads == 0 {
         let error = OptionError::new("threads", 0, "at least 1");
         return Err(error.advise("leave it out to use all cores").into());
     }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let of_use = (THREADS_PER_CORE * cores).max(THREADS_ANYWHERE);
     rayon::ThreadPoolBuilder::new()
-        .num_threads(n_threads)
+        .num_threads(n_threads.min(of_use))
         .build_global()
         .map_err(|e| Failure::run(format!("{n_threads} threads cannot be started ({e})")))
 }

@@ -12,6 +12,7 @@ use rust_hdf5::format::{FormatError, FormatResult, UNDEF_ADDR};
 
 use super::chunk_index::{Stored, stored_chunks};
 use super::headers::Headers;
+use crate::memory::{self, FREE_BYTES, max_memory};
 use crate::store::{self, Element, Number};
 
 /// Stored bytes held at once.
@@ -147,6 +148,10 @@ impl Grid {
             .filter(|n| n.checked_mul(layout.width).is_some_and(|b| u32::try_from(b).is_ok()))
             .ok_or_else(|| damaged("a chunk larger than 4 GiB"))?;
         checked_len(&chunk, layout.width, headers.file_size())?;
+        let most = FREE_BYTES.saturating_add(headers.file_size().saturating_mul(memory::MAX_EXPANSION));
+        if (chunk_len * layout.width) as u64 > most && max_memory().is_none() {
+            return Err(damaged("a chunk larger than the file can hold"));
+        }
         let axes = rank - usize::from(layout.bytes);
         let found = stored_chunks(
             headers,

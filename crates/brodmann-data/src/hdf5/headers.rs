@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use indexmap::IndexMap;
 use rust_hdf5::format::btree_v1::BTreeV1Node;
 use rust_hdf5::format::dense_attr::read_dense_attributes;
 use rust_hdf5::format::dense_link::read_dense_links;
@@ -30,6 +31,7 @@ use rust_hdf5::format::{BlockReader, FormatContext, FormatError, FormatResult, U
 pub(crate) const DATASPACE: u16 = 0x01;
 const LINK_INFO: u16 = 0x02;
 pub(crate) const DATATYPE: u16 = 0x03;
+pub(crate) const EXTERNAL_FILES: u16 = 0x07;
 const LINK: u16 = 0x06;
 pub(crate) const LAYOUT: u16 = 0x08;
 pub(crate) const FILTERS: u16 = 0x0B;
@@ -135,6 +137,9 @@ enum Target {
     Other,
 }
 
+/// Links of a group, by name and in the order of names.
+type Links = IndexMap<String, Target>;
+
 /// Follows the object headers of one file.
 pub(crate) struct Headers {
     blocks: Blocks,
@@ -143,7 +148,7 @@ pub(crate) struct Headers {
     sym_leaf_k: u16,
     btree_k: u16,
     /// Links of each group met, by header address.
-    links: Mutex<HashMap<u64, Vec<(String, Target)>>>,
+    links: Mutex<HashMap<u64, Arc<Links>>>,
     /// The heap collection met last: the strings of one attribute usually share it.
     heap: Mutex<Option<Heap>>,
 }
@@ -347,10 +352,9 @@ impl Headers {
         }
         let mut address = if path.starts_with('/') { self.root } else { start };
         for name in path.split('/').filter(|n| !n.is_empty() && *n != ".") {
-            let target = self.links_of(address)?.into_iter().find(|(n, _)| n == name).map(|(_, t)| t);
-            address = match target {
-                Some(Target::Object(a)) => a,
-                Some(Target::Soft(value)) => match self.locate_from(address, &value, hops + 1)? {
+            address = match self.links_of(address)?.get(name) {
+                Some(Target::Object(a)) => *a,
+                Some(Target::Soft(value)) => match self.locate_from(address, value, hops + 1)? {
                     Some(a) => a,
                     None => return Ok(None),
                 },
@@ -362,12 +366,33 @@ impl Headers {
 
     /// Names under the group at `address`.
     pub(crate) fn names(&self, address: u64) -> FormatResult<Vec<String>> {
-        Ok(self.links_of(address)?.into_iter().map(|(n, _)| n).collect())
+        Ok(self.links_of(address)?.keys().cloned().collect())
     }
 
-    fn links_of(&self, address: u64) -> FormatResult<Vec<(String, Target)>> {
+    /// What the links of the group at `address` lead to, with their names; those that lead nowhere, or into another file,
+    /// are left out.
+    pub(super) fn targets(&self, address: u64) -> FormatResult<Vec<(String, u64)>> {
+        let mut targets = Vec::new();
+        for (name, target) in &*self.links_of(address)? {
+            match target {
+                Target::Object(a) => targets.push((name.clone(), *a)),
+                Target::Soft(value) => {
+                    targets.extend(self.locate_from(address, value, 1)?.map(|a| (name.clone(), a)));
+                }
+                Target::Other => {}
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The header address of the root group.
+    pub(super) fn root(&self) -> u64 {
+        self.root
+    }
+
+    fn links_of(&self, address: u64) -> FormatResult<Arc<Links>> {
         if let Some(known) = held(&self.links).get(&address) {
-            return Ok(known.clone());
+            return Ok(Arc::clone(known));
         }
         let mut links = Vec::new();
         for message in self.messages(address)? {
@@ -385,7 +410,13 @@ impl Headers {
             }
         }
         links.sort_by(|a, b| a.0.cmp(&b.0));
-        held(&self.links).insert(address, links.clone());
+        let mut by_name = Links::with_capacity(links.len());
+        for (name, target) in links {
+            // Of links of one name the first counts.
+            by_name.entry(name).or_insert(target);
+        }
+        let links = Arc::new(by_name);
+        held(&self.links).insert(address, Arc::clone(&links));
         Ok(links)
     }
 

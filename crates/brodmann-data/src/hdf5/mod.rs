@@ -20,6 +20,7 @@
 //! * `chunks`: array layouts; chunks decoded in parallel, straight into the wanted type.
 //! * `reader`: [`Store`](crate::store::Store).
 //! * `sequence`: one array piece by piece, in order.
+//! * `survey`: whether the groups form a tree.
 //! * `writer`: [`StoreWriter`](crate::store::StoreWriter).
 
 mod chunk_index;
@@ -27,6 +28,7 @@ mod chunks;
 mod headers;
 mod reader;
 mod sequence;
+mod survey;
 mod writer;
 
 pub(crate) use reader::Hdf5Reader;

@@ -15,9 +15,14 @@ use rust_hdf5::format::messages::filter::FilterPipeline;
 use rust_hdf5::{ByteOrder, DatatypeMessage, H5File, Hdf5Error};
 
 use super::chunks::{self, Layout};
-use super::headers::{DATASPACE, DATATYPE, FILTERS, Headers, LAYOUT, Message, OpenError, held};
+use super::headers::{
+    DATASPACE, DATATYPE, EXTERNAL_FILES, FILTERS, Headers, LAYOUT, Message, OpenError, held,
+};
 use super::sequence::{self, Sequence};
+use super::survey::{self, Tangle};
 use crate::identity::Identity;
+use crate::input::{follow_external, open_input};
+use crate::memory::Budget;
 use crate::store::{ArrayInfo, Attribute, Element, NodeKind, Number, Store};
 use crate::{Array, DataError};
 
@@ -28,6 +33,7 @@ pub(crate) struct Hdf5Reader {
     file: Arc<File>,
     identity: Identity,
     attributes: Mutex<HashMap<u64, Arc<Vec<AttributeMessage>>>>,
+    budget: Budget,
 }
 
 /// What the headers say of one array.
@@ -45,7 +51,7 @@ impl Hdf5Reader {
     /// # Errors
     /// [`DataError::Missing`], [`DataError::Read`], [`DataError::NotHdf5`], [`DataError::Damaged`].
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = Arc::new(File::open(path).map_err(|e| DataError::read(path, e))?);
+        let file = Arc::new(open_input(path)?);
         let metadata = file.metadata().map_err(|e| DataError::read(path, e))?;
         if metadata.is_dir() {
             return Err(DataError::NotHdf5 { path: path.to_path_buf() });
@@ -59,7 +65,17 @@ impl Hdf5Reader {
                 DataError::damaged(path, format!("{found} of {expected} bytes are there"))
             }
         })?;
-        Ok(Self { path: path.to_path_buf(), headers, file, identity, attributes: Mutex::default() })
+        if let Some(Tangle { element, found }) = survey::tangle(&headers) {
+            return Err(DataError::Tangled { path: path.to_path_buf(), element, found });
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            headers,
+            file,
+            identity,
+            attributes: Mutex::default(),
+            budget: Budget::default(),
+        })
     }
 
     /// The opened file.
@@ -117,6 +133,23 @@ impl Hdf5Reader {
             None => self.dataset(path)?.datatype().map_err(|e| self.damaged(path, e))?,
         };
         let layout = find(LAYOUT).and_then(|m| DataLayoutMessage::decode(&m.data, context).ok()).map(|l| l.0);
+        // Shared or not: what names other files is not to be missed.
+        let has_files = messages.iter().any(|m| m.kind == EXTERNAL_FILES);
+        let is_virtual = matches!(layout, Some(DataLayoutMessage::Virtual { .. }));
+        if (has_files || is_virtual) && !follow_external() {
+            let found = if has_files {
+                "keeps its values in another file"
+            } else {
+                "takes its values from other arrays, maybe of other files"
+            };
+            return Err(DataError::External {
+                path: self.path.clone(),
+                element: path.to_owned(),
+                found: found.to_owned(),
+            });
+        }
+        // What the library finds there is not laid out in this file.
+        let layout = if has_files { None } else { layout };
         let filters = match find(FILTERS) {
             Some(m) => Some(FilterPipeline::decode(&m.data).map_err(|e| self.damaged(path, e))?.0),
             None => None,
@@ -246,6 +279,10 @@ impl Hdf5Reader {
             return Err(self.damaged(path, "elements of no width"));
         }
         let shape = described.shape;
+        // As many bytes as end up in memory, or are on their way there, whichever is more.
+        let len = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d));
+        let (len, each) = if bytes { (len.div_ceil(8), 8) } else { (len, width.max(size_of::<T>())) };
+        self.take(path, len, each)?;
         if let Some(layout) = described.layout {
             let layout =
                 Layout { shape: shape.clone(), width, message: layout, filters: described.filters, bytes };
@@ -260,6 +297,11 @@ impl Hdf5Reader {
         let mut out = chunks::try_zeros(len).map_err(|e| fail(&e))?;
         convert(bytes, &mut out).map_err(|e| fail(&e))?;
         Ok(out)
+    }
+
+    /// Counts what is about to be held against what this file can mean.
+    fn take(&self, path: &str, len: usize, width: usize) -> Result<(), DataError> {
+        self.budget.take(&self.path, path, (len, width), || self.headers.file_size())
     }
 
     /// The bytes of every element, `width` each.
@@ -288,6 +330,7 @@ impl Hdf5Reader {
                 return Ok(vec![String::new(); len.map_err(|e| fail(&e))?]);
             }
             let bytes = self.raw(path, described, width)?;
+            self.take(path, bytes.len() / width, width + size_of::<String>())?;
             Ok(bytes.chunks_exact(width).map(|b| fixed_string(b, padding)).collect())
         } else {
             let width = self.headers.reference_size();
@@ -295,6 +338,8 @@ impl Hdf5Reader {
             let mut strings = Vec::with_capacity(references.len() / width);
             for reference in references.chunks_exact(width) {
                 let object = self.headers.heap_object(reference).map_err(|e| fail(&e))?;
+                // Thousands of references may share one text of megabytes.
+                self.take(path, 1, object.len() + size_of::<String>())?;
                 strings.push(match String::from_utf8(object) {
                     Ok(text) => text,
                     Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
@@ -326,9 +371,12 @@ impl Hdf5Reader {
             }
             let mut strings = Vec::new();
             for bytes in a.data.chunks_exact(width).take(count) {
-                strings.push(match &a.datatype {
-                    DatatypeMessage::FixedString { padding, .. } => fixed_string(bytes, *padding),
-                    _ => String::from_utf8_lossy(&self.headers.heap_object(bytes).ok()?).into_owned(),
+                strings.push(if let DatatypeMessage::FixedString { padding, .. } = &a.datatype {
+                    fixed_string(bytes, *padding)
+                } else {
+                    let object = self.headers.heap_object(bytes).ok()?;
+                    self.take(&a.name, 1, object.len()).ok()?;
+                    String::from_utf8_lossy(&object).into_owned()
                 });
             }
             return if scalar {
@@ -362,6 +410,10 @@ impl Store for Hdf5Reader {
 
     fn format(&self) -> &'static str {
         "an HDF5 file"
+    }
+
+    fn begin(&self) {
+        self.budget.begin();
     }
 
     // What lies at `path` keeps the rules that the C library opens arrays by: a reader of our own, which does not
@@ -521,6 +573,7 @@ impl Store for Hdf5Reader {
                         fixed_string(b, *padding)
                     } else {
                         let object = self.headers.heap_object(b).map_err(|e| self.damaged(path, e))?;
+                        self.take(path, 1, object.len() + size_of::<String>())?;
                         String::from_utf8_lossy(&object).into_owned()
                     });
                 }

@@ -58,8 +58,10 @@ use tile::Tile;
 const CACHE_BYTES: usize = 256 << 20;
 /// A tile, strip or chunk that takes more than this decoded is refused, so that threads can each hold one.
 const MAX_TILE_BYTES: usize = 512 << 20;
-/// No codec expands more than this on real data; a tile that asks for more is damaged.
-const MAX_EXPANSION: usize = 20_000;
+/// Deflate expands less than this; a tile that asks for more is damaged, unless it is small: an empty tile takes next to
+/// nothing with some codecs.
+const MAX_EXPANSION: usize = 1100;
+const FREE_BYTES: usize = 64 << 20;
 
 /// A picture of tissue, read by region.
 ///

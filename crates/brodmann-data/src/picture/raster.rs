@@ -11,8 +11,9 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::MAX_EXPANSION;
 use super::tile::{Alpha, Colours, Samples, Window, rgb};
+use crate::input::open_input;
+use crate::memory::{PICTURE_EXPANSION, allow};
 use crate::{Array, DataError};
 
 /// Bytes that a PNG or a JPEG may take as colours.
@@ -48,7 +49,7 @@ impl Signature {
 
 fn start(path: &Path) -> Result<Vec<u8>, DataError> {
     let mut start = Vec::new();
-    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+    let file = open_input(path)?;
     file.take(START).read_to_end(&mut start).map_err(|e| DataError::read(path, e))?;
     Ok(start)
 }
@@ -72,10 +73,15 @@ fn unreadable(path: &Path, detail: String) -> DataError {
     DataError::Picture { path: path.to_path_buf(), detail }
 }
 
-/// Height, width, channels (1 or 3) and bytes of a JPEG, refused where they would be more than `most`.
+/// Refuses a picture that its file cannot hold, or that there is no room for.
+pub(crate) fn believable(path: &Path, bytes: usize, stored: u64) -> Result<(), DataError> {
+    allow(path, "the picture", (bytes as u64, 2 * bytes as u64), PICTURE_EXPANSION, || stored)
+}
+
+/// Height, width, channels (1 or 3) and bytes of a JPEG, for which `room` is asked.
 pub(crate) fn decode_jpeg<R: ZByteReaderTrait>(
     input: R,
-    most: usize,
+    mut room: impl FnMut(Option<usize>) -> Result<usize, String>,
 ) -> Result<(usize, usize, usize, Vec<u8>), String> {
     let options = DecoderOptions::new_cmd().set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(input, options);
@@ -83,7 +89,7 @@ pub(crate) fn decode_jpeg<R: ZByteReaderTrait>(
     let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let colours = if gray { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
-    let mut bytes = vec![0; sized(decoder.output_buffer_size(), most)?];
+    let mut bytes = vec![0; room(decoder.output_buffer_size())?];
     decoder.decode_into(&mut bytes).map_err(|e| e.to_string())?;
     let info = decoder.info().ok_or_else(|| "it has no size".to_owned())?;
     Ok((usize::from(info.height), usize::from(info.width), if gray { 1 } else { 3 }, bytes))
@@ -96,12 +102,23 @@ pub(crate) fn sized(bytes: Option<usize>, most: usize) -> Result<usize, String> 
 
 /// A JPEG as colours.
 pub(super) fn jpeg(path: &Path) -> Result<Array3<u8>, DataError> {
-    let file = BufReader::new(File::open(path).map_err(|e| DataError::read(path, e))?);
-    // The size is a claim of the header: room is made for no more than its bytes can hold.
-    let stored = std::fs::metadata(path).map_err(|e| DataError::read(path, e))?.len();
-    let stored = usize::try_from(stored).unwrap_or(usize::MAX);
-    let most = stored.saturating_mul(MAX_EXPANSION).saturating_add(1 << 16).min(MOST_BYTES);
-    let (height, width, n, bytes) = decode_jpeg(file, most).map_err(|e| unreadable(path, e))?;
+    let file = open_input(path)?;
+    let stored = file.metadata().map_err(|e| DataError::read(path, e))?.len();
+    let mut refused = None;
+    let decoded = decode_jpeg(BufReader::new(file), |bytes| {
+        let bytes = sized(bytes, MOST_BYTES)?;
+        // The size is a claim of the header: room is made for no more than its bytes can hold.
+        believable(path, bytes, stored).map_err(|e| {
+            let told = e.to_string();
+            refused = Some(e);
+            told
+        })?;
+        Ok(bytes)
+    });
+    let (height, width, n, bytes) = match (decoded, refused) {
+        (_, Some(refused)) => return Err(refused),
+        (decoded, None) => decoded.map_err(|e| unreadable(path, e))?,
+    };
     let colours = if n == 1 { Colours::Grey } else { Colours::Rgb };
     sized(height.checked_mul(width).and_then(|n| n.checked_mul(3)), MOST_BYTES)
         .and_then(|_| shaped(height, width, rgb(colours, &[], bytes)))
@@ -110,17 +127,33 @@ pub(super) fn jpeg(path: &Path) -> Result<Array3<u8>, DataError> {
 
 /// A PNG as colours of eight bits, over white.
 pub(super) fn png(path: &Path) -> Result<Array3<u8>, DataError> {
-    let file = BufReader::new(File::open(path).map_err(|e| DataError::read(path, e))?);
-    read_png(file).map_err(|e| unreadable(path, e))
+    let file = open_input(path)?;
+    let stored = file.metadata().map_err(|e| DataError::read(path, e))?.len();
+    let mut refused = None;
+    let read = read_png(BufReader::new(file), |bytes| {
+        believable(path, bytes, stored).map_err(|e| {
+            let told = e.to_string();
+            refused = Some(e);
+            told
+        })
+    });
+    match (read, refused) {
+        (_, Some(refused)) => Err(refused),
+        (read, None) => read.map_err(|e| unreadable(path, e)),
+    }
 }
 
-fn read_png(file: BufReader<File>) -> Result<Array3<u8>, String> {
+fn read_png(
+    file: BufReader<File>,
+    mut room: impl FnMut(usize) -> Result<(), String>,
+) -> Result<Array3<u8>, String> {
     let limits = png::Limits { bytes: MOST_BYTES };
     let mut decoder = png::Decoder::new_with_limits(file, limits);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(|e| e.to_string())?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
     let len = sized(height.checked_mul(width).and_then(|n| n.checked_mul(3)), MOST_BYTES)?;
+    room(len)?;
     let (colour, depth) = reader.output_color_type();
     let colours = match colour {
         ColorType::Grayscale => Colours::Grey,
@@ -139,7 +172,9 @@ fn read_png(file: BufReader<File>) -> Result<Array3<u8>, String> {
     };
     let mut out = Vec::new();
     if reader.info().interlaced {
-        let mut whole = vec![0; sized(reader.output_buffer_size(), 8 * MOST_BYTES)?];
+        let whole = sized(reader.output_buffer_size(), 8 * MOST_BYTES)?;
+        room(whole)?;
+        let mut whole = vec![0; whole];
         let frame = reader.next_frame(&mut whole).map_err(|e| e.to_string())?;
         whole.truncate(frame.buffer_size());
         out = rgb(colours, &[], bytes(&whole));

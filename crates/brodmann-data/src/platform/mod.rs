@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use brodmann_kernels::{Monitor, Opt, OptionError};
 use indexmap::IndexMap;
 
+use crate::input::no_file;
 use crate::scverse::{Container, MatrixRows, OpenFile};
 use crate::{DataError, ReadOptions};
 
@@ -216,8 +217,9 @@ pub fn open_any(
         })?;
         return open(*platform);
     }
-    if !path.exists() {
-        return Err(DataError::Missing { path: path.to_path_buf() });
+    let metadata = std::fs::metadata(path).map_err(|e| DataError::read(path, e))?;
+    if let Some(found) = no_file(&metadata) {
+        return Err(DataError::NoFile { path: path.to_path_buf(), found });
     }
     if let Some(platform) = PLATFORMS.iter().find(|p| p.matches(path)) {
         return open(*platform);

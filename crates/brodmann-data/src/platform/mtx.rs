@@ -72,10 +72,14 @@ fn matrix_market(path: &Path, n_cells: usize, n_features: usize) -> Result<CsrMa
     next(&mut line)?;
     let header = line.to_lowercase();
     let expected = "%%MatrixMarket matrix coordinate integer|real|pattern general";
-    if !header.starts_with("%%matrixmarket matrix coordinate") || !header.contains("general") {
+    let words: Vec<&str> = header.split_whitespace().collect();
+    // Of complex numbers the first part would be read alone.
+    let ["%%matrixmarket", "matrix", "coordinate", "integer" | "real" | "double" | "pattern", "general", ..] =
+        words[..]
+    else {
         return Err(bad(1, line.trim(), expected));
-    }
-    let pattern = header.contains("pattern");
+    };
+    let pattern = words[3] == "pattern";
     let mut at = 1;
     loop {
         at += 1;
@@ -106,12 +110,14 @@ fn matrix_market(path: &Path, n_cells: usize, n_features: usize) -> Result<CsrMa
         let feature: usize = first.parse().unwrap_or(0);
         let cell: usize = fields.next().and_then(|f| f.parse().ok()).unwrap_or(0);
         let value: Option<f32> = if pattern { Some(1.0) } else { fields.next().and_then(|f| f.parse().ok()) };
+        // More fields are of another kind of matrix; what is no finite number is no count.
+        let value = value.filter(|v| v.is_finite() && (pattern || fields.next().is_none()));
         let Some(value) = value.filter(|_| (1..=rows).contains(&feature) && (1..=columns).contains(&cell))
         else {
             return Err(bad(
                 at,
                 line.trim(),
-                &format!("a row to {rows}, a column to {columns} and a number"),
+                &format!("a row to {rows}, a column to {columns} and a finite number"),
             ));
         };
         entries.push((cell as u32 - 1, feature as u32 - 1, value));

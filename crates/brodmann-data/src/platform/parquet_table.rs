@@ -1,17 +1,20 @@
 //! Parquet files as tables of columns, read column by column: whole numbers stay exact, and nothing is held twice.
 
-use std::fs::File;
 use std::path::Path;
 
 use indexmap::IndexMap;
-use parquet::basic::{ConvertedType, LogicalType};
+use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::input::open_input;
+use crate::memory::{MAX_EXPANSION, allow};
 use crate::{Column, DataError};
 
+/// A text as it is read and as it is kept, but for its characters.
+const TEXT_BYTES: u64 = 72;
 /// Records read at a time.
 const BATCH: usize = 1 << 16;
 
@@ -26,11 +29,19 @@ pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<S
         found,
         expected: "a Parquet table of numbers and texts".to_owned(),
     };
-    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+    let file = open_input(path)?;
+    let stored = file.metadata().map_err(|e| DataError::read(path, e))?.len();
     let reader = SerializedFileReader::new(file).map_err(|e| bad(e.to_string()))?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let mut columns = IndexMap::new();
     let mut nested = None;
+    let n_rows = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
+    // One row repeated ten million times is a file of a few kilobytes.
+    let mut weight = 0u64;
+    let mut grow = |name: &str, bytes: u64| {
+        weight = weight.saturating_add(bytes);
+        allow(path, &format!("the column {name:?}"), (weight, bytes), MAX_EXPANSION, || stored)
+    };
     for (j, description) in schema.columns().iter().enumerate() {
         let name = description.name().to_owned();
         if description.path().parts().len() > 1 || description.max_rep_level() > 0 {
@@ -40,20 +51,24 @@ pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<S
         if wanted.is_some_and(|wanted| !wanted.contains(&name.as_str())) {
             continue;
         }
+        let is_text = matches!(description.physical_type(), Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY);
+        grow(&name, (n_rows as u64).saturating_mul(if is_text { TEXT_BYTES } else { 8 }))?;
         let mut cells = Cells::default();
         for group in 0..reader.num_row_groups() {
             let group = reader.get_row_group(group).map_err(|e| bad(e.to_string()))?;
             let column = group.get_column_reader(j).map_err(|e| bad(e.to_string()))?;
             cells.read(column).map_err(|e| bad(format!("the column {name:?}: {e}")))?;
         }
-        let n_rows = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
+        grow(&name, cells.text_bytes())?;
         if cells.n_rows != n_rows {
             return Err(bad(format!(
                 "{} rows in the column {name:?} where {n_rows} were promised",
                 cells.n_rows
             )));
         }
-        columns.insert(name, cells.into_column(description));
+        if columns.insert(name.clone(), cells.into_column(description)).is_some() {
+            return Err(bad(format!("two columns called {name:?}")));
+        }
     }
     match nested {
         Some(name) if columns.is_empty() => Err(bad(format!("the nested column {name:?}"))),
@@ -63,7 +78,7 @@ pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<S
 
 /// Names of the columns; nothing where the file is no Parquet file.
 pub(super) fn names(path: &Path) -> Vec<String> {
-    let Some(reader) = File::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok()) else {
+    let Some(reader) = open_input(path).ok().and_then(|file| SerializedFileReader::new(file).ok()) else {
         return Vec::new();
     };
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
@@ -110,6 +125,14 @@ fn drain<T: DataType>(
 }
 
 impl Cells {
+    /// Characters of all texts: one of a dictionary may be meant by every row.
+    fn text_bytes(&self) -> u64 {
+        match &self.values {
+            Values::Bytes(texts) => texts.iter().map(|t| t.len() as u64).sum(),
+            _ => 0,
+        }
+    }
+
     fn read(&mut self, reader: ColumnReader) -> Result<(), parquet::errors::ParquetError> {
         let Self { values, levels, n_rows } = self;
         macro_rules! take {
@@ -164,7 +187,7 @@ impl Cells {
                     let number = |v: Option<i64>| v.map_or(f64::NAN, |v| v as f64 * shrink);
                     return Column::Float64(spread(v, n_rows, there, number));
                 }
-                let width = if description.physical_type() == parquet::basic::Type::INT32 { 32 } else { 64 };
+                let width = if description.physical_type() == Type::INT32 { 32 } else { 64 };
                 let unsigned = is_unsigned(description);
                 // Beyond the signed range there are only texts to hold an identifier.
                 if unsigned && width == 64 && v.iter().any(|v| *v < 0) {

@@ -7,26 +7,46 @@ use std::path::Path;
 use ndarray::ArrayD;
 use png::{BitDepth, ColorType, Transformations};
 
-use crate::picture::raster::{Signature, decode_jpeg, sized};
+use crate::input::open_input;
+use crate::picture::raster::{Signature, believable, decode_jpeg, sized};
 use crate::{Array, DataError};
 
-/// Bytes a decoded picture may take. A few bytes of a damaged or hostile header can claim any size.
+/// Bytes a decoded picture may take.
 const MOST_BYTES: usize = 1 << 32;
 
 /// Decodes a PNG or JPEG, `(height, width, channels)`, or `(height, width)` where there is one channel.
 pub(super) fn read(path: &Path) -> Result<Array, DataError> {
     let io = |e| DataError::read(path, e);
-    let mut file = BufReader::new(File::open(path).map_err(io)?);
+    let file = open_input(path)?;
+    let stored = file.metadata().map_err(io)?.len();
+    let mut file = BufReader::new(file);
     let mut start = Vec::new();
     file.by_ref().take(4).read_to_end(&mut start).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let mut refused = None;
+    // A few bytes of a damaged or hostile header can claim any size.
+    let mut room = |bytes: Option<usize>| -> Result<usize, String> {
+        let bytes = sized(bytes, MOST_BYTES)?;
+        believable(path, bytes, stored).map_err(|e| {
+            let told = e.to_string();
+            refused = Some(e);
+            told
+        })?;
+        Ok(bytes)
+    };
     let picture = match Signature::of(&start) {
-        Some(Signature::Png) => read_png(file),
-        Some(Signature::Jpeg) => read_jpeg(file),
+        Some(Signature::Png) => read_png(file, &mut room),
+        Some(Signature::Jpeg) => read_jpeg(file, &mut room),
         _ => Err("it begins like neither".to_owned()),
     };
-    picture.map_err(|detail| DataError::Picture { path: path.to_path_buf(), detail })
+    match refused {
+        Some(refused) => Err(refused),
+        None => picture.map_err(|detail| DataError::Picture { path: path.to_path_buf(), detail }),
+    }
 }
+
+/// Asks for room: how many bytes, of a number that may be none.
+type Room<'a> = &'a mut dyn FnMut(Option<usize>) -> Result<usize, String>;
 
 /// The numbers of a decoded picture under their shape.
 fn shaped<T>(height: usize, width: usize, channels: usize, values: Vec<T>) -> Result<ArrayD<T>, String> {
@@ -34,11 +54,13 @@ fn shaped<T>(height: usize, width: usize, channels: usize, values: Vec<T>) -> Re
     ArrayD::from_shape_vec(shape, values).map_err(|e| e.to_string())
 }
 
-fn read_png(file: BufReader<File>) -> Result<Array, String> {
+fn read_png(file: BufReader<File>, room: Room<'_>) -> Result<Array, String> {
     let mut decoder = png::Decoder::new(file);
     // A palette becomes colours, fewer than eight bits become eight.
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(|e| e.to_string())?;
+    // Four times as much follows: each value becomes a number of four bytes.
+    room(reader.output_buffer_size().and_then(|n| n.checked_mul(5)))?;
     let mut bytes = vec![0; sized(reader.output_buffer_size(), MOST_BYTES)?];
     let frame = reader.next_frame(&mut bytes).map_err(|e| e.to_string())?;
     bytes.truncate(frame.buffer_size());
@@ -62,8 +84,8 @@ fn read_png(file: BufReader<File>) -> Result<Array, String> {
     shaped(height, width, channels, values).map(Array::F32)
 }
 
-fn read_jpeg(file: BufReader<File>) -> Result<Array, String> {
-    let (height, width, channels, bytes) = decode_jpeg(file, MOST_BYTES)?;
+fn read_jpeg(file: BufReader<File>, room: Room<'_>) -> Result<Array, String> {
+    let (height, width, channels, bytes) = decode_jpeg(file, room)?;
     shaped(height, width, channels, bytes).map(Array::U8)
 }
 

@@ -111,6 +111,11 @@ pub(super) fn read_table_noting(
     if table.named {
         require_unique(&table.names, path)?;
     }
+    // Genes of one name are told apart by a number; spots of one name are a mistake.
+    let spots_repeat = |example: &str| flip || place_by_name(example).is_some();
+    if let Some((count, example)) = table.repeated.take().filter(|(_, example)| spots_repeat(example)) {
+        return Err(DataError::RepeatedIds { path: path.to_path_buf(), count, example });
+    }
     let n_rows = table.names.len();
     let mut genes = Vec::with_capacity(table.columns.len());
     let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n_rows];
@@ -121,8 +126,16 @@ pub(super) fn read_table_noting(
             found: format!("texts in the column {name:?}"),
             expected: "counts".to_owned(),
         })?;
-        for (row, &v) in rows.iter_mut().zip(&values) {
-            // NaN is kept: the preprocessing says what is wrong with it.
+        for (i, (row, &v)) in rows.iter_mut().zip(&values).enumerate() {
+            if !(v as f32).is_finite() {
+                let found = if v.is_nan() { "no number".to_owned() } else { format!("{v:e}") };
+                return Err(DataError::Table {
+                    path: path.to_path_buf(),
+                    line: 0,
+                    found: format!("{found} in the row {:?}, column {name:?}", table.names[i]),
+                    expected: "a finite number in each place".to_owned(),
+                });
+            }
             if v != 0.0 {
                 row.push((j as u32, v as f32));
             }
@@ -237,7 +250,7 @@ pub fn read_named_rows(
     ids: &[String],
     of: &Path,
 ) -> Result<(Vec<String>, Array2<f64>), DataError> {
-    let Loaded { names, named, columns } = load(path)?;
+    let Loaded { names, named, columns, .. } = load(path)?;
     let unfit = |found: String, expected: &str| DataError::Table {
         path: path.to_path_buf(),
         line: 0,
@@ -263,6 +276,8 @@ struct Loaded {
     names: Vec<String>,
     /// The first column was a name column.
     named: bool,
+    /// How many titles of columns repeat, and one of them.
+    repeated: Option<(usize, String)>,
     columns: IndexMap<String, Column>,
 }
 
@@ -278,7 +293,7 @@ fn load(path: &Path) -> Result<Loaded, DataError> {
             Some(c) => c.to_strings().into_iter().map(Option::unwrap_or_default).collect(),
             None => (0..len).map(|i| i.to_string()).collect(),
         };
-        return Ok(Loaded { names, named, columns });
+        return Ok(Loaded { names, named, repeated: None, columns });
     }
     let mut records = fields(path)?.rows.into_records();
     let bad = |line: usize, found: String, expected: String| DataError::Table {
@@ -339,9 +354,13 @@ fn load(path: &Path) -> Result<Loaded, DataError> {
     };
     let mut columns = IndexMap::new();
     let mut repeats: HashMap<String, usize> = HashMap::new();
+    let mut repeated: Option<(usize, String)> = None;
     for (j, title) in titles.into_iter().enumerate().skip(usize::from(named)) {
         let column = text_column(rows.iter().map(|r| r.get(j).unwrap_or_default().trim()));
         let mut unique = title.clone();
+        if columns.contains_key(&unique) {
+            repeated.get_or_insert((0, title.clone())).0 += 1;
+        }
         while columns.contains_key(&unique) {
             let n = repeats.entry(title.clone()).or_insert(0usize);
             *n += 1;
@@ -349,7 +368,7 @@ fn load(path: &Path) -> Result<Loaded, DataError> {
         }
         columns.insert(unique, column);
     }
-    Ok(Loaded { names, named, columns })
+    Ok(Loaded { names, named, repeated, columns })
 }
 
 /// Whole numbers, numbers, or texts: the first that fits every field.

@@ -1,6 +1,5 @@
 //! Text files, compressed or not, as lines and fields.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,8 @@ use indexmap::IndexMap;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::parquet_table;
+use crate::input::open_input;
+use crate::memory::{TEXT_EXPANSION, allow, max_memory};
 use crate::zarr::is_zip;
 use crate::{Column, DataError};
 
@@ -17,10 +18,106 @@ use crate::{Column, DataError};
 /// # Errors
 /// [`DataError::Foreign`] for an archive of several files.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    watched(path, false)
+}
+
+/// As [`open`]; `quoted` texts may hold line ends.
+fn watched(path: &Path, quoted: bool) -> Result<Box<dyn Read>, DataError> {
+    Ok(Box::new(Watched {
+        inner: unpacked(path)?,
+        path: path.to_path_buf(),
+        stored: std::fs::metadata(path).map_or(0, |m| m.len()),
+        read: 0,
+        asked: 0,
+        line: Line { quoted, in_quotes: false, starts_field: true, len: 0 },
+    }))
+}
+
+/// Bytes of one line, or of one row of a table.
+const LONGEST_LINE: u64 = 128 << 20;
+/// Bytes between two questions how much memory is left.
+const ASK_EVERY: u64 = 64 << 20;
+/// What has to be free for more to be read.
+const RESERVE: u64 = 128 << 20;
+
+/// A text on its way from the file: its lines, its whole length and what is free are looked at as it comes.
+struct Watched {
+    inner: Box<dyn Read>,
+    path: PathBuf,
+    /// Bytes of the file.
+    stored: u64,
+    read: u64,
+    asked: u64,
+    line: Line,
+}
+
+/// How long the present line is.
+struct Line {
+    quoted: bool,
+    in_quotes: bool,
+    starts_field: bool,
+    len: u64,
+}
+
+impl Line {
+    fn pass(&mut self, bytes: &[u8]) {
+        if !self.quoted || (!self.in_quotes && !bytes.contains(&b'"')) {
+            match bytes.iter().rposition(|b| *b == b'\n') {
+                Some(at) => self.len = (bytes.len() - at) as u64,
+                None => self.len += bytes.len() as u64,
+            }
+            self.starts_field = bytes.last().is_some_and(|b| is_separator(*b));
+            return;
+        }
+        for &b in bytes {
+            self.len += 1;
+            match b {
+                b'"' if self.in_quotes => self.in_quotes = false,
+                b'"' if self.starts_field => self.in_quotes = true,
+                b'\n' if !self.in_quotes => self.len = 0,
+                _ => {}
+            }
+            self.starts_field = is_separator(b);
+        }
+    }
+}
+
+fn is_separator(b: u8) -> bool {
+    matches!(b, b',' | b';' | b'\t' | b' ' | b'\n' | b'\r')
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.read += n as u64;
+        self.line.pass(&buffer[..n]);
+        let refuse = |e: DataError| Err(std::io::Error::other(e));
+        if self.line.len > LONGEST_LINE && max_memory().is_none() {
+            return refuse(DataError::TooLarge {
+                path: self.path.clone(),
+                element: "one line".to_owned(),
+                needed: self.line.len,
+                most: LONGEST_LINE,
+                stored: Some(self.stored),
+            });
+        }
+        if self.read >= self.asked + ASK_EVERY {
+            self.asked = self.read;
+            // What a reader keeps of it is not known here: when memory runs out, it ends.
+            let checked = allow(&self.path, "its text", (self.read, RESERVE), TEXT_EXPANSION, || self.stored);
+            if let Err(e) = checked {
+                return refuse(e);
+            }
+        }
+        Ok(n)
+    }
+}
+
+fn unpacked(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let fail = |e| DataError::read(path, e);
     if is_zip(path) {
         let member = Member::only(path)?;
-        let mut file = File::open(path).map_err(fail)?;
+        let mut file = open_input(path)?;
         file.seek(SeekFrom::Start(member.start)).map_err(fail)?;
         let packed = BufReader::with_capacity(1 << 16, file.take(member.packed));
         return Ok(if member.deflated {
@@ -29,10 +126,10 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
             Box::new(packed)
         });
     }
-    let mut file = File::open(path).map_err(fail)?;
+    let mut file = open_input(path)?;
     let mut magic = [0u8; 2];
     let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    let file = File::open(path).map_err(fail)?;
+    let file = open_input(path)?;
     let reader = BufReader::with_capacity(1 << 16, file);
     Ok(if packed {
         Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(reader)))
@@ -81,7 +178,7 @@ struct Member {
 
 impl Member {
     fn only(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+        let file = open_input(path)?;
         let mut zip = ZipArchive::new(file).map_err(|e| DataError::damaged(path, e))?;
         let foreign = |what| foreign_archive(path, what);
         let mut found = None;
@@ -168,7 +265,7 @@ pub(super) fn fields(path: &Path) -> Result<Fields, DataError> {
         .has_headers(false)
         .flexible(true)
         .delimiter(separator)
-        .from_reader(open(path)?);
+        .from_reader(watched(path, true)?);
     Ok(Fields { rows })
 }
 

@@ -81,7 +81,7 @@ pub(super) fn read(
                 Some(_) => {}
                 None => {
                     let found = format!("{:?} in the column {:?}", String::from_utf8_lossy(field), header[j]);
-                    return Err(bad(line, found, "a number"));
+                    return Err(bad(line, found, "a finite number"));
                 }
             }
             feature += 1;
@@ -104,5 +104,5 @@ fn number(field: &[u8]) -> Option<f32> {
         _ => {}
     }
     let text = std::str::from_utf8(field).ok()?.trim();
-    if text.is_empty() { Some(f32::NAN) } else { text.parse().ok() }
+    if text.is_empty() { Some(f32::NAN) } else { text.parse().ok().filter(|v: &f32| v.is_finite()) }
 }

@@ -2,7 +2,6 @@
 //! opened, or is refused. Of an HDF5 file all of it comes from one descriptor; of a Zarr folder, whatever was looked at is
 //! looked at again.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use super::edit;
 use super::read::{self, Container, is_anndata, is_mudata};
 use super::rows::{self, MatrixRows};
 use crate::backend::Backend;
+use crate::input::open_input;
 use crate::spatialdata::{self, Regions};
 use crate::store::Store;
 use crate::zarr;
@@ -182,7 +182,7 @@ impl OpenFile {
 /// Whether a file has HDF5's mark at one of the first places where it may be (MuData begins with a text of its own).
 fn is_hdf5(path: &Path) -> bool {
     const MARK: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
-    let Ok(mut file) = File::open(path) else { return false };
+    let Ok(mut file) = open_input(path) else { return false };
     [0, 512, 1024, 2048].into_iter().any(|at| {
         let mut start = [0; 8];
         file.seek(SeekFrom::Start(at)).is_ok() && file.read_exact(&mut start).is_ok() && start == *MARK

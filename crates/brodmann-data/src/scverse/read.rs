@@ -1,5 +1,6 @@
 //! Reading AnnData and MuData, whole or in part.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use brodmann_kernels::CsrMatrix;
@@ -118,6 +119,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Container, 
 }
 
 pub(super) fn container(store: &impl Store, options: &ReadOptions) -> Result<Container, DataError> {
+    store.begin();
     if is_mudata(store)? {
         mudata(store, options).map(Container::MuData)
     } else {
@@ -588,13 +590,22 @@ pub(crate) fn frame(store: &impl Store, path: &str, select: &Select) -> Result<D
     }
     let index: Vec<String> =
         column(store, &index_path)?.to_strings().into_iter().map(Option::unwrap_or_default).collect();
-    let names = store.children(path)?;
+    let names: HashSet<String> = store.children(path)?.into_iter().collect();
     let order = store.attribute(path, COLUMN_ORDER)?.and_then(|a| a.strings());
     let order = order.unwrap_or_else(|| {
-        names.iter().filter(|n| **n != index_key && *n != "__categories").cloned().collect()
+        let mut own: Vec<String> =
+            names.iter().filter(|n| **n != index_key && *n != "__categories").cloned().collect();
+        own.sort();
+        own
     });
     let mut columns = IndexMap::new();
-    for name in order.into_iter().filter(|n| select.wants(n) && names.contains(n)) {
+    for name in order.into_iter().filter(|n| select.wants(n)) {
+        // A slash in a name is a group in the file: older versions of anndata write such columns.
+        let is_there =
+            names.contains(&name) || (name.contains('/') && store.node(&join(path, &name))?.is_some());
+        if !is_there {
+            continue;
+        }
         let column = column(store, &join(path, &name))?;
         columns.insert(name, column);
     }
@@ -688,7 +699,11 @@ pub(crate) fn array_to_column(array: Array) -> Column {
 /// Categories as texts, and what they are in the file.
 pub(crate) fn categories(store: &impl Store, path: &str) -> Result<(Vec<String>, CategoryKind), DataError> {
     if store.node(path)? == Some(NodeKind::Group) {
-        // Categories may themselves be a nullable string array.
+        // Categories may themselves be a nullable string array, and nothing else: categories of categories have no end.
+        let encoding = encoding(store, path)?.unwrap_or_default();
+        if encoding != "nullable-string-array" {
+            return Err(DataError::Encoding { element: path.to_owned(), encoding });
+        }
         let column = column(store, path)?;
         let texts = column.to_strings().into_iter().map(Option::unwrap_or_default).collect();
         return Ok((texts, CategoryKind::String));

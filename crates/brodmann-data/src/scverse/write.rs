@@ -1,5 +1,6 @@
 //! Writing AnnData and MuData from scratch, in the layout of AnnData 0.12 and MuData 0.3.
 
+use std::collections::HashSet;
 use std::io::{Seek, Write};
 use std::path::Path;
 
@@ -412,8 +413,22 @@ pub(super) fn frame(w: &impl StoreWriter, path: &str, f: &DataFrame, gzip: u8) -
     w.group_attribute(path, COLUMN_ORDER, &Attribute::Strings(f.columns.keys().cloned().collect()))?;
     let names: Vec<&str> = f.index.iter().map(String::as_str).collect();
     array(w, &join(path, index_key), ArrayData::String(&names), &[names.len()], gzip)?;
+    let mut groups = HashSet::new();
     for (key, c) in &f.columns {
-        column(w, &join(path, checked_key(path, key)?), c, gzip)?;
+        // A slash in a name is a group in the file, as older versions of anndata write it: what was read so stays so.
+        for part in key.split('/') {
+            checked_key(path, part)?;
+        }
+        for (at, _) in key.match_indices('/') {
+            let group = &key[..at];
+            if f.columns.contains_key(group) || group == index_key {
+                checked_key(path, key)?;
+            }
+            if groups.insert(group) {
+                w.create_group(&join(path, group))?;
+            }
+        }
+        column(w, &join(path, key), c, gzip)?;
     }
     Ok(())
 }

@@ -13,12 +13,11 @@ use super::codec::{self, Codec};
 use super::meta::{ArrayMeta, Kind};
 use super::place::Place;
 use crate::DataError;
+use crate::memory::{Budget, FREE_BYTES};
 use crate::store::{Number, convert};
 
 /// No codec expands more than this on real data; a chunk that asks for more is damaged.
 const MAX_EXPANSION: u64 = 20_000;
-/// Arrays up to this size may consist of fill values alone.
-const FREE_BYTES: u64 = 1 << 28;
 /// Grids up to this size may consist of missing chunks alone.
 const FREE_CHUNKS: usize = 1 << 20;
 /// Indices of shards held at once.
@@ -48,7 +47,12 @@ pub(super) struct Grid {
 impl Grid {
     /// # Errors
     /// [`DataError::Damaged`] for an array that its store cannot hold.
-    pub(super) fn new(place: Arc<Place>, key: &str, meta: ArrayMeta) -> Result<Self, DataError> {
+    pub(super) fn new(
+        place: Arc<Place>,
+        key: &str,
+        meta: ArrayMeta,
+        budget: Option<&Budget>,
+    ) -> Result<Self, DataError> {
         let damaged = |what: &str| DataError::damaged(place.path(), format!("{key}: {what}"));
         let (shape, chunk) =
             if meta.shape.is_empty() { (vec![1], vec![1]) } else { (meta.shape.clone(), meta.chunk.clone()) };
@@ -64,6 +68,10 @@ impl Grid {
         let counts: Vec<usize> = shape.iter().zip(&chunk).map(|(s, c)| s.div_ceil(*c)).collect();
         let n_chunks = product(&counts).ok_or_else(|| damaged(too_large))?;
         let bytes = (len as u64).saturating_mul(each as u64);
+        if let Some(budget) = budget {
+            // All of it is about to be read: what the whole store may become counts.
+            budget.take(place.path(), key, (len, each), || place.weigh("").1)?;
+        }
         if bytes > FREE_BYTES || n_chunks > FREE_CHUNKS {
             let (files, stored) = place.weigh(key);
             // An index names each chunk of a shard in sixteen bytes.

@@ -10,6 +10,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use crate::DataError;
 use crate::identity::Identity;
+use crate::input::open_input;
 
 /// Files that make a folder a node.
 pub(super) const NODE_FILES: [&str; 3] = ["zarr.json", ".zgroup", ".zarray"];
@@ -26,7 +27,7 @@ pub(crate) fn is_store_folder(path: &Path) -> bool {
 /// Whether the file `path` begins as a zip archive does.
 pub(crate) fn is_zip(path: &Path) -> bool {
     let mut start = [0; 4];
-    File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *b"PK\x03\x04"
+    open_input(path).is_ok_and(|mut f| f.read_exact(&mut start).is_ok()) && start == *b"PK\x03\x04"
 }
 
 /// A path inside a store that cannot lead out of it.
@@ -79,7 +80,7 @@ impl Place {
     }
 
     pub(super) fn archive(path: &Path) -> Result<Self, DataError> {
-        let open = || File::open(path).map_err(|e| DataError::read(path, e));
+        let open = || open_input(path);
         let damaged = |e: &dyn std::fmt::Display| DataError::damaged(path, e);
         let file = open()?;
         let identity = Identity::of(&file.metadata().map_err(|e| DataError::read(path, e))?);

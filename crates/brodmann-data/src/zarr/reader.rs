@@ -14,6 +14,7 @@ use super::meta::{ArrayMeta, Kind};
 use super::place::{NODE_FILES, Place, is_safe, is_store_folder, is_zip};
 use super::sequence::Sequence;
 use super::writer::Version;
+use crate::memory::Budget;
 use crate::store::{ArrayInfo, Attribute, Element, NodeKind, Number, Store};
 use crate::{Array, DataError};
 
@@ -24,6 +25,7 @@ pub(crate) struct ZarrReader {
     /// The group that paths begin at; empty for the whole store.
     root: String,
     nodes: Arc<Mutex<HashMap<String, Option<Arc<Node>>>>>,
+    budget: Arc<Budget>,
 }
 
 /// What the documents of one node say.
@@ -53,7 +55,12 @@ impl ZarrReader {
             });
         };
         place.watch("");
-        Ok(Self { place: Arc::new(place), root: String::new(), nodes: Arc::default() })
+        Ok(Self {
+            place: Arc::new(place),
+            root: String::new(),
+            nodes: Arc::default(),
+            budget: Arc::default(),
+        })
     }
 
     /// The same store, with paths that begin at the group `path`.
@@ -176,6 +183,15 @@ impl ZarrReader {
     }
 
     fn grid(&self, path: &str) -> Result<Grid, DataError> {
+        self.grid_within(path, None)
+    }
+
+    /// Of an array that is read whole: it counts against what the store can hold.
+    fn whole(&self, path: &str) -> Result<Grid, DataError> {
+        self.grid_within(path, Some(&self.budget))
+    }
+
+    fn grid_within(&self, path: &str, budget: Option<&Budget>) -> Result<Grid, DataError> {
         let meta = self.meta(path)?;
         if let Some(encoding) = &meta.unsupported {
             return Err(DataError::Encoding { element: path.to_owned(), encoding: encoding.clone() });
@@ -185,7 +201,7 @@ impl ZarrReader {
         if meta.prefixed && meta.separator == '/' {
             self.place.watch(&format!("{key}/c"));
         }
-        Grid::new(Arc::clone(&self.place), &key, meta)
+        Grid::new(Arc::clone(&self.place), &key, meta, budget)
     }
 
     /// The array of numbers `path`, to be taken piece by piece; `None` where it can only be read whole.
@@ -213,7 +229,7 @@ impl ZarrReader {
     }
 
     fn values<T: Number>(&self, path: &str) -> Result<Vec<T>, DataError> {
-        let grid = self.grid(path)?;
+        let grid = self.whole(path)?;
         let fill = grid.meta.fill_number::<T>().map_err(|e| self.damaged(path, e))?;
         grid.decode(&fill, |bytes, n| grid.meta.unpack_numbers(&bytes, n))
     }
@@ -257,6 +273,10 @@ impl Store for ZarrReader {
 
     fn format(&self) -> &'static str {
         "a Zarr store"
+    }
+
+    fn begin(&self) {
+        self.budget.begin();
     }
 
     fn check_rules(&self, path: &str) -> Result<(), DataError> {
@@ -327,7 +347,7 @@ impl Store for ZarrReader {
                 self.shaped(path, values)?.into()
             }
             Element::String => {
-                let grid = self.grid(path)?;
+                let grid = self.whole(path)?;
                 let fill = grid.meta.fill_text.clone();
                 let texts = grid.decode(&fill, |bytes, n| grid.meta.unpack_texts(&bytes, n))?;
                 self.shaped(path, texts)?.into()

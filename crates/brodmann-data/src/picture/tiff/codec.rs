@@ -7,7 +7,7 @@ use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 use weezl::{BitOrder, LzwStatus};
 use zune_core::bytestream::ZCursor;
 
-use super::super::raster::decode_jpeg;
+use super::super::raster::{decode_jpeg, sized};
 use super::super::tile::Samples;
 
 /// How samples are compressed.
@@ -159,7 +159,8 @@ pub(super) struct Decoded {
 /// Decodes a tile in JPEG, whose tables may stand apart. `ycc`: what three components are.
 pub(super) fn jpeg(tables: Option<&[u8]>, stored: &[u8], ycc: bool, most: usize) -> Result<Decoded, String> {
     let stream = whole_jpeg(tables, stored, ycc)?;
-    let (height, width, n, bytes) = guarded(|| decode_jpeg(ZCursor::new(stream), most))?;
+    let (height, width, n, bytes) =
+        guarded(|| decode_jpeg(ZCursor::new(stream), |bytes| sized(bytes, most)))?;
     Ok(Decoded { height, width, n, samples: Samples::U8(bytes) })
 }
 

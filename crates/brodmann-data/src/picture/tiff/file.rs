@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
+use crate::input::open_input;
 use crate::zarr::exact;
 
 /// Pictures that a file may list; a stack of channels, planes and times has thousands.
@@ -59,7 +60,7 @@ impl TiffFile {
     /// # Errors
     /// [`DataError::Read`]; [`DataError::Damaged`] where the chain leads out of the file or back to itself.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Directory>), DataError> {
-        let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+        let file = open_input(path)?;
         let len = file.metadata().map_err(|e| DataError::read(path, e))?.len();
         let mut tiff = Self { path: path.to_path_buf(), file, len, big_endian: false, wide: false };
         let start = tiff.bytes(0, 8)?;

@@ -1,7 +1,7 @@
 //! One directory as a picture: where its tiles lie and what their samples are.
 
 use super::super::tile::{Alpha, Colours, Samples};
-use super::super::{MAX_EXPANSION, MAX_TILE_BYTES};
+use super::super::{FREE_BYTES, MAX_EXPANSION, MAX_TILE_BYTES};
 use super::codec::{self, Codec, Decoded};
 use super::file::{Directory, TiffFile};
 use crate::DataError;
@@ -329,7 +329,7 @@ impl Plane {
             return Err(damaged(format!("{count} bytes for {len}")));
         }
         let stored = file.bytes(offset, count)?;
-        if len > stored.len().saturating_mul(MAX_EXPANSION).saturating_add(1 << 16) {
+        if len > stored.len().saturating_mul(MAX_EXPANSION).saturating_add(FREE_BYTES) {
             return Err(damaged(format!("{} bytes for {len}", stored.len())));
         }
         let pixels = self.tile_height * self.tile_width;
