@@ -84,6 +84,9 @@ pub struct NamingArgs {
     /// Name of the result: `obs[NAME]`, `uns[NAME]`, of an embedding `obsm["X_NAME"]` [default: the method's]
     #[arg(long, value_name = "NAME")]
     pub key_added: Option<String>,
+    /// With --in-place, replace a column NAME of obs that no run of this program wrote
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub force: Option<bool>,
 }
 
 /// Where the spots lie.

@@ -217,7 +217,7 @@ fn request(key_added: &str, spatial: bool) -> LeidenRequest {
     LeidenRequest {
         spatial,
         partition: PartitionOptions { n_clusters: Some(N_DOMAINS), ..PartitionOptions::default() },
-        naming: Naming { key_added: Some(key_added.to_owned()), truth: None },
+        naming: Naming { key_added: Some(key_added.to_owned()), ..Naming::default() },
         ..LeidenRequest::default()
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::PipelineError;
+use super::doubts::require_differences;
 use super::request::{check_n_clusters, check_n_neighbors, check_resolutions};
 use super::run::{Run, Stage};
 use crate::cluster::{
@@ -329,6 +330,7 @@ pub(super) fn cluster_rows(
     run: &mut Run<'_>,
 ) -> Result<Clustered, PipelineError> {
     let (n_obs, monitor) = (embedding.nrows(), run.monitor);
+    require_differences(embedding, "the embedding")?;
     match *method {
         EmbeddingMethod::KMeans { n_clusters, n_init } => {
             check_n_clusters(n_clusters, n_obs)?;

@@ -6,6 +6,7 @@ use brodmann_data::{Column, OpenFile, ReadOptions, Select};
 use brodmann_kernels::{Monitor, Opt};
 use ndarray::ArrayView2;
 
+use super::PipelineError;
 use super::request::Place;
 use super::scene::Scene;
 use super::tissue::Tissue;
@@ -60,6 +61,47 @@ pub(super) fn tell(scene: &Scene<'_>, place: &Place, monitor: &dyn Monitor) {
             "{what}, and no column of obs tells them apart; check the coordinates, or name the sections with {}",
             Opt("library_key")
         )),
+    }
+}
+
+/// Whether all rows are one row; of a single row there is nothing to be said.
+fn is_constant(rows: ArrayView2<'_, f64>) -> bool {
+    let Some(first) = rows.rows().into_iter().next() else { return false };
+    rows.nrows() > 1 && rows.rows().into_iter().all(|row| row == first)
+}
+
+/// Refuses spots that all lie at one point: any neighbours found there would be invented.
+///
+/// # Errors
+/// [`PipelineError::Column`].
+pub(super) fn require_places(coordinates: ArrayView2<'_, f64>) -> Result<(), PipelineError> {
+    if !is_constant(coordinates) {
+        return Ok(());
+    }
+    Err(PipelineError::Column {
+        element: "the table of coordinates".to_owned(),
+        found: format!("one point for all {} spots", coordinates.nrows()),
+        expected: "places that differ",
+    })
+}
+
+/// Refuses features that are the same for all spots: any domains found there would be invented.
+///
+/// # Errors
+/// [`PipelineError::Column`].
+pub(super) fn require_differences(
+    embedding: ArrayView2<'_, f64>,
+    element: &str,
+) -> Result<(), PipelineError> {
+    if is_constant(embedding) { Err(no_differences(element.to_owned(), embedding.nrows())) } else { Ok(()) }
+}
+
+/// Why features that are the same for all spots are refused.
+pub(super) fn no_differences(element: String, n_obs: usize) -> PipelineError {
+    PipelineError::Column {
+        element,
+        found: format!("the same values for all {n_obs} spots"),
+        expected: "expression that differs between spots",
     }
 }
 
@@ -149,6 +191,14 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+
+    #[test]
+    fn what_does_not_differ_is_refused() {
+        let (same, apart) = (array![[1.0, 2.0], [1.0, 2.0]], array![[1.0, 2.0], [1.0, 2.5]]);
+        assert!(require_places(same.view()).is_err() && require_places(apart.view()).is_ok());
+        assert!(require_differences(same.view(), "X_pca").is_err());
+        assert!(require_differences(array![[1.0]].view(), "X_pca").is_ok());
+    }
 
     #[test]
     fn spots_of_one_place_are_found_slice_by_slice() {

@@ -70,6 +70,9 @@ pub fn run_files<M: Method>(
     let mut run = Run::new(seed, monitor);
     let cohort = run.timed(Stage::Read, || open(method, inputs, monitor))?;
     cohort.check_destination(destination)?;
+    if *destination == Destination::InPlace && !method.frame().naming.force {
+        cohort.check_replaced(method.frame().key())?;
+    }
     let scene = Scene::new(&cohort.tissue, cohort.library_key.as_deref(), cohort.rows())?;
     let mut record = drive(method, &scene, &mut run)?;
     drop(scene);

@@ -7,8 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::PipelineError;
 use super::align::{align, columns_of_model};
+use super::doubts::{no_differences, require_places};
 use super::embedding::{read_counts, with_hint};
 use super::fingerprint::Fingerprint;
+use super::forecast::every_run_bytes;
 use super::request::FeatureRequest;
 use super::run::{Run, Stage};
 use super::scene::Scene;
@@ -195,8 +197,14 @@ pub(super) fn prepare(
     let before = run
         .timed(Stage::Preprocess, || unaligned(&made.map, counts.view(), compared, seed, monitor))
         .map_err(|source| with_hint(source, tissue, info))?;
+    let values = made.values.into_sparse();
+    let rows = values.view();
+    if rows.n_rows() > 1 && (1..rows.n_rows()).all(|i| rows.row(i) == rows.row(0)) {
+        let element = if info.name.is_empty() { "the expression".to_owned() } else { info.name.clone() };
+        return Err(no_differences(element, rows.n_rows()));
+    }
     Ok(Expression {
-        values: made.values.into_sparse(),
+        values,
         before,
         selected: made.map.selected.clone(),
         names: tissue.var_names(info).to_vec(),
@@ -266,7 +274,8 @@ pub(super) fn expected(
     let nnz = size.map_or(0, |s| s.nnz as u64);
     // Genes that vary are also seen in more spots: of what is stored, they hold more than their share.
     let share = (2.0 * n_features as f64 / n_vars.max(1) as f64).min(1.0);
-    let bytes = ENTRY_BYTES * (nnz + 2 * (nnz as f64 * share) as u64);
+    let bytes = ENTRY_BYTES * (nnz + 2 * (nnz as f64 * share) as u64)
+        + every_run_bytes(scene.n_obs(), n_vars, nnz as usize);
     Ok(Expected { n_features, bytes })
 }
 
@@ -278,6 +287,7 @@ pub(super) fn graph(
     run: &mut Run<'_>,
 ) -> Result<CsrMatrix<f64>, PipelineError> {
     let monitor = run.monitor;
+    require_places(coordinates)?;
     monitor.stage("spatial neighbours", 0);
     let built = run.timed(Stage::Graph, || spatial_knn(coordinates, slices, n_neighbors, true))?;
     for note in &built.notes {

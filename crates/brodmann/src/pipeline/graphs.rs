@@ -5,6 +5,7 @@ use brodmann_kernels::{CsrMatrix, Opt, OptionError, Slices};
 use indexmap::IndexMap;
 
 use super::PipelineError;
+use super::doubts::{require_differences, require_places};
 use super::embedding::{Features, features};
 use super::request::{FeatureRequest, GraphRequest, Place};
 use super::run::{Run, Stage};
@@ -40,6 +41,7 @@ pub fn latent_graph(
     }
     let Features { embedding, key } =
         features(tissue, modality, feature_request, request.use_rep.as_deref(), slices, run)?;
+    require_differences(embedding.view(), &key)?;
     let options = NeighborsOptions {
         n_neighbors: request.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS),
         ..NeighborsOptions::default()
@@ -97,6 +99,7 @@ pub fn spatial_graph(
         SpatialKind::Knn
     });
     check_spatial(request.n_spatial, request.radius, kind)?;
+    require_places(coordinates.view())?;
     let options = SpatialGraphOptions {
         kind,
         n_neighbors: request.n_spatial.or((kind == SpatialKind::Knn).then_some(DEFAULT_N_SPATIAL)),

@@ -9,7 +9,7 @@ use super::PipelineError;
 use super::picture::check_ending;
 use super::run::{Run, Stage};
 use super::tissue::{Destination, Tissue};
-use crate::plot::{RenderOptions, Sheet, render_sheet_png, render_sheet_svg};
+use crate::plot::{RenderOptions, Sheet, render_sheet_png, render_sheet_svg, undrawn_in_sheet};
 
 /// Where the results go; at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,32 @@ pub(super) fn check_table(input: &Path, table: &Path) -> Result<(), PipelineErro
 /// The bytes of a picture, by the ending of its path.
 fn drawn(path: &Path, sheet: &Sheet, monitor: &dyn Monitor) -> Result<Vec<u8>, PipelineError> {
     monitor.stage("drawing", 0);
-    rendered(sheet, path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg")))
+    let as_svg = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+    if !as_svg {
+        tell_undrawn(&undrawn_in_sheet(sheet, &RenderOptions::default())?, monitor);
+    }
+    rendered(sheet, as_svg)
+}
+
+/// Characters shown as examples.
+const SHOWN: usize = 8;
+
+/// Says which characters of a PNG are boxes.
+pub(super) fn tell_undrawn(characters: &[char], monitor: &dyn Monitor) {
+    if characters.is_empty() {
+        return;
+    }
+    let shown: Vec<String> = characters.iter().take(SHOWN).map(char::to_string).collect();
+    let more = if characters.len() > SHOWN {
+        format!(" and {} more", characters.len() - SHOWN)
+    } else {
+        String::new()
+    };
+    monitor.warn(&format!(
+        "the letters {}{more} cannot be drawn in a .png and are boxes there; name an .svg, which has the letters of every \
+         script",
+        shown.join(" ")
+    ));
 }
 
 /// The bytes of a picture.

@@ -15,10 +15,11 @@ use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
 use super::histology::SlideOptions;
 use super::histology::slides::{Placed, overview, placed};
+use super::outputs::tell_undrawn;
 use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::plot::{
     Boundaries, Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
-    category_colors, render_chart_png, render_chart_svg, render_png, render_svg,
+    category_colors, render_chart_png, render_chart_svg, render_png, render_svg, undrawn,
 };
 use crate::preprocess::Modality;
 use crate::preprocess::feature_map::comparable;
@@ -129,6 +130,9 @@ pub fn draw_file(
     let figure = figure(&tissue, request, monitor)?;
     monitor.stage("drawing", 0);
     let render = RenderOptions { dpi: request.dpi, ..RenderOptions::default() };
+    if is_png {
+        tell_undrawn(&undrawn(&figure, &render)?, monitor);
+    }
     let bytes =
         if is_png { render_png(&figure, &render)? } else { render_svg(&figure, &render)?.into_bytes() };
     write_bytes(output, &bytes)?;

@@ -94,6 +94,12 @@ pub struct RestartReport {
     pub mean_stability: f64,
 }
 
+/// Whether an entry of `uns` is the record of a run.
+pub(super) fn is_record(entry: &Value) -> bool {
+    let Value::Dict(entries) = entry else { return false };
+    ["method", "version", "params", "n_clusters"].iter().all(|key| entries.contains_key(*key))
+}
+
 impl<F: Facts> RunRecord<F> {
     /// The record, and what of it stands in `uns`.
     // Everything that is known at the end of a run comes together here, once.

@@ -173,7 +173,8 @@ pub(crate) fn check_n_neighbors(
 pub(crate) fn check_key_added(key: &str, columns_read: &[Option<&str>]) -> Result<(), PipelineError> {
     let refuse =
         |found: String| Err(OptionError::new("key_added", found, "a name of its own for the result").into());
-    if key.is_empty() || key.contains('/') {
+    // A file could not hold it, which would be noticed only at the end.
+    if key.is_empty() || key.contains('/') || key == "." || key == ".." {
         return refuse(format!("{key:?}"));
     }
     if keys::RESERVED_UNS.contains(&key) {
@@ -229,6 +230,8 @@ pub struct Naming {
     pub truth: Option<String>,
     /// Name of the result; the method's when absent.
     pub key_added: Option<String>,
+    /// In place, a column of that name is replaced whoever wrote it.
+    pub force: bool,
 }
 
 /// Where a trained network is saved, read from, and saved on the way.

@@ -9,7 +9,7 @@ use super::color::Rgb;
 use super::figure::{Figure, Image, PlotError, RenderOptions};
 use super::layout::{Mark, Scene, Way, layout};
 use super::spots::{Pixels, rasterize};
-use super::text::{Pen, pen_width, strokes, width};
+use super::text::{Pen, has_strokes, pen_width, strokes, width};
 
 /// The most pixels of a picture (1 GiB of canvas).
 pub(super) const MAX_PIXELS: u64 = 1 << 28;
@@ -28,6 +28,30 @@ pub(super) const SEAM: f64 = 0.22;
 /// O(spots + pixels).
 pub fn render_png(figure: &Figure, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     scene_png(&layout(figure, options)?, options)
+}
+
+/// Characters that [`render_png`] has no strokes for and draws as boxes, each once, in the order of the figure. An SVG
+/// has them from the fonts of whoever opens it.
+///
+/// # Errors
+/// As [`render_png`].
+pub fn undrawn(figure: &Figure, options: &RenderOptions) -> Result<Vec<char>, PlotError> {
+    Ok(scene_undrawn(&layout(figure, options)?))
+}
+
+/// [`undrawn`] of any scene.
+pub(super) fn scene_undrawn(scene: &Scene) -> Vec<char> {
+    let mut found = Vec::new();
+    for mark in &scene.marks {
+        if let Mark::Text { text, .. } = mark {
+            for c in text.chars().filter(|c| !has_strokes(*c)) {
+                if !found.contains(&c) {
+                    found.push(c);
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Draws any scene as the bytes of a PNG file.

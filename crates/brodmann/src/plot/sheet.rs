@@ -5,7 +5,7 @@ use super::figure::{Figure, PlotError, RenderOptions};
 use super::histogram::{self, Histogram};
 use super::layout::{Anchor, FAINT, INK, Scene, layout, line_of_text};
 use super::plots::{Block, Plot, flow};
-use super::png::scene_png;
+use super::png::{scene_png, scene_undrawn};
 use super::svg::scene_svg;
 
 /// Widest plot of a histogram.
@@ -47,6 +47,14 @@ pub enum Part {
 /// As [`super::render_png`]; [`PlotError::NoPanels`] for a sheet without parts.
 pub fn render_sheet_png(sheet: &Sheet, options: &RenderOptions) -> Result<Vec<u8>, PlotError> {
     scene_png(&stacked(sheet, options)?, options)
+}
+
+/// Characters that [`render_sheet_png`] draws as boxes; see [`super::undrawn`].
+///
+/// # Errors
+/// As [`render_sheet_png`].
+pub fn undrawn_in_sheet(sheet: &Sheet, options: &RenderOptions) -> Result<Vec<char>, PlotError> {
+    Ok(scene_undrawn(&stacked(sheet, options)?))
 }
 
 /// Draws the sheet as SVG text.

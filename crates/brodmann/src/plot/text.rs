@@ -19,6 +19,14 @@ fn strokes_of(c: char) -> Option<(u16, &'static str)> {
     GLYPHS.binary_search_by_key(&c, |g| g.0).ok().map(|k| (GLYPHS[k].1, GLYPHS[k].2))
 }
 
+/// Whether a character is drawn as itself, or is none that shows.
+pub(super) fn has_strokes(c: char) -> bool {
+    strokes_of(c).is_some()
+        || COMPOSED.iter().any(|x| x.0 == c)
+        || RAISED.iter().any(|x| x.0 == c)
+        || c.is_control()
+}
+
 fn advance(c: char) -> f64 {
     if let Some((width, _)) = strokes_of(c) {
         return f64::from(width);

@@ -284,8 +284,9 @@ impl SimulationOptions {
                 return Err(OptionError::new(option, value, expected).into());
             }
         }
-        if !(self.spot_pitch.is_finite() && self.spot_pitch > 0.0) {
-            let expected = "a finite number above 0";
+        // Beyond these distances lose their digits, or are no numbers any more when squared.
+        if !(1e-100..=1e100).contains(&self.spot_pitch) {
+            let expected = "a number from 1e-100 to 1e100";
             return Err(OptionError::new("spot_pitch", self.spot_pitch, expected).into());
         }
         if let Some(density) = self.density

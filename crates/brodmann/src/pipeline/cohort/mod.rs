@@ -20,6 +20,7 @@ mod parts;
 use parts::Part;
 
 use super::PipelineError;
+use super::record::is_record;
 use super::tissue::{Destination, Opening, Tissue, is_zarr, put_in_place};
 
 /// Fewer genes than this in common are a mistake in names, not a panel...
@@ -173,6 +174,41 @@ impl Cohort {
         self.check_unchanged()?;
         // A panic elsewhere leaves nothing half done here.
         *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = reserved;
+        Ok(())
+    }
+
+    /// Refuses to replace, in an input itself, a column that no run of this program wrote: it would be lost.
+    ///
+    /// # Errors
+    /// [`PipelineError::Option`].
+    pub fn check_replaced(&self, key: &str) -> Result<(), PipelineError> {
+        let alone = self.tissue.file().filter(|_| self.files.is_empty());
+        for file in self.files.iter().filter_map(|f| f.opened.as_ref()).chain(alone) {
+            if !file.element_names(None, "obs")?.iter().any(|name| name == key) {
+                continue;
+            }
+            let options = ReadOptions { uns: Select::only([key]), ..ReadOptions::names_only() };
+            let read = file.read(&options)?;
+            let uns = match &read {
+                Container::AnnData(adata) => &adata.uns,
+                Container::MuData(mdata) => &mdata.uns,
+            };
+            if uns.get(key).is_some_and(is_record) {
+                continue;
+            }
+            let found = format!(
+                "{key:?}, a column of obs that is in {} already and that no run of this program wrote",
+                file.path().display()
+            );
+            let error = OptionError::new("key_added", found, "a name of its own for the result");
+            return Err(error
+                .advise(format!(
+                    "choose another, write elsewhere with {}, or replace it with {}",
+                    Opt("out"),
+                    Opt("force")
+                ))
+                .into());
+        }
         Ok(())
     }
 

@@ -34,7 +34,7 @@ use self::model_file::{CardOf, SavedModality, SavedModel, SavedSource};
 use self::request::{CLUSTER_COMPONENTS, CLUSTER_NEIGHBORS};
 use super::PipelineError;
 use super::domains::{Domains, Embedding};
-use super::forecast::{FEWER_SPOTS, Forecast, Need};
+use super::forecast::{FEWER_SPOTS, Forecast, Need, every_run_bytes};
 use super::memory::available_bytes;
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::run::{Run, Stage};
@@ -383,7 +383,16 @@ impl Spami {
                 _ => FEWER_SPOTS.to_owned(),
             }
         };
-        let forecast = Forecast { bytes: training.max(denoising), seconds: None };
+        let every_run: u64 = modalities
+            .iter()
+            .map(|info| {
+                let size = tissue.counts_size(info, self.request.features.layer.as_deref());
+                let nnz = size.ok().flatten().map_or(0, |s| s.nnz);
+                every_run_bytes(n_obs, tissue.var_names(info).len(), nnz)
+            })
+            .max()
+            .unwrap_or(0);
+        let forecast = Forecast { bytes: training.max(denoising) + every_run, seconds: None };
         Ok(Need { forecast, advice: Box::new(advice) })
     }
 
