@@ -385,7 +385,7 @@ fn hostile_metadata_are_refused() {
     changed["shape"] = serde_json::json!([1_000_000_000, 1000]);
     fs::write(&at, changed.to_string()).expect("written");
     let options = ReadOptions { layers: Select::All, ..ReadOptions::names_only() };
-    assert!(matches!(read(&path, &options), Err(DataError::Damaged { .. })));
+    assert!(matches!(read(&path, &options), Err(DataError::TooLarge { .. })));
 }
 
 /// A version 3 array with shards, as small as it can be: two inner chunks of two numbers.
