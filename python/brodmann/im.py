@@ -184,7 +184,7 @@ def overlay(
     data, image, image_scale, image_transform, spot_diameter, patch_size, groupby, spatial_key, library_key
         As for :func:`features`.
     out
-        Where the picture goes: ``.png`` or ``.svg``.
+        Where the picture goes: ``.png``, ``.svg`` or ``.pdf``.
     n_top
         Features that are drawn: those that differ most between the groups.
 
@@ -203,15 +203,15 @@ def overlay(
     """
     path = Path(out)
     ending = path.suffix.lower()
-    if ending not in (".png", ".svg"):
-        raise ValueError(f"out is {str(path)!r}, a path that ends in .png or .svg was expected; rename it")
+    if ending not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"out is {str(path)!r}, a path that ends in .png, .svg or .pdf was expected; rename it")
     given = said(overlay, locals(), leave=["spatial_key", "library_key"])
     given.update(_place(spatial_key, library_key))
     columns = _groups(data, groupby)
     given["groupby"] = columns[0] if columns else None
     parts = _parts(data, spatial_key, library_key)
     parts["obs"] += [column_of_labels(data, key) for key in columns if key != library_key]
-    path.write_bytes(_brodmann.image_overlay(parts, given, ending == ".svg"))
+    path.write_bytes(_brodmann.image_overlay(parts, given, ending))
     return path
 
 

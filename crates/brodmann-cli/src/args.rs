@@ -333,13 +333,34 @@ pub struct PlotArgs {
     /// Draw each feature twice: as measured, and denoised by the run of this name
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "spami")]
     pub denoised: Option<String>,
-    /// Picture to write: .png or .svg
+    /// Picture to write: .png, .svg or .pdf
     #[arg(long, short, value_name = "FIG")]
     pub out: PathBuf,
+    /// Draw an embedding in place of the tissue, by its key in obsm: X_umap, or umap; X_pca, or pca
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["loss", "library_key", "spatial_key", "shape", "spot_size", "no_image", "image", "outline", "alpha"])]
+    pub basis: Option<String>,
+    /// Columns of the embedding along the axes, the first being 1
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "X,Y", requires = "basis")]
+    pub components: Option<Vec<usize>>,
+    /// Lower end of the colours of numbers: a number, or a percentile (p5) [default: p1]
+    #[arg(long, allow_negative_numbers = true, value_name = "X")]
+    pub vmin: Option<String>,
+    /// Upper end of them [default: p99]
+    #[arg(long, allow_negative_numbers = true, value_name = "X")]
+    pub vmax: Option<String>,
+    /// Colours of numbers: viridis, cividis, magma, inferno, plasma, coolwarm, RdBu_r, Greys, Reds [default: viridis]
+    #[arg(long, value_name = "NAME")]
+    pub cmap: Option<String>,
+    /// Leave each labelling its own colours; by default domains and what they overlap with most look alike
+    #[arg(long)]
+    pub no_match: bool,
+    /// A line over the picture
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
     /// obsm key of the coordinates
     #[arg(long, value_name = "KEY", default_value = "spatial")]
     pub spatial_key: String,
-    /// obs column of the slice: one row of panels per slice
+    /// obs column of the slice: slices side by side, or one row each of several colours [default: found in joined files]
     #[arg(long, value_name = "KEY")]
     pub library_key: Option<String>,
     /// Shape of the spots [default: the boundaries of cells where the file keeps them, else from the geometry]
@@ -360,9 +381,12 @@ pub struct PlotArgs {
     /// File with the matrix that takes coordinates to pixels of that slide
     #[arg(long, value_name = "FILE")]
     pub image_transform: Option<PathBuf>,
-    /// Opacity of the spots
-    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, value_name = "0..1")]
-    pub alpha: f64,
+    /// Opacity of the spots [default: 1; 0.8 over a histology picture; 0 within the outlines of domains]
+    #[arg(long, allow_negative_numbers = true, value_name = "0..1")]
+    pub alpha: Option<f64>,
+    /// Lines that leave the histology visible: around each spot (give --alpha too), or around domains alone
+    #[arg(long, value_enum)]
+    pub outline: Option<OutlineArg>,
     /// Panels side by side
     #[arg(long, value_name = "N")]
     pub columns: Option<usize>,
@@ -383,6 +407,14 @@ pub enum ModalityArg {
     Adt,
     /// Chromatin accessibility peaks
     Atac,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutlineArg {
+    /// Each spot
+    Spots,
+    /// Each domain
+    Domains,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

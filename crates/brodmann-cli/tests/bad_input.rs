@@ -501,7 +501,13 @@ fn outputs_that_cannot_be_written() {
     folder.refuses(&["convert", IN, "--out", "missing/out.h5ad"], &["missing/out.h5ad"]);
     folder.refuses(&["convert", IN, "--out", "out.h5mu"], &["out.h5mu", ".h5ad"]);
     let plot = |out| ["plot", IN, "--color", "ground_truth", "--out", out];
-    folder.refuses(&plot("a.pdf"), &["a.pdf", ".png or .svg"]);
+    folder.refuses(&plot("a.gif"), &["a.gif", ".png, .svg or .pdf"]);
+    let scaled = |more: [&'static str; 2]| [&plot("a.png")[..], &more].concat();
+    folder.refuses(&scaled(["--vmin", "low"]), &["--vmin", "low", "p100"]);
+    folder.refuses(&scaled(["--vmax", "p101"]), &["--vmax", "p101"]);
+    folder.refuses(&scaled(["--cmap", "jet"]), &["jet", "viridis", "coolwarm"]);
+    folder.refuses(&scaled(["--basis", "umap"]), &["umap", "--basis"]);
+    folder.refuses(&scaled(["--alpha", "2"]), &["--alpha"]);
     folder.refuses(&plot("missing/a.png"), &["missing/a.png"]);
     folder.refuses(&["demo", "--out", "file"], &["file", "--out"]);
     folder.refuses(&run(&["--log", "missing/a.log"]), &["missing/a.log"]);

@@ -101,9 +101,24 @@ fn from_simulation_to_picture_step_by_step() {
     }
     assert!(fs::read(folder.path("map.png")).expect("read").starts_with(b"\x89PNG"));
     assert!(fs::read_to_string(folder.path("map.svg")).expect("text").contains("<svg"));
+    let pdf =
+        ["plot", "domains.h5mu", "--color", "spatialleiden", "--outline", "domains", "--out", "map.pdf"];
+    json(&pdf);
+    assert!(fs::read(folder.path("map.pdf")).expect("read").starts_with(b"%PDF-1.4"));
+    // The embedding is a plot of its own, by its short name, with axes.
+    let basis = ["plot", "features.h5mu", "--basis", "pca", "--components", "1,3", "--color", "ground_truth"];
+    json(&[&basis[..], &["--out", "pca.svg"]].concat());
+    let svg = fs::read_to_string(folder.path("pca.svg")).expect("text");
+    assert!(svg.contains(">PC 1<") && svg.contains(">PC 3<") && svg.contains(">Ground truth<"));
+    folder.refuses(&[&basis[..3], &["umap", "--color", "x", "--out", "x.png"]].concat(), &["umap", "X_pca"]);
     // A feature is a colour too.
     let gene = folder.mdata("tissue.h5mu").modalities["rna"].var.index[0].clone();
-    json(&["plot", "features.h5mu", "--color", &gene, "--out", "gene.svg"]);
+    let limits = ["--vmin", "p0", "--vmax", "p50", "--cmap", "magma", "--title", "A title"];
+    json(&[&["plot", "features.h5mu", "--color", &gene, "--out", "gene.svg"], &limits[..]].concat());
+    let svg = fs::read_to_string(folder.path("gene.svg")).expect("text");
+    for words in ["log-normalised", "up to the 50th percentile", "A title"] {
+        assert!(svg.contains(words), "{words}");
+    }
 
     let report = json(&["convert", "domains.h5mu", "--out", "copy.h5mu"]);
     assert_eq!(report["n_obs"], 144);

@@ -186,7 +186,7 @@ fn each_modality_has_its_own_columns() {
 fn what_is_wrong_is_said_before_anything_is_written() {
     let folder = Folder::with_changed(8, damaged);
     folder.refuses(&["qc", "tissue.h5ad"], &["--out", "--in-place", "--table", "--plot"]);
-    folder.refuses(&["qc", "tissue.h5ad", "--plot", "qc.jpg"], &["qc.jpg", ".png or .svg"]);
+    folder.refuses(&["qc", "tissue.h5ad", "--plot", "qc.jpg"], &["qc.jpg", ".png, .svg or .pdf"]);
     folder.refuses(&["qc", "tissue.h5ad", "--table", "tissue.h5ad"], &["tissue.h5ad"]);
     folder.refuses(&["qc", "tissue.h5ad", "--table", "t.csv", "--max-mt", "120"], &["--max-mt", "120"]);
     folder.refuses(&["qc", "tissue.h5ad", "--table", "t.csv", "--min-counts", "-1"], &["--min-counts", "-1"]);

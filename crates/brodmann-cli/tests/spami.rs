@@ -550,11 +550,11 @@ fn attention_losses_and_denoised_features_are_drawn() {
         fs::read_to_string(folder.path(out)).expect("an SVG")
     };
     let svg = draw(&["--color", "spami_attention"], "attention.svg");
-    for name in ["spami_attention: rna", "spami_attention: adt", "spami_attention: atac"] {
+    for name in ["SpaMI attention: rna", "SpaMI attention: adt", "SpaMI attention: atac"] {
         assert!(svg.contains(name), "{name}");
     }
     let svg = draw(&["--color", "obsm:spami_attention:adt", "obsm:X_spami:0"], "one.svg");
-    assert!(svg.contains("spami_attention: adt") && !svg.contains("spami_attention: rna"));
+    assert!(svg.contains("SpaMI attention: adt") && !svg.contains("SpaMI attention: rna"));
     let mut wide = folder.mdata(OUT);
     wide.obsm.insert("wide".to_owned(), Array2::<f64>::ones((144, 20)).into());
     brodmann_data::write_h5mu(&wide, folder.path(OUT), &WriteOptions::default()).expect("written");

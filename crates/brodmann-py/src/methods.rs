@@ -18,6 +18,7 @@ use brodmann::pipeline::smoothed_pca::SmoothedPcaRequest;
 use brodmann::pipeline::spami::{Spami, SpamiRequest};
 use brodmann::pipeline::staig::{Staig, StaigRequest};
 use brodmann::pipeline::{Inputs, Method, Opening, PipelineError, Said, Tissue, run_tissue};
+use brodmann::plot::PictureFormat;
 use brodmann::preprocess::Modality;
 use brodmann_data::{Additions, Container, OpenOptions, ReadOptions};
 use brodmann_kernels::{Monitor, Seed};
@@ -26,7 +27,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use serde_json::{Map, Value as Json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::containers::column;
 use crate::monitor::run;
@@ -208,15 +209,23 @@ fn explain<'py>(
     Ok((root, modalities, found, answer.report))
 }
 
-/// How the spots lie on their slides, and maps of some features: a picture, as bytes of a PNG or an SVG.
+/// How the spots lie on their slides, and maps of some features: a picture, as the bytes of the file that `ending` names (.png, .svg, .pdf).
 #[pyfunction]
 fn image_overlay(
     py: Python<'_>,
     tissue: Parts<'_>,
     options: &Bound<'_, PyDict>,
-    as_svg: bool,
+    ending: &str,
 ) -> PyResult<Vec<u8>> {
     let said = said(options)?;
+    let format =
+        PictureFormat::of(Path::new("picture").with_extension(ending.trim_start_matches('.')).as_path())
+            .ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "the ending is {ending:?}, {} was expected",
+                    PictureFormat::ENDINGS
+                ))
+            })?;
     let container = tissue.container(py)?;
     run(py, move |monitor| {
         let request = ImageFeaturesRequest::from_said(&said)?;
@@ -226,7 +235,7 @@ fn image_overlay(
         image_overlay_tissue(
             &Tissue::from_container(container, &opening, monitor)?,
             &request,
-            as_svg,
+            format,
             monitor,
         )
     })

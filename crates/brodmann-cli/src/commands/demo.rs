@@ -117,7 +117,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
                 "domains.png" | "domains.svg" => Some(modalities.len() + 1),
                 _ => None,
             },
-            alpha: if image { 0.55 } else { 1.0 },
+            alpha: image.then_some(0.55),
             dpi: DPI,
             ..PictureRequest::default()
         };

@@ -1,12 +1,14 @@
 //! `brodmann plot`.
 
+use brodmann::pipeline::PipelineError;
 use brodmann::pipeline::histology::SlideOptions;
-use brodmann::pipeline::picture::{PictureRequest, PictureShape, draw_file, draw_losses};
+use brodmann::pipeline::picture::{PictureOutline, PictureRequest, PictureShape, draw_file, draw_losses};
+use brodmann::plot::{Bound, ColorMap, PlotError};
 
 use brodmann_kernels::OptionError;
 
 use super::Context;
-use crate::args::{PlotArgs, ShapeArg};
+use crate::args::{OutlineArg, PlotArgs, ShapeArg};
 use crate::failure::Failure;
 
 #[derive(serde::Serialize)]
@@ -27,8 +29,8 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
     }
     positive("panel_size", args.panel_size)?;
     positive("dpi", args.dpi)?;
-    if !(0.0..=1.0).contains(&args.alpha) {
-        let error = OptionError::new("alpha", args.alpha, "a number from 0 to 1");
+    if let Some(alpha) = args.alpha.filter(|alpha| !(0.0..=1.0).contains(alpha)) {
+        let error = OptionError::new("alpha", alpha, "a number from 0 to 1");
         return Err(error.advise("give 1 to hide what is below").into());
     }
     if let Some(run) = &args.loss {
@@ -60,6 +62,22 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
             ..SlideOptions::default()
         },
         alpha: args.alpha,
+        outline: args.outline.map(|outline| match outline {
+            OutlineArg::Spots => PictureOutline::Spots,
+            OutlineArg::Domains => PictureOutline::Domains,
+        }),
+        basis: args.basis.clone(),
+        components: components(args.components.as_deref())?,
+        lowest: bound("vmin", args.vmin.as_deref())?,
+        highest: bound("vmax", args.vmax.as_deref())?,
+        colormap: args
+            .cmap
+            .as_deref()
+            .map(str::parse::<ColorMap>)
+            .transpose()
+            .map_err(PipelineError::from)?,
+        match_colors: !args.no_match,
+        title: args.title.clone().unwrap_or_default(),
         columns: args.columns,
         panel_px: args.panel_size,
         dpi: args.dpi,
@@ -67,4 +85,26 @@ pub fn run(context: &Context<'_>, args: &PlotArgs) -> Result<(), Failure> {
     draw_file(&args.input, &args.out, &request, context.terminal)?;
     let report = Report { out: args.out.display().to_string(), colors: args.color.clone() };
     context.print(&report, || vec![format!("{}: {}", report.out, report.colors.join(", "))])
+}
+
+/// An end of the colours of numbers.
+fn bound(option: &'static str, text: Option<&str>) -> Result<Option<Bound>, Failure> {
+    let read = |text: &str| {
+        let wrong =
+            |_: PlotError| OptionError::new(option, text, "a number, or a percentile from p0 to p100");
+        text.parse::<Bound>().map_err(wrong)
+    };
+    Ok(text.map(read).transpose()?)
+}
+
+/// Two columns, counted from 0.
+fn components(given: Option<&[usize]>) -> Result<[usize; 2], Failure> {
+    match given {
+        None => Ok([0, 1]),
+        Some(&[a, b]) if a > 0 && b > 0 => Ok([a - 1, b - 1]),
+        Some(other) => {
+            let found = other.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+            Err(OptionError::new("components", found, "two columns, the first being 1: 1,2").into())
+        }
+    }
 }

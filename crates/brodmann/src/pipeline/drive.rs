@@ -18,6 +18,7 @@ use super::doubts;
 use super::forecast::{Forecast, announce};
 use super::graphs::prepare_selection;
 use super::method::{Method, Outcome, Reads};
+use super::picture::{colors_key, colors_of_domains};
 use super::qc::GENE_NAMES;
 use super::record::RunRecord;
 use super::request::{GraphRequest, check_key_added};
@@ -57,7 +58,7 @@ fn elements<M: Method>(method: &M) -> ReadOptions {
 /// # Returns
 /// The record; the output holds, with `key` the name of the result, `obs[key]` (categorical strings, `"0"` the
 /// largest), `uns[key]` (the record), of an embedding `obsm["X_key"]`, with refinement `obs["key_unrefined"]`, on
-/// request `obsm["X_key_umap"]`, and what the method adds.
+/// request `obsm["X_key_umap"]`, `uns["key_colors"]`, and what the method adds.
 /// # Errors
 /// [`PipelineError`]; no output is written then.
 pub fn run_files<M: Method>(
@@ -243,6 +244,8 @@ fn drive<M: Method>(
     if let Some(integration) = integration {
         finished.params["integrate"] = integration.name().into();
     }
+    let colors = colors_of_domains(tissue, truth.as_deref(), &domains.labels);
+    run.target(None).uns.insert(colors_key(key), colors);
     domains.add(key, run);
     let use_rep = kept.and_then(|kept| {
         let base = match kept.written {

@@ -9,7 +9,7 @@ use super::PipelineError;
 use super::picture::check_ending;
 use super::run::{Run, Stage};
 use super::tissue::{Destination, Tissue};
-use crate::plot::{RenderOptions, Sheet, render_sheet_png, render_sheet_svg, undrawn_in_sheet};
+use crate::plot::{PictureFormat, RenderOptions, Sheet, undrawn_in_sheet};
 
 /// Where the results go; at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Outputs {
     pub destination: Option<Destination>,
     /// A .csv, .tsv or .parquet.
     pub table: Option<PathBuf>,
-    /// A .png or .svg.
+    /// A .png, .svg or .pdf.
     pub plot: Option<PathBuf>,
 }
 
@@ -76,7 +76,7 @@ impl Outputs {
     /// Writes what was asked for; all pictures are drawn before the first file is written.
     ///
     /// # Errors
-    /// As the writers and [`render_sheet_png`].
+    /// As the writers and [`PictureFormat::sheet`].
     pub(super) fn write(
         &self,
         tissue: Tissue,
@@ -117,11 +117,11 @@ pub(super) fn check_table(input: &Path, table: &Path) -> Result<(), PipelineErro
 /// The bytes of a picture, by the ending of its path.
 fn drawn(path: &Path, sheet: &Sheet, monitor: &dyn Monitor) -> Result<Vec<u8>, PipelineError> {
     monitor.stage("drawing", 0);
-    let as_svg = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
-    if !as_svg {
+    let format = PictureFormat::of(path).unwrap_or(PictureFormat::Png);
+    if format != PictureFormat::Svg {
         tell_undrawn(&undrawn_in_sheet(sheet, &RenderOptions::default())?, monitor);
     }
-    rendered(sheet, as_svg)
+    rendered(sheet, format)
 }
 
 /// Characters shown as examples.
@@ -139,18 +139,13 @@ pub(super) fn tell_undrawn(characters: &[char], monitor: &dyn Monitor) {
         String::new()
     };
     monitor.warn(&format!(
-        "the letters {}{more} cannot be drawn in a .png and are boxes there; name an .svg, which has the letters of every \
+        "the letters {}{more} cannot be drawn in a .png or .pdf and are boxes there; name an .svg, which has the letters of every \
          script",
         shown.join(" ")
     ));
 }
 
 /// The bytes of a picture.
-pub(super) fn rendered(sheet: &Sheet, as_svg: bool) -> Result<Vec<u8>, PipelineError> {
-    let options = RenderOptions::default();
-    Ok(if as_svg {
-        render_sheet_svg(sheet, &options)?.into_bytes()
-    } else {
-        render_sheet_png(sheet, &options)?
-    })
+pub(super) fn rendered(sheet: &Sheet, format: PictureFormat) -> Result<Vec<u8>, PipelineError> {
+    Ok(format.sheet(sheet, &RenderOptions::default())?)
 }

@@ -11,6 +11,13 @@ use brodmann_data::{
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, Slices, Step};
 use ndarray::{Array2, Array3, Axis};
 
+mod colors;
+mod embedding;
+mod place;
+mod words;
+
+pub(in crate::pipeline) use self::colors::of_domains as colors_of_domains;
+pub use self::words::{axes_of, title_of, unit_of};
 use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
 use super::histology::SlideOptions;
@@ -18,8 +25,8 @@ use super::histology::slides::{Placed, overview, placed};
 use super::outputs::tell_undrawn;
 use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::plot::{
-    Boundaries, Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, RenderOptions, Series, SpotShape,
-    category_colors, render_chart_png, render_chart_svg, render_png, render_svg, undrawn,
+    Bound, Boundaries, Chart, ChartPanel, Color, ColorMap, Figure, Image, Panel, PanelLegend, PictureFormat,
+    RenderOptions, Series, SpotShape, category_colors, undrawn, undrawn_in_sheet,
 };
 use crate::preprocess::Modality;
 use crate::preprocess::feature_map::comparable;
@@ -31,6 +38,12 @@ const MAX_CATEGORIES_OF_NUMBERS: usize = 30;
 const SEEN_FINER: f64 = 3.0;
 /// Names a table of `obsm` as a colour.
 const OBSM: &str = "obsm:";
+/// Opacity of spots over a picture of the tissue where nobody says otherwise.
+const OVER_IMAGE: f64 = 0.8;
+/// Width in pixels of the line around a spot that has one.
+const EDGE_PX: f64 = 1.1;
+/// Slices side by side where one colour is drawn.
+const SLICES_ABREAST: usize = 4;
 /// Wider tables are not drawn whole.
 const MAX_PANELS: usize = 12;
 
@@ -58,14 +71,39 @@ pub struct PictureRequest {
     pub image: bool,
     /// Another slide to be drawn below the spots.
     pub slide: SlideOptions,
-    /// Opacity of the spots.
-    pub alpha: f64,
+    /// Opacity of the spots; `None`: opaque, a little less over a picture of the tissue.
+    pub alpha: Option<f64>,
+    /// Lines around spots or domains.
+    pub outline: Option<PictureOutline>,
+    /// Draw this embedding (a key of `obsm`, with or without `X_`) in place of the tissue.
+    pub basis: Option<String>,
+    /// Columns of the embedding along the two axes, from 0.
+    pub components: [usize; 2],
+    /// Lower end of the colours of numbers.
+    pub lowest: Option<Bound>,
+    /// Upper end of them.
+    pub highest: Option<Bound>,
+    /// Colours of numbers.
+    pub colormap: Option<ColorMap>,
+    /// Labels that resemble the truth, or the first labels drawn, take its colours.
+    pub match_colors: bool,
+    /// A line over all.
+    pub title: String,
     /// Panels side by side.
     pub columns: Option<usize>,
     /// Longest side of a panel in pixels.
     pub panel_px: f64,
     /// Dots per inch of a PNG.
     pub dpi: f64,
+}
+
+/// Lines that leave the tissue visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureOutline {
+    /// A line around each spot, in its colour and opaque, so that the spot itself may be faint.
+    Spots,
+    /// Lines around domains, in place of spots unless these are given an opacity.
+    Domains,
 }
 
 /// Shapes a caller may ask for.
@@ -96,7 +134,15 @@ impl Default for PictureRequest {
             spot_size: None,
             image: true,
             slide: SlideOptions::default(),
-            alpha: 1.0,
+            alpha: None,
+            outline: None,
+            basis: None,
+            components: [0, 1],
+            lowest: None,
+            highest: None,
+            colormap: None,
+            match_colors: true,
+            title: String::new(),
             columns: None,
             panel_px: 340.0,
             dpi: 200.0,
@@ -104,7 +150,7 @@ impl Default for PictureRequest {
     }
 }
 
-/// Draws a file as PNG or SVG, by the ending of `output`.
+/// Draws a file as PNG, SVG or PDF, by the ending of `output`.
 ///
 /// # Errors
 /// [`PipelineError::UnknownColor`] naming the columns there are; [`PipelineError::OutputEnding`]; as the plot's own.
@@ -114,12 +160,22 @@ pub fn draw_file(
     request: &PictureRequest,
     monitor: &dyn Monitor,
 ) -> Result<(), PipelineError> {
-    let is_png = check_ending(input, output)?;
+    let format = check_ending(input, output)?;
     let mut options = ReadOptions::names_only();
     options.obs = Select::All;
     let tables = request.colors.iter().flat_map(|key| table_names(key)).map(str::to_owned);
-    options.obsm = Select::Only(tables.chain([request.spatial_key.clone()]).collect());
-    let mut uns = vec![keys::SPATIAL.to_owned()];
+    let mut tables: Vec<String> = tables.chain([request.spatial_key.clone()]).collect();
+    let basis = request.basis.as_deref();
+    let known = basis.map(|basis| embedding::key_in_file(basis, input));
+    options.obsm = match known {
+        Some(None) => Select::All,
+        Some(Some(key)) => {
+            tables.push(key);
+            Select::Only(tables)
+        }
+        None => Select::Only(tables),
+    };
+    let mut uns = vec![keys::SPATIAL.to_owned(), keys::LOG1P.to_owned()];
     if let Some(run) = &request.denoised {
         options.var = Select::Only(vec![denoised_key(run)]);
         uns.push(run.clone());
@@ -127,14 +183,24 @@ pub fn draw_file(
     uns.extend(request.colors.iter().map(|key| colors_key(key)));
     options.uns = Select::Only(uns);
     let tissue = Tissue::open(input, &Opening::of(&request.source, &options, Some(Modality::Rna)), monitor)?;
-    let figure = figure(&tissue, request, monitor)?;
-    monitor.stage("drawing", 0);
     let render = RenderOptions { dpi: request.dpi, ..RenderOptions::default() };
-    if is_png {
-        tell_undrawn(&undrawn(&figure, &render)?, monitor);
-    }
-    let bytes =
-        if is_png { render_png(&figure, &render)? } else { render_svg(&figure, &render)?.into_bytes() };
+    // SVG leaves letters to whoever shows it.
+    let has_boxes = format != PictureFormat::Svg;
+    let bytes = if let Some(basis) = basis {
+        let sheet = embedding::sheet(&tissue, basis, colors_of(&tissue, request)?, request)?;
+        monitor.stage("drawing", 0);
+        if has_boxes {
+            tell_undrawn(&undrawn_in_sheet(&sheet, &render)?, monitor);
+        }
+        format.sheet(&sheet, &render)?
+    } else {
+        let figure = figure(&tissue, request, monitor)?;
+        monitor.stage("drawing", 0);
+        if has_boxes {
+            tell_undrawn(&undrawn(&figure, &render)?, monitor);
+        }
+        format.figure(&figure, &render)?
+    };
     write_bytes(output, &bytes)?;
     Ok(())
 }
@@ -150,7 +216,7 @@ pub fn draw_losses(
     dpi: f64,
     monitor: &dyn Monitor,
 ) -> Result<(), PipelineError> {
-    let is_png = check_ending(input, output)?;
+    let format = check_ending(input, output)?;
     let mut options = ReadOptions::names_only();
     options.uns = Select::only([run]);
     let source = OpenOptions::default();
@@ -176,12 +242,7 @@ pub fn draw_losses(
     monitor.stage("drawing", 0);
     let chart = Chart { title: format!("Losses of {run}"), panels: losses, ..Chart::default() };
     let render = RenderOptions { dpi, ..RenderOptions::default() };
-    let bytes = if is_png {
-        render_chart_png(&chart, &render)?
-    } else {
-        render_chart_svg(&chart, &render)?.into_bytes()
-    };
-    write_bytes(output, &bytes)?;
+    write_bytes(output, &format.chart(&chart, &render)?)?;
     Ok(())
 }
 
@@ -218,17 +279,14 @@ fn loss_panels(losses: &Value, modalities: &[String]) -> Vec<ChartPanel> {
     panels
 }
 
-/// Whether the output is a PNG; an SVG otherwise.
-pub(super) fn check_ending(input: &Path, output: &Path) -> Result<bool, PipelineError> {
-    let ending = output.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
-    if ending != "png" && ending != "svg" {
-        return Err(PipelineError::OutputEnding {
-            path: output.display().to_string(),
-            expected: ".png or .svg",
-        });
-    }
+/// What the ending of an output asks for.
+pub(super) fn check_ending(input: &Path, output: &Path) -> Result<PictureFormat, PipelineError> {
+    let format = PictureFormat::of(output).ok_or_else(|| PipelineError::OutputEnding {
+        path: output.display().to_string(),
+        expected: PictureFormat::ENDINGS,
+    })?;
     check_output(input, output)?;
-    Ok(ending == "png")
+    Ok(format)
 }
 
 /// The panels of a tissue.
@@ -241,19 +299,25 @@ pub fn figure(
     monitor: &dyn Monitor,
 ) -> Result<Figure, PipelineError> {
     let coordinates = tissue.coordinates(&request.spatial_key)?;
-    let named = tissue.slices(request.library_key.as_deref().or(tissue.library_key.as_deref()))?;
+    let library_key = request.library_key.clone().or_else(|| tissue.library_key.clone());
+    let library_key = library_key.or_else(|| place::slice_column(tissue, monitor));
+    let named = tissue.slices(library_key.as_deref())?;
     let slices = named.clone().unwrap_or_else(|| Slices::one(tissue.n_obs()));
-    // Once per colour: a feature may cost a pass over the whole matrix.
-    let mut colors: Vec<(String, Color)> = Vec::new();
-    for key in &request.colors {
-        colors.extend(color(tissue, key, request)?);
-    }
+    let colors = colors_of(tissue, request)?;
     let mut slides = if request.image && request.slide.is_asked_for() {
         placed(tissue, &request.slide, (&request.spatial_key, named.as_ref()), monitor)?
     } else {
         Vec::new()
     }
     .into_iter();
+    let several = slices.count() > 1;
+    let columns = request.columns.or_else(|| match (several, colors.len()) {
+        // One colour: slices in rows; several: a row for each slice.
+        (true, 1) => Some(slices.count().min(SLICES_ABREAST)),
+        (true, n) => Some(n),
+        // Measured and denoised stand side by side.
+        (false, _) => request.denoised.is_some().then_some(2),
+    });
     let mut panels = Vec::new();
     for (slice, rows) in slices.rows().iter().enumerate() {
         let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
@@ -262,6 +326,8 @@ pub fn figure(
         let library = library(tissue, &name);
         let mut diameter = request.spot_size.or_else(|| spot_diameter(library));
         let mut boundaries = boundaries(tissue, request, library, &rows)?.map(Arc::new);
+        let mut um_per_unit =
+            if request.spatial_key == keys::SPATIAL { place::um_per_unit(tissue, &name, &own) } else { None };
         let image = match slides.next() {
             Some(placed) => {
                 let seen = overview(&placed.slide, (request.panel_px * SEEN_FINER) as usize)?;
@@ -269,6 +335,7 @@ pub fn figure(
                     // Everything in pixels of the slide.
                     own = Arc::new(placed.places());
                     diameter = diameter.map(|d| d * placed.factor);
+                    um_per_unit = um_per_unit.map(|um| um / placed.factor);
                     boundaries = None;
                 }
                 let scale = if placed.turned { 1.0 } else { placed.factor };
@@ -277,24 +344,90 @@ pub fn figure(
             None if request.image => image_of(library, monitor).map(Arc::new),
             None => None,
         };
-        for (key, color) in &colors {
-            let title = if slices.count() > 1 { format!("{name} · {key}") } else { key.clone() };
+        let spot = spot_over(request.shape, diameter, &own, image.is_some());
+        for (key, all) in &colors {
+            let shown = select(all, &rows);
+            let borders = match request.outline {
+                Some(PictureOutline::Domains) => place::borders(&shown, &own)?,
+                _ => Vec::new(),
+            };
+            let alone = match (borders.is_empty(), image.is_some()) {
+                (false, _) => 0.0,
+                (true, true) => OVER_IMAGE,
+                (true, false) => 1.0,
+            };
             panels.push(Panel {
-                title,
+                title: match (several, colors.len()) {
+                    (true, 1) => name.clone(),
+                    (true, _) => format!("{name} · {key}"),
+                    (false, _) => key.clone(),
+                },
                 coordinates: Arc::clone(&own),
-                spot: spot(request.shape, diameter, &own),
+                spot,
                 boundaries: boundaries.clone(),
-                color: select(color, &rows),
+                color: shown,
                 image: image.clone(),
-                opacity: request.alpha,
+                opacity: request.alpha.unwrap_or(alone),
+                edge: (request.outline == Some(PictureOutline::Spots)).then_some(EDGE_PX),
+                borders,
+                um_per_unit,
+                legend: legend(all, (slice, slices.count()), colors.len(), columns.unwrap_or(1)),
                 ..Panel::default()
             });
         }
     }
-    let columns = request.columns.or((slices.count() > 1).then_some(colors.len()));
-    // Measured and denoised stand side by side.
-    let columns = columns.or(request.denoised.is_some().then_some(2));
-    Ok(Figure { panels, columns, panel_size: request.panel_px, ..Figure::default() })
+    // The colour of all slices stands over all of them.
+    let title = match (several, colors.as_slice(), request.title.is_empty()) {
+        (true, [(key, _)], true) => key.clone(),
+        _ => request.title.clone(),
+    };
+    Ok(Figure { panels, columns, title, panel_size: request.panel_px, ..Figure::default() })
+}
+
+/// One legend for all slices of a colour: where it is drawn first, at the end of the row if it is the only colour.
+fn legend(color: &Color, (slice, n_slices): (usize, usize), n_colors: usize, columns: usize) -> PanelLegend {
+    if n_slices == 1 {
+        return PanelLegend::Own;
+    }
+    let at = if n_colors == 1 { columns.min(n_slices) - 1 } else { 0 };
+    if slice != at {
+        return PanelLegend::Hidden;
+    }
+    let missing = match color {
+        Color::None => false,
+        Color::Categorical { codes, .. } => codes.iter().any(Option::is_none),
+        Color::Continuous { values, .. } => values.iter().any(|v| !v.is_finite()),
+    };
+    PanelLegend::Shared { missing }
+}
+
+/// All that is to be drawn, with titles; what a number's colours span and which labels match is settled over all slices.
+fn colors_of(tissue: &Tissue, request: &PictureRequest) -> Result<Vec<(String, Color)>, PipelineError> {
+    // Once per colour: a feature may cost a pass over the whole matrix.
+    let (mut keys, mut colors) = (Vec::new(), Vec::new());
+    for key in &request.colors {
+        let own = color(tissue, key, request)?;
+        keys.extend(own.iter().map(|_| key.clone()));
+        colors.extend(own);
+    }
+    colors::settle(&keys, &mut colors, request)?;
+    Ok(colors)
+}
+
+/// The shape of spots; over a picture of the tissue discs of their true size, between which it can be seen, where the
+/// tiles of a honeycomb would hide it.
+fn spot_over(
+    shape: Option<PictureShape>,
+    diameter: Option<f64>,
+    coordinates: &Array2<f64>,
+    over_image: bool,
+) -> SpotShape {
+    match (spot(shape, diameter, coordinates), diameter) {
+        (SpotShape::Hexagon { .. }, Some(diameter)) if over_image && shape.is_none() => {
+            SpotShape::Circle { diameter }
+        }
+        (chosen, _) => chosen,
+    }
 }
 
 /// The entry of `uns["spatial"]` for a slice: by its name, or the only one there is.
@@ -458,11 +591,12 @@ pub(super) fn select(color: &Color, rows: &[usize]) -> Color {
             names: names.clone(),
             palette: palette.clone(),
         },
-        Color::Continuous { values, name, limits, colormap } => Color::Continuous {
+        Color::Continuous { values, name, limits, colormap, note } => Color::Continuous {
             values: rows.iter().map(|&i| values[i]).collect(),
             name: name.clone(),
             limits: *limits,
             colormap: *colormap,
+            note: note.clone(),
         },
     }
 }
@@ -477,7 +611,7 @@ fn color(
         return table_colors(tissue, table, key);
     }
     if let Some(column) = tissue.obs_column(key) {
-        return Ok(vec![(key.to_owned(), color_of_column(tissue, &column, key))]);
+        return Ok(vec![(title_of(key), color_of_column(tissue, &column, key))]);
     }
     for modality in tissue.modalities() {
         // `rna:gene` names the modality, as MuData's own column names do.
@@ -507,12 +641,18 @@ fn feature(
     let log = layers.iter().any(|l| l == LOG_NORMALIZED).then_some(LOG_NORMALIZED);
     let chosen = layer.or(log);
     let counts = tissue.counts(modality, chosen)?;
-    let label = match layer {
+    let values = column_of(&counts, j);
+    let is_counts = values.iter().all(|v| *v >= 0.0 && v.fract() == 0.0);
+    let label = match chosen {
+        Some(LOG_NORMALIZED) => "log-normalised",
+        Some(keys::COUNTS) => "counts",
         Some(layer) => layer,
-        None if log.is_some() => "log-normalised",
+        None if is_counts => "counts",
+        // What scanpy's `log1p` leaves beside the values.
+        None if tissue.uns(keys::LOG1P).is_some() => "log-normalised",
         None => "",
     };
-    Ok(continuous(column_of(&counts, j), label, None))
+    Ok(continuous(values, label, None))
 }
 
 pub(super) fn column_of(matrix: &CsrMatrix<f32>, j: usize) -> Vec<f64> {
@@ -520,7 +660,8 @@ pub(super) fn column_of(matrix: &CsrMatrix<f32>, j: usize) -> Vec<f64> {
 }
 
 fn continuous(values: Vec<f64>, name: &str, limits: Option<(f64, f64)>) -> Color {
-    Color::Continuous { values, name: name.to_owned(), limits, colormap: ColorMap::default() }
+    let (name, note) = (name.to_owned(), String::new());
+    Color::Continuous { values, name, limits, colormap: ColorMap::default(), note }
 }
 
 /// `layers` and `var` key of what a run denoised.
@@ -587,7 +728,10 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
             let columns = names.iter().map(|n| format!("{OBSM}{table}:{n}")).take(MAX_PANELS).collect();
             return Err(PipelineError::UnknownColor { key: key.to_owned(), columns });
         };
-        return Ok(vec![(format!("{table}: {column}"), continuous(numbers.column(j).to_vec(), "", None))]);
+        return Ok(vec![(
+            format!("{}: {column}", title_of(table)),
+            continuous(numbers.column(j).to_vec(), "", None),
+        )]);
     }
     if names.len() > MAX_PANELS {
         return Err(PipelineError::option(
@@ -601,7 +745,7 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
         && numbers.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-3 && r.iter().all(|v| *v >= 0.0));
     let limits = shares.then(|| numbers.iter().fold((1.0f64, 0.0f64), |(l, h), v| (l.min(*v), h.max(*v))));
     let panel = |(j, name): (usize, &String)| {
-        (format!("{table}: {name}"), continuous(numbers.column(j).to_vec(), "", limits))
+        (format!("{}: {name}", title_of(table)), continuous(numbers.column(j).to_vec(), "", limits))
     };
     Ok(names.iter().enumerate().map(panel).collect())
 }
@@ -628,12 +772,7 @@ fn color_of_column(tissue: &Tissue, column: &Column, key: &str) -> Color {
         _ => false,
     };
     if numeric && let Some(values) = column.to_f64() {
-        return Color::Continuous {
-            values,
-            name: key.to_owned(),
-            limits: None,
-            colormap: ColorMap::default(),
-        };
+        return continuous(values, unit_of(key), None);
     }
     let labels = column.to_categorical();
     let given = tissue.uns(&colors_key(key)).and_then(texts);

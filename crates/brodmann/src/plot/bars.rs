@@ -118,7 +118,7 @@ impl Bars {
         let mut across = left + ACROSS + notes.max(axis.overhang(4, ACROSS, em)) + 1.0 * em;
         if let (Some(scale), Some(name)) = (scale, &self.shade_name) {
             let missing = all.iter().any(|b| !b.shade.is_finite());
-            let legend = Legend::bar(scale, name, missing, (y - top).min(9.0 * em), em);
+            let legend = Legend::bar(scale, (name, ""), missing, (y - top).min(9.0 * em), em);
             legend.draw([across + 0.6 * em, top], em, &mut marks);
             let [w, h] = legend.size(em);
             across += 0.6 * em + w + 0.4 * em;

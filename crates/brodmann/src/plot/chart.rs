@@ -77,7 +77,7 @@ fn axis_of(series: &[Series]) -> Option<Axis> {
     Some(Axis { log, ..axis }.padded(0.04))
 }
 
-fn layout(chart: &Chart) -> Result<Scene, PlotError> {
+pub(super) fn layout(chart: &Chart) -> Result<Scene, PlotError> {
     let drawn: Vec<(&ChartPanel, Axis)> =
         chart.panels.iter().filter_map(|p| Some((p, axis_of(&p.series)?))).collect();
     if drawn.is_empty() {

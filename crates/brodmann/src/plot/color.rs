@@ -112,6 +112,12 @@ pub enum ColorMap {
     Cividis,
     /// Black through purple to cream.
     Magma,
+    /// Black through red to pale yellow.
+    Inferno,
+    /// Blue through red to yellow, without black.
+    Plasma,
+    /// Diverging: blue, light grey in the middle, red, softer than [`ColorMap::BlueRed`]. Give symmetric limits.
+    CoolWarm,
     /// Diverging: blue, white in the middle, red. Give symmetric limits.
     BlueRed,
     /// White to black.
@@ -128,7 +134,10 @@ impl std::str::FromStr for ColorMap {
             "viridis" => Ok(Self::Viridis),
             "cividis" => Ok(Self::Cividis),
             "magma" => Ok(Self::Magma),
-            "bluered" | "blue-red" | "coolwarm" | "rdbu_r" => Ok(Self::BlueRed),
+            "inferno" => Ok(Self::Inferno),
+            "plasma" => Ok(Self::Plasma),
+            "coolwarm" => Ok(Self::CoolWarm),
+            "bluered" | "blue-red" | "rdbu_r" => Ok(Self::BlueRed),
             "greys" | "grays" => Ok(Self::Greys),
             "reds" => Ok(Self::Reds),
             _ => Err(super::PlotError::UnknownColorMap { name: text.to_owned() }),
@@ -137,11 +146,18 @@ impl std::str::FromStr for ColorMap {
 }
 
 impl ColorMap {
+    /// What a map is called; [`str::parse`] takes these in any case, and spellings that are nearly the same.
+    pub const NAMES: [&'static str; 9] =
+        ["viridis", "cividis", "magma", "inferno", "plasma", "coolwarm", "RdBu_r", "Greys", "Reds"];
+
     fn stops(self) -> &'static [u32] {
         match self {
             Self::Viridis => &VIRIDIS,
             Self::Cividis => &CIVIDIS,
             Self::Magma => &MAGMA,
+            Self::Inferno => &INFERNO,
+            Self::Plasma => &PLASMA,
+            Self::CoolWarm => &COOLWARM,
             Self::BlueRed => {
                 &[0x053061, 0x2166AC, 0x4393C3, 0x92C5DE, 0xF7F7F7, 0xF4A582, 0xD6604D, 0xB2182B, 0x67001F]
             }
@@ -162,7 +178,7 @@ impl ColorMap {
     }
 }
 
-// 33 samples each of matplotlib's maps (van der Walt & Smith 2015; Nuñez et al. 2018; CC0). Straight lines
+// 33 samples each of matplotlib's maps (van der Walt & Smith 2015; Nuñez et al. 2018; Moreland 2009; CC0). Straight lines
 // between them stay within 3 of 255 (cividis: 5, at its kink).
 const VIRIDIS: [u32; 33] = [
     0x440154, 0x470D60, 0x48186A, 0x482374, 0x472D7B, 0x453781, 0x424086, 0x3E4989, 0x3B528B, 0x375B8D,
@@ -181,4 +197,22 @@ const MAGMA: [u32; 33] = [
     0x6A1C81, 0x762181, 0x832681, 0x902A81, 0x9C2E7F, 0xAA337D, 0xB73779, 0xC43C75, 0xD0416F, 0xDC4869,
     0xE75263, 0xEF5D5E, 0xF56B5C, 0xF9795D, 0xFC8961, 0xFD9869, 0xFEA772, 0xFEB67C, 0xFEC488, 0xFED395,
     0xFDE2A3, 0xFCF0B2, 0xFCFDBF,
+];
+const INFERNO: [u32; 33] = [
+    0x000004, 0x040312, 0x0B0724, 0x150B37, 0x210C4A, 0x2F0A5B, 0x3D0965, 0x4A0C6B, 0x57106E, 0x64156E,
+    0x71196E, 0x7D1E6D, 0x8A226A, 0x972766, 0xA32C61, 0xB0315B, 0xBC3754, 0xC73E4C, 0xD24644, 0xDB503B,
+    0xE45A31, 0xEB6628, 0xF1731D, 0xF68013, 0xF98E09, 0xFB9D07, 0xFCAC11, 0xFBBC21, 0xF9CB35, 0xF5DB4C,
+    0xF2EA69, 0xF3F68A, 0xFCFFA4,
+];
+const PLASMA: [u32; 33] = [
+    0x0D0887, 0x220690, 0x310597, 0x3F049C, 0x4C02A1, 0x5901A5, 0x6600A7, 0x7201A8, 0x7E03A8, 0x8A09A5,
+    0x9511A1, 0xA01A9C, 0xAA2395, 0xB32C8E, 0xBC3587, 0xC43E7F, 0xCC4778, 0xD35171, 0xDA5A6A, 0xE06363,
+    0xE66C5C, 0xEB7655, 0xF0804E, 0xF58B47, 0xF89540, 0xFBA139, 0xFDAC33, 0xFEB82C, 0xFDC527, 0xFCD225,
+    0xF8DF25, 0xF4ED27, 0xF0F921,
+];
+const COOLWARM: [u32; 33] = [
+    0x3B4CC0, 0x445ACC, 0x4E68D8, 0x5875E1, 0x6282EA, 0x6C8FF1, 0x779AF7, 0x82A6FB, 0x8DB0FE, 0x98B9FF,
+    0xA3C2FE, 0xAEC9FC, 0xB9D0F9, 0xC3D5F4, 0xCCD9ED, 0xD5DBE5, 0xDDDCDC, 0xE5D8D1, 0xECD3C5, 0xF1CCB8,
+    0xF5C4AC, 0xF7BA9F, 0xF7B093, 0xF6A586, 0xF4987A, 0xF08B6E, 0xEB7D62, 0xE46E56, 0xDD5F4B, 0xD44E41,
+    0xCA3B37, 0xBE242E, 0xB40426,
 ];

@@ -129,7 +129,7 @@ impl DotPlot {
         let mut legend_height = 0.0;
         let x = left + w + 1.6 * em;
         let wide = dots.draw_legend([x, top], em, &mut legend_height, &mut marks);
-        let bar = Legend::bar(scale, &self.bar_name(), !missing.is_empty(), 8.0 * em, em);
+        let bar = Legend::bar(scale, (&self.bar_name(), ""), !missing.is_empty(), 8.0 * em, em);
         bar.draw([x, top + legend_height + 0.8 * em], em, &mut marks);
         let bar_size = bar.size(em);
         let height =

@@ -78,6 +78,36 @@ pub struct Panel {
     pub log: bool,
     /// Spots with a ring around them.
     pub ringed: Vec<u32>,
+    /// Width in pixels (96 to the inch) of a line around each spot, in its colour and opaque whatever the opacity.
+    pub edge: Option<f64>,
+    /// Lines around whole categories, drawn over the spots.
+    pub borders: Vec<Border>,
+    /// Whose colours are explained beside the plot.
+    pub legend: PanelLegend,
+}
+
+/// A closed line around a piece of a category, or around a hole in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Border {
+    /// The category.
+    pub code: u32,
+    /// Corners in units of the coordinates; the category lies to the left where y grows upwards.
+    pub ring: Vec<[f64; 2]>,
+}
+
+/// Whose colours the legend of a panel explains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanelLegend {
+    /// Its own.
+    #[default]
+    Own,
+    /// Its own and those of panels without a legend; `missing` where a spot of any of them has no value.
+    Shared {
+        /// Whether any of them has a spot without a value.
+        missing: bool,
+    },
+    /// None: another panel explains them.
+    Hidden,
 }
 
 impl Default for Panel {
@@ -96,6 +126,9 @@ impl Default for Panel {
             frame: false,
             log: false,
             ringed: Vec::new(),
+            edge: None,
+            borders: Vec::new(),
+            legend: PanelLegend::Own,
         }
     }
 }
@@ -124,6 +157,8 @@ pub enum Color {
         limits: Option<(f64, f64)>,
         /// The colours.
         colormap: ColorMap,
+        /// Small print below the colour bar: what the limits are; empty for nothing.
+        note: String,
     },
 }
 
@@ -263,11 +298,18 @@ pub enum PlotError {
     },
     /// The colour map is unknown.
     #[error(
-        "the colour map is called {name:?}; expected one of viridis, cividis, magma, bluered, greys, reds"
+        "the colour map is called {name:?}; expected one of {}",
+        super::ColorMap::NAMES.join(", ")
     )]
     UnknownColorMap {
         /// Name found.
         name: String,
+    },
+    /// An end of a colour scale is neither a number nor a percentile.
+    #[error("an end of the colours is {text:?}; expected a number, or a percentile from p0 to p100")]
+    UnknownBound {
+        /// What was found.
+        text: String,
     },
     /// The PNG encoder failed.
     #[error("the PNG could not be encoded ({reason})")]
@@ -291,6 +333,7 @@ impl Diagnosis for PlotError {
             Self::UnknownSpot { .. } => "number the spots from 0".to_owned(),
             Self::OutOfRange { .. } => "choose another value".to_owned(),
             Self::TooLarge { .. } => "lower the DPI or the size".to_owned(),
+            Self::UnknownBound { .. } => "write 2.5, or p99 for the 99th percentile".to_owned(),
             Self::UnknownColorMap { .. } => "correct the name".to_owned(),
             Self::Encode { .. } => "report this as a bug".to_owned(),
         })
@@ -367,6 +410,9 @@ impl Panel {
                 }
             }
             SpotShape::Circle { diameter } => positive("the spot diameter", diameter)?,
+        }
+        if let Some(edge) = self.edge {
+            positive("the width of the line around a spot", edge)?;
         }
         if let Some(um) = self.um_per_unit {
             positive("the number of micrometres per unit", um)?;

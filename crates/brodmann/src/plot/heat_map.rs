@@ -273,7 +273,7 @@ impl HeatMap {
         em: f64,
         marks: &mut Vec<Mark>,
     ) -> [f64; 2] {
-        let bar = Legend::bar(scale, &self.value_name, missing, h.min(9.0 * em), em);
+        let bar = Legend::bar(scale, (&self.value_name, ""), missing, h.min(9.0 * em), em);
         bar.draw([x, y], em, marks);
         let [mut wide, mut tall] = bar.size(em);
         // Strips of the same categories share a legend, whatever they are called.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::cells::CellLayer;
 use super::color::{MISSING, Rgb};
-use super::figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
+use super::figure::{Color, Figure, Image, Panel, PanelLegend, PlotError, RenderOptions};
 use super::legend::{Entry, Legend, Scale};
 use super::shape::{SpotShape, detect_shape};
 use super::spots::{Coloring, Outline, SpotLayer, coloring};
@@ -19,6 +19,10 @@ pub(super) const FAINT: Rgb = Rgb(0x6E, 0x6E, 0x6E);
 pub(super) const LINE: Rgb = Rgb(0xB0, 0xB0, 0xB0);
 /// What is out of order: rings and marks.
 pub(super) const ALARM: Rgb = Rgb(0xD5, 0x1E, 0x00);
+/// Widest line around a spot, as a share of its radius.
+const EDGE: f64 = 0.35;
+/// Widths of the white line around a category and of the coloured one over it.
+const BORDER: [f64; 2] = [3.4, 1.8];
 /// Smallest and largest radius of a ring around a spot.
 const RING: [f64; 2] = [2.6, 12.0];
 
@@ -283,6 +287,8 @@ struct Sheet {
     lefts: Vec<f64>,
     tops: Vec<f64>,
     column_widths: Vec<f64>,
+    /// The widest plot of each column: legends stand right of it, below each other.
+    plot_widths: Vec<f64>,
     title_height: f64,
     width: f64,
     height: f64,
@@ -296,9 +302,13 @@ impl Sheet {
         let cells: Vec<Cell> = views.iter().map(|v| Cell::new(v, size, em)).collect();
         let rows = cells.len().div_ceil(columns);
         let (mut column_widths, mut row_heights) = (vec![0.0f64; columns], vec![0.0f64; rows]);
+        let mut plot_widths = vec![0.0f64; columns];
+        for (k, cell) in cells.iter().enumerate() {
+            plot_widths[k % columns] = plot_widths[k % columns].max(cell.plot[0]);
+        }
         for (k, cell) in cells.iter().enumerate() {
             let title = width(&views[k].panel.title, 1.1 * em, true).min(14.0 * em);
-            let own = (cell.plot[0] + cell.legend_size[0]).max(title);
+            let own = (plot_widths[k % columns] + cell.legend_size[0]).max(title);
             column_widths[k % columns] = column_widths[k % columns].max(own);
             let body = (cell.plot[1] + cell.footer).max(cell.legend_size[1]);
             row_heights[k / columns] = row_heights[k / columns].max(title_height + body);
@@ -322,6 +332,7 @@ impl Sheet {
             lefts,
             tops,
             column_widths,
+            plot_widths,
             title_height,
         }
     }
@@ -351,7 +362,8 @@ impl Sheet {
                     &mut marks,
                 );
             }
-            cell.legend.draw([x + cell.plot[0] + 1.2 * em, y], em, &mut marks);
+            let right = x + self.plot_widths[k % self.columns];
+            cell.legend.draw([right + 1.2 * em, y], em, &mut marks);
         }
         Scene {
             width: self.width.ceil(),
@@ -385,7 +397,7 @@ fn draw_plot(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Mar
         marks.push(Mark::Picture { x, y, w, h, image: Arc::clone(image), source, flip: !panel.y_down });
     }
     let order = &view.coloring.order;
-    if !order.is_empty() {
+    if !order.is_empty() && (panel.opacity > 0.0 || panel.edge.is_some() || !panel.borders.is_empty()) {
         let scale = [w / extent[2], h / extent[3]];
         let xy = &panel.coordinates;
         let place = |[u, v]: [f64; 2]| {
@@ -394,21 +406,79 @@ fn draw_plot(view: &View<'_>, cell: &Cell, [x, y]: [f64; 2], marks: &mut Vec<Mar
         };
         let centre = |i: &u32| place([xy[[*i as usize, 0]], xy[[*i as usize, 1]]]);
         let centres = order.iter().map(centre).collect();
+        let outline = Outline::new(view.shape, scale[0], !panel.y_down);
+        // Of small spots a part remains within the line.
+        let edge = panel.edge.map(|width| width.min(EDGE * outline.inradius()));
         marks.push(Mark::Spots(SpotLayer {
             centres,
             color_of: order.iter().map(|&i| view.coloring.color_of[i as usize]).collect(),
             colors: view.coloring.colors.clone(),
-            outline: Outline::new(view.shape, scale[0], !panel.y_down),
+            outline,
             boundaries: panel.boundaries.as_ref().map(|b| b.placed(order, place)),
             opacity: panel.opacity,
+            edge,
             clip: [x, y, w, h],
         }));
+        if let Some((width, lines)) = panel.edge.zip(panel.boundaries.as_ref()) {
+            for &i in order {
+                let color = view.coloring.colors[view.coloring.color_of[i as usize] as usize];
+                let line = lines.of(i as usize);
+                let points: Vec<[f64; 2]> = line.iter().chain(line.first()).map(|v| place(*v)).collect();
+                if points.len() > 1 {
+                    marks.push(Mark::Path { points, color, width });
+                }
+            }
+        }
+        draw_borders(view, place, marks);
     }
     draw_rings(view, cell, [x, y], marks);
     if panel.frame {
         let stroke = Some((LINE, 0.8));
         marks.push(Mark::Rect { x, y, w, h, radius: 0.0, fill: None, stroke });
     }
+}
+
+/// Lines around categories, each within its own area so that neighbours do not hide each other's; white below, so
+/// that they are told from tissue of any colour.
+fn draw_borders(view: &View<'_>, place: impl Fn([f64; 2]) -> [f64; 2], marks: &mut Vec<Mark>) {
+    let left = if view.panel.y_down { 1.0 } else { -1.0 };
+    let rings: Vec<(Vec<[f64; 2]>, Rgb)> = view
+        .panel
+        .borders
+        .iter()
+        .filter_map(|border| {
+            let color = *view.coloring.colors.get(border.code as usize)?;
+            let ring: Vec<[f64; 2]> = border.ring.iter().map(|v| place(*v)).collect();
+            Some((moved_left(&ring, left * BORDER[1] / 2.0), color))
+        })
+        .collect();
+    for (white, width) in [(true, BORDER[0]), (false, BORDER[1])] {
+        for (ring, color) in &rings {
+            let points: Vec<[f64; 2]> = ring.iter().chain(ring.first()).copied().collect();
+            let color = if white { Rgb(255, 255, 255) } else { *color };
+            marks.push(Mark::Path { points, color, width });
+        }
+    }
+}
+
+/// A closed line, each of its sides further to the left (of who walks along it, y upwards) by `by`.
+fn moved_left(ring: &[[f64; 2]], by: f64) -> Vec<[f64; 2]> {
+    let count = ring.len();
+    let normal = |a: [f64; 2], b: [f64; 2]| {
+        let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
+        let length = dx.hypot(dy);
+        if length > 0.0 { [-dy / length, dx / length] } else { [0.0; 2] }
+    };
+    (0..count)
+        .map(|k| {
+            let (before, here, after) = (ring[(k + count - 1) % count], ring[k], ring[(k + 1) % count]);
+            let (a, b) = (normal(before, here), normal(here, after));
+            let sum = [a[0] + b[0], a[1] + b[1]];
+            // By as much as keeps the distance from both sides, at most twice that at sharp corners.
+            let scale = by / (0.5 * (sum[0] * sum[0] + sum[1] * sum[1])).max(0.5);
+            [here[0] + scale * sum[0], here[1] + scale * sum[1]]
+        })
+        .collect()
 }
 
 /// Rings around spots, wide enough to be seen where spots are small.
@@ -476,7 +546,11 @@ pub(super) fn line_of_text(
 
 /// What the colours of a panel mean.
 pub(super) fn legend_of_colors(panel: &Panel, coloring: &Coloring, plot_height: f64, em: f64) -> Legend {
-    let missing = coloring.n_missing > 0;
+    let missing = match panel.legend {
+        PanelLegend::Hidden => return Legend::Nothing,
+        PanelLegend::Shared { missing } => missing || coloring.n_missing > 0,
+        PanelLegend::Own => coloring.n_missing > 0,
+    };
     match &panel.color {
         Color::None => Legend::Nothing,
         Color::Categorical { names, .. } => {
@@ -490,13 +564,13 @@ pub(super) fn legend_of_colors(panel: &Panel, coloring: &Coloring, plot_height: 
             }
             Legend::categories(entries, plot_height, panel.counts, em)
         }
-        Color::Continuous { name, colormap, .. } => {
+        Color::Continuous { name, colormap, note, .. } => {
             let Some(limits) = coloring.limits else {
                 let entry = Entry::new("missing", coloring.n_missing, MISSING, em);
                 return Legend::categories(vec![entry], plot_height, false, em);
             };
             let scale = Scale { limits, log: panel.log, colormap: *colormap };
-            Legend::bar(scale, name, missing, plot_height, em)
+            Legend::bar(scale, (name, note), missing, plot_height, em)
         }
     }
 }

@@ -9,13 +9,27 @@ use super::ticks::{grouped, labels, log1p_ticks, ticks};
 const BAR_STOPS: usize = 65;
 /// Height of a legend row, in em.
 pub(super) const ROW: f64 = 1.45;
+/// Size of the small print below a bar, in em.
+const NOTE: f64 = 0.8;
 /// Longest name in a legend, in em.
 const NAME: f64 = 16.0;
 
 pub(super) enum Legend {
     Nothing,
-    Categories { entries: Vec<Entry>, rows: usize, column_widths: Vec<f64>, with_counts: bool },
-    Bar { height: f64, ticks: Vec<(f64, String)>, name: String, stops: Vec<Rgb>, missing: Option<String> },
+    Categories {
+        entries: Vec<Entry>,
+        rows: usize,
+        column_widths: Vec<f64>,
+        with_counts: bool,
+    },
+    Bar {
+        height: f64,
+        ticks: Vec<(f64, String)>,
+        name: String,
+        note: String,
+        stops: Vec<Rgb>,
+        missing: Option<String>,
+    },
 }
 
 pub(super) struct Entry {
@@ -72,7 +86,13 @@ impl Legend {
     }
 
     /// A bar of colours beside numbers.
-    pub(super) fn bar(scale: Scale, name: &str, missing: bool, plot_height: f64, em: f64) -> Self {
+    pub(super) fn bar(
+        scale: Scale,
+        (name, note): (&str, &str),
+        missing: bool,
+        plot_height: f64,
+        em: f64,
+    ) -> Self {
         let (low, high) = scale.limits;
         let missing = missing.then(|| "missing".to_owned());
         let wanted = 14.0 * em;
@@ -92,7 +112,8 @@ impl Legend {
             .map(|k| scale.colormap.at(if high > low { k as f64 / (BAR_STOPS - 1) as f64 } else { 0.5 }))
             .collect();
         let name = fitted(name, em, false, NAME * em);
-        Self::Bar { height, ticks, name, stops, missing }
+        let note = fitted(note, NOTE * em, false, NAME * em);
+        Self::Bar { height, ticks, name, note, stops, missing }
     }
 
     pub(super) fn size(&self, em: f64) -> [f64; 2] {
@@ -102,13 +123,15 @@ impl Legend {
                 let across: f64 = column_widths.iter().map(|w| w + 1.4 * em).sum();
                 [(across - 1.4 * em).max(0.0), *rows as f64 * ROW * em]
             }
-            Self::Bar { height, ticks, name, missing, .. } => {
+            Self::Bar { height, ticks, name, note, missing, .. } => {
                 let label = ticks.iter().fold(0.0f64, |m, t| m.max(width(&t.1, 0.9 * em, false)));
                 let below = if missing.is_some() { 2.2 * em } else { 0.4 * em };
+                let below = below + if note.is_empty() { 0.0 } else { 1.3 * em };
                 let above = if name.is_empty() { 0.0 } else { 1.6 * em };
                 let missing_width =
                     if missing.is_some() { 1.5 * em + width("missing", em, false) } else { 0.0 };
                 let across = (1.7 * em + label).max(width(name, em, false)).max(missing_width);
+                let across = across.max(width(note, NOTE * em, false));
                 [across, above + height + below]
             }
         }
@@ -140,7 +163,7 @@ impl Legend {
                     left += across + 1.4 * em;
                 }
             }
-            Self::Bar { height, ticks, name, stops, missing } => {
+            Self::Bar { height, ticks, name, note, stops, missing } => {
                 let mut top = y;
                 if !name.is_empty() {
                     marks.push(line_of_text(
@@ -171,8 +194,14 @@ impl Legend {
                         f64::INFINITY,
                     ));
                 }
+                let mut under = top + h;
+                if !note.is_empty() {
+                    let (at, size) = ([x, under + 1.3 * em], NOTE * em);
+                    marks.push(line_of_text(at, size, false, Anchor::Start, FAINT, note, f64::INFINITY));
+                    under += 1.3 * em;
+                }
                 if missing.is_some() {
-                    Entry::new("missing", 0, MISSING, em).draw([x, top + h + 1.4 * em], em, marks);
+                    Entry::new("missing", 0, MISSING, em).draw([x, under + 1.4 * em], em, marks);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What does the tissue look like? Spots in their true shape and size, coloured by a domain or a number.
 //!
 //! Last in the pipeline: takes coordinates, labels and values, gives the bytes of a picture; writing them to a
-//! file is the caller's. One [`Figure`] describes the picture, `layout` turns it into a list of marks, and two
+//! file is the caller's. One [`Figure`] describes the picture, `layout` turns it into a list of marks, and three
 //! backends draw the same list.
 //!
 //! * [`figure`]: [`Figure`], [`Panel`], [`Color`], [`Image`]: what is to be seen; [`PlotError`].
@@ -20,7 +20,9 @@
 //! * `spots`: which spot has which colour and place; pixels of very many spots.
 //! * `ticks`: round numbers for axes.
 //! * `text`, `glyphs`: a stroke font, since a font file would bring a licence of its own.
-//! * [`png`]: [`render_png`]. [`svg`]: [`render_svg`].
+//! * [`mod@color_limits`]: [`color_limits()`]: where the colours of numbers end.
+//! * [`png`]: [`render_png`]. [`svg`]: [`render_svg`]. `pdf`: the same marks as a PDF. [`picture_format`]:
+//!   [`PictureFormat`]: which of them.
 
 pub mod arcs;
 mod axes;
@@ -29,6 +31,7 @@ mod boundaries;
 mod cells;
 pub mod chart;
 pub mod color;
+pub mod color_limits;
 pub mod curves;
 mod density;
 pub mod dot_plot;
@@ -42,6 +45,8 @@ mod layout;
 mod legend;
 pub mod linkage;
 pub mod match_colors;
+mod pdf;
+pub mod picture_format;
 pub mod plots;
 pub mod png;
 pub mod scatter;
@@ -60,14 +65,16 @@ pub use bars::{Bar, Bars};
 pub use boundaries::Boundaries;
 pub use chart::{Chart, ChartPanel, Series, render_chart_png, render_chart_svg};
 pub use color::{ColorMap, MISSING, Rgb, category_colors, palette};
+pub use color_limits::{Bound, ColorLimits, PERCENTILES, color_limits};
 pub use curves::{Curve, Curves};
 pub use dot_plot::{Bracket, DotPlot};
-pub use figure::{Color, Figure, Image, Panel, PlotError, RenderOptions};
+pub use figure::{Border, Color, Figure, Image, Panel, PanelLegend, PlotError, RenderOptions};
 pub use groups::Groups;
 pub use heat_map::{HeatMap, Limits, Strip};
 pub use histogram::Histogram;
 pub use linkage::Distance;
 pub use match_colors::match_colors;
+pub use picture_format::PictureFormat;
 pub use plots::Plot;
 pub use png::{render_png, rgb_png, undrawn};
 pub use scatter::Scatter;

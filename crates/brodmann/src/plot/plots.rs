@@ -125,9 +125,40 @@ pub(super) fn flow(blocks: Vec<Block>, most: f64, gap: f64) -> Block {
     Block { width: widest, height: y + row_height, marks }
 }
 
+/// Blocks in rows of `columns`, each in a cell as wide as its column's widest and as high as its row's highest.
+pub(super) fn grid(blocks: Vec<Block>, columns: usize, gap: f64) -> Block {
+    let columns = columns.clamp(1, blocks.len().max(1));
+    let rows = blocks.len().div_ceil(columns);
+    let (mut widths, mut heights) = (vec![0.0f64; columns], vec![0.0f64; rows]);
+    for (k, block) in blocks.iter().enumerate() {
+        widths[k % columns] = widths[k % columns].max(block.width);
+        heights[k / columns] = heights[k / columns].max(block.height);
+    }
+    let gaps = |n: usize| gap * n.saturating_sub(1) as f64;
+    let mut marks = Vec::new();
+    for (k, block) in blocks.into_iter().enumerate() {
+        let x = widths[..k % columns].iter().sum::<f64>() + gap * (k % columns) as f64;
+        let y = heights[..k / columns].iter().sum::<f64>() + gap * (k / columns) as f64;
+        marks.extend(block.marks.into_iter().map(|mark| mark.moved(x, y)));
+    }
+    let width = widths.iter().sum::<f64>() + gaps(columns);
+    Block { width, height: heights.iter().sum::<f64>() + gaps(rows), marks }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_of_a_grid_are_as_large_as_the_largest_needs() {
+        let block = |width: f64, height: f64| Block { width, height, marks: Vec::new() };
+        let page = grid(vec![block(50.0, 10.0), block(40.0, 30.0), block(60.0, 5.0)], 2, 10.0);
+        assert_eq!((page.width, page.height), (110.0, 45.0));
+        let page = grid(vec![block(50.0, 10.0)], 4, 10.0);
+        assert_eq!((page.width, page.height), (50.0, 10.0));
+        let nothing = grid(Vec::new(), 0, 10.0);
+        assert_eq!((nothing.width, nothing.height), (0.0, 0.0));
+    }
 
     #[test]
     fn blocks_flow_into_rows() {

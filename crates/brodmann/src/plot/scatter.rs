@@ -112,6 +112,7 @@ impl Scatter {
             outline: Outline::Circle { radius: diameter / 2.0 },
             boundaries: None,
             opacity: 1.0,
+            edge: None,
             clip: plot,
         }));
         let mut right = x + side;

@@ -4,7 +4,7 @@ use super::color::Rgb;
 use super::figure::{Figure, PlotError, RenderOptions};
 use super::histogram::{self, Histogram};
 use super::layout::{Anchor, FAINT, INK, Scene, layout, line_of_text};
-use super::plots::{Block, Plot, flow};
+use super::plots::{Block, Plot, flow, grid};
 use super::png::{scene_png, scene_undrawn};
 use super::svg::scene_svg;
 
@@ -37,6 +37,8 @@ pub enum Part {
     Histograms(Vec<Histogram>),
     /// Side by side, each as large as what it shows needs, in as many rows as the page's width asks for.
     Plots(Vec<Plot>),
+    /// As many in a row as the number says, each in a cell as large as the largest needs.
+    Grid(Vec<Plot>, usize),
     /// A line of small print.
     Caption(String),
 }
@@ -65,7 +67,7 @@ pub fn render_sheet_svg(sheet: &Sheet, options: &RenderOptions) -> Result<String
     scene_svg(&stacked(sheet, options)?, options)
 }
 
-fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
+pub(super) fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
     if sheet.parts.is_empty() {
         return Err(PlotError::NoPanels);
     }
@@ -83,26 +85,38 @@ fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
         .iter()
         .map(|part| match part {
             Part::Maps(figure) => layout(figure, options).map(Some),
-            Part::Histograms(_) | Part::Plots(_) | Part::Caption(_) => Ok(None),
+            Part::Histograms(_) | Part::Plots(_) | Part::Grid(..) | Part::Caption(_) => Ok(None),
         })
         .collect::<Result<_, _>>()?;
     let alone = 2.0 * em + 3.0 * 300.0;
     let widest = maps.iter().flatten().map(|scene| scene.width).fold(0.0, f64::max);
-    let mut total = if widest > 0.0 { widest } else { alone };
+    // A grid is as wide as it needs to be.
+    let has_width = sheet.parts.iter().all(|part| matches!(part, Part::Grid(..) | Part::Caption(_)));
+    let mut total = if widest > 0.0 || has_width { widest } else { alone };
     // Plots need room side by side even where maps are narrow; a wide one makes the page wider.
     let has_plots = sheet.parts.iter().any(|part| matches!(part, Part::Plots(_)));
     total = if has_plots { total.max(alone) } else { total };
     let mut plots: Vec<Option<Block>> = Vec::with_capacity(sheet.parts.len());
     for part in &sheet.parts {
-        let Part::Plots(own) = part else {
-            plots.push(None);
-            continue;
+        let (own, columns) = match part {
+            Part::Plots(own) => (own, None),
+            Part::Grid(own, columns) => (own, Some(*columns)),
+            _ => {
+                plots.push(None);
+                continue;
+            }
         };
-        let blocks: Vec<Block> =
-            own.iter().map(|plot| plot.block(em, total - 2.0 * em)).collect::<Result<_, _>>()?;
-        let widest = blocks.iter().map(|block| block.width).fold(0.0, f64::max);
-        total = total.max(widest + 2.0 * em);
-        plots.push(Some(flow(blocks, total - 2.0 * em, 2.4 * em)));
+        let room = if columns.is_some() { alone } else { total } - 2.0 * em;
+        let blocks: Vec<Block> = own.iter().map(|plot| plot.block(em, room)).collect::<Result<_, _>>()?;
+        let block = if let Some(columns) = columns {
+            grid(blocks, columns, 2.4 * em)
+        } else {
+            let widest = blocks.iter().map(|block| block.width).fold(0.0, f64::max);
+            total = total.max(widest + 2.0 * em);
+            flow(blocks, total - 2.0 * em, 2.4 * em)
+        };
+        total = total.max(block.width + 2.0 * em);
+        plots.push(Some(block));
     }
     let mut marks = Vec::new();
     let mut y = 0.0;
@@ -149,7 +163,7 @@ fn stacked(sheet: &Sheet, options: &RenderOptions) -> Result<Scene, PlotError> {
                 ));
                 y += 1.5 * em;
             }
-            (Part::Maps(_) | Part::Plots(_), None) => {}
+            (Part::Maps(_) | Part::Plots(_) | Part::Grid(..), None) => {}
         }
     }
     Ok(Scene {

@@ -8,6 +8,9 @@ use super::shape::SpotShape;
 /// Colours of a continuous scale: as many as 8 bits of lightness can tell apart.
 const LEVELS: usize = 256;
 
+/// Marks a sample of an edge.
+const EDGE: u32 = 1 << 31;
+
 /// A spot's outline around its centre, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Outline {
@@ -36,6 +39,24 @@ impl Outline {
             }
             SpotShape::Circle { diameter } => Self::Circle { radius: diameter * scale * 0.5 },
             SpotShape::Auto => Self::Circle { radius: scale * 0.5 },
+        }
+    }
+
+    /// The outline, its border moved inwards.
+    pub(super) fn shrunk(self, by: f64) -> Self {
+        match self {
+            Self::Circle { radius } => Self::Circle { radius: (radius - by).max(0.0) },
+            Self::Polygon { sides, apothem, angle } => {
+                Self::Polygon { sides, apothem: (apothem - by).max(0.0), angle }
+            }
+        }
+    }
+
+    /// Distance from the centre to the nearest point of the border.
+    pub(super) fn inradius(self) -> f64 {
+        match self {
+            Self::Circle { radius } => radius,
+            Self::Polygon { apothem, .. } => apothem,
         }
     }
 
@@ -77,6 +98,8 @@ pub(super) struct SpotLayer {
     /// Drawn instead of the outline where a spot has one; by centre.
     pub boundaries: Option<Boundaries>,
     pub opacity: f64,
+    /// Width of an opaque line within each outline.
+    pub edge: Option<f64>,
     /// x, y, width, height of the plot.
     pub clip: [f64; 4],
 }
@@ -171,7 +194,7 @@ pub(super) fn rasterize(layer: &SpotLayer, width: usize, height: usize) -> Pixel
     let over = oversampling(width, height);
     let (w, h) = (width * over, height * over);
     let (sx, sy) = (w as f64 / layer.clip[2], h as f64 / layer.clip[3]);
-    // 0 is empty, else colour + 1.
+    // 0 is empty, else colour + 1; the highest bit marks an edge.
     let mut samples = vec![0u32; w * h];
     let reach = layer.outline.reach();
     let normals: Vec<[f64; 2]> = match layer.outline {
@@ -184,6 +207,12 @@ pub(super) fn rasterize(layer: &SpotLayer, width: usize, height: usize) -> Pixel
     let inside = |dx: f64, dy: f64| match layer.outline {
         Outline::Circle { radius } => dx * dx + dy * dy <= radius * radius,
         Outline::Polygon { apothem, .. } => normals.iter().all(|n| dx * n[0] + dy * n[1] <= apothem + 1e-6),
+    };
+    let within = layer.outline.shrunk(layer.edge.unwrap_or(0.0));
+    let on_edge = |dx: f64, dy: f64| match within {
+        _ if layer.edge.is_none() => false,
+        Outline::Circle { radius } => dx * dx + dy * dy > radius * radius,
+        Outline::Polygon { apothem, .. } => normals.iter().any(|n| dx * n[0] + dy * n[1] > apothem),
     };
     let mut line: Vec<[f64; 2]> = Vec::new();
     for (spot, (centre, &color)) in layer.centres.iter().zip(&layer.color_of).enumerate() {
@@ -206,25 +235,30 @@ pub(super) fn rasterize(layer: &SpotLayer, width: usize, height: usize) -> Pixel
         for y in y0..y1 {
             let dy = (y as f64 + 0.5 - cy) / sy;
             for x in x0..x1 {
-                if inside((x as f64 + 0.5 - cx) / sx, dy) {
-                    samples[y * w + x] = color + 1;
+                let dx = (x as f64 + 0.5 - cx) / sx;
+                if inside(dx, dy) {
+                    samples[y * w + x] = (color + 1) | if on_edge(dx, dy) { EDGE } else { 0 };
                 }
             }
         }
     }
+    // Without edges all samples count alike, whatever the opacity.
+    let inner = if layer.edge.is_some() { (layer.opacity * 255.0).round() as u32 } else { 1 };
     let mut rgba = vec![0u8; width * height * 4];
     for y in 0..height {
         for x in 0..width {
-            let (mut sum, mut n) = ([0u32; 3], 0u32);
+            let (mut sum, mut n, mut all) = ([0u32; 3], 0u32, 0u32);
             for v in 0..over {
                 let from = (y * over + v) * w + x * over;
                 for &s in &samples[from..from + over] {
                     if s > 0 {
-                        let c = layer.colors[s as usize - 1];
-                        sum[0] += u32::from(c.0);
-                        sum[1] += u32::from(c.1);
-                        sum[2] += u32::from(c.2);
-                        n += 1;
+                        let c = layer.colors[(s & !EDGE) as usize - 1];
+                        let weight = if s & EDGE == 0 { inner } else { 255 };
+                        sum[0] += weight * u32::from(c.0);
+                        sum[1] += weight * u32::from(c.1);
+                        sum[2] += weight * u32::from(c.2);
+                        n += weight;
+                        all += 1;
                     }
                 }
             }
@@ -232,7 +266,9 @@ pub(super) fn rasterize(layer: &SpotLayer, width: usize, height: usize) -> Pixel
             if let [Some(r), Some(g), Some(b)] = sum.map(mean) {
                 let at = (y * width + x) * 4;
                 rgba[at..at + 3].copy_from_slice(&[r as u8, g as u8, b as u8]);
-                let alpha = f64::from(n) / (over * over) as f64 * layer.opacity;
+                let share =
+                    if layer.edge.is_some() { f64::from(n) / 255.0 } else { f64::from(all) * layer.opacity };
+                let alpha = share / (over * over) as f64;
                 rgba[at + 3] = (alpha * 255.0).round() as u8;
             }
         }

@@ -13,7 +13,7 @@ use super::text::width;
 const FONTS: &str = "Helvetica, Arial, 'Liberation Sans', Arimo, sans-serif";
 
 /// Cells drawn one by one; more become an image.
-const MAX_VECTOR_CELLS: usize = 4000;
+pub(super) const MAX_VECTOR_CELLS: usize = 4000;
 
 /// Draws the figure as SVG text.
 ///
@@ -195,10 +195,13 @@ fn draw(
 fn spots(layer: &SpotLayer, out: &mut String) {
     let tiles = layer.outline.tiles();
     let _ = write!(out, "<g");
-    if layer.opacity < 1.0 {
+    if layer.opacity < 1.0 && layer.edge.is_none() {
         let _ = write!(out, " opacity=\"{}\"", n(layer.opacity));
     }
-    if tiles {
+    if let Some(edge) = layer.edge {
+        let _ = write!(out, " stroke-width=\"{}\" stroke-linejoin=\"round\"", n(edge));
+        let _ = write!(out, " fill-opacity=\"{}\"", n(layer.opacity));
+    } else if tiles {
         // A hairline in the tile's own colour closes the seam that antialiasing leaves between neighbours.
         let _ = write!(out, " stroke-width=\"0.3\" stroke-linejoin=\"round\"");
     }
@@ -207,21 +210,22 @@ fn spots(layer: &SpotLayer, out: &mut String) {
     if tiles {
         order.sort_by_key(|&i| layer.color_of[i]);
     }
-    let corners = layer.outline.corners();
+    let outline = layer.outline.shrunk(layer.edge.unwrap_or(0.0) / 2.0);
+    let corners = outline.corners();
     let mut k = 0;
     while k < order.len() {
         let color = layer.color_of[order[k]];
         let run = order[k..].iter().take_while(|&&i| layer.color_of[i] == color).count();
         let hex = layer.colors[color as usize].to_hex();
         let _ = write!(out, "<path fill=\"{hex}\"");
-        if tiles {
+        if tiles || layer.edge.is_some() {
             let _ = write!(out, " stroke=\"{hex}\"");
         }
         out.push_str(" d=\"");
         for &i in &order[k..k + run] {
             match layer.boundaries.as_ref().map(|b| b.of(i)).filter(|line| !line.is_empty()) {
                 Some(line) => polygon_path(line, [0.0; 2], out),
-                None => outline_path(layer.outline, &corners, layer.centres[i], out),
+                None => outline_path(outline, &corners, layer.centres[i], out),
             }
         }
         out.push_str("\"/>\n");
@@ -259,7 +263,7 @@ fn rect([x, y, w, h]: [f64; 4]) -> String {
 }
 
 /// A number with three decimals at most.
-fn n(value: f64) -> String {
+pub(super) fn n(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_owned() } else { text.to_owned() }

@@ -90,7 +90,13 @@ fn categories(codes: &[Option<u32>], names: &[&str]) -> Color {
 }
 
 fn numbers(values: Vec<f64>) -> Color {
-    Color::Continuous { values, name: "score".into(), limits: None, colormap: ColorMap::Viridis }
+    Color::Continuous {
+        values,
+        name: "score".into(),
+        limits: None,
+        colormap: ColorMap::Viridis,
+        note: String::new(),
+    }
 }
 
 fn one(panel: Panel) -> Figure {
@@ -307,6 +313,7 @@ fn numbers_run_through_the_colour_map_and_missing_ones_are_grey() {
         name: String::new(),
         limits: Some((5.0, 6.0)),
         colormap: ColorMap::Greys,
+        note: String::new(),
     };
     let picture = drawn(&one(Panel { color, ..panel }));
     assert_eq!(picture.at(12.0 + 85.0, 12.0 + 85.0), ColorMap::Greys.at(0.0));
@@ -459,6 +466,7 @@ fn what_cannot_be_drawn_is_refused_with_one_hint() {
                 name: String::new(),
                 limits: Some((2.0, 1.0)),
                 colormap: ColorMap::Viridis,
+                note: String::new(),
             },
             ..good.clone()
         },
@@ -493,6 +501,7 @@ fn a_sheet_stacks_maps_histograms_and_words() {
         name: String::new(),
         limits: None,
         colormap: ColorMap::default(),
+        note: String::new(),
     };
     let panel = Panel {
         title: "Counts".to_owned(),
@@ -541,7 +550,13 @@ fn a_sheet_stacks_maps_histograms_and_words() {
 fn colours_of_a_logarithmic_panel_follow_ln_1p() {
     let panel = |values: Vec<f64>, log| Panel {
         coordinates: Arc::new(Array2::from_shape_fn((values.len(), 2), |(i, _)| i as f64)),
-        color: Color::Continuous { values, name: String::new(), limits: None, colormap: ColorMap::default() },
+        color: Color::Continuous {
+            values,
+            name: String::new(),
+            limits: None,
+            colormap: ColorMap::default(),
+            note: String::new(),
+        },
         log,
         ..Panel::default()
     };
@@ -551,4 +566,61 @@ fn colours_of_a_logarithmic_panel_follow_ln_1p() {
     assert_eq!(log.n_missing, 1, "no logarithm of what is below −1");
     let plain = spots::coloring(&panel(vec![0.0, 2.0, 4.0], false), &[0, 1, 2]);
     assert_eq!(plain.color_of[..3], log.color_of[..3]);
+}
+
+#[test]
+fn edges_stay_opaque_where_spots_are_faint() {
+    let panel = |edge| Panel {
+        coordinates: xy(&[[0.0, 0.0], [4.0, 0.0]]),
+        spot: SpotShape::Circle { diameter: 2.0 },
+        color: Color::Categorical {
+            codes: vec![Some(0), Some(0)],
+            names: vec!["a".into()],
+            palette: Some(vec![Rgb(255, 0, 0)]),
+        },
+        opacity: 0.0,
+        edge,
+        legend: PanelLegend::Hidden,
+        ..Panel::default()
+    };
+    let red = |edge| {
+        let figure = Figure { panels: vec![panel(edge)], ..Figure::default() };
+        let picture = decode(&render_png(&figure, &RenderOptions::default()).expect("drawn"));
+        picture.rgb.chunks_exact(3).filter(|p| p[0] > 200 && p[1] < 50).count()
+    };
+    assert_eq!(red(None), 0, "invisible");
+    let (thin, thick) = (red(Some(1.0)), red(Some(4.0)));
+    assert!(thin > 100 && thick > 3 * thin, "{thin} {thick}");
+    let figure = Figure { panels: vec![panel(Some(1.0))], ..Figure::default() };
+    let svg = render_svg(&figure, &RenderOptions::default()).expect("drawn");
+    assert!(svg.contains("fill-opacity=\"0\"") && svg.contains("stroke=\"#ff0000\""));
+}
+
+#[test]
+fn borders_run_within_their_category() {
+    let square = vec![[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0]];
+    let figure = Figure {
+        panels: vec![Panel {
+            coordinates: xy(&[[0.0, 0.0], [10.0, 10.0]]),
+            spot: SpotShape::Circle { diameter: 2.0 },
+            color: Color::Categorical {
+                codes: vec![Some(0), Some(0)],
+                names: vec!["a".into()],
+                palette: Some(vec![Rgb(0, 0, 255)]),
+            },
+            opacity: 0.0,
+            borders: vec![Border { code: 0, ring: square }],
+            ..Panel::default()
+        }],
+        ..Figure::default()
+    };
+    let svg = render_svg(&figure, &RenderOptions::default()).expect("drawn");
+    // White first, and the colour over it.
+    let (white, blue) = (svg.find("stroke=\"#ffffff\""), svg.find("stroke=\"#0000ff\""));
+    assert!(white.expect("white") < blue.expect("blue"));
+    // 12 units over 340 pixels, one unit in from the margin, and half a line further in.
+    let corner = 12.0 + 340.0 / 12.0 + 0.9;
+    let line = svg.lines().find(|l| l.contains("#0000ff\" stroke-width")).expect("a line");
+    let x: f64 = line.split(['M', ' ']).nth(2).and_then(|t| t.parse().ok()).expect("a number");
+    assert!((x - corner).abs() < 0.01, "{x} {corner} {line}");
 }

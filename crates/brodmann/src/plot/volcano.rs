@@ -264,6 +264,7 @@ impl Volcano {
             outline: Outline::Circle { radius: RADIUS },
             boundaries: None,
             opacity: 1.0,
+            edge: None,
             clip: [x - 2.0, y - 2.0, w + 4.0, h + 4.0],
         }));
         self.draw_names(&named, place_of, plot, em, &crowd, marks);

@@ -313,7 +313,16 @@ pub(in crate::pipeline) fn maps(
         let widened = |(low, high): (f64, f64), v: &f64| (low.min(*v), high.max(*v));
         let ends = values.iter().filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), widened);
         let limits = (ends.0 < ends.1).then_some(ends);
-        (title, Color::Continuous { values, name: String::new(), limits, colormap: ColorMap::default() })
+        (
+            title,
+            Color::Continuous {
+                values,
+                name: String::new(),
+                limits,
+                colormap: ColorMap::default(),
+                note: String::new(),
+            },
+        )
     };
     colors.extend(features.into_iter().map(number));
     let mut panels = Vec::new();

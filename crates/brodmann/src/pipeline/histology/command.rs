@@ -27,7 +27,7 @@ use crate::pipeline::request::Place;
 use crate::pipeline::run::{Run, Seconds, Stage};
 use crate::pipeline::said::Said;
 use crate::pipeline::tissue::Tissue;
-use crate::plot::{Color, Figure, Panel, Part, Rgb, Sheet, SpotShape, rgb_png};
+use crate::plot::{Color, Figure, Panel, Part, PictureFormat, Rgb, Sheet, SpotShape, rgb_png};
 
 /// The command, and what its options belong to.
 pub const IMAGE_FEATURES: &str = "image-features";
@@ -370,19 +370,19 @@ pub fn image_features_file(
     Ok(report)
 }
 
-/// How the spots of a tissue in memory lie on their slides, with maps of features, as the bytes of a PNG or an SVG.
+/// How the spots of a tissue in memory lie on their slides, with maps of features, as the bytes of a picture.
 ///
 /// # Errors
 /// [`PipelineError`].
 pub fn image_overlay_tissue(
     tissue: &Tissue,
     request: &ImageFeaturesRequest,
-    as_svg: bool,
+    format: PictureFormat,
     monitor: &dyn Monitor,
 ) -> Result<Vec<u8>, PipelineError> {
     let mut run = Run::new(Seed(0), monitor);
     let found = explain(tissue, request, &mut run)?;
-    rendered(&sheet(tissue, &found, request)?, as_svg)
+    rendered(&sheet(tissue, &found, request)?, format)
 }
 
 /// The patches around some spots of a tissue in memory, `(n, side, side, 3)`.

@@ -127,6 +127,7 @@ fn maps(
                 name: String::new(),
                 limits: limits[k],
                 colormap: ColorMap::default(),
+                note: String::new(),
             };
             panels.push(Panel {
                 log: k < 2,

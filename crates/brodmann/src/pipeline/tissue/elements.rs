@@ -135,6 +135,18 @@ impl Tissue {
         file.element_names(None, "obsm").unwrap_or_default()
     }
 
+    /// Keys of the tables of `obsm` that were read, of the whole and then of the modalities, each once.
+    pub(in crate::pipeline) fn tables_read(&self) -> Vec<String> {
+        let of_modalities = self.modalities.iter().flat_map(|m| self.adata(m).obsm.keys());
+        let mut keys: Vec<String> = Vec::new();
+        for key in self.whole().obsm.keys().chain(of_modalities) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        keys
+    }
+
     /// Whether `obsm[key]` is there, in the whole or in a modality, whatever it holds.
     pub fn has_embedding(&self, key: &str) -> bool {
         self.whole().obsm.contains_key(key)
