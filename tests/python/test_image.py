@@ -218,6 +218,31 @@ def test_domains_become_regions_for_qupath(tissue, tmp_path):
         assert all(ring[0] == ring[-1] and len(ring) >= 4 for polygon in polygons for ring in polygon)
 
 
+@pytest.mark.parametrize("pieces", [False, True])
+def test_domains_become_shapes_of_a_spatialdata_store(tissue, tmp_path, pieces):
+    binary = os.environ.get("BRODMANN")
+    if not binary:
+        pytest.skip("SKIPPED: BRODMANN does not name the command")
+    spatialdata = peer("spatialdata")
+    tissue.write(tmp_path / "in.h5ad")
+    out = tmp_path / "outlines.zarr"
+    more = ["--pieces"] if pieces else []
+    args = [binary, "export", tmp_path / "in.h5ad", "--out", out, "--groupby", "ground_truth", *more]
+    subprocess.run(args, check=True)
+    subprocess.run(args, check=True)  # what is there is replaced
+    shapes = spatialdata.read_zarr(out).shapes["domains"]
+    names = list(tissue.obs["ground_truth"].cat.categories)
+    assert list(dict.fromkeys(shapes["ground_truth"])) == names and shapes.index.is_unique
+    assert list(shapes.index) == names or pieces
+    assert shapes.geometry.is_valid.all()
+    assert np.allclose(shapes.geometry.area, shapes["area"])
+    pitch = np.diff(np.unique(tissue.obsm["spatial"][:, 0])).min()
+    assert shapes.geometry.area.sum() == pytest.approx(tissue.n_obs * pitch**2, rel=0.1)
+    kinds = set(shapes.geometry.geom_type)
+    assert kinds == {"Polygon"} if pieces else kinds <= {"Polygon", "MultiPolygon"}
+    assert shapes["color"].str.match("#[0-9a-f]{6}$").all()
+
+
 def test_a_store_has_a_view_for_vitessce(tissue, tmp_path):
     binary = os.environ.get("BRODMANN")
     if not binary:

@@ -65,6 +65,7 @@ pub use scverse::{
     layer_names, read, read_h5ad, read_h5mu, stored_entries, write_h5ad, write_h5mu, write_with_additions,
     write_zarr,
 };
+pub use spatialdata::{Rings, Shapes, write_shapes};
 pub use table_file::{is_table_ending, write_table};
 pub use temporary::cleanup_temporary_files;
 pub use value::Value;

@@ -7,12 +7,17 @@ use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
 use crate::{Column, DataError, write_bytes};
 
+/// What pandas calls an index without a name.
+const INDEX: &str = "__index_level_0__";
+/// What geopandas calls the geometries.
+const GEOMETRY: &str = "geometry";
 /// Endings a table may have.
 const ENDINGS: [&str; 3] = ["csv", "tsv", "parquet"];
 
@@ -93,6 +98,11 @@ fn physical(column: &Column) -> (Physical, bool) {
 }
 
 fn parquet(columns: &[(String, Column)]) -> Result<Vec<u8>, ParquetError> {
+    let schema = Type::group_type_builder("schema").with_fields(fields(columns)?).build()?;
+    write_parquet(columns, &[], schema, None)
+}
+
+fn fields(columns: &[(String, Column)]) -> Result<Vec<Arc<Type>>, ParquetError> {
     let fields = columns.iter().map(|(name, column)| {
         let (kind, nullable) = physical(column);
         let repetition = if nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
@@ -101,15 +111,54 @@ fn parquet(columns: &[(String, Column)]) -> Result<Vec<u8>, ParquetError> {
             Type::primitive_type_builder(name, kind).with_repetition(repetition).with_logical_type(text);
         field.build().map(Arc::new)
     });
-    let fields = fields.collect::<Result<Vec<_>, _>>()?;
+    fields.collect()
+}
+
+/// Columns and geometries of regions named `index`, as geopandas writes them: `geo` says what the geometries are, and
+/// the names are the index of the frame.
+pub(crate) fn geo_parquet(
+    index: &[String],
+    columns: &[(String, Column)],
+    geometries: &[Vec<u8>],
+    geo: &serde_json::Value,
+) -> Result<Vec<u8>, ParquetError> {
+    let mut all = vec![(INDEX.to_owned(), Column::String(index.iter().cloned().map(Some).collect()))];
+    all.extend(columns.iter().cloned());
+    let mut fields = fields(&all)?;
+    let geometry = Type::primitive_type_builder(GEOMETRY, Physical::BYTE_ARRAY);
+    fields.push(Arc::new(geometry.with_repetition(Repetition::OPTIONAL).build()?));
     let schema = Type::group_type_builder("schema").with_fields(fields).build()?;
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    // What pandas needs to find the index; types are read from the file itself.
+    let pandas = serde_json::json!({
+        "index_columns": [INDEX], "column_indexes": [], "columns": [], "pandas_version": "2.0.0",
+    });
+    let said = [("geo", geo.to_string()), ("pandas", pandas.to_string())];
+    let said = said.map(|(key, value)| KeyValue::new(key.to_owned(), value));
+    write_parquet(&all, geometries, schema, Some(said.to_vec()))
+}
+
+fn write_parquet(
+    columns: &[(String, Column)],
+    geometries: &[Vec<u8>],
+    schema: Type,
+    said: Option<Vec<KeyValue>>,
+) -> Result<Vec<u8>, ParquetError> {
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    let properties = properties.set_key_value_metadata(said).build();
     let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
     let mut group = file.next_row_group()?;
     let n_rows = n_rows(columns);
     for (_, column) in columns {
         let Some(mut writer) = group.next_column()? else { break };
         put(writer.untyped(), column, n_rows)?;
+        writer.close()?;
+    }
+    if let Some(mut writer) = group.next_column()? {
+        if let ColumnWriter::ByteArrayColumnWriter(w) = writer.untyped() {
+            let blobs: Vec<ByteArray> =
+                geometries.iter().take(n_rows).map(|bytes| ByteArray::from(bytes.clone())).collect();
+            w.write_batch(&blobs, Some(&vec![1; blobs.len()]), None)?;
+        }
         writer.close()?;
     }
     group.close()?;

@@ -22,7 +22,7 @@ pub struct ResultArgs {
     /// Write the results as a table: .csv, .tsv or .parquet
     #[arg(long, value_name = "TABLE")]
     pub table: Option<PathBuf>,
-    /// Draw them: .png or .svg
+    /// Draw them: .png, .svg or .pdf
     #[arg(long, value_name = "FIG")]
     pub plot: Option<PathBuf>,
 }
@@ -258,17 +258,19 @@ pub struct LinksCommand {
 ///
 /// A .geojson holds the outline of each domain, with its name and colour, as QuPath (File > Import objects) and TissUUmaps
 /// read annotations; neighbouring domains share their borders. QuPath's unit is the pixel of the slide in full resolution,
-/// which is that of Visium's coordinates; of others --scale takes coordinates there. A .json is a view of a .zarr store for
-/// Vitessce: the map, the plane, domains and genes.
+/// which is that of Visium's coordinates; of others --scale takes coordinates there. A .zarr is a SpatialData store with the
+/// same outlines as shapes, which napari and spatialdata-plot show. A .json is a view of a .zarr store for Vitessce: the
+/// map, the plane, domains and genes.
 #[derive(Args, Debug, Serialize)]
 #[command(after_help = "Examples:\n  \
     brodmann export domains.h5ad --out domains.geojson\n  \
+    brodmann export domains.h5ad --out outlines.zarr\n  \
     brodmann convert domains.h5ad --out domains.zarr && brodmann export domains.zarr --out vitessce.json")]
 pub struct ExportCommand {
     /// .h5ad or .h5mu with labels (or a folder or file `convert` can read)
     #[serde(skip)]
     pub input: PathBuf,
-    /// Output file: .geojson or .json
+    /// Output: .geojson, .zarr or .json
     #[arg(long, short, value_name = "OUT")]
     #[serde(skip)]
     pub out: PathBuf,

@@ -12,11 +12,15 @@
 //! * `shapes`: circles and polygons in GeoParquet, points in Parquet.
 //! * `labels`: the middle of each label.
 //! * `image`: a picture for plots.
+//! * [`write_shapes`]: regions as a store of their own.
 
 mod image;
 mod labels;
 mod shapes;
 mod transform;
+mod write_shapes;
+
+pub use write_shapes::{Rings, Shapes, write_shapes};
 
 use std::collections::HashMap;
 

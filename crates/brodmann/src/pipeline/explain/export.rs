@@ -1,12 +1,13 @@
 //! `brodmann export`: domains as other programs show them.
 //!
 //! * A `.geojson` holds the outlines of domains as QuPath and TissUUmaps read annotations, with names and colours.
+//! * A `.zarr` is a SpatialData store with the outlines as shapes, as napari-spatialdata and spatialdata-plot show them.
 //! * A `.json` is a Vitessce view of an AnnData Zarr store: map, plane, domains, genes.
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
-use brodmann_data::{OpenOptions, check_output, write_bytes};
+use brodmann_data::{Column, OpenOptions, Shapes, check_output, write_bytes, write_shapes};
 use brodmann_kernels::{Monitor, Seed, Slices, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -25,6 +26,8 @@ use crate::stats::{Outline, Polygon, domain_outlines};
 pub const EXPORT: &str = "export";
 /// Coordinates are written to this share of the tissue's extent.
 const PRECISION: f64 = 1e-6;
+/// What the regions are called in a store.
+const ELEMENT: &str = "domains";
 /// The version of Vitessce's views that is written.
 const VITESSCE: &str = "1.0.16";
 /// Layouts in the plane that a view shows, the first that is there.
@@ -84,7 +87,7 @@ impl ExportRequest {
 pub struct ExportReport {
     /// The file.
     pub out: String,
-    /// `GeoJSON` or `Vitessce`.
+    /// `GeoJSON`, `SpatialData` or `Vitessce`.
     pub format: &'static str,
     /// The labels.
     pub groupby: String,
@@ -108,6 +111,7 @@ impl ExportReport {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     GeoJson,
+    SpatialData,
     Vitessce,
 }
 
@@ -116,11 +120,20 @@ impl Format {
         let ending = out.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
         match ending.as_str() {
             "geojson" => Ok(Self::GeoJson),
+            "zarr" => Ok(Self::SpatialData),
             "json" => Ok(Self::Vitessce),
             _ => Err(PipelineError::OutputEnding {
                 path: out.display().to_string(),
-                expected: ".geojson (QuPath, TissUUmaps) or .json (a view for Vitessce)",
+                expected: ".geojson (QuPath, TissUUmaps), .zarr (SpatialData, napari) or .json (a view for Vitessce)",
             }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::GeoJson => "GeoJSON",
+            Self::SpatialData => "SpatialData",
+            Self::Vitessce => "Vitessce",
         }
     }
 }
@@ -154,22 +167,25 @@ pub fn export_file(
     let tissue = groups::open(input, &Outputs::default(), &wanted, &mut run)?;
     let groups = groups::groups(&tissue, &request.groups, monitor)?;
     let slices = groups::slices(&tissue, &request.place)?;
-    let (text, n_pieces) = match format {
-        Format::GeoJson => {
-            let outlines = outlines(&tissue, &groups, request, slices.as_ref(), &mut run)?;
-            let n_pieces = outlines.iter().map(|outline| outline.polygons.len()).sum();
-            (geojson(&outlines, &groups, slices.as_ref(), &request.options), n_pieces)
-        }
-        Format::Vitessce => {
-            let name = input.0.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-            let url = relative(input.0, out);
-            (format!("{:#}\n", vitessce(&tissue, &groups, request, (&name, &url))), 0)
-        }
+    let n_pieces = if format == Format::Vitessce {
+        let name = input.0.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let url = relative(input.0, out);
+        let text = format!("{:#}\n", vitessce(&tissue, &groups, request, (&name, &url)));
+        run.timed(Stage::Write, || write_bytes(out, text.as_bytes()))?;
+        0
+    } else {
+        let outlines = outlines(&tissue, &groups, request, slices.as_ref(), &mut run)?;
+        run.timed(Stage::Write, || match format {
+            Format::SpatialData => {
+                write_shapes(out, ELEMENT, &shapes(&outlines, &groups, slices.as_ref(), &request.options))
+            }
+            _ => write_bytes(out, geojson(&outlines, &groups, slices.as_ref(), &request.options).as_bytes()),
+        })?;
+        outlines.iter().map(|outline| outline.polygons.len()).sum()
     };
-    run.timed(Stage::Write, || write_bytes(out, text.as_bytes()))?;
     Ok(ExportReport {
         out: out.display().to_string(),
-        format: if format == Format::GeoJson { "GeoJSON" } else { "Vitessce" },
+        format: format.name(),
         groupby: groups.key.clone(),
         n_groups: groups.sizes().iter().filter(|n| **n > 0).count(),
         n_pieces,
@@ -235,6 +251,46 @@ fn geojson(
     }
     text.push_str("\n]}\n");
     text
+}
+
+/// Regions as shapes, one per domain and slice or one per piece; each with its domain, colour, area and pieces.
+fn shapes(outlines: &[Outline], groups: &Groups, slices: Option<&Slices>, options: &ExportOptions) -> Shapes {
+    let (mut names, mut regions) = (Vec::new(), Vec::new());
+    let (mut domains, mut colors, mut of_slices) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut areas, mut pieces) = (Vec::new(), Vec::new());
+    for outline in outlines {
+        let group = outline.label as usize;
+        let slice = slices.map(|slices| slices.label(outline.slice as usize));
+        let mut region = |polygons: &[Polygon], piece: Option<usize>| {
+            let whole = slice.iter().cloned().chain([groups.names[group].clone()]);
+            let parts: Vec<String> = whole.chain(piece.map(|piece| (piece + 1).to_string())).collect();
+            names.push(parts.join("_"));
+            let rings = |p: &Polygon| std::iter::once(&p.outer).chain(&p.holes).cloned().collect();
+            regions.push(polygons.iter().map(rings).collect());
+            domains.push(Some(groups.names[group].clone()));
+            colors.push(Some(groups.colors[group].to_hex()));
+            of_slices.extend(slice.clone().map(Some));
+            areas.push(polygons.iter().map(Polygon::area).sum::<f64>());
+            pieces.push(polygons.len() as i64);
+        };
+        if options.pieces {
+            for (piece, polygon) in outline.polygons.iter().enumerate() {
+                region(std::slice::from_ref(polygon), Some(piece));
+            }
+        } else {
+            region(&outline.polygons, None);
+        }
+    }
+    let mut columns = vec![
+        (groups.key.clone(), Column::String(domains)),
+        ("color".to_owned(), Column::String(colors)),
+        ("area".to_owned(), Column::Float64(areas)),
+        ("pieces".to_owned(), Column::Int(pieces)),
+    ];
+    if slices.is_some() {
+        columns.push(("slice".to_owned(), Column::String(of_slices)));
+    }
+    Shapes { names, regions, columns }
 }
 
 fn geometry(text: &mut String, polygons: &[Polygon], decimals: usize) {
