@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._brodmann import __version__, check_key_added
+from .._brodmann import __version__, category_colors, check_key_added
 from .._elements import copied, is_mudata, recorded, writable
 from ._multiplex import Found, Layers
 
@@ -69,4 +69,6 @@ def write(data: Any, key: str, partition: Any, record: dict[str, Any], *, copy: 
     target = copied(data, copy)
     target.obs[key] = categorical(partition.membership, partition.n_clusters)
     target.uns[key] = record
+    # As scanpy reads them, and the command writes them.
+    target.uns[f"{key}_colors"] = np.array(category_colors(partition.n_clusters), dtype=object)
     return target if copy else None
