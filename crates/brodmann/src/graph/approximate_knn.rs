@@ -77,31 +77,91 @@ pub fn approximate_knn(
         return exact_knn(embedding, k, monitor);
     }
     monitor.stage("nearest neighbours: cells", 0);
-    let index = CellIndex::new(embedding, k, seed, monitor)?;
-    let both = sample(n_obs, 2 * SAMPLE, seed, "graph/approximate_knn/recall");
-    let (choosing, measuring) = both.split_at(SAMPLE);
-    let truth = index.exact(choosing, monitor)?;
-    let most = index.cells.count() / 3;
-    let target = (min_recall + MARGIN).min(1.0);
-    let mut n_probes = FIRST_PROBES;
-    while n_probes < most && recall(&index.search(choosing, n_probes, monitor)?, &truth) < target {
-        n_probes += n_probes / 2;
+    let index = CellIndex::new(embedding, n_obs, k, seed, monitor)?;
+    let Some((n_probes, recall)) = index.probes(min_recall, n_obs, seed, monitor)? else {
+        monitor.note(
+            "too many cells would have to be searched for the recall asked for: exact neighbours instead",
+        );
+        drop(index);
+        return exact_knn(embedding, k, monitor);
+    };
+    monitor.stage("nearest neighbours", n_obs as u64);
+    let all: Vec<u32> = (0..n_obs as u32).collect();
+    let rows = index.search(&all, n_probes, monitor)?;
+    Ok(index.into_neighbors(&rows, recall))
+}
+
+/// [`approximate_knn`] of one table in another: for each query its nearest targets.
+///
+/// # Inputs
+/// `targets`: `(n_targets, d)`, `queries`: `(n_queries, d)`, finite, d ≥ 1. `k`, `min_recall`: as there; a target at the
+/// very place of a query counts.
+/// # Returns
+/// `(n_queries, min(k, n_targets))` target numbers by rising `(distance, index)`; exact where there are few targets, or
+/// where too many cells would be searched.
+/// # Errors
+/// As [`approximate_knn`]; `Columns` when the tables differ in width.
+/// # Cost
+/// As [`approximate_knn`] of both tables together.
+///
+/// # Example
+///
+/// ```
+/// use brodmann::graph::nearest_across;
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::array;
+///
+/// let (targets, queries) = (array![[0.0], [4.0]], array![[1.0], [4.0], [9.0]]);
+/// let found = nearest_across(targets.view(), queries.view(), 1, 0.9, Seed(0), &Silent)?;
+/// assert_eq!(found.indices, array![[0], [1], [1]]);
+/// assert_eq!(found.distances, array![[1.0], [0.0], [5.0]]);
+/// # Ok::<(), brodmann::graph::GraphError>(())
+/// ```
+pub fn nearest_across(
+    targets: ArrayView2<'_, f64>,
+    queries: ArrayView2<'_, f64>,
+    k: usize,
+    min_recall: f64,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Neighbors, GraphError> {
+    check_embedding(targets, k)?;
+    check_embedding(queries, k)?;
+    check_min_recall(min_recall)?;
+    let (n_targets, n_queries) = (targets.nrows(), queries.nrows());
+    if targets.ncols() != queries.ncols() {
+        return Err(GraphError::Columns { found: queries.ncols(), expected: targets.ncols() });
     }
-    let truth = index.exact(measuring, monitor)?;
-    while n_probes < most {
-        let measured = recall(&index.search(measuring, n_probes, monitor)?, &truth);
-        if measured >= min_recall {
-            monitor.stage("nearest neighbours", n_obs as u64);
-            let all: Vec<u32> = (0..n_obs as u32).collect();
-            let rows = index.search(&all, n_probes, monitor)?;
-            return Ok(index.into_neighbors(&rows, measured));
+    if n_targets + n_queries > u32::MAX as usize {
+        return Err(GraphError::TooManyObs { found: n_targets + n_queries });
+    }
+    let k = k.min(n_targets);
+    if n_queries == 0 || k == 0 {
+        return Ok(Neighbors::from_rows(n_queries, k, &vec![Vec::new(); n_queries]));
+    }
+    let mut both = Array2::<f64>::zeros((n_targets + n_queries, targets.ncols()));
+    for (mut row, from) in both.rows_mut().into_iter().zip(targets.rows().into_iter().chain(queries.rows())) {
+        row.assign(&from);
+    }
+    let asking: Vec<u32> = (n_targets as u32..(n_targets + n_queries) as u32).collect();
+    let mut recall = None;
+    let mut rows = None;
+    if n_targets >= SMALLEST && k.saturating_mul(10) <= n_targets {
+        monitor.stage("nearest neighbours: cells", 0);
+        let index = CellIndex::new(both.view(), n_targets, k, seed, monitor)?;
+        if let Some((n_probes, measured)) = index.probes(min_recall, n_queries, seed, monitor)? {
+            monitor.stage("nearest neighbours", n_queries as u64);
+            rows = Some(index.search(&asking, n_probes, monitor)?);
+            recall = Some(measured);
         }
-        n_probes += n_probes / 2;
     }
-    monitor
-        .note("too many cells would have to be searched for the recall asked for: exact neighbours instead");
-    drop(index);
-    exact_knn(embedding, k, monitor)
+    let rows = if let Some(rows) = rows {
+        rows
+    } else {
+        monitor.stage("nearest neighbours", n_queries as u64);
+        exact_rows(&BlockedPoints::new(both.view()), n_targets, &asking, k, None, monitor)?
+    };
+    Ok(Neighbors { recall, ..Neighbors::from_rows(n_queries, k, &rows) })
 }
 
 /// Refuses a share outside (0, 1].
@@ -141,7 +201,7 @@ fn disjoint<T>(all: &mut [T], places: impl Iterator<Item = usize>) -> Vec<&mut T
     taken
 }
 
-/// Observations renumbered so that each cell is a range.
+/// Observations renumbered so that each cell is a range; those that are only asked about stay behind the last cell.
 struct CellIndex {
     points: BlockedPoints,
     /// Original number of each renumbered observation.
@@ -155,6 +215,7 @@ struct CellIndex {
 impl CellIndex {
     fn new(
         embedding: ArrayView2<'_, f64>,
+        n_targets: usize,
         k: usize,
         seed: Seed,
         monitor: &dyn Monitor,
@@ -162,9 +223,10 @@ impl CellIndex {
         let n_obs = embedding.nrows();
         let points = BlockedPoints::new(embedding);
         let cells = Cells::new(&points, seed, monitor)?;
-        let mut originals: Vec<u32> = (0..n_obs as u32).collect();
+        let mut originals: Vec<u32> = (0..n_targets as u32).collect();
         let cell_of = cells.nearest(&points, &originals, 1, monitor)?;
         originals.sort_by_key(|&i| cell_of[i as usize]);
+        originals.extend(n_targets as u32..n_obs as u32);
         let mut starts = vec![0usize; cells.count() + 1];
         for &cell in &cell_of {
             starts[cell as usize + 1] += 1;
@@ -177,9 +239,45 @@ impl CellIndex {
         Ok(Self { points, originals, cells, starts, k })
     }
 
+    /// The cells to be searched for a recall of the last `n_queries` observations, and the recall measured; `None` where
+    /// these would be a third of all.
+    fn probes(
+        &self,
+        min_recall: f64,
+        n_queries: usize,
+        seed: Seed,
+        monitor: &dyn Monitor,
+    ) -> Result<Option<(usize, f64)>, Interrupted> {
+        let first = (self.points.n_obs() - n_queries) as u32;
+        let mut both = sample(n_queries, 2 * SAMPLE, seed, "graph/approximate_knn/recall");
+        for i in &mut both {
+            *i += first;
+        }
+        // Of few queries all choose, and all measure.
+        let (choosing, measuring) =
+            if both.len() < 2 * SAMPLE { (&both[..], &both[..]) } else { both.split_at(SAMPLE) };
+        let truth = self.exact(choosing, monitor)?;
+        let most = self.cells.count() / 3;
+        let target = (min_recall + MARGIN).min(1.0);
+        let mut n_probes = FIRST_PROBES;
+        while n_probes < most && recall(&self.search(choosing, n_probes, monitor)?, &truth) < target {
+            n_probes += n_probes / 2;
+        }
+        let truth = self.exact(measuring, monitor)?;
+        while n_probes < most {
+            let measured = recall(&self.search(measuring, n_probes, monitor)?, &truth);
+            if measured >= min_recall {
+                return Ok(Some((n_probes, measured)));
+            }
+            n_probes += n_probes / 2;
+        }
+        Ok(None)
+    }
+
     /// The true neighbours, in original numbers.
     fn exact(&self, queries: &[u32], monitor: &dyn Monitor) -> Result<Vec<Row>, Interrupted> {
-        exact_rows(&self.points, queries, self.k, Some(&self.originals), monitor)
+        let n_targets = self.starts.last().copied().unwrap_or(0);
+        exact_rows(&self.points, n_targets, queries, self.k, Some(&self.originals), monitor)
     }
 
     /// The nearest in each query's `n_probes` nearest cells, in original numbers.

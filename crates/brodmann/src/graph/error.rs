@@ -30,6 +30,9 @@ pub enum GraphError {
     /// An embedding without columns.
     #[error("the embedding has no columns; expected at least 1")]
     NoColumns,
+    /// Two tables of different widths.
+    #[error("the second table has {found} columns; expected {expected}, as in the first")]
+    Columns { found: usize, expected: usize },
     /// A graph that would not fit in memory.
     #[error("the graph would have more edges than fit; expected at most {limit}")]
     TooManyEdges { limit: usize },
@@ -74,6 +77,7 @@ impl Diagnosis for GraphError {
             Self::SliceLength { .. } => "check the slice column".to_owned(),
             Self::NotPlanar { .. } => "choose knn or radius".to_owned(),
             Self::TooLarge { .. } => "rescale them".to_owned(),
+            Self::Columns { .. } => "give two tables of one space".to_owned(),
             Self::NoColumns => "compute it again".to_owned(),
             Self::TooManyEdges { .. } => format!("lower {} or {}", Opt("radius"), Opt("n_neighbors")),
             Self::TooManyObs { .. } => "split the data by slice".to_owned(),

@@ -60,7 +60,7 @@ pub fn exact_knn(
     let points = BlockedPoints::new(embedding);
     monitor.stage("nearest neighbours", n_obs as u64);
     let all: Vec<u32> = (0..n_obs as u32).collect();
-    let rows = exact_rows(&points, &all, k, None, monitor)?;
+    let rows = exact_rows(&points, n_obs, &all, k, None, monitor)?;
     Ok(Neighbors::from_rows(n_obs, k, &rows))
 }
 
@@ -77,9 +77,10 @@ pub(crate) fn check_embedding(embedding: ArrayView2<'_, f64>, k: usize) -> Resul
     check_finite("the embedding", embedding)
 }
 
-/// The k nearest of the given queries among all points, numbered and tied as `originals` says.
+/// The k nearest of the given queries among the first `n_targets` points, numbered and tied as `originals` says.
 pub(crate) fn exact_rows(
     points: &BlockedPoints,
+    n_targets: usize,
     queries: &[u32],
     k: usize,
     originals: Option<&[u32]>,
@@ -97,9 +98,9 @@ pub(crate) fn exact_rows(
             let mut open: Vec<&mut Candidates> = candidates.iter_mut().collect();
             let mut scratch = Vec::new();
             // Large stripes, so that an interruption is seen within a second at any n.
-            for start in (0..points.n_obs()).step_by(1 << 18) {
+            for start in (0..n_targets).step_by(1 << 18) {
                 monitor.check()?;
-                let end = points.n_obs().min(start + (1 << 18));
+                let end = n_targets.min(start + (1 << 18));
                 points.offer(rows.view(), &mut open, start..end, &mut scratch);
             }
             monitor.advance(block.len() as u64);

@@ -15,6 +15,7 @@
 //! * [`neighbors`](mod@neighbors): k nearest and their weights, as scanpy's `pp.neighbors`.
 //! * [`latent_knn`]: the k nearest, exactly, by blocked matrix products.
 //! * [`approximate_knn`](mod@approximate_knn): nearly all of them, for large tables, with the share measured.
+//! * [`mutual_nearest`](mod@mutual_nearest): pairs of two tables that are among each other's nearest.
 //! * [`fuzzy_connectivities`](mod@fuzzy_connectivities): UMAP's weights.
 //!
 //! Both:
@@ -35,6 +36,7 @@ pub mod fuzzy_connectivities;
 pub mod grid;
 mod kd_tree;
 pub mod latent_knn;
+pub mod mutual_nearest;
 pub mod neighbor_means;
 pub mod neighbors;
 pub mod prune;
@@ -48,7 +50,7 @@ pub mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use approximate_knn::approximate_knn;
+pub use approximate_knn::{approximate_knn, nearest_across};
 pub use connected_components::{Components, connected_components};
 pub use delaunay::delaunay;
 pub(crate) use delaunay::delaunay_triangles;
@@ -58,6 +60,7 @@ pub use fuzzy_connectivities::fuzzy_connectivities;
 pub use grid::{Lattice, detect_lattice, grid_neighbors};
 pub(crate) use kd_tree::{KdTree, Nearest};
 pub use latent_knn::{Neighbors, exact_knn};
+pub use mutual_nearest::mutual_nearest;
 pub use neighbor_means::neighbor_means;
 pub use neighbors::{NeighborGraph, NeighborsOptions, neighbors};
 pub use prune::{keep_lengths, keep_percentile};
