@@ -37,6 +37,22 @@ pub trait Network {
         epoch: u64,
         parameters: &mut Parameters<f32>,
     ) -> Result<Vec<f64>, Self::Error>;
+
+    /// What it remembers from pass to pass beside the parameters; saved with them.
+    fn memory(&self) -> Vec<(String, Array2<f32>)> {
+        Vec::new()
+    }
+
+    /// Takes up what was saved of [`Network::memory`], of which nothing is trusted.
+    ///
+    /// # Errors
+    /// [`StateError`] when it is another network's, and the network's own.
+    fn recall(&mut self, memory: &[(String, Array2<f32>)]) -> Result<(), Self::Error> {
+        match memory.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(StateError::Unknown { name: name.clone() }.into()),
+        }
+    }
 }
 
 /// How numbers of several parts become one.
@@ -152,6 +168,8 @@ pub struct TrainingState {
     pub second_moments: Vec<(String, Array2<f32>)>,
     /// One row per epoch done, one column per [`Network::columns`].
     pub history: Array2<f64>,
+    /// What the network remembers beside its parameters ([`Network::memory`]).
+    pub memory: Vec<(String, Array2<f32>)>,
 }
 
 /// Where training is, handed to the caller after each epoch.
@@ -190,16 +208,16 @@ impl<N: Network> Trainer<N> {
     /// Goes on from a saved state, of which nothing is trusted.
     ///
     /// # Errors
-    /// [`StateError`] when it is another network's, or holds more than `epochs` epochs.
-    pub fn resume(&mut self, state: &TrainingState, epochs: usize) -> Result<(), StateError> {
+    /// [`StateError`] when it is another network's, or holds more than `epochs` epochs; the network's own.
+    pub fn resume(&mut self, state: &TrainingState, epochs: usize) -> Result<(), N::Error> {
         let done = state.history.nrows();
         if done > epochs {
-            return Err(StateError::BeyondEnd { found: done, expected: epochs });
+            return Err(StateError::BeyondEnd { found: done, expected: epochs }.into());
         }
         let expected = (done, self.columns.len());
         if state.history.dim() != expected {
             let name = "history".to_owned();
-            return Err(StateError::Shape { name, found: state.history.dim(), expected });
+            return Err(StateError::Shape { name, found: state.history.dim(), expected }.into());
         }
         for (moments, saved) in [
             (&mut self.adam.first_moments, &state.first_moments),
@@ -212,6 +230,7 @@ impl<N: Network> Trainer<N> {
             }
         }
         self.parameters.load(&state.parameters)?;
+        self.network.recall(&state.memory)?;
         self.adam.steps = done as u64;
         self.history = state.history.rows().into_iter().map(|row| row.to_vec()).collect();
         Ok(())
@@ -293,6 +312,7 @@ impl<N: Network> Trainer<N> {
             first_moments: self.parameters.named(|k| &self.adam.first_moments[k]),
             second_moments: self.parameters.named(|k| &self.adam.second_moments[k]),
             history,
+            memory: self.network.memory(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::nn::{Progress, TrainingState};
 const PARAMETERS: &str = "parameters.";
 const FIRST: &str = "first_moments.";
 const SECOND: &str = "second_moments.";
+const MEMORY: &str = "memory.";
 const EPOCHS: &str = "epochs";
 
 /// Where training is saved on the way, and whether it goes on from there.
@@ -71,9 +72,12 @@ impl CheckpointFile {
     /// [`PipelineError::TensorFile`].
     pub fn write(&self, folder: &Path, run: &Json, state: TrainingState) -> Result<(), PipelineError> {
         let mut file = TensorFile::new(json!({ "kind": self.kind, "run": run }));
-        for (prefix, list) in
-            [(PARAMETERS, state.parameters), (FIRST, state.first_moments), (SECOND, state.second_moments)]
-        {
+        for (prefix, list) in [
+            (PARAMETERS, state.parameters),
+            (FIRST, state.first_moments),
+            (SECOND, state.second_moments),
+            (MEMORY, state.memory),
+        ] {
             for (name, values) in list {
                 file.insert_f32(format!("{prefix}{name}"), values);
             }
@@ -110,6 +114,7 @@ impl CheckpointFile {
             first_moments: below(FIRST),
             second_moments: below(SECOND),
             history,
+            memory: below(MEMORY),
         })
     }
 }
@@ -207,6 +212,7 @@ mod tests {
             first_moments: named(0.2),
             second_moments: named(1e-30),
             history: ndarray::array![[1.0 / 3.0, 0.1], [0.2, 0.3]],
+            memory: named(0.3),
         };
         let run = json!({ "seed": 1 });
         let file = CheckpointFile { name: "a.safetensors".to_owned(), kind: "test", expected: "a test" };

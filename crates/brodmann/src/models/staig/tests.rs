@@ -303,6 +303,7 @@ fn what_does_not_fit_is_refused() {
         first_moments: Vec::new(),
         second_moments: Vec::new(),
         history: Array2::zeros((13, StaigEpoch::WIDTH)),
+        memory: Vec::new(),
     };
     assert_eq!(
         refuse(example.tissue(), small(), Some(done)),

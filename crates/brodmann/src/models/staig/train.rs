@@ -110,7 +110,7 @@ pub fn train<E: From<StaigError>>(
 ) -> Result<StaigFit, E> {
     let (mut trainer, negatives) = trainer(tissue, options, seed, monitor)?;
     if let Some(state) = resume {
-        trainer.resume(&state, options.epochs).map_err(StaigError::from)?;
+        trainer.resume(&state, options.epochs)?;
     }
     let schedule = Schedule { epochs: options.epochs, early_stopping: None };
     trainer.run(&schedule, on_epoch, monitor)?;
