@@ -247,7 +247,12 @@ def kmeans(
 
 # methods: leiden, spatialleiden, spami, staig, domains, banksy, smoothed_pca, mixture
 def find_domains(
-    method: str, tissue: dict[str, Any], options: dict[str, Any], *, random_state: int
+    method: str,
+    tissue: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    random_state: int,
+    prior: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any], int, bool]: ...
 
 # markers, enrich, svg, neighborhood

@@ -137,3 +137,53 @@ def test_counts_that_are_none_are_refused(tissue):
     negative.mod["rna"].X = x
     with pytest.raises(ValueError, match="rna"):
         bm.tl.spami(negative, n_clusters=4, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    adata = bm.datasets.simulated(side=14, modalities=("rna", "adt"), random_state=1).mod["rna"].copy()
+    whole = bm.datasets.simulated(side=14, modalities=("rna", "adt"), random_state=1)
+    adata.obs["region"] = whole.obs["ground_truth"].to_numpy()
+    adata.obsm["spatial"] = np.asarray(whole.obsm["spatial"] if "spatial" in whole.obsm else adata.obsm["spatial"])
+    return adata
+
+
+def test_a_labelled_slice_gives_its_labels(tissue, atlas, tmp_path):
+    found = bm.tl.spami(tissue, n_clusters=4, epochs=EPOCHS, prior=atlas, prior_key="region", copy=True)
+    labels, confidence = found.obs["spami_prior"], found.obs["spami_prior_confidence"]
+    assert isinstance(labels.dtype, pd.CategoricalDtype) and confidence.dtype == np.float32
+    assert set(labels.cat.categories) <= {*map(str, atlas.obs["region"].unique()), "none of these"}
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+    record = found.uns["spami"]
+    assert record["prior"]["n_reference"] == atlas.n_obs and record["prior"]["trusted"]
+    assert record["params"]["prior"]["prior_key"] == "region"
+    # The file of the reference is the reference.
+    atlas.write_h5ad(tmp_path / "atlas.h5ad")
+    by_file = bm.tl.spami(
+        tissue, n_clusters=4, epochs=EPOCHS, prior=tmp_path / "atlas.h5ad", prior_key="region", copy=True
+    )
+    assert np.array_equal(by_file.obsm["X_spami"], found.obsm["X_spami"])
+    assert list(by_file.obs["spami_prior"]) == list(labels)
+    assert "spami_prior" not in tissue.obs
+
+
+def test_a_reference_with_shuffled_labels_changes_nothing(tissue, integrated, atlas):
+    wrong = atlas.copy()
+    wrong.obs["region"] = wrong.obs["region"].to_numpy()[np.random.default_rng(0).permutation(wrong.n_obs)]
+    with pytest.warns(UserWarning, match="not trusted"):
+        found = bm.tl.spami(tissue, n_clusters=4, epochs=EPOCHS, prior=wrong, prior_key="region", copy=True)
+    assert np.array_equal(found.obsm["X_spami"], integrated.obsm["X_spami"])
+    assert (found.obs["spami_prior"] == "none of these").all()
+
+
+def test_half_a_reference_is_refused(tissue, atlas):
+    with pytest.raises(ValueError, match="prior_key"):
+        bm.tl.spami(tissue, epochs=1, prior=atlas)
+    with pytest.raises(ValueError, match="prior"):
+        bm.tl.spami(tissue, epochs=1, prior_key="region")
+    with pytest.raises(KeyError, match="nothing"):
+        bm.tl.spami(tissue, epochs=1, prior=atlas, prior_key="nothing")
+    unlike = atlas.copy()
+    unlike.var_names = [f"other{i}" for i in range(unlike.n_vars)]
+    with pytest.raises(ValueError, match="shares 0"):
+        bm.tl.spami(tissue, epochs=1, prior=unlike, prior_key="region")

@@ -582,3 +582,130 @@ fn attention_losses_and_denoised_features_are_drawn() {
     refuses(&["--color", &protein, "--denoised", "other"], &["other_denoised"]);
     refuses(&["--loss", "nothing"], &["nothing", "brodmann spami"]);
 }
+
+/// A labelled slice and one to be labelled, of one tissue; the first without its proteins.
+fn atlas_and_target() -> Folder {
+    let folder = Folder::new();
+    let simulate = |out: &str, seed: &str, modalities: &str| {
+        let words = ["simulate", "--out", out, "--side", "14", "--modalities", modalities, "--seed", seed];
+        folder.run(&[&words[..], &["--genes", "200", "--n-proteins", "40", "--quiet"]].concat()).succeeded();
+    };
+    // The layout and the programmes of the genes are those of the seed, so both sides are of one.
+    simulate(IN, "3", "rna,adt");
+    simulate("atlas.h5ad", "3", "rna");
+    folder
+}
+
+const PRIOR: [&str; 4] = ["--prior", "atlas.h5ad", "--prior-key", "ground_truth"];
+
+/// A run with the options given and no others.
+fn plain(folder: &Folder, out: &str, more: &[&[&str]]) -> Json {
+    let all = [&["spami", IN, "--out", out, "-k", "4", "--json", "--quiet"][..], &more.concat()].concat();
+    folder.run(&all).succeeded().json()
+}
+
+const NARROW: [&str; 4] = ["--hidden", "32", "--latent", "8"];
+
+fn confidence(folder: &Folder, name: &str) -> Vec<f64> {
+    let column = folder.mdata(name).obs.columns["spami_prior_confidence"].to_f64();
+    column.expect("numbers")
+}
+
+#[test]
+fn a_labelled_slice_guides_training_and_its_labels_come_back() {
+    let folder = atlas_and_target();
+    let report = plain(&folder, OUT, &[&PRIOR, &NARROW, &["--epochs", "60"]]);
+    let prior = &report["prior"];
+    assert_eq!(prior["trusted"], true, "{report}");
+    assert_eq!(
+        (&prior["n_reference"], &prior["n_labels"], &prior["n_shared"]),
+        (&196.into(), &5.into(), &200.into())
+    );
+    let truth = folder.labels(OUT, "ground_truth");
+    let found = folder.labels(OUT, "spami_prior");
+    let right = found.iter().zip(&truth).filter(|(a, b)| a == b).count();
+    assert!(right > 120, "{right} of 196 right, {report}");
+    assert!(confidence(&folder, OUT).iter().all(|c| (0.0..=1.0).contains(c)));
+    let curves = losses(&folder, OUT);
+    for name in ["aligned", "labelled", "agreement"] {
+        let (_, curve) = curves.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(curve.len(), 60);
+    }
+    let record = uns(&folder, OUT, "spami");
+    assert!(record.get("prior").and_then(|p| p.get("correspondence")).is_some());
+    assert!(record.get("params").and_then(|p| p.get("prior")).and_then(|p| p.get("prior_key")).is_some());
+    // Other threads, the same bits.
+    plain(&folder, "two.h5mu", &[&PRIOR, &NARROW, &["--epochs", "60", "--threads", "2"]]);
+    assert_eq!(obsm(&folder, OUT, "X_spami"), obsm(&folder, "two.h5mu", "X_spami"));
+    assert_eq!(confidence(&folder, OUT), confidence(&folder, "two.h5mu"));
+}
+
+#[test]
+fn a_wrong_reference_is_warned_of_and_changes_no_bit() {
+    let folder = atlas_and_target();
+    let mut atlas = folder.adata("atlas.h5ad");
+    let n = atlas.n_obs();
+    // Every label somewhere else.
+    let order: Vec<usize> = (0..n).map(|i| (i * 89 + 17) % n).collect();
+    let turned = atlas.obs.columns["ground_truth"].select_rows(&order);
+    atlas.obs.columns.insert("ground_truth".to_owned(), turned);
+    folder.write("wrong.h5ad", &atlas);
+    let alone = run(&folder, "alone.h5mu", &["-k", "4"]);
+    assert!(alone["prior"].is_null());
+    let wrong = ["--prior", "wrong.h5ad", "--prior-key", "ground_truth", "-k", "4"];
+    let log = folder.run(&args(IN, OUT, &wrong)).succeeded().stderr;
+    assert!(log.contains("not trusted") && log.contains("--prior-key"), "{log}");
+    assert_eq!(obsm(&folder, OUT, "X_spami"), obsm(&folder, "alone.h5mu", "X_spami"));
+    assert_eq!(folder.labels(OUT, "spami"), folder.labels("alone.h5mu", "spami"));
+    assert!(folder.labels(OUT, "spami_prior").values().all(|l| l == "none of these"));
+    // Another organ: the same names, and none of them what it was.
+    let mut atlas = folder.adata("atlas.h5ad");
+    let names = atlas.var.index.clone();
+    atlas.var.index = (0..names.len()).map(|j| names[(j * 77 + 31) % names.len()].clone()).collect();
+    folder.write("organ.h5ad", &atlas);
+    let organ = ["--prior", "organ.h5ad", "--prior-key", "ground_truth", "-k", "4"];
+    let log = folder.run(&args(IN, "organ.h5mu", &organ)).succeeded().stderr;
+    assert!(log.contains("genes in a wrong order"), "{log}");
+    assert_eq!(obsm(&folder, "organ.h5mu", "X_spami"), obsm(&folder, "alone.h5mu", "X_spami"));
+}
+
+#[test]
+fn a_guided_model_labels_another_file_and_a_guided_training_goes_on() {
+    let folder = atlas_and_target();
+    let guided = [&PRIOR[..], &NARROW, &["--prior-every", "6"]].concat();
+    plain(&folder, "whole.h5mu", &[&guided, &["--epochs", "20", "--save-model", "m.safetensors"]]);
+    plain(&folder, OUT, &[&["--load-model", "m.safetensors"]]);
+    // The model knows nothing of anchors, without which a spot of the training got no label.
+    let (there, here) = (confidence(&folder, "whole.h5mu"), confidence(&folder, OUT));
+    assert!(there.iter().zip(&here).all(|(a, b)| a == b || *a == 0.0));
+    assert!(there.iter().filter(|c| **c > 0.0).count() > 150);
+    plain(&folder, OUT, &[&["--load-model", "m.safetensors", "--prior-confidence", "1"]]);
+    assert!(folder.labels(OUT, "spami_prior").values().filter(|l| *l == "none of these").count() > 100);
+    let model = "m.safetensors";
+    let both = [&["spami", IN, "--out", OUT, "--load-model", model][..], &PRIOR].concat();
+    folder.refuses(&both, &["--prior-key", model]);
+
+    plain(&folder, "part.h5mu", &[&guided, &["--checkpoint", "here", "--epochs", "9"]]);
+    plain(&folder, "resumed.h5mu", &[&guided, &["--checkpoint", "here", "--resume", "--epochs", "20"]]);
+    assert_eq!(obsm(&folder, "resumed.h5mu", "X_spami"), obsm(&folder, "whole.h5mu", "X_spami"));
+    assert_eq!(confidence(&folder, "resumed.h5mu"), confidence(&folder, "whole.h5mu"));
+    // Another reference, or none: another training.
+    let alone = ["spami", IN, "--out", OUT, "--checkpoint", "here", "--resume", "--epochs", "20"];
+    folder.refuses(&[&alone[..], &NARROW].concat(), &["another run", "prior"]);
+}
+
+#[test]
+fn a_reference_that_cannot_be_compared_is_refused_with_what_to_do() {
+    let folder = atlas_and_target();
+    refuses(&folder, &PRIOR[..2], &["--prior", "--prior-key"]);
+    refuses(&folder, &PRIOR[2..], &["--prior-key", "--prior"]);
+    refuses(&folder, &["--prior", "atlas.h5ad", "--prior-key", "region"], &["region", "ground_truth"]);
+    refuses(&folder, &["--prior", "absent.h5ad", "--prior-key", "region"], &["absent.h5ad"]);
+    refuses(&folder, &[&PRIOR[..], &["--prior-modality", "atac"]].concat(), &["--prior-modality", "adt"]);
+    refuses(&folder, &[&PRIOR[..], &["--prior-weight", "-1"]].concat(), &["--prior-weight", "-1"]);
+    let mut atlas = folder.adata("atlas.h5ad");
+    atlas.var.index.iter_mut().skip(12).for_each(|name| name.push_str("-other"));
+    folder.write("few.h5ad", &atlas);
+    let few = ["--prior", "few.h5ad", "--prior-key", "ground_truth"];
+    refuses(&folder, &few, &["shares 12 of the 200", "at least 20", "named alike"]);
+}

@@ -104,15 +104,17 @@ fn find<M: Method>(
 
 /// What is to be added to the whole and to each modality, the number of domains, and whether it was reached.
 ///
-/// `method`: `leiden`, `spatialleiden`, `spami`, `staig`, `domains`, `banksy`, `smoothed_pca` or `mixture`; `options`: by the library's names.
+/// `method`: `leiden`, `spatialleiden`, `spami`, `staig`, `domains`, `banksy`, `smoothed_pca` or `mixture`; `options`: by the
+/// library's names; `prior`: of `spami`, a labelled reference.
 #[pyfunction]
-#[pyo3(signature = (method, tissue, options, *, random_state))]
+#[pyo3(signature = (method, tissue, options, *, random_state, prior=None))]
 fn find_domains<'py>(
     py: Python<'py>,
     method: &str,
     mut tissue: Parts<'py>,
     options: &Bound<'py, PyDict>,
     random_state: u64,
+    prior: Option<Parts<'py>>,
 ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>, usize, bool)> {
     let said = said(options)?;
     let of_expression = matches!(method, "staig" | "banksy" | "smoothed_pca");
@@ -125,13 +127,27 @@ fn find_domains<'py>(
         kind = if tissue.is_mudata { None } else { tissue.kind().or(Some(Modality::Rna)) };
     }
     let container = tissue.container(py)?;
+    let reference = match &prior {
+        None => None,
+        Some(parts) => {
+            let said_kind =
+                options.get_item("prior_modality")?.and_then(|k| k.extract::<String>().ok()?.parse().ok());
+            let kind = said_kind.or_else(|| parts.kind()).or(Some(Modality::Rna));
+            Some((parts.container(py)?, kind.filter(|_| !parts.is_mudata)))
+        }
+    };
     let (method, seed) = (method.to_owned(), Seed(random_state));
     let (added, n_clusters, reached) = run(py, move |monitor| {
         let tissue = (container, kind);
         match method.as_str() {
             "leiden" => find(&LeidenRequest::from_said(false, &said)?, tissue, seed, monitor),
             "spatialleiden" => find(&LeidenRequest::from_said(true, &said)?, tissue, seed, monitor),
-            "spami" => find(&Spami::new(SpamiRequest::from_said(&said)?)?, tissue, seed, monitor),
+            "spami" => {
+                let request = SpamiRequest::from_said(&said)?;
+                let reference =
+                    reference.map(|(container, kind)| request.reference(container, kind, monitor));
+                find(&Spami::with_prior(request, reference.transpose()?)?, tissue, seed, monitor)
+            }
             "smoothed_pca" => find(&SmoothedPcaRequest::from_said(&said)?, tissue, seed, monitor),
             "domains" => find(&DomainsRequest::from_said(&said)?, tissue, seed, monitor),
             "banksy" => find(&BanksyRequest::from_said(&said)?, tissue, seed, monitor),

@@ -70,6 +70,16 @@ def spami(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 50,
     resume: bool = False,
+    prior: AnnData | MuData | str | os.PathLike[str] | None = None,
+    prior_key: str | None = None,
+    prior_modality: ModalityKind | None = None,
+    prior_layer: str | None = None,
+    prior_library_key: str | None = None,
+    prior_weight: float | None = None,
+    prior_label_weight: float | None = None,
+    prior_anchors: int | None = None,
+    prior_every: int | None = None,
+    prior_confidence: float | None = None,
     random_state: int = 42,
     key_added: str = "spami",
     copy: bool = False,
@@ -139,6 +149,18 @@ def spami(
     checkpoint, checkpoint_every, resume
         Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
         bits as without interruption.
+    prior
+        A labelled slice that guides training (SpaMI-P), or its file: raw counts, and coordinates in
+        ``obsm[spatial_key]``. Features are matched by name; with too few in common it is refused, and where its labels or its
+        genes say nothing about ``data`` it is warned of and left out.
+    prior_key, prior_modality, prior_layer, prior_library_key
+        Of the reference: column of ``obs`` with the labels, which modality it measures (``"rna"``), layer of the counts
+        instead of ``X``, column of ``obs`` with its slices.
+    prior_weight, prior_label_weight, prior_anchors, prior_every
+        Weights of its two terms of the loss (20 and 1), nearest spots of the other side looked at for mutual neighbours (20),
+        epochs after which these are looked for anew (50).
+    prior_confidence
+        A spot that is less sure gets the label ``"none of these"`` (0.5).
     integrate
         Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
         (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.
@@ -159,6 +181,8 @@ def spami(
         How much each modality counts in each spot; rows sum to 1.
     ``obs[key]`` : categorical, shape ``(n_obs,)``
         Domains, ``"0"`` the largest.
+    ``obs["{key}_prior"]`` : categorical, ``obs["{key}_prior_confidence"]`` : float32, shape ``(n_obs,)``
+        With ``prior``, or a model that was trained with one: label of each spot, and how sure that is.
     ``uns[key]`` : dict
         ``params`` (all that repeats the run), ``loss`` (each term, by epoch), ``features``, ``seconds``, ``version``.
     ``mod[name].layers["{key}_denoised"]`` : float32, shape ``(n_obs, n_vars)``
@@ -185,7 +209,7 @@ def spami(
     >>> bm.tl.spami(mdata, n_clusters=5)
     >>> bm.pl.attention(mdata)
     """
-    given = said(spami, locals(), leave=["layer", "modality_kinds", "use_rep", "denoise"])
+    given = said(spami, locals(), leave=["layer", "modality_kinds", "use_rep", "denoise", "prior"])
     el.require_container(data)
     check_target(data, key_added, copy, reads=[library_key] if library_key else [])
     if modalities is not None and not el.is_mudata(data):
@@ -210,4 +234,19 @@ def spami(
         library_key=library_key,
         modalities=given.get("modalities"),
     )
-    return tissue.find(data, "spami", parts, given, layer=layer, random_state=random_state, copy=copy)
+    reference = None
+    if isinstance(prior, (str, os.PathLike)):
+        given["prior"] = os.fspath(prior)
+    elif prior is not None:
+        el.require_container(prior)
+        layers = {name: prior_layer for name in tissue.names_of(prior)} if prior_layer else {}
+        reference = tissue.parts(
+            prior, layers=layers, use_rep={}, spatial_key=spatial_key, library_key=prior_library_key
+        )
+        if prior_key is not None:
+            reference["obs"].append(tissue.labels(prior, prior_key))
+        # The counts were taken from the layer here.
+        given.pop("prior_layer", None)
+    return tissue.find(
+        data, "spami", parts, given, layer=layer, random_state=random_state, copy=copy, prior=reference
+    )

@@ -115,6 +115,13 @@ def parts(
     }
 
 
+def labels(data: AnnData | MuData, key: str) -> tuple[str, np.ndarray, list[str], bool]:
+    """A column of labels as :func:`parts` hands it over; observations without one have a code beyond the categories."""
+    codes, categories = el.codes_of(el.column(data, key, advice="name the column that holds the labels"))
+    codes = np.where(codes < 0, len(categories), codes).astype(np.int32)
+    return key, codes, [str(name) for name in categories], True
+
+
 def _pictures(data: AnnData | MuData) -> list[tuple[str, str, Any, dict[str, float]]]:
     """The picture of each library, the finer one: library, name, pixels, and the scale factors that are numbers."""
     sources = [data, *data.mod.values()] if el.is_mudata(data) else [data]
@@ -218,9 +225,10 @@ def find(
     layer: Any = None,
     random_state: Any,
     copy: bool,
+    prior: dict[str, Any] | None = None,
 ) -> Any:
     """Runs a method and puts what it found into ``data``, or a copy."""
-    found = _brodmann.find_domains(method, parts, dict(options), random_state=el.seed_of(random_state))
+    found = _brodmann.find_domains(method, parts, dict(options), random_state=el.seed_of(random_state), prior=prior)
     root, modal, _, _ = found
     if layer is not None:
         root["uns"][options.get("key_added", method)]["params"].setdefault("preprocess", {})["layer"] = layer

@@ -98,6 +98,7 @@ fn of_spami() -> Table {
         let request = SpamiRequest::preset(preset);
         let mut all = fields_of(&request.options);
         all.extend(fields_of(&request.domains));
+        all.extend(fields_of(&request.prior_options));
         all.extend(fields_of(&ModelOptions::default()));
         all.extend(of_expression());
         all.insert("n_top_genes".to_owned(), Json::from(N_TOP_GENES));

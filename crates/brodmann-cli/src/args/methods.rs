@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::ModalityArg;
 use super::histology::SlideArgs;
 use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
@@ -78,7 +79,9 @@ pub struct LeidenCommand {
     brodmann plot spami.h5mu --loss spami --out loss.png\n\n\
     Another slice with the same features, without training again:\n  \
     brodmann spami tissue.h5mu --out spami.h5mu --save-model spami.safetensors\n  \
-    brodmann spami other.h5mu --out other-spami.h5mu --load-model spami.safetensors")]
+    brodmann spami other.h5mu --out other-spami.h5mu --load-model spami.safetensors\n\n\
+    Guided by a labelled slice, whose labels come back in obs[\"spami_prior\"] with a confidence (SpaMI-P):\n  \
+    brodmann spami tissue.h5mu --out spami.h5mu -k 7 --prior atlas.h5ad --prior-key region")]
 pub struct SpamiCommand {
     /// .h5mu with raw counts of several modalities, or .h5ad of one (or a folder or file `convert` can read)
     #[arg(required = true, value_name = "FILE")]
@@ -105,6 +108,9 @@ pub struct SpamiCommand {
     #[command(flatten)]
     #[serde(flatten)]
     pub network: SpamiNetworkArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub prior: SpamiPriorArgs,
     /// Write denoised expression; auto: where it takes no more than 1 GB [default: auto]
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, default_missing_value = "always")]
     pub denoise: Option<DenoiseArg>,
@@ -178,6 +184,42 @@ pub struct SpamiNetworkArgs {
     /// How the modalities become one
     #[arg(long, value_enum, value_name = "HOW")]
     pub fusion: Option<FusionArg>,
+}
+
+/// A labelled slice that guides training.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "Labelled reference (SpaMI-P)")]
+pub struct SpamiPriorArgs {
+    /// A labelled slice, counts and coordinates as in the input; features are matched by name
+    #[arg(long, value_name = "FILE")]
+    pub prior: Option<PathBuf>,
+    /// obs column of its labels
+    #[arg(long, value_name = "COLUMN")]
+    pub prior_key: Option<String>,
+    /// Which modality it measures [default: rna]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub prior_modality: Option<ModalityArg>,
+    /// Layer that holds its counts instead of X
+    #[arg(long, value_name = "LAYER")]
+    pub prior_layer: Option<String>,
+    /// obs column with its slices
+    #[arg(long, value_name = "COLUMN")]
+    pub prior_library_key: Option<String>,
+    /// Weight of the loss that draws spots to their partners in the reference
+    #[arg(long, allow_negative_numbers = true, value_name = "W", value_parser = number)]
+    pub prior_weight: Option<f64>,
+    /// Weight of the loss that keeps the labels apart
+    #[arg(long, allow_negative_numbers = true, value_name = "W", value_parser = number)]
+    pub prior_label_weight: Option<f64>,
+    /// Nearest spots of the other side that are looked at for mutual neighbours
+    #[arg(long, value_name = "N")]
+    pub prior_anchors: Option<usize>,
+    /// Epochs after which partners are looked for anew
+    #[arg(long, value_name = "N")]
+    pub prior_every: Option<usize>,
+    /// Below this confidence a spot is none of the labels
+    #[arg(long, allow_negative_numbers = true, value_name = "0..1", value_parser = number)]
+    pub prior_confidence: Option<f64>,
 }
 
 /// STAIG in one call: raw counts in; an embedding by a graph network and spatial domains out, of one slice or of many

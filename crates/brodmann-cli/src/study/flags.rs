@@ -19,7 +19,7 @@ const WRITTEN: &[&str] =
 const KEPT: &[&str] = &["checkpoint"];
 /// All others that name a file read it. Listed for a test, so that nobody adds one without a thought.
 #[cfg(test)]
-pub const READ: &[&str] = &["coordinates", "gene_sets", "genes", "image_transform", "load_model"];
+pub const READ: &[&str] = &["coordinates", "gene_sets", "genes", "image_transform", "load_model", "prior"];
 
 /// The output that stands for a step.
 pub const OUT: &str = "out";

@@ -116,6 +116,18 @@ pub enum PipelineError {
     /// Files with hardly a gene in common.
     #[error("the files have {n_shared} genes in common, too few to be integrated ({})", files.join(", "))]
     SharedGenes { n_shared: usize, files: Vec<String> },
+    /// A reference with hardly a feature of the target.
+    #[error(
+        "the reference {reference} shares {n_shared} of the {n_target} features of {modality} with the input (it has {n_reference}); expected at least {expected}"
+    )]
+    PriorFeatures {
+        reference: String,
+        modality: String,
+        n_shared: usize,
+        n_target: usize,
+        n_reference: usize,
+        expected: usize,
+    },
     /// Slices that vary in other genes.
     #[error("{n_selected} genes are highly variable in all {n_slices} slices; expected at least {expected}")]
     SharedVariable { n_selected: usize, n_slices: usize, expected: usize },
@@ -227,6 +239,11 @@ impl Diagnosis for PipelineError {
                 "name genes alike in all of them (by symbols or by stable identifiers, not by both)"
                     .to_owned()
             }
+            Self::PriorFeatures { .. } => format!(
+                "name features alike in both (by symbols or by stable identifiers, of one species), give another reference with \
+                 {}, or leave it out",
+                Opt("prior")
+            ),
             Self::SharedVariable { .. } => format!(
                 "select more per slice with {}, or take all genes with {}",
                 Opt("n_top_genes"),

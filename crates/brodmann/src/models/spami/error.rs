@@ -6,6 +6,7 @@
 use brodmann_kernels::monitor::Interrupted;
 use brodmann_kernels::{Diagnosis, Opt, OptionError};
 
+use crate::graph::GraphError;
 use crate::nn::StateError;
 
 /// Why a network cannot be trained or applied.
@@ -58,6 +59,18 @@ pub enum SpamiError {
     /// The loss is no longer finite.
     #[error("the {term} loss became {value} in epoch {epoch}; expected a finite number")]
     NonFiniteLoss { epoch: usize, term: String, value: f64, learning_rate: f64 },
+    /// The reference of a guided training does not fit together.
+    #[error("{what} of the reference has {found} rows; expected {expected}")]
+    PriorMismatch { what: &'static str, found: usize, expected: usize },
+    /// A label code beyond the labels.
+    #[error("spot {row} of the reference has the label {label}; expected a number below {n_labels}")]
+    PriorLabel { row: usize, label: u32, n_labels: usize },
+    /// Fewer than two labels are no help.
+    #[error("the reference has {found} label(s); expected at least 2")]
+    PriorLabels { found: usize },
+    /// Neighbours of reference and target.
+    #[error(transparent)]
+    Neighbors(GraphError),
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -67,6 +80,7 @@ impl Diagnosis for SpamiError {
     fn origin(&self) -> Option<&dyn Diagnosis> {
         match self {
             Self::Option(e) => Some(e),
+            Self::Neighbors(e) => Some(e),
             Self::Interrupted(e) => Some(e),
             _ => None,
         }
@@ -93,8 +107,21 @@ impl Diagnosis for SpamiError {
                 "lower {} ({learning_rate}), or check the features for extreme values",
                 Opt("learning_rate")
             ),
+            Self::PriorMismatch { .. } | Self::PriorLabel { .. } => {
+                "give features, graph and labels of the same spots".to_owned()
+            }
+            Self::PriorLabels { .. } => "give a reference with several labelled regions".to_owned(),
             _ => return self.origin()?.advice(),
         })
+    }
+}
+
+impl From<GraphError> for SpamiError {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            other => Self::Neighbors(other),
+        }
     }
 }
 

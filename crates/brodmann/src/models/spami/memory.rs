@@ -5,6 +5,7 @@ use brodmann_kernels::Seed;
 use super::graph::Operators;
 use super::network;
 use super::options::SpamiOptions;
+use super::prior::{Labelled, UNLABELLED};
 
 /// Forecast of the peak of [`train`](super::train()) and of applying the result, in bytes: features, graph, and the
 /// buffers of the network, whose plan is drawn up without taking them.
@@ -34,4 +35,42 @@ pub fn memory_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions) -> u
             + features;
     let peak = (buffers(true) + permutations).max(buffers(false) + outputs);
     features + graph + building + weights + peak
+}
+
+/// [`memory_bytes`] of a training that a reference guides: of `(spots, shared features, labels)`.
+///
+/// Beside the network of the reference there are the shared features of both sides three times (as given, averaged, and
+/// beside the embeddings while anchors are looked for), the index of that search, and the anchors.
+pub fn memory_bytes_guided(
+    n_obs: usize,
+    widths: &[usize],
+    options: &SpamiOptions,
+    (n_reference, n_shared, n_labels): (usize, usize, usize),
+) -> u64 {
+    let alone = memory_bytes(n_obs, widths, options);
+    if alone == 0 {
+        return 0;
+    }
+    let n = widths.len();
+    let (mut parameters, layout) = network::parameters::<f32>(options, widths, Seed(0));
+    let shape = (n_shared.max(1), n_labels.max(1));
+    let prior = network::prior_parameters(&mut parameters, options, n, shape, Seed(0));
+    let operators = Operators::<f32>::empty();
+    let (tape, nodes) = network::write(options, &layout, &operators, n_obs, true);
+    let before = tape.memory_bytes(true);
+    let labels = Labelled {
+        labels: vec![UNLABELLED; n_reference],
+        n_labels: shape.1,
+        width: options.embedding_width(n),
+    };
+    let (tape, _) = network::write_prior(tape, nodes.fused, options, &prior, &operators, labels, [1.0, 1.0]);
+    let buffers = tape.memory_bytes(true).saturating_sub(before);
+    let width = options.embedding_width(n) as u64;
+    let both = (n_obs + n_reference) as u64;
+    // Features as given in f32, averaged in f64; the two tables of a search in f64, their copy, and its index in f32.
+    let features = both * n_shared as u64 * (4 + 8);
+    let search = both * (n_shared as u64 + width) * (8 + 8 + 8 + 8);
+    let anchors = both * (20 * (12 + 12) + 13 * 4 + 24) + 4 * n_obs as u64 * n_labels as u64;
+    let graph = n_reference as u64 * 160;
+    alone + buffers + features + search + anchors + graph
 }

@@ -7,6 +7,7 @@
 //! * [`graph`](SpamiGraph): the two graph operators, from nearest-neighbour rows.
 //! * [`model`](SpamiModel): named parameters, and the trained network applied to a tissue.
 //! * `network`: the network written down as in the paper; `contrast`: its contrastive term.
+//! * [`prior`]: SpaMI-P, a labelled reference that guides training, and the labels it gives.
 //! * [`train()`]: epochs, corruption, checkpoints, early stopping. [`memory_bytes`]: what it will take.
 
 mod checks;
@@ -17,6 +18,7 @@ mod memory;
 mod model;
 mod network;
 mod options;
+pub mod prior;
 mod train;
 
 #[cfg(test)]
@@ -25,7 +27,7 @@ mod tests;
 pub use crate::nn::EarlyStopping;
 pub use error::SpamiError;
 pub use graph::SpamiGraph;
-pub use memory::memory_bytes;
+pub use memory::{memory_bytes, memory_bytes_guided};
 pub use model::{SpamiModel, SpamiOutput};
 pub use options::{Fusion, SpamiOptions, SpamiPreset};
-pub use train::{SpamiEpoch, SpamiFit, SpamiStep, profile, train};
+pub use train::{GuidedFit, PriorEpoch, SpamiEpoch, SpamiFit, SpamiStep, profile, train, train_guided};

@@ -59,7 +59,10 @@ impl SpamiModel {
         widths: Vec<usize>,
         parameters: &Parameters<f32>,
     ) -> Self {
-        Self { options, seed, widths, parameters: parameters.named_values() }
+        // What belongs to a reference is of no use without it.
+        let own = |(name, _): &(String, _)| !name.starts_with(network::PRIOR);
+        let parameters = parameters.named_values().into_iter().filter(own).collect();
+        Self { options, seed, widths, parameters }
     }
 
     /// How it was built and trained.

@@ -5,6 +5,7 @@ use brodmann_kernels::Seed;
 use super::contrast::Contrast;
 use super::graph::Operators;
 use super::options::{Fusion, SpamiOptions};
+use super::prior::{Aligned, Labelled};
 use crate::nn::init::{glorot_uniform, kaiming_uniform};
 use crate::nn::ops::{Attention, Concat, Corrupt, Cosine, Mse, Perceptron, Propagate, WeightedSum};
 use crate::nn::{LossId, Node, ParameterId, Parameters, Scalar, Tape, TapeBuilder};
@@ -179,6 +180,71 @@ impl<T: Scalar> Writer<'_, T> {
             }
         }
     }
+}
+
+/// Parameters of SpaMI-P alone begin with this.
+pub(super) const PRIOR: &str = "prior.";
+
+/// Where the parameters of a reference lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PriorLayout {
+    encoder: TwoLayers,
+    /// `W`, `b`.
+    head: [ParameterId; 2],
+}
+
+/// Adds the encoder and the label head of a reference. They draw from streams of their own, so that the others begin as
+/// they do without one.
+pub(super) fn prior_parameters<T: Scalar>(
+    parameters: &mut Parameters<T>,
+    options: &SpamiOptions,
+    n_modalities: usize,
+    (n_in, n_labels): (usize, usize),
+    seed: Seed,
+) -> PriorLayout {
+    let (hidden, n_out) = (options.hidden, options.embedding_width(n_modalities));
+    let draw = |k| seed.derive("spami/init/prior", k);
+    let mut add = |name: &str, shape, value| parameters.add(format!("{PRIOR}{name}"), shape, value);
+    let encoder = TwoLayers {
+        n_in,
+        n_out,
+        weight1: add("encoder.weight1", (n_in, hidden), glorot_uniform(n_in, hidden, draw(0))),
+        bias1: add("encoder.bias1", (1, hidden), vec![T::ZERO; hidden]),
+        weight2: add("encoder.weight2", (hidden, n_out), glorot_uniform(hidden, n_out, draw(1))),
+        bias2: add("encoder.bias2", (1, n_out), vec![T::ZERO; n_out]),
+    };
+    let head = [
+        add("head.weight", (n_out, n_labels), glorot_uniform(n_out, n_labels, draw(2))),
+        add("head.bias", (1, n_labels), vec![T::ZERO; n_labels]),
+    ];
+    PriorLayout { encoder, head }
+}
+
+/// What a pass over the reference yields.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PriorNodes {
+    pub embedding: Node,
+    pub aligned: LossId,
+    pub labelled: LossId,
+}
+
+/// Writes the reference down behind a network in training; its features are the last input.
+pub(super) fn write_prior<T: Scalar>(
+    tape: TapeBuilder<'static, T>,
+    fused: Node,
+    options: &SpamiOptions,
+    layout: &PriorLayout,
+    operators: &Operators<T>,
+    labels: Labelled,
+    [align_weight, label_weight]: [f64; 2],
+) -> (TapeBuilder<'static, T>, PriorNodes) {
+    let n_obs = labels.labels.len();
+    let mut writer = Writer { tape, options, operators, n_obs, training: true };
+    let features = writer.tape.input(n_obs, layout.encoder.n_in);
+    let embedding = writer.two_layers(features, layout.encoder, None);
+    let aligned = writer.tape.loss(Aligned { slot: 0 }, &[fused, embedding], &[], align_weight);
+    let labelled = writer.tape.loss(labels, &[embedding], &layout.head, label_weight);
+    (writer.tape, PriorNodes { embedding, aligned, labelled })
 }
 
 /// A tape without losses that keeps what a user wants to see.

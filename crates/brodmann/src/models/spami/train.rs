@@ -1,15 +1,16 @@
 //! Epochs, corruption, checkpoints, early stopping.
 
-use brodmann_kernels::{Monitor, Seed, Slices};
-use ndarray::ArrayView2;
+use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
+use ndarray::{Array2, ArrayView2};
 use rand::seq::SliceRandom;
 
 use super::checks::{check_features, matrices, standard};
 use super::error::SpamiError;
 use super::graph::SpamiGraph;
 use super::model::SpamiModel;
-use super::network::{self, Nodes};
+use super::network::{self, Nodes, PriorNodes};
 use super::options::SpamiOptions;
+use super::prior::{Anchors, Guidance, LabelHead, Trust};
 use crate::nn::{
     AdamOptions, Column, LossId, Mat, Network, Parameters, Progress, Schedule, Step, Stop, Tape, Trainer,
     TrainingState,
@@ -26,7 +27,25 @@ pub struct SpamiEpoch {
     pub reconstruction: Vec<f64>,
     /// `L_cos`, unweighted; 0 with one modality or where left out.
     pub cosine: f64,
+    /// Of a training that a reference guides.
+    pub prior: Option<PriorEpoch>,
 }
+
+/// What a reference had to say in an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PriorEpoch {
+    /// `L_mnn`, unweighted; 0 while anchors are not trusted.
+    pub aligned: f64,
+    /// `L_label`, unweighted.
+    pub labelled: f64,
+    /// How far anchors of neighbouring spots agree, [`Trust::agreement`].
+    pub agreement: f64,
+    /// Share of spots with an anchor.
+    pub covered: f64,
+}
+
+/// Numbers of a [`PriorEpoch`].
+const PRIOR_COLUMNS: [&str; 4] = ["aligned", "labelled", "agreement", "covered"];
 
 /// A trained network and how it got there.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,23 +58,42 @@ pub struct SpamiFit {
     pub stopped_early: bool,
 }
 
+/// A network that a reference guided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuidedFit {
+    /// The network, and how it got there.
+    pub fit: SpamiFit,
+    /// What tells labels apart.
+    pub head: LabelHead,
+    /// What the last anchors were worth.
+    pub trust: Trust,
+}
+
 impl SpamiEpoch {
-    /// Numbers per epoch of a network for so many modalities: the columns of its history.
-    pub const fn width(n_modalities: usize) -> usize {
-        2 + 2 * n_modalities
+    /// Numbers per epoch of a network for so many modalities, with a reference or without: the columns of its history.
+    pub const fn width(n_modalities: usize, guided: bool) -> usize {
+        2 + 2 * n_modalities + if guided { PRIOR_COLUMNS.len() } else { 0 }
     }
 
-    /// The losses of one row of the history.
+    /// The losses of one row of the history of a network for so many modalities.
     ///
     /// # Panics
-    /// When the row has fewer than two numbers.
-    pub fn from_row(row: &[f64]) -> Self {
-        let (contrast, reconstruction) = row[2..].split_at((row.len() - 2) / 2);
+    /// When the row has another length than [`SpamiEpoch::width`] says.
+    pub fn from_row(row: &[f64], n_modalities: usize) -> Self {
+        let (terms, prior) = row.split_at(Self::width(n_modalities, false));
+        let (contrast, reconstruction) = terms[2..].split_at(n_modalities);
+        let prior = match *prior {
+            [aligned, labelled, agreement, covered] => {
+                Some(PriorEpoch { aligned, labelled, agreement, covered })
+            }
+            _ => None,
+        };
         Self {
             loss: row[0],
             cosine: row[1],
             contrast: contrast.to_vec(),
             reconstruction: reconstruction.to_vec(),
+            prior,
         }
     }
 }
@@ -114,15 +152,103 @@ pub fn train<E: From<SpamiError>>(
 ) -> Result<SpamiFit, E> {
     let features = standard(modalities);
     let features = matrices(&features);
-    let mut trainer = trainer(modalities, &features, graph, slices, options, seed)?;
+    let mut trainer = trainer(modalities, &features, graph, slices, options, seed, None)?;
+    run(&mut trainer, modalities, options, seed, resume, on_epoch, monitor)
+}
+
+/// [`train()`] guided by a labelled reference: SpaMI-P.
+///
+/// An encoder of the reference's own runs beside the others; `λ_mnn L_mnn + λ_label L_label` are added to the loss. Anchors
+/// are those of the [`Guidance`] at first, and every `prior_every` epochs they are looked for anew, in the shared features and
+/// the embeddings as they then are. Anchors that neighbouring spots do not agree on have no part until the next search.
+///
+/// # Inputs
+/// As [`train()`]; `guidance`: the reference beside this very target.
+/// # Returns
+/// The network, which is one of [`train()`] (the reference's encoder is left behind), and the head for its embedding.
+/// # Errors
+/// As [`train()`].
+/// # Cost
+/// An epoch costs as much as one of both tissues; a search for anchors as
+/// [`mutual_nearest`](crate::graph::mutual_nearest()).
+/// # Source
+/// Gao et al. 2025 (SpaMI-P).
+///
+/// # Example
+///
+/// ```
+/// use brodmann::models::spami::prior::{Guidance, Prior, PriorOptions};
+/// use brodmann::models::spami::{SpamiError, SpamiGraph, SpamiOptions, train_guided};
+/// use brodmann_kernels::{Seed, Silent};
+/// use ndarray::Array2;
+///
+/// // Two tissues of forty spots in a row: their left half differs from their right half.
+/// let row: Vec<Vec<u32>> = (0..40).map(|i| vec![if i < 39 { i + 1 } else { 38 }]).collect();
+/// let graph = SpamiGraph::new(&row)?;
+/// let half = |i: usize| if i < 20 { 1.0 } else { -1.0 };
+/// let wave = |i: usize, j: usize| ((i * 7 + j * 3) % 5) as f32 * 0.02;
+/// let rna = Array2::from_shape_fn((40, 3), |(i, j)| half(i) + wave(i, j));
+/// let atlas = Array2::from_shape_fn((40, 3), |(i, j)| half(i) + wave(i + 1, j + 1));
+/// let labels: Vec<u32> = (0..40).map(|i| u32::from(i >= 20)).collect();
+/// let prior = Prior { target: rna.view(), reference: atlas.view(), graph: &graph, labels: &labels, n_labels: 2 };
+/// let guidance = Guidance::new(prior, &graph, &PriorOptions::default(), Seed(0), &Silent)?;
+/// assert!(guidance.trust().is_enough());
+/// let options = SpamiOptions { epochs: 60, hidden: 8, latent: 4, ..Default::default() };
+/// let guided = train_guided::<SpamiError>(
+///     &[rna.view()], &graph, None, &options, &guidance, Seed(0), None, &mut |_| Ok(()), &Silent,
+/// )?;
+/// let embedding = guided.fit.model.apply(&[rna.view()], &graph, &Silent)?.embedding;
+/// let found = guided.head.apply(embedding.view(), 0.0);
+/// assert_eq!(found.labels.len(), 40);
+/// let [first, last] = [0, 59].map(|epoch| guided.fit.epochs[epoch].prior.expect("guided").labelled);
+/// assert!(last < first);
+/// # Ok::<(), SpamiError>(())
+/// ```
+// As `train`, and the reference.
+#[expect(clippy::too_many_arguments)]
+pub fn train_guided<E: From<SpamiError>>(
+    modalities: &[ArrayView2<'_, f32>],
+    graph: &SpamiGraph,
+    slices: Option<&Slices>,
+    options: &SpamiOptions,
+    guidance: &Guidance<'_>,
+    seed: Seed,
+    resume: Option<TrainingState>,
+    on_epoch: &mut dyn FnMut(&Progress<'_>) -> Result<(), E>,
+    monitor: &dyn Monitor,
+) -> Result<GuidedFit, E> {
+    let features = standard(modalities);
+    let reference = [guidance.prior().reference];
+    let reference = standard(&reference);
+    let all: Vec<Mat<'_, f32>> = matrices(&features).into_iter().chain(matrices(&reference)).collect();
+    let mut trainer = trainer(modalities, &all, graph, slices, options, seed, Some((guidance, monitor)))?;
+    let fit = run(&mut trainer, modalities, options, seed, resume, on_epoch, monitor)?;
+    let parameters = trainer.parameters().clone();
+    let [z, r] = trainer.network_mut().embeddings(&parameters);
+    let head = guidance.head(&parameters, z.view(), r.view());
+    let trust = trainer.network().guided.as_ref().map_or(guidance.trust(), |g| g.anchors.trust);
+    Ok(GuidedFit { fit, head, trust })
+}
+
+/// Trains to the end.
+fn run<E: From<SpamiError>>(
+    trainer: &mut Trainer<SpamiNetwork<'_, '_>>,
+    modalities: &[ArrayView2<'_, f32>],
+    options: &SpamiOptions,
+    seed: Seed,
+    resume: Option<TrainingState>,
+    on_epoch: &mut dyn FnMut(&Progress<'_>) -> Result<(), E>,
+    monitor: &dyn Monitor,
+) -> Result<SpamiFit, E> {
     if let Some(state) = resume {
-        trainer.resume(&state, options.epochs).map_err(SpamiError::from)?;
+        trainer.resume(&state, options.epochs)?;
     }
     let schedule = Schedule { epochs: options.epochs, early_stopping: options.early_stopping };
     let stopped_early = trainer.run(&schedule, on_epoch, monitor)?;
     let widths = modalities.iter().map(ArrayView2::ncols).collect();
     let model = SpamiModel::new(options.clone(), seed, widths, trainer.parameters());
-    let epochs = trainer.history().iter().map(|row| SpamiEpoch::from_row(row)).collect();
+    let n = modalities.len();
+    let epochs = trainer.history().iter().map(|row| SpamiEpoch::from_row(row, n)).collect();
     Ok(SpamiFit { model, epochs, stopped_early })
 }
 
@@ -150,8 +276,8 @@ pub fn profile(
 ) -> Result<Vec<SpamiStep>, SpamiError> {
     let features = standard(modalities);
     let features = matrices(&features);
-    let mut trainer = trainer(modalities, &features, graph, None, options, seed)?;
-    let epoch = |trainer: &mut Trainer<SpamiNetwork<'_>>| -> Result<(), SpamiError> {
+    let mut trainer = trainer(modalities, &features, graph, None, options, seed, None)?;
+    let epoch = |trainer: &mut Trainer<SpamiNetwork<'_, '_>>| -> Result<(), SpamiError> {
         let gradients = trainer.gradients()?;
         trainer.apply(&gradients);
         Ok(())
@@ -173,14 +299,15 @@ pub fn profile(
 }
 
 /// The network with its data, before the first epoch.
-fn trainer<'a>(
+fn trainer<'a, 'p>(
     modalities: &[ArrayView2<'_, f32>],
     features: &'a [Mat<'a, f32>],
     graph: &SpamiGraph,
     slices: Option<&Slices>,
     options: &SpamiOptions,
     seed: Seed,
-) -> Result<Trainer<SpamiNetwork<'a>>, SpamiError> {
+    guide: Option<(&'a Guidance<'p>, &'a dyn Monitor)>,
+) -> Result<Trainer<SpamiNetwork<'a, 'p>>, SpamiError> {
     options.validate(modalities.len())?;
     check_features(modalities, graph)?;
     let n_obs = graph.n_obs();
@@ -192,13 +319,40 @@ fn trainer<'a>(
         graph.check_slices(slices)?;
     }
     let widths: Vec<usize> = modalities.iter().map(ArrayView2::ncols).collect();
-    let (parameters, layout) = network::parameters::<f32>(options, &widths, seed);
-    let (tape, nodes) = network::write(options, &layout, &graph.operators, n_obs, true);
+    let (mut parameters, layout) = network::parameters::<f32>(options, &widths, seed);
+    let (mut tape, nodes) = network::write(options, &layout, &graph.operators, n_obs, true);
+    let mut guided = None;
+    if let Some((guidance, monitor)) = guide {
+        if guidance.n_obs() != n_obs {
+            let what = "the target of the reference".to_owned();
+            return Err(SpamiError::SpotMismatch { what, found: guidance.n_obs(), expected: n_obs });
+        }
+        let labels = guidance.labelled(options.embedding_width(widths.len()));
+        let shape = (guidance.prior().reference.ncols(), labels.n_labels);
+        let prior = network::prior_parameters(&mut parameters, options, widths.len(), shape, seed);
+        let operators = &guidance.prior().graph.operators;
+        let weights = guidance.weights();
+        let (written, prior_nodes) =
+            network::write_prior(tape, nodes.fused, options, &prior, operators, labels, weights);
+        tape = written;
+        tape.keep(nodes.fused);
+        tape.keep(prior_nodes.embedding);
+        guided = Some(Guided {
+            guidance,
+            nodes: prior_nodes,
+            anchors: guidance.first().clone(),
+            remembered: Vec::new(),
+            blank: parameters.clone(),
+            monitor,
+        });
+    }
     let permuted = if nodes.contrast.iter().any(Option::is_some) { widths.len() } else { 0 };
     let network = SpamiNetwork {
         tape: tape.build(true),
         nodes,
         features,
+        n_modalities: widths.len(),
+        guided,
         members: slices.map_or_else(|| Slices::one(n_obs), Slices::clone).rows().to_vec(),
         permutations: vec![(0..n_obs as u32).collect(); permuted],
         seed,
@@ -213,10 +367,13 @@ fn trainer<'a>(
 }
 
 /// One part, whatever the number of slices: its losses are means over all spots at once.
-struct SpamiNetwork<'a> {
+struct SpamiNetwork<'a, 'p> {
     tape: Tape<'static, f32>,
     nodes: Nodes,
+    /// Of the modalities, and then of the reference.
     features: &'a [Mat<'a, f32>],
+    n_modalities: usize,
+    guided: Option<Guided<'a, 'p>>,
     /// Spots of each slice.
     members: Vec<Vec<u32>>,
     permutations: Vec<Vec<u32>>,
@@ -224,14 +381,55 @@ struct SpamiNetwork<'a> {
     learning_rate: f64,
 }
 
-impl SpamiNetwork<'_> {
+/// What a reference adds to the network.
+struct Guided<'a, 'p> {
+    guidance: &'a Guidance<'p>,
+    nodes: PriorNodes,
+    /// As last looked for.
+    anchors: Anchors,
+    /// The parameters at the last search, from which its anchors are found again; none before the first.
+    remembered: Vec<(String, Array2<f32>)>,
+    /// Parameters to put those into.
+    blank: Parameters<f32>,
+    monitor: &'a dyn Monitor,
+}
+
+impl SpamiNetwork<'_, '_> {
+    /// The embeddings of target and reference, dropout off; nothing of a reference where there is none.
+    fn embeddings(&mut self, parameters: &Parameters<f32>) -> [Array2<f32>; 2] {
+        let Some(guided) = &self.guided else { return [Array2::zeros((0, 0)), Array2::zeros((0, 0))] };
+        let indices: Vec<&[u32]> = self.permutations.iter().map(Vec::as_slice).collect();
+        let sparse = [guided.anchors.weights.view(), guided.anchors.back.view()];
+        let step = Step { indices: &indices, sparse: &sparse, ..Step::inference(self.features) };
+        self.tape.infer(&step, parameters);
+        [self.nodes.fused, guided.nodes.embedding].map(|node| {
+            let value: Mat<'_, f32> = self.tape.value(node).expect("kept for the search");
+            value.view().to_owned()
+        })
+    }
+
+    /// Looks for anchors with the parameters as they are.
+    fn renew(&mut self, parameters: &Parameters<f32>) -> Result<(), SpamiError> {
+        let [z, r] = self.embeddings(parameters);
+        let Some(guided) = &mut self.guided else { return Ok(()) };
+        guided.anchors = guided.guidance.find([z.view(), r.view()], guided.monitor)?;
+        guided.remembered = parameters.named_values();
+        Ok(())
+    }
+
     /// The first term that is not finite, the total last.
     fn check_finite(&self, epoch: u64, numbers: &[f64]) -> Result<(), SpamiError> {
-        let row = SpamiEpoch::from_row(numbers);
+        let row = SpamiEpoch::from_row(numbers, self.n_modalities);
         let contrast = row.contrast.iter().enumerate().map(|(m, &v)| (format!("contrast {m}"), v));
         let reconstruction =
             row.reconstruction.iter().enumerate().map(|(m, &v)| (format!("reconstruction {m}"), v));
-        let rest = [("cosine".to_owned(), row.cosine), ("total".to_owned(), row.loss)];
+        let prior = row.prior.unwrap_or_default();
+        let rest = [
+            ("cosine".to_owned(), row.cosine),
+            ("aligned".to_owned(), prior.aligned),
+            ("labelled".to_owned(), prior.labelled),
+            ("total".to_owned(), row.loss),
+        ];
         match reconstruction.chain(contrast).chain(rest).find(|(_, v)| !v.is_finite()) {
             None => Ok(()),
             Some((term, value)) => Err(SpamiError::NonFiniteLoss {
@@ -244,14 +442,15 @@ impl SpamiNetwork<'_> {
     }
 }
 
-impl Network for SpamiNetwork<'_> {
+impl Network for SpamiNetwork<'_, '_> {
     type Error = SpamiError;
 
     fn columns(&self) -> Vec<Column> {
         let each =
-            |term: &'static str| (0..self.features.len()).map(move |m| Column::sum(format!("{term}_{m}")));
+            |term: &'static str| (0..self.n_modalities).map(move |m| Column::sum(format!("{term}_{m}")));
         let first = [Column::sum("loss"), Column::sum("cosine")];
-        first.into_iter().chain(each("contrast")).chain(each("reconstruction")).collect()
+        let prior = PRIOR_COLUMNS.iter().filter(|_| self.guided.is_some()).map(|name| Column::sum(*name));
+        first.into_iter().chain(each("contrast")).chain(each("reconstruction")).chain(prior).collect()
     }
 
     fn pass(
@@ -260,13 +459,19 @@ impl Network for SpamiNetwork<'_> {
         epoch: u64,
         parameters: &mut Parameters<f32>,
     ) -> Result<Vec<f64>, SpamiError> {
-        let n = self.features.len() as u64;
+        let again = self.guided.as_ref().is_some_and(|g| g.guidance.searches_before(epoch));
+        if again {
+            self.renew(parameters)?;
+        }
+        let n = self.n_modalities as u64;
         for (m, permutation) in self.permutations.iter_mut().enumerate() {
             permute(permutation, &self.members, self.seed, epoch * n + m as u64);
         }
         let indices: Vec<&[u32]> = self.permutations.iter().map(Vec::as_slice).collect();
         let seed = self.seed.derive("spami/epoch", epoch);
-        let step = Step { indices: &indices, ..Step::training(seed, self.features) };
+        let sparse: Vec<CsrView<'_, f32>> =
+            self.guided.iter().flat_map(|g| [g.anchors.weights.view(), g.anchors.back.view()]).collect();
+        let step = Step { indices: &indices, sparse: &sparse, ..Step::training(seed, self.features) };
         let learning_rate = self.learning_rate;
         let loss = self.tape.run(&step, parameters).map_err(|stop| match stop {
             Stop::Interrupted(interrupted) => SpamiError::Interrupted(interrupted),
@@ -279,9 +484,33 @@ impl Network for SpamiNetwork<'_> {
         })?;
         let value = |id: &Option<LossId>| id.map_or(0.0, |id| self.tape.loss(id));
         let terms = self.nodes.contrast.iter().chain(&self.nodes.reconstruction).map(value);
-        let numbers: Vec<f64> = [loss, value(&self.nodes.cosine)].into_iter().chain(terms).collect();
+        let prior = self.guided.iter().flat_map(|g| {
+            let trust = g.anchors.trust;
+            [
+                self.tape.loss(g.nodes.aligned),
+                self.tape.loss(g.nodes.labelled),
+                trust.agreement,
+                trust.covered,
+            ]
+        });
+        let numbers: Vec<f64> =
+            [loss, value(&self.nodes.cosine)].into_iter().chain(terms).chain(prior).collect();
         self.check_finite(epoch, &numbers)?;
         Ok(numbers)
+    }
+
+    fn memory(&self) -> Vec<(String, Array2<f32>)> {
+        self.guided.as_ref().map_or_else(Vec::new, |g| g.remembered.clone())
+    }
+
+    fn recall(&mut self, memory: &[(String, Array2<f32>)]) -> Result<(), SpamiError> {
+        let Some((first, _)) = memory.first() else { return Ok(()) };
+        let Some(guided) = &self.guided else {
+            return Err(SpamiError::UnknownParameter { name: first.clone() });
+        };
+        let mut then = guided.blank.clone();
+        then.load(memory)?;
+        self.renew(&then)
     }
 }
 

@@ -9,12 +9,14 @@
 //! * [`request`]: what a caller asks for.
 //! * [`model_file`]: a trained network as a file.
 //! * `inputs`: modalities, features and graph of a tissue.
+//! * `prior`: a labelled reference beside the tissue (SpaMI-P).
 //! * `training`: the network trained, with checkpoints on the way.
 //! * `denoised`: denoised expression as a layer.
 
 mod denoised;
 mod inputs;
 pub mod model_file;
+mod prior;
 pub mod request;
 mod training;
 
@@ -27,10 +29,11 @@ use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::{Value as Json, json};
 
 pub use denoised::AUTO_BYTES;
-pub use request::{Denoise, SpamiRequest};
+pub use prior::{NONE_OF_THESE, PriorFacts};
+pub use request::{Denoise, PriorRequest, SpamiRequest};
 
 use self::inputs::{Input, Source};
-use self::model_file::{CardOf, SavedModality, SavedModel, SavedSource};
+use self::model_file::{CardOf, SavedHead, SavedModality, SavedModel, SavedSource};
 use self::request::{CLUSTER_COMPONENTS, CLUSTER_NEIGHBORS};
 use super::PipelineError;
 use super::domains::{Domains, Embedding};
@@ -40,7 +43,10 @@ use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::run::{Run, Stage};
 use super::scene::Scene;
 use super::tissue::{ModalityInfo, Tissue};
-use crate::models::spami::{Fusion, SpamiEpoch, SpamiOptions, SpamiOutput, memory_bytes};
+use crate::models::spami::prior::{Guidance, Transfer};
+use crate::models::spami::{
+    Fusion, SpamiEpoch, SpamiOptions, SpamiOutput, memory_bytes, memory_bytes_guided,
+};
 use crate::preprocess::{Modality, pca_dense};
 
 /// One modality as it entered the network.
@@ -84,6 +90,8 @@ pub struct SpamiFacts {
     pub modalities: Vec<SpamiModality>,
     /// After the last epoch; `None` with a loaded model.
     pub losses: Option<SpamiLosses>,
+    /// Of a run with a labelled reference, or with a model that knows its labels.
+    pub prior: Option<PriorFacts>,
     /// Epochs trained, those before a resumption counted.
     #[serde(skip)]
     n_epochs: usize,
@@ -113,6 +121,7 @@ impl Facts for SpamiFacts {
                 l.cosine
             ));
         }
+        lines.extend(self.prior.iter().flat_map(PriorFacts::lines));
         lines
     }
 }
@@ -121,13 +130,16 @@ impl Facts for SpamiFacts {
 ///
 /// Written beside what every method writes, with `key` the name of the result: `obsm["key_attention"]` (a table, one
 /// column per modality), `layers["key_denoised"]` and `var["key_denoised"]` of each modality, on request
-/// `obsm["X_key_NAME"]` of each modality.
+/// `obsm["X_key_NAME"]` of each modality; with a labelled reference, or a model trained with one, `obs["key_prior"]` (its
+/// labels, or [`NONE_OF_THESE`]) and `obs["key_prior_confidence"]`.
 ///
 /// # Source
 /// Gao et al. 2025 (SpaMI).
 pub struct Spami {
     request: SpamiRequest,
     saved: Option<SavedModel>,
+    /// A reference in memory.
+    reference: Option<Tissue>,
 }
 
 impl Spami {
@@ -136,8 +148,29 @@ impl Spami {
     /// # Errors
     /// As [`model_file::load`].
     pub fn new(request: SpamiRequest) -> Result<Self, PipelineError> {
+        Self::with_prior(request, None)
+    }
+
+    /// [`Spami::new`] with a labelled reference in memory, in place of a file that the request names.
+    ///
+    /// # Errors
+    /// As [`Spami::new`]; [`PipelineError::Option`] for a reference without labels, or labels without one.
+    pub fn with_prior(request: SpamiRequest, reference: Option<Tissue>) -> Result<Self, PipelineError> {
+        request.check_prior(reference.is_some())?;
         let saved = request.models.load_model.as_deref().map(model_file::load).transpose()?;
-        Ok(Self { request, saved })
+        Ok(Self { request, saved, reference })
+    }
+
+    /// Does `with` with the reference, where there is one: that in memory, or the one of the file, opened now.
+    fn on_reference<T>(
+        &self,
+        monitor: &dyn Monitor,
+        with: impl FnOnce(&Tissue) -> Result<T, PipelineError>,
+    ) -> Result<Option<T>, PipelineError> {
+        if let Some(reference) = &self.reference {
+            return with(reference).map(Some);
+        }
+        prior::open(&self.request, monitor)?.map(|reference| with(&reference)).transpose()
     }
 }
 
@@ -149,6 +182,8 @@ pub struct SpamiSolved {
     epochs: Vec<SpamiEpoch>,
     stopped_early: bool,
     data_hash: String,
+    /// What is known of the reference, the names of its labels, and those of the spots where it was trusted.
+    prior: Option<(PriorFacts, Vec<String>, Option<Transfer>)>,
 }
 
 impl Method for Spami {
@@ -187,7 +222,10 @@ impl Method for Spami {
                 require_unique(scene.tissue, info)?;
             }
         }
-        self.memory(scene.tissue, &modalities, options).map(Some)
+        let extent = self.on_reference(&silent, |reference| {
+            prior::extent(&self.request, scene.tissue, &modalities, reference)
+        })?;
+        self.memory(scene.tissue, &modalities, options, extent).map(Some)
     }
 
     fn solve(&self, scene: &Scene<'_>, run: &mut Run<'_>) -> Result<(Outcome, SpamiSolved), PipelineError> {
@@ -216,6 +254,13 @@ impl Method for Spami {
             fingerprint = fingerprint.text(&made.info.name).text(&made.data_hash);
             inputs.push(made);
         }
+        let reference = self.on_reference(monitor, |reference| {
+            let target = (tissue, &modalities[..], &graph, slices);
+            prior::prepare(request, target, reference, options.n_neighbors, run)
+        })?;
+        if let Some(reference) = &reference {
+            fingerprint = fingerprint.text("prior").text(&reference.hash);
+        }
         let data_hash = fingerprint.hex();
         if self.saved.is_none() && inputs.len() > 1 {
             monitor.note(&if request.balances() {
@@ -228,13 +273,32 @@ impl Method for Spami {
         }
 
         let views: Vec<ArrayView2<'_, f32>> = inputs.iter().map(|i| i.values.view()).collect();
+        let guidance = reference.as_ref().map(|reference| {
+            monitor.stage("anchors in the reference", 0);
+            let (prior, seed) = (reference.prior(), run.seed);
+            run.timed(Stage::Train, || Guidance::new(prior, &graph, &request.prior_options, seed, monitor))
+        });
+        let guidance = guidance.transpose()?;
+        let mut facts = None;
+        let mut trusted = false;
+        if let (Some(reference), Some(guidance)) = (&reference, &guidance) {
+            trusted = prior::doubt(reference, guidance.trust(), monitor);
+            facts = Some(PriorFacts { trusted, ..PriorFacts::of(reference, guidance.trust()) });
+        }
         let (mut epochs, mut stopped_early) = (Vec::new(), false);
+        let mut head = self.saved.as_ref().and_then(|saved| saved.head.clone());
         let trained;
         let model = if let Some(saved) = &self.saved {
             &saved.model
         } else {
-            let fit = training::train_network(request, &options, &inputs, &graph, slices, &data_hash, run)?;
-            (trained, epochs, stopped_early) = fit;
+            let trusted = guidance.as_ref().filter(|_| trusted);
+            let place = (&graph, slices);
+            let fit = training::train_network((request, &options), &inputs, place, trusted, &data_hash, run)?;
+            (trained, epochs, stopped_early) = (fit.model, fit.epochs, fit.stopped_early);
+            if let (Some((found, last)), Some(reference), Some(facts)) = (fit.head, &reference, &mut facts) {
+                head = Some(SavedHead { head: found, names: reference.names.clone() });
+                facts.last = Some(last);
+            }
             &trained
         };
         monitor.stage("applying the network", 0);
@@ -248,9 +312,22 @@ impl Method for Spami {
                 data_hash: &data_hash,
             };
             let saved: Vec<SavedModality> = inputs.iter().map(|i| to_save(tissue, i)).collect();
-            run.timed(Stage::Write, || model_file::save(path, model, &saved, &about))?;
+            run.timed(Stage::Write, || model_file::save(path, model, &saved, head.as_ref(), &about))?;
             monitor.note(&format!("model written to {}", path.display()));
         }
+        let transfer = head.as_ref().map(|h| {
+            let found = h.head.apply(output.embedding.view(), request.prior_options.prior_confidence);
+            match &guidance {
+                Some(guidance) => found.where_supported(&guidance.supported()),
+                None => found,
+            }
+        });
+        let names = head.as_ref().map(|h| h.names.clone());
+        let prior = match (facts, names) {
+            (Some(facts), names) => Some((facts, names.unwrap_or_default(), transfer)),
+            (None, Some(names)) => Some((PriorFacts::of_labels(names.len()), names, transfer)),
+            (None, None) => None,
+        };
         let clustered = run.timed(Stage::Cluster, || reduce(&output.embedding))?;
         let written = std::mem::replace(&mut output.embedding, Array2::zeros((0, 0)));
         let embedding = Embedding { seed: run.seed, written: Some(written), source: None, clustered };
@@ -259,7 +336,7 @@ impl Method for Spami {
             clustering: request.domains.method(CLUSTER_NEIGHBORS)?,
             before: None,
         };
-        Ok((outcome, SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash }))
+        Ok((outcome, SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, prior }))
     }
 
     fn finish(
@@ -271,7 +348,7 @@ impl Method for Spami {
     ) -> Result<Finished<SpamiFacts>, PipelineError> {
         let request = &self.request;
         let key = self.frame().key();
-        let SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash } = solved;
+        let SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, mut prior } = solved;
         let total: u64 = inputs.iter().map(Input::layer_bytes).sum();
         let (write_layers, why_not) = denoised::decide(request.outputs.denoise, total);
         if let Some(why) = why_not {
@@ -308,7 +385,11 @@ impl Method for Spami {
                 root.obsm.insert(format!("X_{key}_{}", modality.name), values.clone().into());
             }
         }
-        let written = written(&modalities);
+        let mut written = written(&modalities);
+        if let Some((facts, names, transfer)) = &mut prior {
+            prior::add(key, names, transfer.as_ref(), scene.n_obs(), facts, run);
+            written.insert("prior".to_owned(), Value::from(super::record::without_nulls(json!(facts))));
+        }
         Ok(Finished {
             params: self.params(&options, run),
             history: history(&epochs, &modalities, &options),
@@ -318,6 +399,7 @@ impl Method for Spami {
             facts: SpamiFacts {
                 losses: epochs.last().map(|e| losses(e, &modalities)),
                 modalities,
+                prior: prior.map(|(facts, ..)| facts),
                 n_epochs: epochs.len(),
             },
         })
@@ -347,6 +429,7 @@ impl Spami {
         tissue: &Tissue,
         modalities: &[ModalityInfo],
         options: SpamiOptions,
+        reference: Option<(usize, usize, usize)>,
     ) -> Result<Need<'_>, PipelineError> {
         let n_obs = tissue.n_obs();
         let (mut widths, mut layers) = (Vec::new(), 0u64);
@@ -362,14 +445,14 @@ impl Spami {
             (n_obs * 4) as u64 * (widths.iter().sum::<usize>() + options.latent * (widths.len() + 1)) as u64;
         let denoises = denoised::decide(self.request.outputs.denoise, layers).0;
         let denoising = if denoises { 2 * layers + outputs } else { outputs };
-        let training = training_bytes(n_obs, &widths, &options, available_bytes());
+        let training = training_bytes(n_obs, &widths, &options, reference, available_bytes());
         let advice = move |available: u64| {
             if training <= available {
                 return format!("leave the denoised layers out with {}", Opt("denoise").set("never"));
             }
             let fits = |hidden: usize, latent: usize| {
                 let smaller = SpamiOptions { hidden, latent, ..options.clone() };
-                training_bytes(n_obs, &widths, &smaller, Some(available)) <= available
+                training_bytes(n_obs, &widths, &smaller, reference, Some(available)) <= available
             };
             let narrower = [(256, 64), (128, 64), (64, 32), (32, 16)]
                 .into_iter()
@@ -410,6 +493,10 @@ impl Spami {
         let reps = &request.modalities.use_rep;
         params["use_rep"] = if reps.is_empty() { Json::Null } else { json!(reps) };
         params["load_model"] = json!(request.models.load_model);
+        if self.reference.is_some() || request.prior.prior.is_some() {
+            params["prior"] = json!(request.prior);
+            params["prior"]["options"] = json!(request.prior_options);
+        }
         let features = &request.features;
         let of_rna = request::default_options(Modality::Rna);
         params["preprocess"] = json!({
@@ -469,6 +556,12 @@ fn history(
     if options.cosine && modalities.len() > 1 {
         set("cosine".to_owned(), &|e| e.cosine);
     }
+    if epochs.iter().all(|e| e.prior.is_some()) {
+        let of = |e: &SpamiEpoch| e.prior.unwrap_or_default();
+        set("aligned".to_owned(), &|e| of(e).aligned);
+        set("labelled".to_owned(), &|e| of(e).labelled);
+        set("agreement".to_owned(), &|e| of(e).agreement);
+    }
     curves
 }
 
@@ -506,14 +599,26 @@ fn require_unique(tissue: &Tissue, info: &ModalityInfo) -> Result<(), PipelineEr
 }
 
 /// The network's own forecast; it draws up the parameters to know, so where these alone do not fit it is not asked.
-fn training_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions, available: Option<u64>) -> u64 {
+fn training_bytes(
+    n_obs: usize,
+    widths: &[usize],
+    options: &SpamiOptions,
+    reference: Option<(usize, usize, usize)>,
+    available: Option<u64>,
+) -> u64 {
     let (hidden, latent) = (options.hidden as u64, options.latent as u64);
     // Encoder and decoder of each modality, discriminator and attention; values, gradients, two moments.
     let parameters: u64 =
         widths.iter().map(|w| 2 * hidden * (*w as u64 + latent) + latent * latent).sum::<u64>()
             + latent * latent;
     let weights = 16 * parameters;
-    if available.is_some_and(|a| weights > a) { weights } else { memory_bytes(n_obs, widths, options) }
+    if available.is_some_and(|a| weights > a) {
+        return weights;
+    }
+    match reference {
+        None => memory_bytes(n_obs, widths, options),
+        Some(reference) => memory_bytes_guided(n_obs, widths, options, reference),
+    }
 }
 
 fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {

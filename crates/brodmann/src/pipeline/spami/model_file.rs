@@ -5,9 +5,10 @@
 use std::path::Path;
 
 use brodmann_kernels::Seed;
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use serde_json::{Value as Json, json};
 
+use crate::models::spami::prior::LabelHead;
 use crate::models::spami::{SpamiModel, SpamiOptions};
 use crate::pipeline::PipelineError;
 use crate::pipeline::saved_map::{describe_map, insert_map, map_from};
@@ -18,6 +19,7 @@ use crate::preprocess::feature_map::{Balance, FeatureMap};
 const KIND: &str = "spami-model";
 const EXPECTED: &str = "a model of SpaMI";
 const NETWORK: &str = "network.";
+const HEAD: &str = "head.";
 /// Raised when a file of this version could not be read by the one before.
 const FORMAT: u64 = 1;
 
@@ -28,8 +30,19 @@ pub struct SavedModel {
     pub model: SpamiModel,
     /// In the order of training.
     pub modalities: Vec<SavedModality>,
+    /// Of a training that a labelled reference guided.
+    pub head: Option<SavedHead>,
     /// The card as it stands in the file.
     pub card: Json,
+}
+
+/// What tells the labels of a reference apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedHead {
+    /// For the embedding of the network.
+    pub head: LabelHead,
+    /// Names of the labels.
+    pub names: Vec<String>,
 }
 
 /// One modality of a saved model.
@@ -73,6 +86,7 @@ pub(super) fn save(
     path: &Path,
     model: &SpamiModel,
     modalities: &[SavedModality],
+    head: Option<&SavedHead>,
     about: &CardOf<'_>,
 ) -> Result<(), PipelineError> {
     let described: Vec<Json> = modalities.iter().zip(model.widths()).map(|(m, w)| describe(m, *w)).collect();
@@ -88,8 +102,17 @@ pub(super) fn save(
         "data_hash": about.data_hash,
         "options": json!(model.options()),
         "modalities": described,
+        "labels": head.map(|h| &h.names),
     });
     let mut file = TensorFile::new(card);
+    if let Some(SavedHead { head, .. }) = head {
+        file.insert_f32(format!("{HEAD}weight"), head.weight.clone());
+        file.insert_f32(format!("{HEAD}directions"), head.directions.clone());
+        let row = |values: &Array1<f32>| values.clone().insert_axis(ndarray::Axis(0));
+        file.insert_f32(format!("{HEAD}bias"), row(&head.bias));
+        file.insert_f32(format!("{HEAD}nearest_cosine"), row(&head.nearest_cosine));
+        file.insert_vector(format!("{HEAD}temperature"), &[head.temperature]);
+    }
     for (name, values) in model.parameters() {
         file.insert_f32(format!("{NETWORK}{name}"), values.to_owned());
     }
@@ -164,7 +187,44 @@ pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     }
     let model = SpamiModel::from_parameters(options, Seed(seed), widths, parameters)
         .map_err(|e| file.invalid(e.to_string()))?;
-    Ok(SavedModel { model, modalities, card })
+    let head = head_from(&file, &card["labels"], &model)?;
+    Ok(SavedModel { model, modalities, head, card })
+}
+
+/// The head of the labels that the card names, if it names some.
+fn head_from(
+    file: &TensorFile,
+    labels: &Json,
+    model: &SpamiModel,
+) -> Result<Option<SavedHead>, TensorFileError> {
+    if labels.is_null() {
+        return Ok(None);
+    }
+    let names: Option<Vec<String>> =
+        labels.as_array().map(|l| l.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect());
+    let Some(names) = names.filter(|names| !names.is_empty()) else {
+        return Err(file.invalid("its labels are not names"));
+    };
+    let (width, n) = (model.options().embedding_width(model.widths().len()), names.len());
+    let matrix = |name: &str, shape: (usize, usize)| {
+        let found = file.f32_below(HEAD).find(|(own, _)| *own == name).map(|(_, values)| values.clone());
+        found.filter(|m| m.dim() == shape && m.iter().all(|v| v.is_finite())).ok_or_else(|| {
+            file.invalid(format!("the {name} of its labels are not {} × {} finite numbers", shape.0, shape.1))
+        })
+    };
+    let temperature = file.vector(&format!("{HEAD}temperature"), Some(1))?[0];
+    if !(temperature.is_finite() && temperature > 0.0) {
+        return Err(file.invalid("the temperature of its labels is not above 0"));
+    }
+    let row = |name: &str| matrix(name, (1, n)).map(|m| m.row(0).to_owned());
+    let head = LabelHead {
+        weight: matrix("weight", (width, n))?,
+        bias: row("bias")?,
+        temperature,
+        directions: matrix("directions", (n, width))?,
+        nearest_cosine: row("nearest_cosine")?,
+    };
+    Ok(Some(SavedHead { head, names }))
 }
 
 fn modality_from(file: &TensorFile, entry: &Json) -> Result<(SavedModality, usize), TensorFileError> {

@@ -1,17 +1,21 @@
 //! What a caller asks of SpaMI.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use brodmann_data::keys;
-use brodmann_kernels::OptionError;
+use brodmann_kernels::{Monitor, Opt, OptionError};
 
+use crate::models::spami::prior::PriorOptions;
 use crate::models::spami::{SpamiOptions, SpamiPreset};
 use crate::pipeline::PipelineError;
 use crate::pipeline::clustering::DomainOptions;
 use crate::pipeline::request::{FeatureRequest, ModelOptions, Naming, PerLayer, Place, check_n_neighbors};
 use crate::pipeline::said::{Said, fields_of};
+use crate::pipeline::tissue::Tissue;
 use crate::preprocess::{Modality, PreprocessOptions};
 
 /// Genes selected, as SpaMI's authors do.
@@ -65,6 +69,22 @@ pub struct SpamiOutputs {
     pub modality_embeddings: bool,
 }
 
+/// A labelled reference that guides training (SpaMI-P).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PriorRequest {
+    /// File of the reference; there may be one in memory instead.
+    pub prior: Option<PathBuf>,
+    /// `obs` column of its labels.
+    pub prior_key: Option<String>,
+    /// Which modality of the target it measures; RNA when absent.
+    pub prior_modality: Option<Modality>,
+    /// Layer of its counts instead of `X`.
+    pub prior_layer: Option<String>,
+    /// `obs` column with the slices of the reference.
+    pub prior_library_key: Option<String>,
+}
+
 /// A run of SpaMI.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpamiRequest {
@@ -84,6 +104,10 @@ pub struct SpamiRequest {
     pub place: Place,
     /// How the embedding is clustered.
     pub domains: DomainOptions,
+    /// A labelled reference.
+    pub prior: PriorRequest,
+    /// How it guides training.
+    pub prior_options: PriorOptions,
     /// What is written beside the results.
     pub outputs: SpamiOutputs,
     /// The network as a file.
@@ -119,6 +143,8 @@ impl SpamiRequest {
             features: sections.take(&base.features)?,
             place: sections.take(&base.place)?,
             domains: sections.take(&base.domains)?,
+            prior: sections.take(&base.prior)?,
+            prior_options: sections.take(&base.prior_options)?,
             outputs: sections.take(&base.outputs)?,
             models: sections.take(&base.models)?,
             naming: sections.take(&base.naming)?,
@@ -129,8 +155,41 @@ impl SpamiRequest {
         features.retain(|name, _| !["layer", "modality"].contains(&name.as_str()));
         let mut modalities = fields_of(&request.modalities);
         modalities.retain(|name, _| name == "use_rep" || name == "balance");
-        request.models.refuse_decided(said, &[&fields_of(&request.options), &features, &modalities])?;
+        // How sure a label must be is still to be said where a model gives it.
+        let mut prior_options = fields_of(&request.prior_options);
+        prior_options.retain(|name, _| name != "prior_confidence");
+        let prior = fields_of(&request.prior);
+        let decided = [&fields_of(&request.options), &features, &modalities, &prior, &prior_options];
+        request.models.refuse_decided(said, &decided)?;
+        request.prior_options.validate()?;
         Ok(request)
+    }
+
+    /// A reference in memory as a tissue, as its file would be.
+    ///
+    /// # Errors
+    /// As [`Tissue::from_container`].
+    pub fn reference(
+        &self,
+        container: brodmann_data::Container,
+        kind: Option<Modality>,
+        monitor: &dyn Monitor,
+    ) -> Result<Tissue, PipelineError> {
+        super::prior::in_memory(self, container, kind, monitor)
+    }
+
+    /// Refuses halves of a reference: labels without one, or one without labels.
+    pub(super) fn check_prior(&self, in_memory: bool) -> Result<(), PipelineError> {
+        let there = in_memory || self.prior.prior.is_some();
+        if there && self.prior.prior_key.is_none() {
+            let expected = format!("with {}, the obs column of its labels", Opt("prior_key"));
+            return Err(OptionError::new("prior", "given without labels", expected).into());
+        }
+        if !there && self.prior != PriorRequest::default() {
+            let expected = format!("with {}, a labelled reference", Opt("prior"));
+            return Err(OptionError::new("prior_key", "given without a reference", expected).into());
+        }
+        Ok(())
     }
 
     /// What shapes the features and the loss: what a checkpoint belongs to, beside the input's content. The number of

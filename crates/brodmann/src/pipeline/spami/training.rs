@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 
 use super::inputs::Input;
 use super::request::SpamiRequest;
-use crate::models::spami::{SpamiEpoch, SpamiGraph, SpamiModel, SpamiOptions, train};
+use crate::models::spami::prior::{Guidance, LabelHead, Trust};
+use crate::models::spami::{SpamiEpoch, SpamiGraph, SpamiModel, SpamiOptions, train, train_guided};
 use crate::nn::Progress;
 use crate::pipeline::PipelineError;
 use crate::pipeline::checkpoint::{CheckpointFile, Checkpoints};
@@ -21,14 +22,21 @@ pub(super) fn file() -> CheckpointFile {
     }
 }
 
-/// The network, its epochs, and whether early stopping ended them.
-type Trained = (SpamiModel, Vec<SpamiEpoch>, bool);
+/// The network and how it got there.
+pub(super) struct Trained {
+    pub model: SpamiModel,
+    pub epochs: Vec<SpamiEpoch>,
+    pub stopped_early: bool,
+    /// Of a training that a reference guided: what tells its labels apart, and what the last anchors were worth.
+    pub head: Option<(LabelHead, Trust)>,
+}
 
 /// What a checkpoint belongs to: whatever shapes the features or the loss, and the input's content.
 fn identity(
     request: &SpamiRequest,
     options: &SpamiOptions,
     inputs: &[Input],
+    guided: bool,
     data_hash: &str,
     run: &Run<'_>,
 ) -> Json {
@@ -41,16 +49,16 @@ fn identity(
         "n_obs": inputs.first().map_or(0, |i| i.values.nrows()),
         "modalities": inputs.iter().map(shown).collect::<Vec<_>>(),
         "request": request.shaping(options),
+        "prior": guided.then(|| json!({ "options": request.prior_options, "modality": request.prior.prior_modality })),
     })
 }
 
-/// Trains the network on the inputs, or goes on from a checkpoint.
+/// Trains the network on the inputs, or goes on from a checkpoint; `guidance`: of a reference that is trusted.
 pub(super) fn train_network(
-    request: &SpamiRequest,
-    options: &SpamiOptions,
+    (request, options): (&SpamiRequest, &SpamiOptions),
     inputs: &[Input],
-    graph: &SpamiGraph,
-    slices: Option<&Slices>,
+    (graph, slices): (&SpamiGraph, Option<&Slices>),
+    guidance: Option<&Guidance<'_>>,
     data_hash: &str,
     run: &mut Run<'_>,
 ) -> Result<Trained, PipelineError> {
@@ -59,18 +67,43 @@ pub(super) fn train_network(
     let checkpoints = Checkpoints {
         request: checkpoint.as_ref(),
         file: file(),
-        run: identity(request, options, inputs, data_hash, run),
-        width: SpamiEpoch::width(inputs.len()),
+        run: identity(request, options, inputs, guidance.is_some(), data_hash, run),
+        width: SpamiEpoch::width(inputs.len(), guidance.is_some()),
         last: options.epochs,
     };
     let resume = checkpoints.resume(monitor)?;
     let views: Vec<ArrayView2<'_, f32>> = inputs.iter().map(|i| i.values.view()).collect();
     let mut on_epoch = |progress: &Progress<'_>| checkpoints.after_epoch(progress);
+    let mut head = None;
     let fit = run.timed(Stage::Train, || {
-        train::<PipelineError>(&views, graph, slices, options, seed, resume, &mut on_epoch, monitor)
+        let Some(guidance) = guidance else {
+            return train::<PipelineError>(
+                &views,
+                graph,
+                slices,
+                options,
+                seed,
+                resume,
+                &mut on_epoch,
+                monitor,
+            );
+        };
+        let guided = train_guided::<PipelineError>(
+            &views,
+            graph,
+            slices,
+            options,
+            guidance,
+            seed,
+            resume,
+            &mut on_epoch,
+            monitor,
+        )?;
+        head = Some((guided.head, guided.trust));
+        Ok(guided.fit)
     })?;
     if fit.stopped_early {
         monitor.note(&format!("the loss no longer falls: stopped after epoch {}", fit.epochs.len()));
     }
-    Ok((fit.model, fit.epochs, fit.stopped_early))
+    Ok(Trained { model: fit.model, epochs: fit.epochs, stopped_early: fit.stopped_early, head })
 }
