@@ -125,6 +125,7 @@ mod tests {
         "scale_factor",
         "selection",
         "size",
+        "slices",
         "span",
         "spots",
         "spread",

@@ -7,10 +7,12 @@
 //! * `threads`: how many threads.
 //! * `errors`: Rust errors as Python exceptions.
 //! * `tissue`: AnnData and MuData for the pipelines, and results on their way back.
+//! * `apart`: slices that lie in several processes.
 //! * `clustering`: options by name, and those of a pipeline's last step.
 //! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `gmm`, `refine`, `spami`, `staig`,
 //!   `metrics`, `colors`, `containers`.
 
+mod apart;
 mod arrays;
 mod clustering;
 mod colors;
@@ -49,5 +51,6 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     metrics::register(module)?;
     colors::register(module)?;
     containers::register(module)?;
+    apart::register(module)?;
     Ok(())
 }

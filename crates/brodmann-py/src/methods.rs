@@ -34,7 +34,7 @@ use crate::monitor::run;
 use crate::tissue::{Parts, additions};
 
 /// Options as the library reads them; `None` says nothing.
-fn said(options: &Bound<'_, PyDict>) -> PyResult<Said> {
+pub fn said(options: &Bound<'_, PyDict>) -> PyResult<Said> {
     let mut all = Map::new();
     for (name, value) in options {
         let name: String = name.extract()?;

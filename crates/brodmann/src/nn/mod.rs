@@ -44,5 +44,5 @@ pub use scratch::ScratchPool;
 pub use stop::{StateError, Stop};
 pub use tape::{LossId, Node, Tape, TapeBuilder};
 pub use trainer::{
-    Column, EarlyStopping, Gradients, Merge, Network, Progress, Schedule, Trainer, TrainingState,
+    Column, EarlyStopping, Elsewhere, Gradients, Merge, Network, Progress, Schedule, Trainer, TrainingState,
 };

@@ -150,6 +150,35 @@ impl<T: Scalar> Parameters<T> {
         Ok(())
     }
 
+    /// All values one after the other, in the order of the parameters.
+    pub fn flat(&self) -> Vec<T> {
+        self.list.iter().flat_map(|p| p.value.iter().copied()).collect()
+    }
+
+    /// Puts values in that order into the parameters.
+    ///
+    /// # Errors
+    /// [`StateError::Shape`] when there are more or fewer.
+    pub fn load_flat(&mut self, values: &[T]) -> Result<(), StateError> {
+        self.check_flat("parameters", values.len())?;
+        let mut rest = values;
+        for parameter in &mut self.list {
+            let (own, after) = rest.split_at(parameter.value.len());
+            parameter.value.copy_from_slice(own);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Whether so many numbers are one for each of all parameters.
+    pub(crate) fn check_flat(&self, what: &str, found: usize) -> Result<(), StateError> {
+        let expected = self.list.iter().map(|p| p.value.len()).sum();
+        if found == expected {
+            return Ok(());
+        }
+        Err(StateError::Shape { name: what.to_owned(), found: (1, found), expected: (1, expected) })
+    }
+
     pub(crate) fn take_grad(&mut self, id: ParameterId) -> Vec<T> {
         std::mem::take(&mut self.list[id.0].grad)
     }

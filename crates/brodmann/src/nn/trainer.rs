@@ -119,6 +119,76 @@ impl Gradients {
     pub fn values(&self) -> &[Vec<f32>] {
         &self.values
     }
+
+    /// The numbers of the epoch, in the order of [`Network::columns`].
+    pub fn numbers(&self) -> Vec<f64> {
+        self.numbers.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// All values one after the other: what travels from where they were found to where they are summed.
+    pub fn flat(&self) -> Vec<f32> {
+        self.values.concat()
+    }
+
+    /// Gradients that have travelled, of which nothing is trusted but that the numbers are numbers.
+    ///
+    /// # Errors
+    /// [`StateError::Shape`] when they are another network's.
+    pub fn from_flat(
+        values: &[f32],
+        numbers: &[f64],
+        parameters: &Parameters<f32>,
+        columns: &[Column],
+    ) -> Result<Self, StateError> {
+        parameters.check_flat("gradients", values.len())?;
+        if numbers.len() != columns.len() {
+            let (found, expected) = ((1, numbers.len()), (1, columns.len()));
+            return Err(StateError::Shape { name: "numbers of the epoch".to_owned(), found, expected });
+        }
+        let mut rest = values;
+        let values = parameters.iter().map(|p| {
+            let (own, after) = rest.split_at(p.value.len());
+            rest = after;
+            own.to_vec()
+        });
+        let values = values.collect();
+        let numbers = numbers.iter().zip(columns).map(|(&n, c)| (n, c.merge)).collect();
+        Ok(Self { values, numbers })
+    }
+}
+
+/// A network whose parts all lie elsewhere: its trainer sums gradients that come in, and steps.
+pub struct Elsewhere<E> {
+    columns: Vec<Column>,
+    error: std::marker::PhantomData<fn() -> E>,
+}
+
+impl<E> Elsewhere<E> {
+    /// With the numbers that the parts report.
+    pub fn new(columns: Vec<Column>) -> Self {
+        Self { columns, error: std::marker::PhantomData }
+    }
+}
+
+impl<E: From<Interrupted> + From<StateError>> Network for Elsewhere<E> {
+    type Error = E;
+
+    fn columns(&self) -> Vec<Column> {
+        self.columns.clone()
+    }
+
+    fn n_parts(&self) -> usize {
+        0
+    }
+
+    fn pass(
+        &mut self,
+        _part: usize,
+        _epoch: u64,
+        _parameters: &mut Parameters<f32>,
+    ) -> Result<Vec<f64>, Self::Error> {
+        Ok(vec![0.0; self.columns.len()])
+    }
 }
 
 /// Ends training once the loss no longer falls.
@@ -241,7 +311,14 @@ impl<N: Network> Trainer<N> {
     /// # Errors
     /// The network's own.
     pub fn gradients(&mut self) -> Result<Gradients, N::Error> {
-        let epoch = self.history.len() as u64;
+        self.gradients_at(self.history.len() as u64)
+    }
+
+    /// [`gradients`](Self::gradients) of any epoch (from 0), as where another trainer keeps the history.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn gradients_at(&mut self, epoch: u64) -> Result<Gradients, N::Error> {
         let mut total: Option<Gradients> = None;
         for part in 0..self.network.n_parts() {
             let numbers = self.network.pass(part, epoch, &mut self.parameters)?;
@@ -271,6 +348,15 @@ impl<N: Network> Trainer<N> {
         self.history.push(gradients.numbers.iter().map(|(number, _)| *number).collect());
     }
 
+    /// Whether a schedule is at its end, and then whether it ended early.
+    pub fn ended(&self, schedule: &Schedule) -> Option<bool> {
+        if self.history.len() >= schedule.epochs {
+            return Some(false);
+        }
+        let losses = self.history.iter().filter_map(|numbers| numbers.first().copied());
+        schedule.early_stopping.is_some_and(|stop| stop.ends(losses)).then_some(true)
+    }
+
     /// Trains to the end of a schedule; whether it ended early.
     ///
     /// `E` is the caller's error, so that a checkpoint that cannot be written ends training with its own error.
@@ -285,10 +371,9 @@ impl<N: Network> Trainer<N> {
     ) -> Result<bool, E> {
         monitor.stage("train", schedule.epochs as u64);
         monitor.advance(self.history.len() as u64);
-        while self.history.len() < schedule.epochs {
-            let losses = self.history.iter().filter_map(|numbers| numbers.first().copied());
-            if schedule.early_stopping.is_some_and(|stop| stop.ends(losses)) {
-                return Ok(true);
+        loop {
+            if let Some(early) = self.ended(schedule) {
+                return Ok(early);
             }
             monitor.check().map_err(N::Error::from)?;
             let gradients = self.gradients()?;
@@ -298,7 +383,6 @@ impl<N: Network> Trainer<N> {
             on_epoch(&Progress { epoch, numbers, checkpoint: &|| self.state() })?;
             monitor.advance(1);
         }
-        Ok(false)
     }
 
     /// A copy of all that is needed to go on.
@@ -329,6 +413,11 @@ impl<N: Network> Trainer<N> {
     /// The parameters after the last step.
     pub fn parameters(&self) -> &Parameters<f32> {
         &self.parameters
+    }
+
+    /// Other parameters, as where another trainer steps.
+    pub fn parameters_mut(&mut self) -> &mut Parameters<f32> {
+        &mut self.parameters
     }
 
     /// What is trained.

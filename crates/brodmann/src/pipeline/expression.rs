@@ -136,8 +136,15 @@ pub struct Expression {
     pub names: Vec<String>,
     /// Of the counts.
     pub data_hash: String,
+    /// Share of the values that are not zero.
+    pub density: f64,
     /// Of several slices: principal components as one would take them of a single slice, `(n_obs, ≤ 30)`.
     pub before: Option<Array2<f64>>,
+}
+
+/// Share of the entries that are not zero.
+fn density(values: &CsrMatrix<f32>) -> f64 {
+    values.nnz() as f64 / (values.n_rows() * values.n_cols()).max(1) as f64
 }
 
 /// What the mixing of slices is compared with. Not the features of the network: scaled slice by slice without
@@ -156,6 +163,15 @@ fn unaligned(
     let scaling = scale(values.view(), &ScaleOptions::default())?;
     let options = PcaOptions { n_components: UNALIGNED_COMPONENTS };
     Ok(Some(pca(values.view(), Some(&scaling), &options, seed, monitor)?.scores))
+}
+
+/// Refuses slices that select hardly a gene in common.
+pub(super) fn check_selected(n_selected: usize, n_vars: usize, n_slices: usize) -> Result<(), PipelineError> {
+    let expected = FEW_FEATURES.min((n_vars / 2).max(1));
+    if n_slices > 1 && n_selected < expected {
+        return Err(PipelineError::SharedVariable { n_selected, n_slices, expected });
+    }
+    Ok(())
 }
 
 /// Features made from the counts.
@@ -188,11 +204,7 @@ pub(super) fn prepare(
         .map_err(|source| with_hint(source, tissue, info))?;
     run.selection_graph = graph;
     let n_selected = made.map.n_features();
-    let panel = counts.n_cols() / 2;
-    if n_slices > 1 && n_selected < FEW_FEATURES.min(panel.max(1)) {
-        let expected = FEW_FEATURES.min(panel.max(1));
-        return Err(PipelineError::SharedVariable { n_selected, n_slices, expected });
-    }
+    check_selected(n_selected, counts.n_cols(), n_slices)?;
     let compared = if wanted.compares_slices { n_slices } else { 1 };
     let before = run
         .timed(Stage::Preprocess, || unaligned(&made.map, counts.view(), compared, seed, monitor))
@@ -204,6 +216,7 @@ pub(super) fn prepare(
         return Err(no_differences(element, rows.n_rows()));
     }
     Ok(Expression {
+        density: density(&values),
         values,
         before,
         selected: made.map.selected.clone(),
@@ -240,6 +253,7 @@ pub(super) fn project(
         }
     }
     Ok(Expression {
+        density: density(&values),
         values,
         before,
         map: map.clone(),
@@ -327,13 +341,12 @@ impl FeatureSummary {
 impl Expression {
     /// Them in a few numbers.
     pub(super) fn summary(&self) -> FeatureSummary {
-        let entries = (self.values.n_rows() * self.values.n_cols()).max(1) as f64;
         FeatureSummary {
             n_vars: self.selected.len(),
             n_features: self.map.n_features(),
             values: self.map.values().map_or("log", Values::name),
             scale: self.map.scale().map_or("none", FeatureScale::name),
-            density: self.values.nnz() as f64 / entries,
+            density: self.density,
         }
     }
 

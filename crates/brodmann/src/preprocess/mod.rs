@@ -22,6 +22,7 @@
 //! * [`pca()`]: principal components of the implicitly centred and scaled matrix.
 //! * [`clr()`]: centred log-ratio of proteins.
 //! * [`pca_dense()`]: principal components of a dense table, an embedding for instance.
+//! * [`pca_sums`]: principal components of rows that lie in several places.
 //! * [`qc`]: counts, genes and mitochondrial share of each spot.
 //! * [`tfidf_lsi()`]: TF-IDF and latent semantic indexing of peaks.
 //! * `survey`: the first pass over counts.
@@ -40,6 +41,7 @@ pub mod modality;
 pub mod normalize_total;
 pub mod pca;
 pub mod pca_dense;
+pub mod pca_sums;
 pub mod qc;
 pub mod recipe;
 pub mod rows;
@@ -71,6 +73,7 @@ pub use normalize_total::{
 };
 pub use pca::{Pca, PcaOptions, pad_components, pca, pca_by_slice};
 pub use pca_dense::pca_dense;
+pub use pca_sums::{PcaAxes, PcaSums};
 pub use qc::{GeneMetrics, SpotMetrics, mitochondrial, spot_and_gene_metrics, spot_metrics};
 pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess, preprocess_rows};
 pub use rows::{RowBlock, RowSource, Visit};

@@ -11,6 +11,7 @@
 //! * `network`: the layers, on the engine [`nn`](crate::nn); `masked_features`, `views`: the two layers of its own.
 //! * [`model`](StaigModel): named parameters, and the trained network applied to a tissue.
 //! * [`train()`]: epochs; `parts`: the slices they consist of; [`memory_bytes`]: what it will take.
+//! * [`shard`]: the same, each slice in a place of its own.
 
 pub mod augment;
 mod error;
@@ -20,6 +21,7 @@ mod model;
 mod network;
 mod options;
 mod parts;
+pub mod shard;
 mod train;
 mod views;
 

@@ -7,6 +7,7 @@ use super::augment::{EdgeDrop, GraphAugmenter};
 use super::error::StaigError;
 use super::network;
 use super::options::StaigOptions;
+use super::parts::places_in;
 use super::views::Views;
 use crate::nn::{Parameters, Step, TapeBuilder};
 
@@ -122,7 +123,7 @@ impl StaigModel {
     /// One pass over the whole graph, or with `average_views` the mean over two augmented views.
     ///
     /// # Inputs
-    /// `tissue`: the one trained on, or another; its slices and classes are not used.
+    /// `tissue`: the one trained on, or another; its classes are not used. Slices are seen one after the other.
     /// # Returns
     /// `(n_obs, width)`.
     /// # Errors
@@ -138,27 +139,51 @@ impl StaigModel {
                 expected: self.n_features,
             });
         }
+        let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, self.options.resamples)?;
+        let Some(slices) = tissue.slices.filter(|slices| slices.count() > 1) else {
+            return self.apply_to(tissue.features, &augmenter, monitor);
+        };
+        // One after the other: no edge crosses, and the bits are those of a slice that is seen alone.
+        let places = places_in(slices.rows(), tissue.n_obs());
+        let mut embedding = Array2::zeros((tissue.n_obs(), self.options.width));
+        for members in slices.rows() {
+            let rows: Vec<usize> = members.iter().map(|&i| i as usize).collect();
+            let features = tissue.features.select_rows(&rows);
+            let part = self.apply_to(features.view(), &augmenter.part(members, &places), monitor)?;
+            for (&i, row) in rows.iter().zip(part.rows()) {
+                embedding.row_mut(i).assign(&row);
+            }
+        }
+        Ok(embedding)
+    }
+
+    /// The embedding of one slice.
+    pub(super) fn apply_to(
+        &self,
+        features: CsrView<'_, f32>,
+        augmenter: &GraphAugmenter,
+        monitor: &dyn Monitor,
+    ) -> Result<Array2<f32>, StaigError> {
+        let n = features.n_rows();
         let options = &self.options;
         let (mut parameters, layout) = network::parameters::<f32>(options, self.n_features, self.seed);
         parameters.load(&self.parameters)?;
         let n_views = if options.average_views { 2 } else { 1 };
-        let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, options.resamples)?;
-        let mut views = Views::full(&augmenter, self.n_features, n_views);
+        let mut views = Views::full(augmenter, self.n_features, n_views);
         if options.average_views {
             // The epoch after the last: views the network was not trained on.
-            views.draw(&augmenter, options.feature_mask, self.seed, options.epochs as u64);
+            views.draw(augmenter, options.feature_mask, self.seed, options.epochs as u64);
         }
         let mut tape = TapeBuilder::new();
-        let shape = (tissue.n_obs(), self.n_features);
+        let shape = (n, self.n_features);
         let output = network::write(&mut tape, options, &layout, shape, n_views);
         tape.keep(output);
         let mut tape = tape.build(false);
-        let sparse = views.sparse(tissue.features);
+        let sparse = views.sparse(features);
         let step = Step { sparse: &sparse, masks: &views.masks, ..Step::inference(&[]) };
         tape.infer(&step, &parameters);
         monitor.check()?;
         let z = tape.value(output).expect("the output was kept");
-        let n = tissue.n_obs();
         if n_views == 1 {
             return Ok(z.view().to_owned());
         }

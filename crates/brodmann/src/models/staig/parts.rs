@@ -3,7 +3,7 @@
 //! No edge and no pair of the loss crosses slices, so the loss of a tissue is the mean of those of its slices, weighted
 //! by their spots, and so is its gradient. Where the whole is one slice nothing is copied.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Silent};
 
 use super::augment::GraphAugmenter;
 use super::error::StaigError;
@@ -61,12 +61,7 @@ pub(super) fn parts<'n>(
         return Ok((vec![part], negatives));
     }
     let members = pairs.members();
-    let mut places = vec![0u32; tissue.n_obs()];
-    for slice in &members {
-        for (place, &i) in slice.iter().enumerate() {
-            places[i as usize] = place as u32;
-        }
-    }
+    let places = places_in(&members, tissue.n_obs());
     let mut parts = Vec::with_capacity(members.len());
     for slice in &members {
         let rows: Vec<usize> = slice.iter().map(|&i| i as usize).collect();
@@ -79,6 +74,37 @@ pub(super) fn parts<'n>(
         parts.push(maker.part(features, augmenter.part(slice, &places), pairs, share)?);
     }
     Ok((parts, negatives))
+}
+
+/// The only part of a tissue that is one slice of a larger whole.
+///
+/// # Inputs
+/// `first`: observations of the whole before it; `n_whole`: all of them. `negatives`: how they are summed in the whole.
+pub(super) fn part_of_whole(
+    tissue: &StaigTissue<'_>,
+    (first, n_whole, negatives): (usize, usize, Negatives),
+    options: &StaigOptions,
+    layout: &Layout,
+) -> Result<Part<'static>, StaigError> {
+    let n_obs = tissue.n_obs();
+    let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, options.resamples)?;
+    let augmenter = augmenter.numbered((first..first + n_obs).map(|i| i as u32).collect());
+    let pairs = ContrastPairs::try_new(tissue.graph, None, tissue.classes)?;
+    let contrast = ContrastOptions { negatives, ..options.contrast() };
+    let maker = Maker { options, layout, monitor: &Silent, contrast };
+    let share = n_obs as f64 / n_whole as f64;
+    maker.part(Features::Rows(tissue.features.to_owned()), augmenter, pairs, share)
+}
+
+/// For each observation of the whole its place in its part.
+pub(super) fn places_in(members: &[Vec<u32>], n_obs: usize) -> Vec<u32> {
+    let mut places = vec![0u32; n_obs];
+    for slice in members {
+        for (place, &i) in slice.iter().enumerate() {
+            places[i as usize] = place as u32;
+        }
+    }
+    places
 }
 
 struct Maker<'a, 'n> {

@@ -439,3 +439,85 @@ fn one_label_is_no_label() {
     let labelled = StaigTissue { slices: Some(&Slices::from_codes(&one, &[])), ..example.tissue() };
     assert_eq!(fit(&labelled, &small()), fit(&example.tissue(), &small()));
 }
+
+#[test]
+fn slices_in_places_of_their_own_have_the_bits_of_one_place() {
+    use super::shard::{StaigPlace, StaigShard, lead, model_of, negatives_of};
+
+    // Two squares below each other, the second smaller.
+    let sides = [9usize, 7];
+    let sizes = sides.map(|side| side * side);
+    let n_obs: usize = sizes.iter().sum();
+    let parts = sides.map(|side| (expression(side, 20), lattice(side, false)));
+    let mut rows: Vec<Vec<(u32, f64)>> = Vec::new();
+    let mut features: Vec<Vec<(u32, f32)>> = Vec::new();
+    for (expression, graph) in &parts {
+        let first = rows.len() as u32;
+        for i in 0..graph.view().n_rows() {
+            let (columns, values) = graph.view().row(i);
+            rows.push(columns.iter().zip(values).map(|(&j, &v)| (first + j, v)).collect());
+            let (columns, values) = expression.view().row(i);
+            features.push(columns.iter().copied().zip(values.iter().copied()).collect());
+        }
+    }
+    let (features, graph) = (CsrMatrix::from_rows(20, &features), CsrMatrix::from_rows(n_obs, &rows));
+    let codes: Vec<u32> = (0..n_obs).map(|i| u32::from(i >= sizes[0])).collect();
+    let drop = EdgeDrop::Fixed(0.3);
+    for (negatives, average_views) in [(Negatives::Auto, false), (Negatives::Moments, true)] {
+        let options = StaigOptions { negatives, average_views, resamples: 2, ..small() };
+        let tissue = StaigTissue {
+            features: features.view(),
+            graph: graph.view(),
+            slices: Some(&Slices::from_codes(&codes, &[])),
+            classes: None,
+            edge_drop: &drop,
+        };
+        let whole = fit(&tissue, &options);
+        let shard = |s: usize| {
+            let (features, graph) = &parts[s];
+            let tissue = StaigTissue {
+                features: features.view(),
+                graph: graph.view(),
+                slices: None,
+                classes: None,
+                edge_drop: &drop,
+            };
+            let first = sizes[..s].iter().sum();
+            let place = StaigPlace { first, n_obs, negatives: negatives_of(&sizes, &options) };
+            StaigShard::new(&tissue, place, &options, Seed(3)).unwrap()
+        };
+        let mut shards = [shard(0), shard(1)];
+        let mut trainer = lead(&options, 20, Seed(3)).unwrap();
+        for epoch in 0..options.epochs as u64 {
+            let parameters = trainer.parameters().flat();
+            if epoch == 5 {
+                // Lost, and opened elsewhere.
+                shards[1] = shard(1);
+            }
+            let mut sum: Option<crate::nn::Gradients> = None;
+            for shard in &mut shards {
+                // Asked twice: as when an answer was lost on its way.
+                shard.gradients(&parameters, epoch + 1).unwrap();
+                let own = shard.gradients(&parameters, epoch).unwrap();
+                let (parameters, columns) = (trainer.parameters(), trainer.columns());
+                let own = crate::nn::Gradients::from_flat(&own.flat(), &own.numbers(), parameters, columns);
+                match &mut sum {
+                    None => sum = own.ok(),
+                    Some(sum) => sum.add(&own.unwrap()),
+                }
+            }
+            trainer.apply(&sum.unwrap());
+        }
+        assert_eq!(model_of(&trainer, &options, 20, Seed(3)), whole.model);
+        let epochs: Vec<StaigEpoch> = trainer.history().iter().map(|row| StaigEpoch::from_row(row)).collect();
+        assert_eq!(epochs, whole.epochs);
+        let parameters = trainer.parameters().flat();
+        let embedded = shards.each_mut().map(|shard| shard.embed(&parameters).unwrap());
+        let views = embedded.each_ref().map(|e| e.view());
+        assert_eq!(ndarray::concatenate(Axis(0), &views).unwrap(), whole.embedding);
+        assert!(shards[0].gradients(&parameters[1..], 0).is_err(), "one parameter short");
+        let (parameters, columns) = (trainer.parameters(), trainer.columns());
+        let short = crate::nn::Gradients::from_flat(&parameters.flat(), &[0.0], parameters, columns);
+        assert!(short.is_err(), "one number short");
+    }
+}

@@ -1,8 +1,9 @@
 //! Epochs: two views of each slice, one step.
 
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{CsrView, Monitor, Seed};
 use ndarray::Array2;
 
+use super::augment::GraphAugmenter;
 use super::error::StaigError;
 use super::loss::Negatives;
 use super::model::{StaigModel, StaigTissue};
@@ -137,13 +138,22 @@ pub(super) fn trainer<'n>(
     if options.negatives == Negatives::Auto && negatives == Negatives::Moments {
         monitor.note("negatives: summed by moments, as exact sums would be slow for so many spots");
     }
-    let adam = AdamOptions {
+    let network = StaigNetwork::of(parts, options, seed);
+    Ok((Trainer::new(network, parameters, adam(options)), negatives))
+}
+
+/// The rates of the optimiser.
+pub(super) fn adam(options: &StaigOptions) -> AdamOptions {
+    AdamOptions {
         learning_rate: options.learning_rate,
         weight_decay: options.weight_decay,
         ..AdamOptions::default()
-    };
-    let network = StaigNetwork { parts, buffers: Vec::new(), feature_mask: options.feature_mask, seed };
-    Ok((Trainer::new(network, parameters, adam), negatives))
+    }
+}
+
+/// The numbers of an epoch.
+pub(super) fn columns() -> Vec<Column> {
+    vec![Column::sum("loss"), Column::max("bound")]
 }
 
 /// The slices, each with a tape of its own. The tapes run in turn, in buffers they share.
@@ -154,7 +164,17 @@ pub(super) struct StaigNetwork<'n> {
     seed: Seed,
 }
 
-impl StaigNetwork<'_> {
+impl<'n> StaigNetwork<'n> {
+    pub(super) fn of(parts: Vec<Part<'n>>, options: &StaigOptions, seed: Seed) -> Self {
+        Self { parts, buffers: Vec::new(), feature_mask: options.feature_mask, seed }
+    }
+
+    /// Features and graph of a network of one slice.
+    pub(super) fn only_part(&self) -> (CsrView<'_, f32>, &GraphAugmenter) {
+        let part = &self.parts[0];
+        (part.features.view(), &part.augmenter)
+    }
+
     /// Leaves the slices in a range alone, as where others are trained elsewhere.
     #[cfg(test)]
     pub(super) fn keep(&mut self, slices: std::ops::Range<usize>) {
@@ -166,7 +186,7 @@ impl Network for StaigNetwork<'_> {
     type Error = StaigError;
 
     fn columns(&self) -> Vec<Column> {
-        vec![Column::sum("loss"), Column::max("bound")]
+        columns()
     }
 
     fn n_parts(&self) -> usize {

@@ -15,7 +15,7 @@ use brodmann_data::{
 use brodmann_kernels::{Monitor, Opt, OptionError};
 use indexmap::IndexMap;
 
-mod parts;
+pub(in crate::pipeline) mod parts;
 
 use parts::Part;
 
@@ -341,7 +341,7 @@ fn is_folder(output: &Path) -> bool {
     !is_zarr(output) && (output.is_dir() || output.extension().is_none())
 }
 
-fn read_part(
+pub(super) fn read_part(
     input: &Path,
     opening: &Opening<'_>,
     monitor: &dyn Monitor,
@@ -473,16 +473,25 @@ fn in_file(error: DataError, inputs: &[PathBuf], parts: &[AnnData]) -> DataError
 }
 
 fn check_shared(inputs: &[PathBuf], parts: &[AnnData], n_shared: usize) -> Result<(), PipelineError> {
-    let smallest = parts.iter().map(AnnData::n_vars).min().unwrap_or(0);
+    let named = inputs.iter().zip(parts).map(|(path, part)| (path.display().to_string(), part.var_names()));
+    check_shared_names(&named.collect::<Vec<_>>(), n_shared)
+}
+
+/// Refuses parts, each with its genes, that hardly have one in common.
+pub(super) fn check_shared_names(
+    parts: &[(String, &[String])],
+    n_shared: usize,
+) -> Result<(), PipelineError> {
+    let smallest = parts.iter().map(|(_, genes)| genes.len()).min().unwrap_or(0);
     let enough = n_shared >= FEW_SHARED || (n_shared as f64) >= SHARE_SHARED * smallest as f64;
     if n_shared > 0 && enough {
         return Ok(());
     }
-    let describe = |(path, part): (&PathBuf, &AnnData)| {
-        let example = part.var_names().first().map_or("none", String::as_str);
-        format!("{} has {} (e.g. {example})", path.display(), part.n_vars())
+    let describe = |(name, genes): &(String, &[String])| {
+        let example = genes.first().map_or("none", String::as_str);
+        format!("{name} has {} (e.g. {example})", genes.len())
     };
-    Err(PipelineError::SharedGenes { n_shared, files: inputs.iter().zip(parts).map(describe).collect() })
+    Err(PipelineError::SharedGenes { n_shared, files: parts.iter().map(describe).collect() })
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use brodmann_data::{Additions, Column, DataError, ElementAdditions, Matrix, Valu
 use crate::pipeline::align::places;
 
 /// One file of a cohort, as a part of the whole.
-pub(super) struct Part<'a> {
-    pub(super) path: &'a Path,
+pub(in crate::pipeline) struct Part<'a> {
+    pub(in crate::pipeline) path: &'a Path,
     /// Its rows in the whole.
-    pub(super) rows: Range<usize>,
-    pub(super) obs_names: &'a [String],
-    pub(super) var_names: &'a [String],
+    pub(in crate::pipeline) rows: Range<usize>,
+    pub(in crate::pipeline) obs_names: &'a [String],
+    pub(in crate::pipeline) var_names: &'a [String],
 }
 
 impl Part<'_> {
@@ -21,7 +21,11 @@ impl Part<'_> {
     ///
     /// # Errors
     /// [`DataError::CannotSplit`] for what cannot be cut along the files: nothing is left out in silence.
-    pub(super) fn of(&self, whole: &Additions, shared: &[String]) -> Result<ElementAdditions, DataError> {
+    pub(in crate::pipeline) fn of(
+        &self,
+        whole: &Additions,
+        shared: &[String],
+    ) -> Result<ElementAdditions, DataError> {
         if let Some(name) = whole.modalities.keys().next() {
             return Err(
                 self.refused(format!("mod[{name:?}]"), "belongs to one of several modalities".to_owned())

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use brodmann_data::{DataError, read_npy};
-use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Seed, Slices};
 use ndarray::{Array2, Axis, concatenate};
 
 use super::request::{IMAGE_COMPONENTS, StaigRequest};
@@ -18,25 +18,43 @@ use crate::pipeline::histology::features::{image_features, standardised};
 use crate::pipeline::run::{Run, Stage};
 use crate::pipeline::scene::Scene;
 use crate::pipeline::tissue::Tissue;
-use crate::preprocess::{PcaOptions, pca, pca_dense};
+use crate::preprocess::pca_sums::MAX_SUMMED_COLUMNS;
+use crate::preprocess::{PcaOptions, PcaSums, PreprocessError, pca, pca_dense};
 
 /// Principal components of the expression that edges are judged by.
 pub(super) const EXPRESSION_COMPONENTS: usize = 64;
 /// Starts of the k-means of image features.
 const IMAGE_STARTS: usize = 10;
 
-/// Principal components of the features.
+/// Principal components of the features; of several slices by the sums of each, which it can form wherever it lies.
 pub(super) fn components(
     features: &CsrMatrix<f32>,
-    n_components: usize,
+    slices: Option<&Slices>,
     run: &mut Run<'_>,
 ) -> Result<Array2<f64>, PipelineError> {
     let (seed, monitor) = (run.seed, run.monitor);
     monitor.stage("principal components", 0);
-    let options = PcaOptions { n_components };
-    run.timed(Stage::Preprocess, || pca(features.view(), None, &options, seed, monitor))
-        .map(|found| found.scores)
-        .map_err(|source| PipelineError::Preprocess { modality: "features".to_owned(), source })
+    let view = features.view();
+    let several = slices.filter(|s| s.count() > 1 && view.n_cols() <= MAX_SUMMED_COLUMNS);
+    run.timed(Stage::Preprocess, || {
+        let Some(slices) = several else {
+            let options = PcaOptions { n_components: EXPRESSION_COMPONENTS };
+            return pca(view, None, &options, seed, monitor).map(|found| found.scores);
+        };
+        let mut total: Option<PcaSums> = None;
+        for rows in slices.rows() {
+            let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
+            let own = PcaSums::of(view.select_rows(&rows).view(), monitor)?;
+            match &mut total {
+                None => total = Some(own),
+                Some(total) => total.add(&own)?,
+            }
+        }
+        let (n_obs, n_vars) = (view.n_rows(), view.n_cols());
+        let total = total.ok_or(PreprocessError::Empty { n_obs, n_vars })?;
+        total.components(EXPRESSION_COMPONENTS, seed, monitor)?.scores(view)
+    })
+    .map_err(|source| PipelineError::Preprocess { modality: "features".to_owned(), source })
 }
 
 /// How likely edges are dropped, by the rule of the options.

@@ -10,7 +10,9 @@
 //! * [`model_file`]: a trained network as a file.
 //! * `inputs`: what edges and negatives are judged by: components, image features.
 //! * `training`: one or several networks, with checkpoints.
+//! * [`apart`]: the same of slices that lie in several places.
 
+pub mod apart;
 mod inputs;
 pub mod model_file;
 pub mod request;
@@ -24,7 +26,7 @@ use serde_json::{Value as Json, json};
 
 pub use request::StaigRequest;
 
-use self::inputs::EXPRESSION_COMPONENTS;
+use self::apart::Apart;
 use self::model_file::{CardOf, SavedModel};
 use self::training::Trained;
 use super::PipelineError;
@@ -80,6 +82,8 @@ impl Facts for StaigFacts {
 pub struct Staig {
     request: StaigRequest,
     saved: Option<SavedModel>,
+    /// What slices that lie apart have come to: what is left is to find the domains.
+    apart: Option<Apart>,
 }
 
 impl Staig {
@@ -89,7 +93,7 @@ impl Staig {
     /// As [`model_file::load`].
     pub fn new(request: StaigRequest) -> Result<Self, PipelineError> {
         let saved = request.models.load_model.as_deref().map(model_file::load).transpose()?;
-        Ok(Self { request, saved })
+        Ok(Self { request, saved, apart: None })
     }
 
     /// The options of the network, with what the data decide.
@@ -139,6 +143,9 @@ impl Method for Staig {
     }
 
     fn need<'a>(&'a self, scene: &'a Scene<'_>) -> Result<Option<Need<'a>>, PipelineError> {
+        if self.apart.is_some() {
+            return Ok(None);
+        }
         let info = expression::choose(scene.tissue)?;
         if self.request.models.save_model.is_some() {
             // A model is applied by the names of genes, so they must be names.
@@ -176,6 +183,10 @@ impl Method for Staig {
         let (request, slices) = (&self.request, scene.slices());
         let (seed, monitor) = (run.seed, run.monitor);
         let info = expression::choose(scene.tissue)?;
+        if let Some(apart) = &self.apart {
+            let clustering = request.domains.method(CLUSTER_NEIGHBORS)?;
+            return Ok(apart.solved(info, clustering));
+        }
         let options = self.options(scene)?;
         // Space first: a tissue without coordinates is refused before the expensive stages.
         let coordinates = scene.tissue.coordinates(&request.place.spatial_key)?;
@@ -204,7 +215,7 @@ impl Method for Staig {
         let trains = self.saved.is_none();
         let judges = trains || options.average_views;
         let components = if judges && options.edge_rule == EdgeRule::Expression {
-            Some(inputs::components(&made.values, EXPRESSION_COMPONENTS, run)?)
+            Some(inputs::components(&made.values, slices, run)?)
         } else {
             None
         };

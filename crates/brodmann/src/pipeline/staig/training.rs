@@ -61,7 +61,7 @@ pub(super) fn train_all(
         let checkpoints = Checkpoints {
             request: checkpoint.as_ref(),
             file: file(restart),
-            run: identity(tissue, request, options, data_hash, seed),
+            run: identity((tissue.n_obs(), tissue.features.n_cols()), request, options, data_hash, seed),
             width: StaigEpoch::WIDTH,
             last: options.epochs,
         };
@@ -79,8 +79,8 @@ pub(super) fn train_all(
 }
 
 /// What a checkpoint belongs to: whatever shapes the features or the loss, and the input's content.
-fn identity(
-    tissue: &StaigTissue<'_>,
+pub(super) fn identity(
+    (n_obs, n_features): (usize, usize),
     request: &StaigRequest,
     options: &StaigOptions,
     data_hash: &str,
@@ -90,8 +90,8 @@ fn identity(
         "version": env!("CARGO_PKG_VERSION"),
         "seed": seed.0,
         "data_hash": data_hash,
-        "n_obs": tissue.n_obs(),
-        "n_features": tissue.features.n_cols(),
+        "n_obs": n_obs,
+        "n_features": n_features,
         "request": request.shaping(options),
     })
 }

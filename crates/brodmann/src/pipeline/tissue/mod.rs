@@ -21,7 +21,7 @@ mod write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use brodmann_data::{AnnData, MatrixRows, MuData, OpenFile, Reservation, Whole};
+use brodmann_data::{AnnData, ElementAdditions, MatrixRows, MuData, OpenFile, Reservation, Whole};
 use indexmap::IndexMap;
 
 use crate::preprocess::Modality;
@@ -117,6 +117,11 @@ impl Tissue {
     /// Rows of the input that take part; `None` for all.
     pub(super) fn kept_rows(&self) -> Option<&[usize]> {
         self.kept.rows.as_deref()
+    }
+
+    /// Brings the additions of a part of these observations' rows into all rows of the input.
+    pub(super) fn spread(own: &mut ElementAdditions, kept: &[usize], n_all: usize) {
+        back::spread_obs(own, &back::inverse(kept, n_all));
     }
 
     /// The elements of the whole: of the MuData, or of the AnnData.

@@ -38,7 +38,7 @@ pub use card::{FeatureCard, ScaleKind, TensorSource};
 pub use comparable::comparable;
 pub use projection::{FeatureScale, Projection, SpotState, Values};
 pub use reduced::MAX_CLR_FEATURES;
-pub use scaled::ScaledOptions;
+pub use scaled::{ScaledOptions, features_of_slice, map_of_slices, selected_by_slice};
 
 use super::{Modality, PreprocessError, PreprocessOptions};
 

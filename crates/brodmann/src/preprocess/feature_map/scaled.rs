@@ -8,12 +8,11 @@
 //!
 //! Small targeted panels are given as counts: their total is no measure of depth, and their genes were chosen by hand.
 
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, OptionError, Seed, Slices};
 use serde::{Deserialize, Serialize};
 
 use super::{FeatureMap, FeatureScale, Projection, Values};
 use crate::preprocess::column_stats::slices_of;
-use crate::preprocess::highly_variable_genes::intersect;
 use crate::preprocess::select_genes::nonredundant::n_candidates;
 use crate::preprocess::{
     Evidence, FilterGenesOptions, GeneSelection, HvgFlavor, HvgOptions, HvgSelection, HvgTable, Modality,
@@ -93,7 +92,7 @@ pub(super) fn fit(
             let chosen = if options.select.reads_expression() {
                 choose(counts, (&by_slice, graph), n_top, options, &all, seed, monitor)?
             } else {
-                select(counts, slices, n_slices, n_top, options, &all, monitor)?
+                select(counts, &by_slice, n_top, options, &all, monitor)?
             };
             let mut chosen = chosen.into_iter();
             kept.iter().map(|&k| k && chosen.next().unwrap_or(false)).collect()
@@ -124,6 +123,53 @@ pub(super) fn fit(
     Ok((map, values))
 }
 
+/// Which kept genes one slice of several has to offer: the features rest on those that every slice selects.
+///
+/// # Inputs
+/// `counts`: of the slice alone. `kept`: genes that all slices together are seen in often enough.
+/// # Returns
+/// One entry per kept gene.
+/// # Errors
+/// As [`FeatureMap::fit_on`]; `Option` for a selection that looks at all slices at once.
+pub fn selected_by_slice(
+    counts: CsrView<'_, f32>,
+    kept: &[bool],
+    options: &ScaledOptions,
+    monitor: &dyn Monitor,
+) -> Result<Vec<bool>, PreprocessError> {
+    check(counts, options.values)?;
+    let n_kept = kept.iter().filter(|k| **k).count();
+    let Some(n_top) = options.n_top_genes.filter(|n| *n < n_kept) else { return Ok(vec![true; n_kept]) };
+    if options.select.reads_expression() {
+        let expected = "hvg or mvp, which judge each slice by itself,";
+        return Err(OptionError::new("select", options.select.name(), expected).into());
+    }
+    let all = unscaled(options, kept.to_vec(), kept.to_vec());
+    select(counts, &Slices::one(counts.n_rows()), n_top, options, &all, monitor)
+}
+
+/// The features of one slice of several, scaled by its own deviations, and the map they are made by.
+///
+/// # Errors
+/// As [`FeatureMap::fit_on`].
+pub fn features_of_slice(
+    counts: CsrView<'_, f32>,
+    (kept, selected): (&[bool], &[bool]),
+    options: &ScaledOptions,
+) -> Result<CsrMatrix<f32>, PreprocessError> {
+    let map = map_of_slices(kept, selected, options);
+    Ok(map.encode(counts, None)?.0.into_sparse())
+}
+
+/// The map of several slices with these genes.
+pub fn map_of_slices(kept: &[bool], selected: &[bool], options: &ScaledOptions) -> FeatureMap {
+    let mut map = unscaled(options, kept.to_vec(), selected.to_vec());
+    if let Projection::Scaled { scale, .. } = &mut map.projection {
+        *scale = FeatureScale::PerSlice;
+    }
+    map
+}
+
 fn unscaled(options: &ScaledOptions, kept: Vec<bool>, selected: Vec<bool>) -> FeatureMap {
     let projection = Projection::Scaled {
         values: options.values,
@@ -149,29 +195,50 @@ pub(super) fn check(counts: CsrView<'_, f32>, values: Values) -> Result<(), Prep
 /// The verdict on each kept gene.
 fn select(
     counts: CsrView<'_, f32>,
-    slices: Option<&Slices>,
-    n_slices: usize,
+    slices: &Slices,
     n_top: usize,
     of: &ScaledOptions,
     kept: &FeatureMap,
     monitor: &dyn Monitor,
 ) -> Result<Vec<bool>, PreprocessError> {
     monitor.stage("highly variable genes", 0);
-    let (mut table, n_vars, flavor) = variable(counts, slices, n_top, of, kept, monitor)?;
-    if n_slices > 1 {
-        intersect(&mut table, n_slices);
+    let n_slices = slices.count();
+    if n_slices == 1 {
+        let (table, n_vars, flavor) = variable(counts, None, n_top, of, kept, monitor)?;
+        let n = table.n_selected();
+        monitor.note(&format!("{n} of {n_vars} genes are highly variable ({})", flavor.name()));
+        return Ok(table.highly_variable);
     }
-    let how = if n_slices > 1 {
-        format!(", {n_top} of each of {n_slices} slices, intersected")
-    } else {
-        String::new()
-    };
+    // Each slice by itself, so that the verdict is the same where it is alone.
+    let mut selected: Vec<bool> = Vec::new();
+    let mut flavor = of.flavor;
+    for rows in slices.rows() {
+        let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
+        let (table, _, by) =
+            variable(counts.select_rows(&rows).view(), None, n_top, of, kept, &Quiet(monitor))?;
+        flavor = by;
+        if selected.is_empty() {
+            selected = table.highly_variable;
+        } else {
+            selected.iter_mut().zip(&table.highly_variable).for_each(|(all, own)| *all &= own);
+        }
+    }
+    let n = selected.iter().filter(|s| **s).count();
     monitor.note(&format!(
-        "{} of {n_vars} genes are highly variable ({}{how})",
-        table.n_selected(),
+        "{n} of {} genes are highly variable ({}, {n_top} of each of {n_slices} slices, intersected)",
+        selected.len(),
         flavor.name()
     ));
-    Ok(table.highly_variable)
+    Ok(selected)
+}
+
+/// One slice of many: what is said of each would be said as often as there are slices.
+struct Quiet<'a>(&'a dyn Monitor);
+
+impl Monitor for Quiet<'_> {
+    fn is_interrupted(&self) -> bool {
+        self.0.is_interrupted()
+    }
 }
 
 /// How variable each kept gene is, their number, and by which flavour.

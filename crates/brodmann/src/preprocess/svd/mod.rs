@@ -181,7 +181,7 @@ fn column(values: &[f64]) -> Array2<f64> {
 }
 
 /// `A · v`.
-fn times_right(a: &Implicit<'_>, entry: &impl Entry, v: ArrayView2<'_, f64>) -> Array2<f64> {
+pub(crate) fn times_right(a: &Implicit<'_>, entry: &impl Entry, v: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.x.n_rows(), v.ncols()));
     gram::rows_times(a.x, entry, v, &mut out);
     let shifts: Vec<Array2<f64>> = a.means.iter().map(|mean| column(mean).t().dot(&v)).collect();

@@ -104,6 +104,12 @@ impl GraphAugmenter {
         part
     }
 
+    /// The same graph, whose observations draw by other numbers: those of the whole that it is a part of.
+    #[must_use]
+    pub(in super::super) fn numbered(self, numbers: Vec<u32>) -> Self {
+        Self { numbers: Some(numbers), ..self }
+    }
+
     /// Of a graph without observations.
     pub(in super::super) fn empty() -> Self {
         Self { indptr: vec![0], indices: Vec::new(), thresholds: Vec::new(), numbers: None, resamples: 1 }

@@ -94,10 +94,13 @@ impl ContrastOptions {
 
     /// The way `Auto` chooses for these pairs.
     pub fn resolve(&self, pairs: &ContrastPairs) -> Negatives {
+        self.resolve_for(pairs.n_pairs())
+    }
+
+    /// The way `Auto` chooses for so many pairs of spots (Σ n² over slices).
+    pub fn resolve_for(&self, n_pairs: f64) -> Negatives {
         match self.negatives {
-            Negatives::Auto if self.tau < MOMENTS_MIN_TAU || pairs.n_pairs() <= EXACT_MAX_PAIRS => {
-                Negatives::Exact
-            }
+            Negatives::Auto if self.tau < MOMENTS_MIN_TAU || n_pairs <= EXACT_MAX_PAIRS => Negatives::Exact,
             Negatives::Auto => Negatives::Moments,
             chosen => chosen,
         }
