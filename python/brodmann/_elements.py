@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import scipy.sparse as sp
 
-from . import _brodmann
+from . import _brodmann, _progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,8 +140,9 @@ def matrix(adata: AnnData, layer: str | None = None, *, writes: bool = False) ->
 
 def checked_matrix(x: Any, name: str) -> Any:
     """``x`` in memory; ``ValueError`` for what holds no numbers."""
-    refuse_dask(x, name)
     module = type(x).__module__.split(".")[0]
+    if module == "dask":
+        x = _gathered(x, name)
     if not sp.issparse(x) and not isinstance(x, np.ndarray):
         # Views of AnnData are subclasses of the above. A file's matrix is read as a whole.
         if hasattr(x, "to_memory"):
@@ -181,6 +182,32 @@ def refuse_dask(x: Any, name: str) -> None:
             f"{name} is a Dask array, where an array in memory was expected; "
             f"compute it first: adata.{name} = adata.{name}.compute()"
         )
+
+
+def _gathered(x: Any, name: str) -> Any:
+    """A Dask array of observations by variables as a matrix in memory, block by block of its rows."""
+    if x.ndim != 2:
+        raise ValueError(f"{name} has {x.ndim} dimensions, 2 were expected; reshape it to (n_obs, n_vars)")
+    require_numbers(x, name)
+    if x.numblocks[1] > 1:
+        x = x.rechunk({1: -1})
+    blocks = []
+    for k in range(x.numblocks[0]):
+        block = x.blocks[k, 0].compute()
+        # A dense block goes before the next one comes: counts are nearly all zeros.
+        if not sp.issparse(block):
+            block = np.asarray(block)
+            block = to_csr(block, wide=block.dtype != np.float32)
+        blocks.append(block.tocsr())
+    if not blocks:
+        return np.zeros(x.shape, dtype=x.dtype)
+    made = sp.vstack(blocks, format="csr") if len(blocks) > 1 else blocks[0]
+    size = (made.data.nbytes + made.indices.nbytes + made.indptr.nbytes) / 2**20
+    _progress.warn(
+        f"{name} is a Dask array: it was computed block by block, and takes {size:.0f} MiB of memory as a sparse matrix; "
+        f"adata.{name} = adata.{name}.compute() does that once for several calls"
+    )
+    return made
 
 
 def require_numbers(x: Any, name: str) -> None:

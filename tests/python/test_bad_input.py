@@ -219,11 +219,34 @@ def test_backed_x_is_read_or_says_what_to_do(adata, tmp_path):
     backed.file.close()
 
 
-def test_dask_says_compute(adata):
+def test_a_dask_matrix_is_read_block_by_block(adata):
     da = pytest.importorskip("dask.array")
-    adata.layers["d"] = da.from_array(adata.X.toarray())
-    with pytest.raises(ValueError, match=r"Dask array.*layers\['d'\]\.compute\(\)"):
-        bm.pp.log1p(adata, layer="d")
+    expected = bm.pp.pca(adata, n_comps=4, copy=True).obsm["X_pca"]
+    dense, n = adata.X.toarray(), adata.n_obs
+    sparse = [da.from_array(dense, chunks=(n // 3, 7)), da.from_array(dense).map_blocks(sp.csr_matrix)]
+    for x in (*sparse, da.from_array(dense.astype(np.int64), chunks=(n, -1)), da.from_array(dense.astype(np.float64))):
+        lazy = adata.copy()
+        lazy.layers["lazy"] = x
+        with pytest.warns(UserWarning, match=r"layers\['lazy'\] is a Dask array.*MiB.*compute\(\)"):
+            bm.pp.pca(lazy, layer="lazy", n_comps=4)
+        np.testing.assert_array_equal(lazy.obsm["X_pca"], expected)
+    lazy.layers["lazy"] = da.from_array(dense.astype(str))
+    with pytest.raises(ValueError, match="real numbers"):
+        bm.pp.pca(lazy, layer="lazy", n_comps=4)
+
+
+def test_a_dask_x_gives_the_domains_of_one_in_memory(adata):
+    da = pytest.importorskip("dask.array")
+    small = {"n_clusters": 3, "epochs": 2, "width": 8, "n_init": 1}
+    expected = bm.tl.staig(adata, **small, copy=True).obsm["X_staig"]
+    adata.X = da.from_array(adata.X.toarray(), chunks=(adata.n_obs // 4, adata.n_vars))
+    with pytest.warns(UserWarning, match="X is a Dask array"):
+        bm.tl.staig(adata, **small)
+    np.testing.assert_array_equal(adata.obsm["X_staig"], expected)
+
+
+def test_dask_elsewhere_says_compute(adata):
+    da = pytest.importorskip("dask.array")
     adata.obsm["spatial"] = da.from_array(adata.obsm["spatial"])
     adata.obsp["spatial_connectivities"] = adata.obsp["connectivities"] = da.from_array(np.eye(adata.n_obs))
     advice = r"obsp\['%s'\] is a Dask array.*compute it first: adata\.obsp\['%s'\] = "
