@@ -9,6 +9,7 @@
 ``bm.pl``                 pictures
 ``bm.im``                 what the slide shows around each spot
 ``bm.report``             all of it as one page that people forward
+``bm.dist``               many slices on many machines, by Dask (``pip install 'brodmann[dist]'``)
 ``bm.datasets``           tissues whose truth is known
 ``bm.spatialleiden``      the public interface of the package ``spatialleiden``
 ``bm.settings``           threads and progress
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from . import datasets, gr, im, metrics, pl, pp, read, spatialleiden, tl
+    from . import datasets, dist, gr, im, metrics, pl, pp, read, spatialleiden, tl
     from ._report import report
 
-_SUBMODULES = ("datasets", "gr", "im", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
+_SUBMODULES = ("datasets", "dist", "gr", "im", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
 
 __all__ = [
     "__version__",
     "datasets",
+    "dist",
     "gr",
     "im",
     "metrics",

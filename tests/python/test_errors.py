@@ -19,7 +19,7 @@ NOT_IN_PYTHON = {
     "lowest", "max_length", "max_memory", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall", "min_size",
     "min_spots_per_slice", "n_domains", "n_edges", "n_epochs", "n_hops", "n_permutations", "n_places", "n_runs",
     "n_spatial", "normalization", "options", "out", "patches", "patience", "pitch", "randomness", "reach",
-    "reference", "regulated", "repulsion_strength", "selection", "shape", "spatial_columns", "spot_pitch", "spread",
+    "reference", "regulated", "repulsion_strength", "selection", "shape", "slices", "spatial_columns", "spot_pitch", "spread",
     "stains", "start", "weight", "which",
 }  # fmt: skip
 
