@@ -237,7 +237,7 @@ class Engine:
         for index, how, value in found:
             if how == "done":
                 self.received += n_bytes(value)
-                answers[index] = value
+                answers[index] = _tasks.aligned(value)
             elif how == "missing":
                 heavy.add(index)
             else:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
+
 from .. import _brodmann
 from .._settings import settings
 
@@ -64,6 +67,22 @@ _states: dict[tuple[str, int], _State] = {}
 _lock = threading.Lock()
 
 
+def aligned(value: Any) -> Any:
+    """What has travelled, its arrays where the processor wants them: they come as views into what was received."""
+    if isinstance(value, np.ndarray):
+        return np.require(value, requirements=["A"]) if value.dtype != object else value
+    if sp.issparse(value) and value.format == "csr":
+        arrays = tuple(aligned(a) for a in (value.data, value.indices, value.indptr))
+        return type(value)(arrays, shape=value.shape)
+    if isinstance(value, dict):
+        return {key: aligned(v) for key, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(aligned(v) for v in value)
+    if isinstance(value, list) and value and isinstance(value[0], (dict, tuple, np.ndarray)):
+        return [aligned(v) for v in value]
+    return value
+
+
 def parts_of(data: Any, layer: Any, spatial_key: str) -> dict[str, Any]:
     """An object taken apart."""
     from .. import _elements as el
@@ -75,7 +94,7 @@ def parts_of(data: Any, layer: Any, spatial_key: str) -> dict[str, Any]:
 
 
 def _opened(source: Source, plan: Plan) -> Any:
-    path, parts = source.path, source.parts
+    path, parts = source.path, aligned(source.parts)
     if source.delayed is not None:
         made = source.delayed.compute(scheduler="synchronous")
         if isinstance(made, str) or hasattr(made, "__fspath__"):
@@ -162,6 +181,9 @@ def work(
         if settings.n_threads != n_threads:
             settings.n_threads = n_threads
     stage, function = _WORK[what]
+    payload = aligned(payload)
+    if plan is not None:
+        plan.axes = aligned(plan.axes)
     answers: list[tuple[int, str, Any]] = []
     for index, source in todo:
         try:
