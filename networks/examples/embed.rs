@@ -1,4 +1,4 @@
-//! Features of a patch by the weights of a file: `cargo run -p brodmann-histology --example embed -- resnet50.pth`.
+//! Features of a patch by the weights of a file: `cargo run --example embed -- resnet50.pth`.
 
 use std::path::Path;
 

@@ -1,10 +1,10 @@
-//! Seconds per patch of ResNet-50 and per step of BYOL: `cargo run --release -p brodmann-histology --example speed`.
+//! Seconds per patch of ResNet-50 and per step of BYOL: `cargo run --release --example speed`.
 
 use std::time::Instant;
 
+use brodmann_kernels::{Seed, Silent};
 use brodmann_networks::byol::AugmentOptions;
 use brodmann_networks::{ByolOptions, Encoder, ResNet, ResNetShape, byol};
-use brodmann_kernels::{Seed, Silent};
 use ndarray::Array4;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

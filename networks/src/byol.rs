@@ -106,6 +106,9 @@ pub trait PatchSource: Sync {
     /// # Errors
     /// [`HistologyError::Source`].
     fn patch(&self, index: usize) -> Result<Array3<f32>, HistologyError>;
+
+    /// A number that stands for their content: a training goes on with the patches it began with.
+    fn fingerprint(&self) -> u64;
 }
 
 /// Patches in memory.
@@ -116,6 +119,10 @@ impl PatchSource for ndarray::Array4<f32> {
 
     fn patch(&self, index: usize) -> Result<Array3<f32>, HistologyError> {
         Ok(self.index_axis(ndarray::Axis(0), index).to_owned())
+    }
+
+    fn fingerprint(&self) -> u64 {
+        hashed(START, self.iter())
     }
 }
 
@@ -157,7 +164,7 @@ pub fn byol(
         Architecture { shape: encoder.shape().clone(), hidden: options.hidden, output: options.projection };
     let size = patches.patch(0)?.dim();
     let run = json!({
-        "seed": seed.0, "n_patches": n, "patch_size": [size.1, size.2], "shape": encoder.shape(),
+        "seed": seed.0, "n_patches": n, "patches": format!("{:016x}", patches.fingerprint()), "patch_size": [size.1, size.2], "shape": encoder.shape(),
         "start": format!("{:016x}", fingerprint(encoder.state())), "batch_size": options.batch_size,
         "learning_rate": options.learning_rate, "target_decay": options.target_decay, "hidden": options.hidden,
         "projection": options.projection, "augment": options.augment, "engine": encoder.engine(),
@@ -264,13 +271,21 @@ fn batches(n: usize, most: usize) -> Vec<std::ops::Range<usize>> {
     (0..count).map(|b| b * n / count..(b + 1) * n / count).collect()
 }
 
-/// A number that stands for arrays: FNV-1a of their names and bits.
+/// FNV-1a begins with it.
+const START: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn step(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+}
+
+/// FNV-1a of the bits of numbers, after what was hashed before.
+fn hashed<'a>(before: u64, values: impl Iterator<Item = &'a f32>) -> u64 {
+    values.fold(before, |hash, v| v.to_le_bytes().into_iter().fold(hash, step))
+}
+
+/// A number that stands for arrays: of their names and bits.
 fn fingerprint(state: &StateDict) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    state.iter().fold(0xcbf2_9ce4_8422_2325, |hash, (name, array)| {
-        let hash = name.bytes().fold(hash, step);
-        array.iter().fold(hash, |hash, v| v.to_le_bytes().into_iter().fold(hash, step))
-    })
+    state.iter().fold(START, |hash, (name, array)| hashed(name.bytes().fold(hash, step), array.iter()))
 }
 
 #[cfg(test)]

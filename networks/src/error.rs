@@ -70,16 +70,6 @@ pub enum HistologyError {
         /// The file.
         path: PathBuf,
     },
-    /// An ONNX model that cannot be used.
-    #[error("{} cannot be used as an encoder ({found}); expected {expected}", path.display())]
-    Onnx {
-        /// The file.
-        path: PathBuf,
-        /// What was found in it.
-        found: String,
-        /// What was expected.
-        expected: &'static str,
-    },
 }
 
 impl Diagnosis for HistologyError {
@@ -105,22 +95,19 @@ impl Diagnosis for HistologyError {
             Self::NoDevice { .. } => "use the CPU".to_owned(),
             Self::OtherTraining { .. } => "train into another folder or repeat the options it had".to_owned(),
             Self::NoCheckpoint { .. } => "start the training without going on".to_owned(),
-            Self::Onnx { .. } => "export the model again with a fixed size and plain operators".to_owned(),
         })
     }
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Source { .. } | Self::NoCheckpoint { .. } | Self::Onnx { .. } => Blame::File(None),
+            Self::Source { .. } | Self::NoCheckpoint { .. } => Blame::File(None),
             _ => self.origin().map_or(Blame::Value, Diagnosis::blame),
         }
     }
 
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::OtherTraining { path, .. } | Self::NoCheckpoint { path } | Self::Onnx { path, .. } => {
-                Some(path)
-            }
+            Self::OtherTraining { path, .. } | Self::NoCheckpoint { path } => Some(path),
             _ => self.origin()?.path(),
         }
     }
