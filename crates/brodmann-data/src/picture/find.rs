@@ -9,6 +9,21 @@ pub struct FoundSlide {
     pub path: PathBuf,
     /// What it is, in words.
     pub what: String,
+    /// What it shows.
+    pub shows: Shows,
+    /// A file that aligns it with the instrument's coordinates, as Xenium Explorer exports it.
+    pub alignment: Option<PathBuf>,
+}
+
+/// What a picture beside measurements shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// Stained tissue at full resolution.
+    Stain,
+    /// A smaller copy of it.
+    Copy,
+    /// Fluorescence.
+    Fluorescence,
 }
 
 /// Folders of an instrument's output that pictures lie in.
@@ -18,8 +33,7 @@ const FOLDERS: [&str; 6] =
 /// Pictures in a folder as Visium, Visium HD or Xenium writes it, the best for histology first: stained tissue before
 /// fluorescence, full resolution before reduced copies.
 ///
-/// Known by their names alone; none is opened. A file that aligns a picture with the instrument's coordinates, as
-/// Xenium Explorer exports it, is named in [`FoundSlide::what`].
+/// Known by their names alone; none is opened.
 pub fn find_slides(folder: &Path) -> Vec<FoundSlide> {
     let mut found: Vec<(usize, FoundSlide)> = Vec::new();
     let binned = ["binned_outputs", "outs/binned_outputs"].map(|f| folder.join(f));
@@ -32,11 +46,17 @@ pub fn find_slides(folder: &Path) -> Vec<FoundSlide> {
             let alignment = names.iter().find(|n| {
                 n.starts_with(stem) && n.contains("alignment") && n.to_lowercase().ends_with(".csv")
             });
+            let shows = match rank {
+                ..=2 => Shows::Stain,
+                3 | 4 => Shows::Copy,
+                _ => Shows::Fluorescence,
+            };
             let what = match alignment {
                 Some(csv) => format!("{what}, aligned by {csv}"),
                 None => what.to_owned(),
             };
-            found.push((rank, FoundSlide { path: place.join(name), what }));
+            let alignment = alignment.map(|csv| place.join(csv));
+            found.push((rank, FoundSlide { path: place.join(name), what, shows, alignment }));
         }
     }
     // Equal ones stay in the order of folders and names.
@@ -127,6 +147,9 @@ mod tests {
             found[0].what,
             "stained tissue at full resolution, aligned by Xenium_he_imagealignment.csv"
         );
+        assert_eq!(found[0].alignment, Some(folder.path().join("Xenium_he_imagealignment.csv")));
+        let shows: Vec<Shows> = found.iter().map(|f| f.shows).collect();
+        assert_eq!(shows, [Shows::Stain, Shows::Copy, Shows::Copy, Shows::Fluorescence, Shows::Fluorescence]);
         assert_eq!(find_slides(&folder.path().join("none")), []);
     }
 }

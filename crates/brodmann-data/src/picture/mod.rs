@@ -50,7 +50,7 @@ use rayon::prelude::*;
 
 use crate::{Array, DataError};
 use cache::Cache;
-pub use find::{FoundSlide, find_slides};
+pub use find::{FoundSlide, Shows, find_slides};
 use raster::{Signature, signature};
 use tile::Tile;
 
