@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """What the picture is worth: STAIG and `domains` without it and with it, over seeds.
 
-    bash benches/run picture DATA [--seeds 10] [--only dlpfc her2st simulated]
+    bash benches/run picture DATA [--seeds 10] [--only dlpfc her2st simulated] [--byol EPOCHS] [--strengths 0.5]
 
 The number of domains is given. STAIG's ablation is the paper's: no image, edges judged by it, negatives without its
 classes, both. `k-means of the picture` is the picture alone. Simulated slides show their domains at five strengths, from 0
 (the stain knows nothing of them) to 1, with drifting stain and blur.
+`--byol EPOCHS` trains ResNet-50 from a random start on each slide's patches, once per seed, and compares with its
+features too. It needs the program built with networks (`--features histology`, which `benches/run` does where it is told so)
+and, of 224 pixels, half a minute per step of 64 patches on two cores; `--encoder-side` makes them smaller.
 Needs only Python's standard library, the program and the data folder.
 """
 import argparse
@@ -36,6 +39,7 @@ DOMAINS = {"no image": None, "with the image": []}
 
 
 def run(*words):
+    """The report of a command, with the command."""
     words = [str(common.program()), *map(str, words), "--json", "--quiet"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -58,6 +62,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--side", type=int, default=36, help="spots along the edge of a simulated slide")
     parser.add_argument("--only", nargs="*", choices=["dlpfc", "her2st", "simulated"])
+    parser.add_argument("--strengths", nargs="*", type=float, default=STRENGTHS, help="of simulated slides")
+    parser.add_argument("--byol", type=int, default=0, metavar="EPOCHS", help="epochs of BYOL; 0: without")
+    parser.add_argument("--encoder-side", type=int, default=224, help="pixels of the patches BYOL sees")
     parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "picture.json")
     arguments = parser.parse_args()
     arguments.threads = common.cores()
@@ -65,8 +72,9 @@ def main():
     bench = common.Bench(
         "picture",
         "What the picture is worth",
-        "ARI and NMI with the known domains over seeds, by texture features of the picture (`--image file`). `edges` and "
-        "`negatives` are STAIG's two uses of it, alone. Where the picture does not help, the row without it is the better one.",
+        "ARI and NMI with the known domains over seeds, by texture features of the picture (`--image file`) and, where it says "
+        "so, by ResNet-50 trained on the slide's patches from a random start (BYOL). `edges` and `negatives` are STAIG's two "
+        "uses of it, alone. Where the picture does not help, the row without it is the better one.",
         arguments,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -77,21 +85,41 @@ def main():
             if slide:
                 image = ["--image", path.parent / slide[0], *(["--image-scale", slide[1]] if slide[1] else [])]
             seen = lambda more: [] if more is None else [*image, *more]
-            methods = [("k-means of the picture", None, None)]
-            methods += [(f"domains, {what}", "domains", seen(more)) for what, more in DOMAINS.items()]
-            methods += [(f"STAIG, {what}", "staig", [*options, *seen(more)]) for what, more in STAIG.items()]
             features = pathlib.Path(folder) / "features.h5ad"
-            run("image-features", path, "--out", features, *image)
-            for what, method, more in methods:
+            n_obs = run("image-features", path, "--out", features, *image)["n_obs"]
+
+            def add(what, words_of):
+                """A row of the table: what `words_of` a seed does."""
                 reports = []
                 for seed in range(arguments.seeds):
-                    if method is None:
-                        words = ["cluster", features, "--use-rep", "X_image", "--method", "kmeans"]
-                    else:
-                        words = [method, path, *more]
-                    reports.append(run(*words, "--out", out, "-k", k, "--seed", seed))
+                    seeded = ["--out", out, "-k", k, "--seed", seed]
+                    reports.append(run(*words_of(seed), *seeded))
                 command = {"brodmann": reports[0]["command"]}
                 bench.add(f"{name}: {what}", reports[0]["n_obs"], command, {"brodmann": [row(r) for r in reports]})
+
+            kmeans = lambda file: ["cluster", file, "--use-rep", "X_image", "--method", "kmeans"]
+            add("k-means of the picture", lambda seed: kmeans(features))
+            for what, more in DOMAINS.items():
+                add(f"domains, {what}", lambda seed, more=more: ["domains", path, *seen(more)])
+            for what, more in STAIG.items():
+                add(f"STAIG, {what}", lambda seed, more=more: ["staig", path, *options, *seen(more)])
+            if not arguments.byol:
+                return
+            # Trained once per seed: STAIG takes the features as they are, `domains` makes them again of the weights.
+            side = ["--encoder-side", arguments.encoder_side]
+            of = lambda seed, ending: pathlib.Path(folder) / f"byol-{seed}.{ending}"
+            for seed in range(arguments.seeds):
+                training = ["--encoder", "byol", "--encoder-epochs", arguments.byol, *side, "--seed", seed]
+                saved = ["--save-encoder", of(seed, "safetensors")]
+                run("image-features", path, "--out", of(seed, "h5ad"), *image, *training, *saved)
+            add("k-means of the picture, BYOL", lambda seed: kmeans(of(seed, "h5ad")))
+            weights = lambda seed: ["--encoder", "resnet50", "--weights", of(seed, "safetensors"), *side]
+            add("domains, BYOL", lambda seed: ["domains", path, *image, *weights(seed)])
+            classes = ["--image-classes", min(40, n_obs // 10)]
+            uses = {"edges": ["--image-classes", 0], "negatives": ["--edge-rule", "expression", *classes], "both": classes}
+            for what, more in uses.items():
+                given = ["--image-key", "X_image", *more]
+                add(f"STAIG, {what}, BYOL", lambda seed, given=given: ["staig", of(seed, "h5ad"), *options, *given])
 
         for kind, name, file, k, options, slide in TISSUES:
             path = arguments.data / file
@@ -101,7 +129,7 @@ def main():
                 compare(name, path, k, options, slide)
             else:
                 bench.note(f"{name}: skipped, {path.name} is absent.")
-        for strength in STRENGTHS if wants("simulated") else []:
+        for strength in arguments.strengths if wants("simulated") else []:
             path = pathlib.Path(folder) / "simulated.h5ad"
             slide = ["--image", "--image-strength", strength, "--stain-drift", 0.5, "--image-blur-px", 1]
             run("simulate", "--out", path, "--side", arguments.side, "--modalities", "rna", "--noise", 1, *slide)
