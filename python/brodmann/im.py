@@ -63,7 +63,9 @@ def features(
         Side of the patch around a spot, in spot diameters.
     encoder
         What makes features of a patch: ``"texture"``, or the path of features made elsewhere: a table by the names of spots
-        (``.csv``, ``.tsv``, ``.parquet``), or a ``.npy`` in their order.
+        (``.csv``, ``.tsv``, ``.parquet``), a ``.npy`` in their order, or a table of tiles as lazyslide and sopa write it
+        (``.h5ad``, ``.zarr``, ``STORE.zarr/tables/NAME``), joined by name or by the nearest tile. Networks (``"byol"``,
+        ``"resnet50"``) are in the command alone, where it is built with them; what it writes is ``obsm["X_image"]``.
     groupby
         Column of ``obs`` whose groups are described; by default ``"domains"``, or what another method left.
     spatial_key, library_key
@@ -81,7 +83,7 @@ def features(
     ``obs["on_background"]`` : bool, shape ``(n_obs,)``
         Spots with no tissue below them.
     ``uns["image_features"]`` : dict
-        ``names``, ``descriptions``, ``params``.
+        ``names``, ``descriptions``, ``encoder``, ``params``.
 
     Raises
     ------

@@ -260,3 +260,49 @@ def test_a_store_has_a_view_for_vitessce(tissue, tmp_path):
     assert used <= set(view["coordinationSpace"])
     done = subprocess.run([binary, "export", tmp_path / "in.h5ad", "--out", out], capture_output=True, text=True)
     assert done.returncode != 0 and ".zarr" in done.stderr
+
+
+def test_tiles_of_lazyslide_or_sopa_are_joined_by_place(tissue, tmp_path):
+    own = tissue.copy()
+    table = ad.AnnData(np.random.default_rng(0).normal(size=(own.n_obs, 4)).astype(np.float32))
+    table.obsm["spatial"] = own.obsm["spatial"].astype(float)
+    table.write(tmp_path / "tiles.h5ad")
+    report = bm.im.features(own, encoder=tmp_path / "tiles.h5ad")
+    assert report["n_features"] == 4 and own.obsm["X_image"].shape == (own.n_obs, 4)
+    expected = table.X - table.X.mean(0)
+    assert np.allclose(own.obsm["X_image"], expected / expected.std(0), atol=1e-5)
+    domains = tissue.copy()
+    bm.tl.domains(
+        domains, n_clusters=4, members=["smoothed"], restarts=1, n_init=2, image="file", encoder=tmp_path / "tiles.h5ad"
+    )
+    assert domains.uns["domains"]["members"].tolist() == ["smoothed", "image"]
+    table.obsm["spatial"] += 1e6
+    table.write(tmp_path / "far.h5ad")
+    with pytest.raises(ValueError, match="no tile within"):
+        bm.im.features(own, encoder=tmp_path / "far.h5ad")
+    with pytest.raises(ValueError, match="histology"):
+        bm.im.features(own, encoder="byol")
+
+
+def test_a_table_in_a_store_of_spatialdata_is_named_in_its_path(tissue, tmp_path):
+    sd = peer("spatialdata")
+    shapely = pytest.importorskip("shapely")
+    geopandas = pytest.importorskip("geopandas")
+    own = tissue.copy()
+    boxes = [shapely.box(x - 5, y - 5, x + 5, y + 5) for x, y in own.obsm["spatial"]]
+    shapes = sd.models.ShapesModel.parse(geopandas.GeoDataFrame({"geometry": boxes}))
+
+    def of(name, shift):
+        table = ad.AnnData((np.arange(own.n_obs)[:, None] + [[shift, 2 * shift]]).astype(np.float32))
+        table.obs["region"] = "tiles"
+        table.obs["region"] = table.obs["region"].astype("category")
+        table.obs["tile"] = np.arange(own.n_obs)
+        return {name: sd.models.TableModel.parse(table, region="tiles", region_key="region", instance_key="tile")}
+
+    store = tmp_path / "slide.zarr"
+    sd.SpatialData(shapes={"tiles": shapes}, tables={**of("uni_tiles", 1), **of("conch_tiles", 5)}).write(store)
+    report = bm.im.features(own, encoder=store / "tables" / "uni_tiles")
+    assert report["n_features"] == 2
+    assert np.allclose(own.obsm["image_features"].to_numpy()[:, 0], np.arange(own.n_obs) + 1)
+    with pytest.raises(KeyError, match="conch_tiles.*uni_tiles|uni_tiles.*conch_tiles"):
+        bm.im.features(own, encoder=store)

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod failure;
 mod interruption;
+mod networks;
 mod say;
 mod spelling;
 mod study;

@@ -205,7 +205,7 @@ fn explain<'py>(
             }
             "image-features" => {
                 let request = ImageFeaturesRequest::from_said(&said)?;
-                image_features_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
+                image_features_tissue(&tissue(&request.place)?, &request, seed, monitor)?.in_json()
             }
             _ => {
                 let request = NeighborhoodRequest::from_said(&said)?;

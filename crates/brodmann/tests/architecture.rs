@@ -8,7 +8,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("brodmann-kernels", &[]),
     ("brodmann-data", &["brodmann-kernels"]),
     ("brodmann", &["brodmann-kernels", "brodmann-data"]),
-    ("brodmann-cli", &["brodmann-kernels", "brodmann-data", "brodmann"]),
+    ("brodmann-cli", &["brodmann-kernels", "brodmann-data", "brodmann", "brodmann-networks"]),
     ("brodmann-py", &["brodmann-kernels", "brodmann-data", "brodmann"]),
 ];
 

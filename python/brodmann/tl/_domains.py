@@ -34,6 +34,7 @@ def domains(
     image_transform: str | os.PathLike[str] | None = None,
     spot_diameter: float | None = None,
     patch_size: float = 3.5,
+    encoder: str | os.PathLike[str] = "texture",
     layer: Mapping[str, str] | str | None = None,
     spatial_key: str = "spatial",
     library_key: str | None = None,
@@ -77,8 +78,8 @@ def domains(
         Starts and covariances of the members' mixtures.
     refine
         Each spot follows the majority of that many nearest spots.
-    image, image_scale, image_transform, spot_diameter, patch_size
-        The slide, as for :func:`brodmann.im.features`; it makes ``"image"`` a member, and what it changes is reported.
+    image, image_scale, image_transform, spot_diameter, patch_size, encoder
+        The slide and what makes features of it, as for :func:`brodmann.im.features`; it makes ``"image"`` a member, and what it changes is reported.
         ``"file"`` is the picture in ``uns["spatial"]``, which the member takes where no slide is named.
     values, normalized, n_top_genes, select, flavor, target_sum, min_cells
         Of the preprocessing, as for :func:`banksy`.

@@ -59,6 +59,7 @@ def staig(
     image_transform: str | os.PathLike[str] | None = None,
     spot_diameter: float | None = None,
     patch_size: float = 3.5,
+    encoder: str | os.PathLike[str] = "texture",
     image_classes: int | None = None,
     edge_rule: Literal["expression", "image"] | float | None = None,
     tau: float | None = None,
@@ -136,8 +137,8 @@ def staig(
     image_key
         Image features of the spots: a key of ``obsm``, or an array of shape ``(n_obs, n_features)``. More than 64 are
         standardised and reduced to 64 principal components.
-    image, image_scale, image_transform, spot_diameter, patch_size
-        The slide instead, of which features are made here: as for :func:`brodmann.im.features`; ``"file"`` is the picture
+    image, image_scale, image_transform, spot_diameter, patch_size, encoder
+        The slide and what makes features of it instead, of which features are made here: as for :func:`brodmann.im.features`; ``"file"`` is the picture
         in ``uns["spatial"]``. By itself it has edges judged by the picture and, on one slice, 40 ``image_classes``.
     image_classes
         Classes of image features whose spots are not contrasted with each other; 0: none. By default 80 with the preset

@@ -12,7 +12,7 @@ use brodmann::pipeline::explain::markers::MarkersRequest;
 use brodmann::pipeline::explain::spatial_genes::SvgRequest;
 use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
-use brodmann::pipeline::histology::{ImageFeaturesRequest, SlideOptions};
+use brodmann::pipeline::histology::{EncoderOptions, ImageFeaturesRequest, SlideOptions};
 use brodmann::pipeline::mixture::MixtureRequest;
 use brodmann::pipeline::qc::QcRequest;
 use brodmann::pipeline::report::ReportRequest;
@@ -115,6 +115,7 @@ fn of_staig() -> Table {
         all.extend(fields_of(&request.domains));
         all.extend(fields_of(&request.training));
         all.extend(fields_of(&SlideOptions::default()));
+        all.extend(fields_of(&EncoderOptions::default()));
         all.extend(fields_of(&ModelOptions::default()));
         all.extend(of_expression());
         (preset.name(), all)
@@ -162,6 +163,7 @@ fn of_banksy() -> Table {
 fn of_domains() -> Table {
     let mut all = fields_of(&DomainsRequest::default().agreement);
     all.extend(fields_of(&SlideOptions::default()));
+    all.extend(fields_of(&EncoderOptions::default()));
     all.extend(of_expression());
     all.insert("n_top_genes".to_owned(), few_genes());
     vec![("", all)]

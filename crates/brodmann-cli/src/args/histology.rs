@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::explain::{GroupArgs, ResultArgs};
@@ -32,6 +32,63 @@ pub struct SlideArgs {
     pub patch_size: Option<f64>,
 }
 
+/// What makes features of a patch.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "Picture")]
+pub struct EncoderArgs {
+    /// What makes features of a patch: texture; byol (ResNet-50 trained on the slide's own patches, without labels) or
+    /// resnet50, both in builds with networks (cargo's feature `histology`); or features made elsewhere, by the names of
+    /// spots (.csv, .tsv, .parquet), in their order (.npy), or of tiles near them (.h5ad, .zarr)
+    #[arg(long, value_name = "texture|byol|resnet50|FILE")]
+    pub encoder: Option<String>,
+    /// Weights that byol starts from and resnet50 has, under torchvision's names (.safetensors, .pth) [default: drawn]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// What of a patch a network sees: low frequencies of its grey (keep, as STAIG's code does), the others (drop), or its
+    /// colours (none)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub patch_filter: Option<PatchFilterArg>,
+    /// Side of the patches a network sees, in pixels
+    #[arg(long, value_name = "N")]
+    pub encoder_side: Option<usize>,
+    /// Principal components that a network's features are reduced to
+    #[arg(long, value_name = "N")]
+    pub encoder_components: Option<usize>,
+    /// byol: times each patch is seen
+    #[arg(long, value_name = "N")]
+    pub encoder_epochs: Option<usize>,
+    /// byol: patches per step
+    #[arg(long, value_name = "N")]
+    pub encoder_batch_size: Option<usize>,
+    /// byol: learning rate of Adam
+    #[arg(long, allow_negative_numbers = true, value_name = "LR", value_parser = number)]
+    pub encoder_learning_rate: Option<f64>,
+    /// byol: folder in which the training is saved on the way
+    #[arg(long, value_name = "DIR")]
+    pub encoder_checkpoint: Option<PathBuf>,
+    /// byol: epochs between two savings
+    #[arg(long, value_name = "N")]
+    pub encoder_checkpoint_every: Option<usize>,
+    /// byol: go on from what is saved there
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub encoder_resume: Option<bool>,
+    /// Write the network's weights, for --weights: .safetensors
+    #[arg(long, value_name = "FILE")]
+    pub save_encoder: Option<PathBuf>,
+}
+
+/// What of a patch a network sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatchFilterArg {
+    /// Low frequencies of its grey
+    Keep,
+    /// The other frequencies of its grey
+    Drop,
+    /// Its colours
+    None,
+}
+
 /// Features of the picture around each spot: how dark and how even the stains are, how dense and large the nuclei, how
 /// rough and how directed the texture.
 ///
@@ -44,6 +101,7 @@ pub struct SlideArgs {
     brodmann image-features visium.h5ad --out image.h5ad --plot overlay.png\n  \
     brodmann image-features visium.h5ad --image slide.tif --out image.h5ad --patches patches.png\n  \
     brodmann image-features domains.h5ad --groupby domains --table features.csv\n  \
+    brodmann image-features visium.h5ad --encoder byol --encoder-checkpoint byol --out image.h5ad\n  \
     brodmann cluster image.h5ad --use-rep X_image -k 5 --out image-domains.h5ad")]
 pub struct ImageFeaturesCommand {
     /// .h5ad or .h5mu with coordinates (or a folder or file `convert` can read)
@@ -62,10 +120,9 @@ pub struct ImageFeaturesCommand {
     #[command(flatten)]
     #[serde(flatten)]
     pub slide: SlideArgs,
-    /// What makes features of a patch: texture, or features made elsewhere, as a table by the names of spots (.csv, .tsv,
-    /// .parquet) or a .npy in their order
-    #[arg(long, value_name = "texture|FILE")]
-    pub encoder: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub encoder: EncoderArgs,
     /// Features that are drawn
     #[arg(long, value_name = "N")]
     pub n_top: Option<usize>,

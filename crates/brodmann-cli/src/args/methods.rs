@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::ModalityArg;
-use super::histology::SlideArgs;
+use super::histology::{EncoderArgs, SlideArgs};
 use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
     DomainArgs, ExpressionArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs,
@@ -272,6 +272,9 @@ pub struct StaigCommand {
     pub slide: SlideArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub encoder: EncoderArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub models: ModelArgs,
     #[command(flatten)]
     #[serde(flatten)]
@@ -414,6 +417,9 @@ pub struct DomainsCommand {
     #[command(flatten)]
     #[serde(flatten)]
     pub slide: SlideArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub encoder: EncoderArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub naming: NamingArgs,

@@ -25,6 +25,7 @@ use crate::args::{
     SmoothedPcaCommand, SourceArgs, SpamiCommand, StaigCommand,
 };
 use crate::failure::Failure;
+use crate::networks::networks;
 
 /// What is done with a method and its files.
 pub trait Work {
@@ -99,7 +100,8 @@ pub fn staig<W: Work>(work: &W, args: &StaigCommand) -> Result<W::Done, Failure>
         return work
             .of(&SmoothedPcaRequest::from_said(&said)?, Files(&args.inputs, &args.source, &args.output));
     }
-    let method = Staig::new(StaigRequest::from_said(&said(args))?)?;
+    let request = StaigRequest { networks: networks(), ..StaigRequest::from_said(&said(args))? };
+    let method = Staig::new(request)?;
     work.of(&method, Files(&args.inputs, &args.source, &args.output))
 }
 
@@ -108,7 +110,8 @@ pub fn smoothed_pca<W: Work>(work: &W, args: &SmoothedPcaCommand) -> Result<W::D
 }
 
 pub fn domains<W: Work>(work: &W, args: &DomainsCommand) -> Result<W::Done, Failure> {
-    work.of(&DomainsRequest::from_said(&said(args))?, Files(&args.inputs, &args.source, &args.output))
+    let request = DomainsRequest { networks: networks(), ..DomainsRequest::from_said(&said(args))? };
+    work.of(&request, Files(&args.inputs, &args.source, &args.output))
 }
 
 pub fn banksy<W: Work>(work: &W, args: &BanksyCommand) -> Result<W::Done, Failure> {

@@ -13,18 +13,30 @@ use crate::spelling::CommandLine;
 /// Commands that are no step of a study.
 const NO_STEPS: &[&str] = &["run", "bench", "completions", "help"];
 /// Flags that name a file or folder that is written, by their own name in whatever command they are.
-const WRITTEN: &[&str] =
-    &["out", "table", "shapes", "plot", "patches", "bedpe", "longrange", "regulation", "save_model"];
+const WRITTEN: &[&str] = &[
+    "out",
+    "table",
+    "shapes",
+    "plot",
+    "patches",
+    "bedpe",
+    "longrange",
+    "regulation",
+    "save_encoder",
+    "save_model",
+];
 /// Flags that name a folder for what lies there until the step is finished.
-const KEPT: &[&str] = &["checkpoint"];
+const KEPT: &[&str] = &[CHECKPOINT, "encoder_checkpoint"];
 /// All others that name a file read it. Listed for a test, so that nobody adds one without a thought.
 #[cfg(test)]
-pub const READ: &[&str] = &["coordinates", "gene_sets", "genes", "image_transform", "load_model", "prior"];
+pub const READ: &[&str] =
+    &["coordinates", "gene_sets", "genes", "image_transform", "load_model", "prior", "weights"];
 
 /// The output that stands for a step.
 pub const OUT: &str = "out";
 /// Flags with a part in running a study.
 pub const IN_PLACE: &str = "in_place";
+pub const CHECKPOINT: &str = "checkpoint";
 pub const RESUME: &str = "resume";
 pub const FORCE: &str = "force";
 pub const SEED: &str = "seed";

@@ -596,7 +596,7 @@ impl<'a> Making<'a> {
                 words.push(in_text(&path));
                 if role == Role::Writes {
                     self.step.writes.insert(key.clone(), path);
-                } else {
+                } else if arg.get_id() == flags::CHECKPOINT {
                     self.step.checkpoint = self.command.by_id(flags::RESUME).map(|_| path);
                 }
             }

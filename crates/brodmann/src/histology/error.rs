@@ -7,6 +7,8 @@ use std::fmt::{self, Debug, Display, Formatter};
 
 use brodmann_kernels::{Diagnosis, Interrupted, Opt, OptionError};
 
+use super::network::NetworkError;
+
 /// Why a region of a picture could not be read: the error of whoever reads it, unchanged.
 pub struct PixelsError(Box<dyn Diagnosis + Send + Sync>);
 
@@ -62,6 +64,15 @@ pub enum HistologyError {
     /// The picture could not be read.
     #[error("{0}")]
     Pixels(PixelsError),
+    /// The network could not be had or used.
+    #[error("{0}")]
+    Network(NetworkError),
+    /// A network is asked for where none is computed.
+    #[error(
+        "{} is {encoder}, a network, and this build computes none; expected texture, or features that are made already",
+        Opt("encoder")
+    )]
+    NoNetworks { encoder: String },
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -73,11 +84,18 @@ impl From<PixelsError> for HistologyError {
     }
 }
 
+impl From<NetworkError> for HistologyError {
+    fn from(error: NetworkError) -> Self {
+        Self::Network(error)
+    }
+}
+
 impl Diagnosis for HistologyError {
     fn origin(&self) -> Option<&dyn Diagnosis> {
         match self {
             Self::Option(e) => Some(e),
             Self::Pixels(e) => Some(e.diagnosis()),
+            Self::Network(e) => Some(e.diagnosis()),
             Self::Interrupted(e) => Some(e),
             _ => None,
         }
@@ -90,6 +108,10 @@ impl Diagnosis for HistologyError {
             Self::BadCentre { .. } => "remove such spots, or correct their coordinates".to_owned(),
             Self::RegionShape { .. } => "return exactly the rows and columns asked for".to_owned(),
             Self::Shape { .. } => "reshape it".to_owned(),
+            Self::NoNetworks { encoder } => format!(
+                "build the program with networks, from its source: `cargo run --release --features histology -- image-features \
+                 FILE --encoder {encoder} --out OUT`; features made there can be used everywhere"
+            ),
             Self::DependentStains { .. } => format!("choose other vectors for {}", Opt("stains")),
             _ => return self.origin()?.advice(),
         })

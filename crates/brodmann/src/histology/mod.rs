@@ -9,6 +9,7 @@
 //! * [`patches()`]: the picture around each spot. [`Border`]: how it goes on beyond the border.
 //! * [`preprocess()`]: patches as the STAIG paper feeds them to its network; [`contact_sheet()`] shows them.
 //! * [`texture_features()`]: numbers per spot that need no trained network; [`texture_feature_names`] explains them.
+//! * [`PatchNetworks`]: networks that somebody else computes. [`PatchStack`]: the patches they get.
 //! * [`placement()`]: whether the spots lie on the tissue; [`tissue_mask`]: where it is.
 //!
 //! Arithmetic, the same as OpenCV's, NumPy's and scikit-image's:
@@ -27,6 +28,7 @@ mod gabor;
 mod glcm;
 mod grey;
 mod lbp;
+mod network;
 mod nuclei;
 mod patches;
 mod pixels;
@@ -47,6 +49,9 @@ pub use fourier::{Band, BandFilter, Frequencies, Part, Passing, band_pass};
 pub use glcm::{ANGLES, Cooccurrence, cooccurrence, glcm};
 pub use grey::{grey_f64, grey_u8};
 pub use lbp::{N_UNIFORM, Pattern, local_binary_pattern};
+pub use network::{
+    NetworkError, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks, PatchStack, StoredPatch,
+};
 pub use patches::{MAX_SIDE_PX, PatchOptions, patch_side, patches};
 pub use pixels::{Overview, Pixels, overview_by_region};
 pub use placement::{Finding, Placement, Reading, TissueMask, placement, tissue_mask};

@@ -31,9 +31,9 @@ use super::domains::{Domains, Labels};
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
 use super::fingerprint::Fingerprint;
 use super::forecast::{FEWER_SPOTS, Forecast, Need};
-use super::histology::EncoderOptions;
-use super::histology::features::image_features;
+use super::histology::features::{Picture, image_features};
 use super::histology::request::{FILE, SlideOptions};
+use super::histology::{EncoderOptions, Networks};
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::request::{FeatureRequest, Naming, Place, check_n_clusters, check_n_neighbors};
 use super::run::{Run, Stage};
@@ -172,6 +172,10 @@ pub struct DomainsRequest {
     pub agreement: AgreementOptions,
     /// The picture, where it takes part.
     pub slide: SlideOptions,
+    /// What makes features of it.
+    pub encoder: EncoderOptions,
+    /// Networks, where there are any.
+    pub networks: Networks,
     /// Counts or logarithms.
     pub values: ValueOptions,
     /// How counts become features.
@@ -193,6 +197,8 @@ impl DomainsRequest {
         let mut request = Self {
             agreement: sections.take(&base.agreement)?,
             slide: sections.take(&base.slide)?,
+            encoder: sections.take(&base.encoder)?,
+            networks: base.networks,
             values: sections.take(&base.values)?,
             features: sections.take(&base.features)?,
             place: sections.take(&base.place)?,
@@ -212,6 +218,7 @@ impl DomainsRequest {
 
     fn validate(&self) -> Result<(), PipelineError> {
         self.slide.validate()?;
+        self.encoder.validate_beside(self.slide.is_asked_for())?;
         let mut members = self.agreement.members.clone();
         members.sort_unstable();
         members.dedup();
@@ -320,7 +327,8 @@ impl DomainsRequest {
         run: &mut Run<'_>,
     ) -> Result<View, PipelineError> {
         let place = (self.place.spatial_key.as_str(), scene.slices());
-        let made = image_features(scene.tissue, (&self.slide, &EncoderOptions::default()), place, run)?;
+        let picture = Picture { slide: &self.slide, encoder: &self.encoder, networks: &self.networks };
+        let made = image_features(scene.tissue, &picture, place, run)?;
         let averaged = neighbor_means(made.comparable.view(), near.view());
         Ok(View::Embedding(pca_dense(averaged.view(), COMPONENTS).map_err(of_features)?))
     }
@@ -653,6 +661,7 @@ impl Method for DomainsRequest {
     }
 
     fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
+        self.networks.check(&self.encoder)?;
         check_n_neighbors("refine", self.agreement.refine, n_obs)?;
         self.given().map_or(Ok(()), |k| check_n_clusters(k, n_obs))
     }
@@ -774,6 +783,7 @@ impl Method for DomainsRequest {
         };
         let params = json!({
             "slide": self.slide.is_asked_for().then_some(&self.slide),
+            "encoder": self.slide.is_asked_for().then_some(&self.encoder),
             "members": self.agreement.members,
             "n_clusters": self.agreement.n_clusters,
             "restarts": self.agreement.restarts,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use brodmann_data::picture::Slide;
 use brodmann_data::{
     Array, Column, DataError, OpenOptions, ReadOptions, Select, Value, check_output, keys, write_bytes,
 };
@@ -516,9 +517,16 @@ pub(super) fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Option
         else {
             continue;
         };
-        match rgb(array) {
-            Some((height, width, rgb)) => return Some(Image { width, height, rgb, scale }),
-            None => monitor.note(&format!(
+        let seen = Slide::from_image(array).map_err(PipelineError::from).and_then(|slide| {
+            // As it is: it is the small copy.
+            overview(&slide, slide.width().max(slide.height()))
+        });
+        match seen {
+            Ok(seen) => {
+                let (height, width, _) = seen.dim();
+                return Some(Image { width, height, rgb: seen.into_iter().collect(), scale });
+            }
+            Err(_) => monitor.note(&format!(
                 "the picture {key:?} is a {} array of shape {:?}, not a picture; left out",
                 array.dtype(),
                 array.shape()
@@ -526,32 +534,6 @@ pub(super) fn image_of(library: Option<&Value>, monitor: &dyn Monitor) -> Option
         }
     }
     None
-}
-
-/// Height, width and RGB bytes of a picture stored as bytes or as numbers from 0 to 1, grey, RGB or RGBA.
-fn rgb(array: &Array) -> Option<(usize, usize, Vec<u8>)> {
-    let shape = array.shape().to_vec();
-    let (height, width) = (*shape.first()?, *shape.get(1)?);
-    let channels = if shape.len() == 2 { 1 } else { *shape.get(2)? };
-    if shape.len() > 3 || ![1, 3, 4].contains(&channels) || height == 0 || width == 0 {
-        return None;
-    }
-    let bytes: Vec<u8> = match array {
-        Array::U8(a) => a.iter().copied().collect(),
-        other => {
-            let values = other.to_f64()?;
-            let largest = values.iter().copied().fold(0.0, f64::max);
-            // scanpy stores pictures as numbers from 0 to 1; some writers keep 0 to 255 as floats or wider integers.
-            let unit = if largest <= 1.0 { 255.0 } else { 1.0 };
-            values.iter().map(|v| (v * unit).round().clamp(0.0, 255.0) as u8).collect()
-        }
-    };
-    let rgb = match channels {
-        3 => bytes,
-        1 => bytes.iter().flat_map(|&v| [v, v, v]).collect(),
-        _ => bytes.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
-    };
-    Some((height, width, rgb))
 }
 
 pub(super) fn spot(

@@ -10,8 +10,8 @@ use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::encoder::{Encoder, EncoderOptions};
-use super::features::{ImageFeatures, SlideReport, image_features};
+use super::encoder::{Encoder, EncoderOptions, Networks};
+use super::features::{ImageFeatures, Picture, SlideReport, image_features, standardised};
 use super::looks::{Look, looks};
 use super::request::{FILE, SlideOptions};
 use super::slides::{Placed, overview, placed};
@@ -69,6 +69,8 @@ pub struct ImageFeaturesRequest {
     pub slide: SlideOptions,
     /// What makes features of a patch.
     pub encoder: EncoderOptions,
+    /// Networks, where there are any.
+    pub networks: Networks,
     /// What is told and drawn.
     pub look: LookOptions,
     /// Groups whose looks are told, where there are any.
@@ -82,6 +84,7 @@ impl Default for ImageFeaturesRequest {
         Self {
             slide: SlideOptions { image: vec![FILE.to_owned()], ..SlideOptions::default() },
             encoder: EncoderOptions::default(),
+            networks: Networks::default(),
             look: LookOptions::default(),
             groups: GroupsRequest::default(),
             place: Place::default(),
@@ -100,6 +103,7 @@ impl ImageFeaturesRequest {
         let request = Self {
             slide: sections.take(&base.slide)?,
             encoder: sections.take(&base.encoder)?,
+            networks: base.networks,
             look: sections.take(&base.look)?,
             groups: sections.take(&base.groups)?,
             place: sections.take(&base.place)?,
@@ -120,6 +124,8 @@ pub struct ImageFeaturesReport {
     pub n_features: usize,
     /// What made them.
     pub encoder: String,
+    /// Mean loss of each epoch, where a network was trained.
+    pub losses: Vec<f64>,
     /// How the spots lie on each slide.
     pub slides: Vec<SlideReport>,
     /// `obs` column of the groups, where there is one.
@@ -133,7 +139,15 @@ pub struct ImageFeaturesReport {
 impl ImageFeaturesReport {
     /// The report as lines for a person.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{} image features of each of {} spots", self.n_features, self.n_obs)];
+        let mut lines = vec![format!(
+            "{} image features of each of {} spots, made by {}",
+            self.n_features, self.n_obs, self.encoder
+        )];
+        if let (Some(first), Some(last)) = (self.losses.first(), self.losses.last()) {
+            lines.push(format!(
+                "loss {first:.3} in the first epoch, {last:.3} in the last (0: two views agree)"
+            ));
+        }
         for slide in &self.slides {
             let of = if slide.slice.is_empty() { String::new() } else { format!("{}: ", slide.slice) };
             lines.push(format!(
@@ -170,17 +184,21 @@ fn explain(
         None => None,
     };
     let place = (request.place.spatial_key.as_str(), slices.as_ref());
-    let features = image_features(tissue, (&request.slide, &request.encoder), place, run)?;
-    let of = |groups: &Groups| looks(groups, &features.names, features.comparable.view());
+    let picture = Picture { slide: &request.slide, encoder: &request.encoder, networks: &request.networks };
+    let features = image_features(tissue, &picture, place, run)?;
+    // Components of a network have the variances they have.
+    let scaled = standardised(features.comparable.clone());
+    let of = |groups: &Groups| looks(groups, &features.names, scaled.view());
     let looks = groups.as_ref().map(of).unwrap_or_default();
     Ok(Found { features, groups, looks, slices })
 }
 
-fn report(found: &Found, request: &ImageFeaturesRequest) -> ImageFeaturesReport {
+fn report(found: &Found) -> ImageFeaturesReport {
     ImageFeaturesReport {
         n_obs: found.features.measured.nrows(),
         n_features: found.features.names.len(),
-        encoder: request.encoder.encoder.clone().into(),
+        encoder: found.features.made_by.clone(),
+        losses: found.features.losses.clone(),
         slides: found.features.slides.clone(),
         groupby: found.groups.as_ref().map(|groups| groups.key.clone()),
         looks: found.looks.clone(),
@@ -300,23 +318,23 @@ fn patches(
     let filter = PatchFilter::new(&FilterOptions::default())?;
     for placed in &found.features.placed {
         let side = request.slide.patch_size * placed.diameter;
-        let (level, factor) = placed.level(side, SHEET_SIDE as f64);
+        let seen = placed.seen(side, SHEET_SIDE as f64);
         let n = placed.centres.nrows();
         let some: Vec<usize> = (0..each.min(n)).map(|k| k * n / each.min(n)).collect();
-        let centres = placed.centres.select(Axis(0), &some) * factor;
+        let centres = seen.centres.select(Axis(0), &some);
         let mut pairs = vec![None; some.len()];
         let work = |_, patch: Array3<u8>| {
-            let seen = plane_to_rgb(&filter.apply(patch.view())?);
-            Ok((patch, seen))
+            let filtered = plane_to_rgb(&filter.apply(patch.view())?);
+            Ok((patch, filtered))
         };
         let options = PatchOptions::default();
-        patches_of(&level, centres.view(), side * factor, &options, monitor, work, |k, pair| {
+        patches_of(&seen.level, centres.view(), seen.side, &options, monitor, work, |k, pair| {
             pairs[k] = Some(pair);
             Ok(())
         })?;
-        for (patch, seen) in pairs.into_iter().flatten() {
+        for (patch, filtered) in pairs.into_iter().flatten() {
             before.push(patch);
-            after.push(seen);
+            after.push(filtered);
         }
     }
     Ok(contact_sheet(&before, &after, SHEET_COLUMNS, SHEET_SIDE))
@@ -330,19 +348,21 @@ pub fn image_features_file(
     input: (&Path, &OpenOptions),
     (outputs, patches_to): (&Outputs, Option<&PathBuf>),
     request: &ImageFeaturesRequest,
+    seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<ImageFeaturesReport, PipelineError> {
+    request.networks.check(&request.encoder)?;
     if let Some(path) = patches_to {
         if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
             return Err(PipelineError::OutputEnding { path: path.display().to_string(), expected: ".png" });
         }
         check_output(input.0, path)?;
-        if request.encoder.encoder != Encoder::Texture {
-            let expected = "the texture encoder, since features that are made already show no patch";
+        if matches!(request.encoder.encoder, Encoder::Made(_)) {
+            let expected = "an encoder of patches, since features that are made already show none";
             return Err(PipelineError::option("patches", path.display(), expected));
         }
     }
-    let mut run = Run::new(Seed(0), monitor);
+    let mut run = Run::new(seed, monitor);
     let wanted = Wanted {
         place: &request.place,
         groups: Some(&request.groups),
@@ -353,7 +373,7 @@ pub fn image_features_file(
     };
     let tissue = groups::open(input, outputs, &wanted, &mut run)?;
     let found = explain(&tissue, request, &mut run)?;
-    let mut report = report(&found, request);
+    let mut report = report(&found);
     add(&tissue, &found, request, &mut run);
     let additions = additions(&tissue, &mut run);
     let sheet = outputs.plot.as_ref().map(|_| sheet(&tissue, &found, request)).transpose()?;
@@ -410,13 +430,12 @@ pub fn image_patches_tissue(
         let place: HashMap<usize, usize> = of.rows.iter().enumerate().map(|(k, &i)| (i, k)).collect();
         let own: Vec<(usize, usize)> =
             rows.iter().enumerate().filter_map(|(out, row)| Some((out, *place.get(row)?))).collect();
-        let length = request.slide.patch_size * of.diameter;
-        let (level, factor) = of.level(length, side as f64);
+        let seen = of.seen(request.slide.patch_size * of.diameter, side as f64);
         let some: Vec<usize> = own.iter().map(|(_, k)| *k).collect();
-        let centres = of.centres.select(Axis(0), &some) * factor;
+        let centres = seen.centres.select(Axis(0), &some);
         let work = |_, patch: Array3<u8>| Ok(resize_u8(patch.view(), side, side));
         let options = PatchOptions::default();
-        patches_of(&level, centres.view(), length * factor, &options, monitor, work, |k, patch| {
+        patches_of(&seen.level, centres.view(), seen.side, &options, monitor, work, |k, patch| {
             patches.index_axis_mut(Axis(0), own[k].0).assign(&patch);
             Ok(())
         })?;
@@ -431,11 +450,12 @@ pub fn image_patches_tissue(
 pub fn image_features_tissue(
     tissue: &Tissue,
     request: &ImageFeaturesRequest,
+    seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Answer<ImageFeaturesReport>, PipelineError> {
-    let mut run = Run::new(Seed(0), monitor);
+    let mut run = Run::new(seed, monitor);
     let found = explain(tissue, request, &mut run)?;
-    let mut report = report(&found, request);
+    let mut report = report(&found);
     add(tissue, &found, request, &mut run);
     let additions = additions(tissue, &mut run);
     let table = table(tissue, &found);

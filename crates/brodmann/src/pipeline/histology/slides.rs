@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use brodmann_data::picture::Slide;
-use brodmann_data::{Value, keys};
+use brodmann_data::picture::{FoundSlide, Shows, Slide, find_slides};
+use brodmann_data::{OpenFile, Value, keys};
 use brodmann_kernels::{Monitor, Opt, Slices};
 use ndarray::{Array2, Array3, Axis};
 
@@ -32,6 +32,15 @@ pub(in crate::pipeline) struct Placed {
     pub factor: f64,
     /// Whether more than a factor takes coordinates there.
     pub turned: bool,
+}
+
+/// Squares around the spots, on one level of their slide.
+pub(in crate::pipeline) struct Seen<'a> {
+    pub level: Level<'a>,
+    /// `(rows, 2)`: row and column of each spot.
+    pub centres: Array2<f64>,
+    /// Side of a square in pixels.
+    pub side: f64,
 }
 
 /// One level of a slide.
@@ -74,12 +83,16 @@ impl Placed {
         Array2::from_shape_fn((self.rows.len(), 2), |(k, c)| self.centres[(k, 1 - c)])
     }
 
-    /// The coarsest level on which `length` pixels of the full slide are still `wanted` pixels, with the factor that takes
-    /// places to it.
-    pub(in crate::pipeline) fn level(&self, length: f64, wanted: f64) -> (Level<'_>, f64) {
+    /// The spots on the coarsest level on which squares of `side` pixels of the full slide still have `wanted` of its own.
+    pub(in crate::pipeline) fn seen(&self, side: f64, wanted: f64) -> Seen<'_> {
         let levels = self.slide.levels();
-        let level = (0..levels.len()).rev().find(|&l| length / levels[l].downsample >= wanted).unwrap_or(0);
-        (Level { slide: &self.slide, level }, 1.0 / levels[level].downsample)
+        let level = (0..levels.len()).rev().find(|&l| side / levels[l].downsample >= wanted).unwrap_or(0);
+        let factor = 1.0 / levels[level].downsample;
+        Seen {
+            level: Level { slide: &self.slide, level },
+            centres: &self.centres * factor,
+            side: side * factor,
+        }
     }
 }
 
@@ -89,6 +102,23 @@ fn kept(library: Option<&Value>) -> Option<(&brodmann_data::Array, f64)> {
     [(keys::HIRES, keys::TISSUE_HIRES_SCALEF), (keys::LOWRES, keys::TISSUE_LOWRES_SCALEF)]
         .into_iter()
         .find_map(|(key, factor)| Some((images.get(key)?.as_array()?, scale_factor(library, factor)?)))
+}
+
+/// The picture in the folder of an instrument that shows more than the copy that came with the counts.
+///
+/// Coordinates in micrometres are of the instrument's own pictures: a stain taken afterwards lies on them by its alignment
+/// alone.
+fn beside(folder: &Path, has_copy: bool, unit: Option<&str>) -> Option<FoundSlide> {
+    if !folder.is_dir() || OpenFile::is_known(folder) {
+        return None;
+    }
+    let is_placed = |slide: &FoundSlide| {
+        slide.shows != Shows::Stain || slide.alignment.is_some() || unit.is_none_or(|unit| unit == "pixel")
+    };
+    // Of what is no stain, the copy that came with the counts is as good.
+    find_slides(folder)
+        .into_iter()
+        .find(|slide| is_placed(slide) && (slide.shows == Shows::Stain || !has_copy))
 }
 
 /// Opens the slides that were named, or those of the file, one per slice.
@@ -128,20 +158,44 @@ pub(in crate::pipeline) fn placed(
         let library = library(tissue, &name);
         let own = coordinates.select(Axis(0), &rows);
         let named = options.image.get(slice).or(options.image.first()).map_or(FILE, String::as_str);
-        let (slide, found, why) = if named == FILE {
-            let Some((array, scale)) = kept(library) else {
-                let of = if name.is_empty() { String::new() } else { format!(" of slice {name}") };
-                let found = format!("a file without a picture{of}");
-                let expected = "the name of a slide (.png, .jpg, .tif, .ome.tif, .svs)";
-                return Err(PipelineError::option("image", found, expected));
-            };
-            (Slide::from_image(array)?, ToSlide::scale(scale), "by the scale factor in the file".to_owned())
+        let beside = if named == FILE && n_slices == 1 {
+            beside(&tissue.path, kept(library).is_some(), unit.as_deref())
         } else {
-            let slide = Slide::open(Path::new(named))?;
-            let size = (slide.height(), slide.width());
-            let at = (Path::new(named), size);
-            let (found, why) = ToSlide::found(at, slide.pixel_size_um(), library, unit.as_deref());
-            (slide, found, why)
+            None
+        };
+        let mut turned = matrix.is_some();
+        let (named, slide, found, why) = match beside {
+            Some(picture) => {
+                let slide = Slide::open(&picture.path)?;
+                let (found, why) = match &picture.alignment {
+                    Some(alignment) => {
+                        turned = true;
+                        (ToSlide::of_file(alignment)?, format!("by {}", alignment.display()))
+                    }
+                    None => ToSlide::found((&picture.path, &slide), library, unit.as_deref()),
+                };
+                monitor.note(&format!(
+                    "the folder's picture is {}: {}",
+                    picture.path.display(),
+                    picture.what
+                ));
+                (picture.path.display().to_string(), slide, found, why)
+            }
+            None if named == FILE => {
+                let Some((array, scale)) = kept(library) else {
+                    let of = if name.is_empty() { String::new() } else { format!(" of slice {name}") };
+                    let found = format!("a file without a picture{of}");
+                    let expected = "the name of a slide (.png, .jpg, .tif, .ome.tif, .svs)";
+                    return Err(PipelineError::option("image", found, expected));
+                };
+                let why = "by the scale factor in the file".to_owned();
+                (FILE.to_owned(), Slide::from_image(array)?, ToSlide::scale(scale), why)
+            }
+            None => {
+                let slide = Slide::open(Path::new(named))?;
+                let (found, why) = ToSlide::found((Path::new(named), &slide), library, unit.as_deref());
+                (named.to_owned(), slide, found, why)
+            }
         };
         let (to_slide, why) = match (matrix, options.image_scale) {
             (Some(matrix), _) => (matrix, "by the matrix given".to_owned()),
@@ -160,7 +214,7 @@ pub(in crate::pipeline) fn placed(
             rows,
             slide,
             factor,
-            turned: matrix.is_some(),
+            turned,
         };
         let of = if placed.name.is_empty() { String::new() } else { format!("{}: ", placed.name) };
         monitor.note(&format!(

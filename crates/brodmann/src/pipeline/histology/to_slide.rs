@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use brodmann_data::picture::Slide;
 use brodmann_data::{Value, keys, read_text};
 
 use crate::pipeline::PipelineError;
@@ -92,10 +93,19 @@ impl ToSlide {
         Ok(if is_xenium { matrix.inverse().after_scale(1.0 / XENIUM_PIXEL_UM) } else { matrix })
     }
 
-    /// The factor that the sizes of pictures, or the slide's name, speak for, and how it was found; `size`: height and width
-    /// of the slide, `pixel_um`: the side of one of its pixels.
+    /// The factor that the sizes of pictures, or the slide's name, speak for, and how it was found.
     pub(in crate::pipeline) fn found(
-        (path, size): (&Path, (usize, usize)),
+        (path, slide): (&Path, &Slide),
+        library: Option<&Value>,
+        unit: Option<&str>,
+    ) -> (Self, String) {
+        Self::found_by(path, (slide.height(), slide.width()), slide.pixel_size_um(), library, unit)
+    }
+
+    /// The same; `size`: height and width of the slide, `pixel_um`: the side of one of its pixels.
+    fn found_by(
+        path: &Path,
+        size: (usize, usize),
         pixel_um: Option<f64>,
         library: Option<&Value>,
         unit: Option<&str>,
@@ -180,7 +190,7 @@ mod tests {
             (keys::SCALEFACTORS, Value::from([(keys::TISSUE_HIRES_SCALEF, Value::Float(0.1))])),
         ]);
         let named = |name: &str, size, unit| {
-            ToSlide::found((Path::new(name), size), Some(0.5), Some(&library), unit).0.factor()
+            ToSlide::found_by(Path::new(name), size, Some(0.5), Some(&library), unit).0.factor()
         };
         let of = |size, unit| named("slide.tif", size, unit);
         assert_eq!(of((2001, 999), None), 1.0);

@@ -13,8 +13,7 @@ use crate::models::staig::{
     EdgeDrop, EdgeRule, StaigOptions, expression_drop_probabilities, image_drop_probabilities,
 };
 use crate::pipeline::PipelineError;
-use crate::pipeline::histology::EncoderOptions;
-use crate::pipeline::histology::features::{image_features, standardised};
+use crate::pipeline::histology::features::{Picture, image_features, standardised};
 use crate::pipeline::run::{Run, Stage};
 use crate::pipeline::scene::Scene;
 use crate::pipeline::tissue::Tissue;
@@ -162,7 +161,8 @@ pub(super) fn seen(
     run: &mut Run<'_>,
 ) -> Result<Array2<f64>, PipelineError> {
     let place = (request.place.spatial_key.as_str(), scene.slices());
-    let made = image_features(scene.tissue, (&request.slide, &EncoderOptions::default()), place, run)?;
+    let picture = Picture { slide: &request.slide, encoder: &request.encoder, networks: &request.networks };
+    let made = image_features(scene.tissue, &picture, place, run)?;
     if made.comparable.ncols() > IMAGE_COMPONENTS {
         return reduced(made.comparable, run.monitor);
     }

@@ -360,6 +360,7 @@ impl Staig {
         }
         if request.slide.is_asked_for() {
             params["slide"] = json!(request.slide);
+            params["encoder"] = json!(request.encoder);
         }
         params["preprocess"] = expression.describe(&request.features);
         params

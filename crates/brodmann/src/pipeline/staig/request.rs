@@ -10,7 +10,7 @@ use crate::models::staig::{EdgeRule, StaigOptions, StaigPreset};
 use crate::pipeline::PipelineError;
 use crate::pipeline::clustering::DomainOptions;
 use crate::pipeline::expression::{N_INIT, N_TOP_GENES, ValueOptions, Wanted};
-use crate::pipeline::histology::SlideOptions;
+use crate::pipeline::histology::{EncoderOptions, Networks, SlideOptions};
 use crate::pipeline::request::{
     FeatureRequest, ModelOptions, Naming, Place, check_n_neighbors, one_or_several,
 };
@@ -56,6 +56,10 @@ pub struct StaigRequest {
     pub training: TrainingOptions,
     /// The picture, where features are made of it here.
     pub slide: SlideOptions,
+    /// What makes features of it.
+    pub encoder: EncoderOptions,
+    /// Networks on patches, where there are any.
+    pub networks: Networks,
     /// Counts or logarithms.
     pub values: ValueOptions,
     /// How counts become features; STAIG's own defaults where nothing is said.
@@ -94,6 +98,8 @@ impl StaigRequest {
             image_classes_given: false,
             training: TrainingOptions::default(),
             slide: SlideOptions::default(),
+            encoder: EncoderOptions::default(),
+            networks: Networks::default(),
             values: ValueOptions::default(),
             features: FeatureRequest::default(),
             place: Place::default(),
@@ -129,6 +135,8 @@ impl StaigRequest {
             image_classes_given: said.has("image_classes"),
             training: sections.take(&base.training)?,
             slide: sections.take(&base.slide)?,
+            encoder: sections.take(&base.encoder)?,
+            networks: base.networks,
             values: sections.take(&base.values)?,
             features: sections.take(&base.features)?,
             place: sections.take(&base.place)?,
@@ -150,6 +158,7 @@ impl StaigRequest {
     /// Refuses two sources of image features.
     fn check_image(&self) -> Result<(), PipelineError> {
         self.slide.validate()?;
+        self.encoder.validate_beside(self.slide.is_asked_for())?;
         if self.slide.is_asked_for() && !self.training.image_key.is_empty() {
             let found =
                 format!("{} beside {}", self.slide.image.join(", "), self.training.image_key.join(", "));
@@ -226,6 +235,7 @@ impl StaigRequest {
 
     /// Checks what needs no file but the number of spots.
     pub(super) fn check(&self, n_obs: usize) -> Result<(), PipelineError> {
+        self.networks.check(&self.encoder)?;
         let restarts = self.training.restarts;
         if !(1..=1000).contains(&restarts) {
             return Err(OptionError::new("restarts", restarts, "1 to 1000").into());
