@@ -33,8 +33,9 @@ def full_disk(folder, r):
 
 
 def no_descriptors(folder, r):
+    """Few open files; with three, the streams alone, the system cannot even load the program."""
     args, output, _ = r.choice(commands(folder))
-    ended = run([*args, "--quiet"], limits=[(resource.RLIMIT_NOFILE, r.choice([3, 5, 8, 12]))])
+    ended = run([*args, "--quiet"], limits=[(resource.RLIMIT_NOFILE, r.choice([4, 5, 8, 12]))])
     return ended, ended.verdict(), output
 
 

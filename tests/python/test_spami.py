@@ -187,3 +187,18 @@ def test_half_a_reference_is_refused(tissue, atlas):
     unlike.var_names = [f"other{i}" for i in range(unlike.n_vars)]
     with pytest.raises(ValueError, match="shares 0"):
         bm.tl.spami(tissue, epochs=1, prior=unlike, prior_key="region")
+
+
+def test_a_labelled_slice_names_the_domains_of_another_and_helps_to_find_them():
+    # Two sections of one layout, each with its own cells; both see all domains.
+    both = bm.datasets.simulated(side=16, modalities="rna", n_genes=400, n_slices=2, random_state=3)
+    first, second = (both[both.obs["library_id"] == name].copy() for name in both.obs["library_id"].cat.categories)
+    options = dict(n_clusters=5, epochs=200, copy=True)
+    guided = bm.tl.spami(first, prior=second, prior_key="ground_truth", **options)
+    labels = guided.obs["spami_prior"].astype(str)
+    truth = guided.obs["ground_truth"].astype(str)
+    named = labels != "none of these"
+    assert named.mean() > 0.6 and (labels == truth)[named].mean() > 0.75
+    alone = bm.tl.spami(first, **options)
+    ari = [bm.metrics.adjusted_rand_index(truth, of.obs["spami"]) for of in (guided, alone)]
+    assert ari[0] > ari[1], ari

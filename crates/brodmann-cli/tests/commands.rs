@@ -110,7 +110,10 @@ fn from_simulation_to_picture_step_by_step() {
     json(&[&basis[..], &["--out", "pca.svg"]].concat());
     let svg = fs::read_to_string(folder.path("pca.svg")).expect("text");
     assert!(svg.contains(">PC 1<") && svg.contains(">PC 3<") && svg.contains(">Ground truth<"));
-    folder.refuses(&[&basis[..3], &["umap", "--color", "x", "--out", "x.png"]].concat(), &["umap", "X_pca"]);
+    folder.refuses(
+        &[&basis[..3], &["umap", "--color", "ground_truth", "--out", "x.png"]].concat(),
+        &["umap", "X_pca"],
+    );
     // A feature is a colour too.
     let gene = folder.mdata("tissue.h5mu").modalities["rna"].var.index[0].clone();
     let limits = ["--vmin", "p0", "--vmax", "p50", "--cmap", "magma", "--title", "A title"];

@@ -13,7 +13,7 @@ const IN: &str = "tissue.h5ad";
 
 fn folder() -> Folder {
     let folder = Folder::new();
-    folder.simulate(IN, 5, &["--image", "--modalities", "rna", "--n-domains", "2"]);
+    folder.simulate(IN, 5, &["--image", "--modalities", "rna"]);
     folder
 }
 

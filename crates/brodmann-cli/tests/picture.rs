@@ -12,7 +12,7 @@ const IN: &str = "tissue.h5ad";
 
 fn folder() -> Folder {
     let folder = Folder::new();
-    folder.simulate(IN, 8, &["--image", "--modalities", "rna", "--n-domains", "3"]);
+    folder.simulate(IN, 8, &["--image", "--modalities", "rna"]);
     folder
 }
 
@@ -99,12 +99,12 @@ fn the_full_picture_in_the_folder_of_an_instrument_is_found() {
     // A Visium folder of nine spots: counts as a table of 10x, positions, factors, the slide in full.
     let names: Vec<String> = (0..9).map(|i| format!("SPOT{i}-1")).collect();
     let mut positions =
-        "barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres\n".to_owned();
+        vec!["barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres".to_owned()];
     for (i, name) in names.iter().enumerate() {
         let (row, column) = (i / 3, i % 3);
-        positions += &format!("{name},1,{row},{column},{},{}\n", 40 * row + 20, 40 * column + 20);
+        positions.push(format!("{name},1,{row},{column},{},{}", 40 * row + 20, 40 * column + 20));
     }
-    fs::write(spatial.join("tissue_positions.csv"), positions).expect("written");
+    fs::write(spatial.join("tissue_positions.csv"), positions.join("\n") + "\n").expect("written");
     let factors =
         r#"{"spot_diameter_fullres": 12.0, "tissue_hires_scalef": 0.5, "tissue_lowres_scalef": 0.1}"#;
     fs::write(spatial.join("scalefactors_json.json"), factors).expect("written");
@@ -113,9 +113,9 @@ fn the_full_picture_in_the_folder_of_an_instrument_is_found() {
     fs::write(matrix.join("barcodes.tsv"), names.join("\n") + "\n").expect("written");
     fs::write(matrix.join("features.tsv"), "G1\tG1\tGene Expression\nG2\tG2\tGene Expression\n")
         .expect("written");
-    let mut counts = "%%MatrixMarket matrix coordinate integer general\n2 9 9\n".to_owned();
-    (1..=9).for_each(|i| counts += &format!("{} {i} {i}\n", 1 + i % 2));
-    fs::write(matrix.join("matrix.mtx"), counts).expect("written");
+    let mut counts = vec!["%%MatrixMarket matrix coordinate integer general\n2 9 9".to_owned()];
+    counts.extend((1..=9).map(|i| format!("{} {i} {i}", 1 + i % 2)));
+    fs::write(matrix.join("matrix.mtx"), counts.join("\n") + "\n").expect("written");
     let slide: Vec<u8> = (0..120 * 120).flat_map(|i| [200 - (i % 97) as u8, 90, 160]).collect();
     let picture = brodmann::plot::rgb_png(120, 120, &slide).expect("a picture");
     fs::write(spatial.join("tissue_fullres_image.png"), picture).expect("written");

@@ -128,9 +128,12 @@ pub(crate) fn geo_parquet(
     let geometry = Type::primitive_type_builder(GEOMETRY, Physical::BYTE_ARRAY);
     fields.push(Arc::new(geometry.with_repetition(Repetition::OPTIONAL).build()?));
     let schema = Type::group_type_builder("schema").with_fields(fields).build()?;
-    // What pandas needs to find the index; types are read from the file itself.
+    // What pandas needs to find the index; types of the others are read from the file itself.
+    let of_index = serde_json::json!({
+        "name": null, "field_name": INDEX, "pandas_type": "unicode", "numpy_type": "object", "metadata": null,
+    });
     let pandas = serde_json::json!({
-        "index_columns": [INDEX], "column_indexes": [], "columns": [], "pandas_version": "2.0.0",
+        "index_columns": [INDEX], "column_indexes": [], "columns": [of_index], "pandas_version": "2.0.0",
     });
     let said = [("geo", geo.to_string()), ("pandas", pandas.to_string())];
     let said = said.map(|(key, value)| KeyValue::new(key.to_owned(), value));

@@ -339,7 +339,7 @@ impl Hdf5Reader {
             for reference in references.chunks_exact(width) {
                 let object = self.headers.heap_object(reference).map_err(|e| fail(&e))?;
                 // Thousands of references may share one text of megabytes.
-                self.take(path, 1, object.len() + size_of::<String>())?;
+                self.take(path, TEXT_WEIGHT, object.len() + size_of::<String>())?;
                 strings.push(match String::from_utf8(object) {
                     Ok(text) => text,
                     Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
@@ -402,6 +402,9 @@ impl Hdf5Reader {
         }
     }
 }
+
+/// A byte of text counts for so many of numbers: heaps of text are not packed, so that a file says little more than it holds.
+const TEXT_WEIGHT: usize = 10;
 
 impl Store for Hdf5Reader {
     fn path(&self) -> &Path {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::PipelineError;
 use super::clustering::DomainOptions;
 use super::domains::{Domains, Embedding};
+use super::doubts::require_places;
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
 use super::forecast::{FEWER_SPOTS, Forecast, Need};
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
@@ -185,6 +186,7 @@ impl Method for BanksyRequest {
         let (seed, monitor) = (run.seed, run.monitor);
         let info = expression::choose(scene.tissue)?;
         let coordinates = scene.tissue.coordinates(&self.place.spatial_key)?;
+        require_places(coordinates.view())?;
         let mut made = expression::prepare(scene, &info, &self.wanted(), run)?;
         let options = self.surroundings.options(self.n_pcs());
         let mut found = run.timed(Stage::Train, || {

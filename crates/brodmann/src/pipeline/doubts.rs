@@ -67,7 +67,8 @@ pub(super) fn tell(scene: &Scene<'_>, place: &Place, monitor: &dyn Monitor) {
 /// Whether all rows are one row; of a single row there is nothing to be said.
 fn is_constant(rows: ArrayView2<'_, f64>) -> bool {
     let Some(first) = rows.rows().into_iter().next() else { return false };
-    rows.nrows() > 1 && rows.rows().into_iter().all(|row| row == first)
+    // Without columns, or with one of coordinates, a table is refused for that.
+    rows.nrows() > 1 && !first.is_empty() && rows.rows().into_iter().all(|row| row == first)
 }
 
 /// Refuses spots that all lie at one point: any neighbours found there would be invented.
@@ -75,7 +76,7 @@ fn is_constant(rows: ArrayView2<'_, f64>) -> bool {
 /// # Errors
 /// [`PipelineError::Column`].
 pub(super) fn require_places(coordinates: ArrayView2<'_, f64>) -> Result<(), PipelineError> {
-    if !is_constant(coordinates) {
+    if coordinates.ncols() < 2 || !is_constant(coordinates) {
         return Ok(());
     }
     Err(PipelineError::Column {

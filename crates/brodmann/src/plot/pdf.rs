@@ -525,7 +525,12 @@ mod tests {
         let drawn = |title: &str| {
             content(&PictureFormat::Pdf.figure(&figure(title), &RenderOptions::default()).expect("drawn"))
         };
-        let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
+        let hex = |text: &str| {
+            text.bytes().fold(String::new(), |mut all, byte| {
+                let _ = write!(all, "{byte:02x}");
+                all
+            })
+        };
         let plain = drawn("(one) \\");
         assert!(plain.contains(&format!("<{}> Tj", hex("(one) \\"))), "no string needs an escape in hex");
         assert!(plain.contains("/A0 gs") && plain.contains("/I0 Do"));

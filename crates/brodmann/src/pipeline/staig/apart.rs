@@ -603,12 +603,12 @@ impl StaigLead {
         let options = self.request.options_for(self.names.len(), self.n_obs())?;
         let mut trainer = lead(&options, self.n_features(), self.seed)?;
         let request = self.request.models.checkpoints();
-        let _reserved = request.as_ref().map(|r| r.prepare(&training::file(0))).transpose()?;
+        let reserved = request.as_ref().map(|r| r.prepare(&training::file(0))).transpose()?;
         if let Some(state) = self.checkpoints(request.as_ref(), &options).resume(monitor)? {
-            trainer.resume(&state, options.epochs).map_err(StaigError::from)?;
+            trainer.resume(&state, options.epochs)?;
         }
         let done = trainer.history().len();
-        self.training = Some(Training { options, trainer, sum: None, n_summed: 0, _reserved });
+        self.training = Some(Training { options, trainer, sum: None, n_summed: 0, _reserved: reserved });
         Ok(done)
     }
 
@@ -777,7 +777,7 @@ impl StaigLead {
 
     fn data_hash(&self) -> String {
         let hashes = self.facts.iter().map(|f| f.data_hash.as_str());
-        hashes.fold(Fingerprint::default(), |all, own| all.text(own)).hex()
+        hashes.fold(Fingerprint::default(), Fingerprint::text).hex()
     }
 
     fn checkpoints<'a>(
