@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import anndata
@@ -126,20 +125,15 @@ def test_values_in_other_files_are_read_when_asked_for(tmp_path):
         assert bytes(f["uns/u"][()]) == b"password"
 
 
-def test_many_keys_take_time_in_proportion(tmp_path):
-    seconds = []
-    for n in (1000, 8000):
-        path = tmp_path / f"{n}.h5ad"
-        bm.datasets.simulated(side=5, modalities="rna", n_genes=20).write_h5ad(path)
-        with h5py.File(path, "r+") as f:
-            for k in range(n):
-                f[f"uns/k{k}"] = k
-        start = time.monotonic()
-        ended, _ = ran("convert", path, "--out", tmp_path / f"{n}-out.h5ad")
-        assert ended.returncode == 0, ended.stderr
-        seconds.append(time.monotonic() - start)
-    # Eight times as many: 64 times as long when every key is looked for among all.
-    assert seconds[1] < 25 * seconds[0] + 1
+def test_many_keys_end(tmp_path):
+    # Where every key is looked for among all, these take minutes, and the clock of `ran` ends them.
+    path = tmp_path / "a.h5ad"
+    bm.datasets.simulated(side=5, modalities="rna", n_genes=20).write_h5ad(path)
+    with h5py.File(path, "r+") as f:
+        for k in range(8000):
+            f[f"uns/k{k}"] = k
+    ended, _ = ran("convert", path, "--out", tmp_path / "out.h5ad")
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_columns_whose_names_have_slashes_survive(tmp_path):
@@ -186,9 +180,7 @@ def test_domains_are_not_invented_where_nothing_differs(tmp_path, what):
 def test_small_oddities_are_told_in_words(tmp_path):
     path = tmp_path / "a.h5ad"
     bm.datasets.simulated(side=6, modalities="rna", n_genes=40).write_h5ad(path)
-    start = time.monotonic()
     assert ran("mixture", path, "--out", tmp_path / "b.h5ad", "-k", "2", "--threads", "3000")[0].returncode == 0
-    assert time.monotonic() - start < 10
     for more in (["--key-added", "."], ["--key-added", "a/b"]):
         ended, _ = ran("mixture", path, "--out", tmp_path / "c.h5ad", "-k", "2", *more)
         assert ended.returncode == 2 and "key-added" in ended.stderr, ended.stderr
@@ -223,9 +215,7 @@ def test_letters_that_a_png_has_not_are_told(tmp_path):
     ended, _ = ran("plot", path, "--color", "腫瘍", "--out", tmp_path / "p.png")
     assert ended.returncode == 0 and "腫" in ended.stderr and "svg" in ended.stderr and "é" not in ended.stderr, ended.stderr
     assert "boxes" not in ran("plot", path, "--color", "腫瘍", "--out", tmp_path / "p.svg")[0].stderr
-    start = time.monotonic()
     assert ran("plot", path, "--color", "long", "--out", tmp_path / "l.png")[0].returncode == 0
-    assert time.monotonic() - start < 20
 
 
 TABLES = {

@@ -70,7 +70,7 @@ fn tiles_of_another_program_are_joined_by_place() {
     };
     let report = run("2").succeeded().json();
     assert_eq!(report["n_features"], 3);
-    run("0.1").is_refusal(&["tiles.h5ad", "--image-scale"]);
+    run("10").is_refusal(&["tiles.h5ad", "--image-scale"]);
     let used = folder.run(&[
         "domains",
         IN,
