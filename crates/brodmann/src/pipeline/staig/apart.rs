@@ -10,7 +10,7 @@
 //! embed ── embedding ─────────────────▶ domains
 //! ```
 //!
-//! Counts and features never leave their place. Every sum is taken in the order of the slices, here as in [`Staig`](super::Staig) on
+//! Counts and features never leave their place. Every sum is taken in the order of the slices, here as in [`Staig`] on
 //! all of them at once, so the bits are the same wherever the slices lie.
 
 use std::path::Path;
@@ -311,7 +311,7 @@ impl StaigSlice {
 /// The expression of a container as one AnnData, as a slice in memory is taken.
 ///
 /// # Errors
-/// [`DataError`] for modalities of other observations than the whole.
+/// `DataError` for modalities of other observations than the whole.
 pub fn slice_of(container: Container) -> Result<AnnData, PipelineError> {
     match container {
         Container::AnnData(adata) => Ok(adata),
@@ -592,7 +592,7 @@ impl StaigLead {
     /// # Inputs
     /// `n_entries`, `n_edges`: of all slices together.
     /// # Errors
-    /// As the network; as [`Checkpoints`].
+    /// As the network; as `Checkpoints`.
     pub fn begin(
         &mut self,
         n_entries: usize,
@@ -647,7 +647,7 @@ impl StaigLead {
     /// Steps along the sum, once all slices are in it; the loss, and whether training is at its end.
     ///
     /// # Errors
-    /// As [`Checkpoints`]; [`PipelineError::Option`] while slices are missing.
+    /// As `Checkpoints`; [`PipelineError::Option`] while slices are missing.
     pub fn step(&mut self) -> Result<(f64, bool), PipelineError> {
         let n_slices = self.names.len();
         let training = self.training.as_mut().ok_or_else(|| too_early("training has begun"))?;
