@@ -65,7 +65,7 @@ fn tiles_of_another_program_are_joined_by_place() {
     tiles.obsm.insert(keys::SPATIAL.to_owned(), Value::Array(places.mapv(|v| v * 2.0).into()));
     folder.write("tiles.h5ad", &tiles);
     let run = |scale: &str| {
-        let flags = ["--encoder", "tiles.h5ad", "--image-scale", scale, "--json"];
+        let flags = ["--encoder", "tiles.h5ad", "--image-scale", scale, "--json", "--quiet"];
         folder.run(&[&["image-features", IN, "--out", "out.h5ad"], &flags[..]].concat())
     };
     let report = run("2").succeeded().json();
