@@ -193,7 +193,7 @@ pub fn train<E: From<SpamiError>>(
 /// let prior = Prior { target: rna.view(), reference: atlas.view(), graph: &graph, labels: &labels, n_labels: 2 };
 /// let guidance = Guidance::new(prior, &graph, &PriorOptions::default(), Seed(0), &Silent)?;
 /// assert!(guidance.trust().is_enough());
-/// let options = SpamiOptions { epochs: 60, hidden: 8, latent: 4, ..Default::default() };
+/// let options = SpamiOptions { epochs: 60, hidden: 16, latent: 8, learning_rate: 5e-3, ..Default::default() };
 /// let guided = train_guided::<SpamiError>(
 ///     &[rna.view()], &graph, None, &options, &guidance, Seed(0), None, &mut |_| Ok(()), &Silent,
 /// )?;
