@@ -408,3 +408,36 @@ def test_few_observations_and_duplicates_work():
     with pytest.warns(UserWarning):
         bm.gr.spatial_neighbors(single)
     assert single.obsp["spatial_connectivities"].nnz == 0
+
+
+# Arrays that numpy allows and Rust does not
+
+
+def between(x):
+    """The same numbers, beginning one byte off."""
+    room = np.zeros(x.nbytes + 1, np.uint8)
+    off = room[1:].view(x.dtype).reshape(x.shape)
+    off[...] = x
+    assert not off.flags.aligned
+    return off
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_between_the_words_of_memory_are_copied(dtype):
+    adata = tissue()
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(adata.n_obs, 4)).astype(dtype)
+    found = []
+    for x in (embedding, between(embedding)):
+        adata.obsm["X_own"] = x
+        adata.obsm["spatial"] = between(np.asarray(adata.obsm["spatial"]))
+        bm.tl.kmeans(adata, n_clusters=3, use_rep="X_own")
+        bm.gr.spatial_neighbors(adata)
+        found.append((list(adata.obs["kmeans"]), adata.obsp["spatial_connectivities"].indices.tolist()))
+    assert found[0] == found[1]
+    x = sp.csr_matrix(rng.poisson(1.0, size=(adata.n_obs, 6)).astype(np.float32))
+    options = dict(mask=None, n_components=3, scale=False, max_value=None, random_state=0)
+    plain = bm._brodmann.pca(x, **options)
+    x.data, x.indices, x.indptr = between(x.data), between(x.indices), between(x.indptr)
+    off = bm._brodmann.pca(x, **options)
+    assert plain and all(np.array_equal(plain[key], off[key]) for key in plain)

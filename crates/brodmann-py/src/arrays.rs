@@ -14,8 +14,11 @@
 use std::cell::OnceCell;
 
 use brodmann_kernels::{CsrMatrix, CsrView, Slices};
-use ndarray::{ArrayView1, ArrayView2};
-use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use ndarray::{ArrayView1, ArrayView2, Dimension, Ix1};
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyReadonlyArray, PyReadonlyArray1, PyReadonlyArray2,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -33,9 +36,19 @@ impl Value for f64 {
     const DTYPE: &'static str = "float64";
 }
 
-/// `object` as a C-contiguous numpy array of `dtype`; itself when it is one already.
+/// `object` as a C-contiguous numpy array of `dtype` whose elements lie where Rust expects them; itself when it is one.
 fn contiguous<'py>(object: &Bound<'py, PyAny>, dtype: &str) -> PyResult<Bound<'py, PyAny>> {
-    object.py().import("numpy")?.call_method1("ascontiguousarray", (object, dtype))
+    let numpy = object.py().import("numpy")?;
+    let array = numpy.call_method1("ascontiguousarray", (object, dtype))?;
+    numpy.call_method1("require", (array, dtype, ["C", "ALIGNED"]))
+}
+
+/// `object` as it is, where it is a numpy array of `T` that Rust may look at: numpy also has arrays that begin, or step,
+/// between multiples of an element's alignment (fields of packed records, views of bytes).
+fn borrowed<'py, T: Element, D: Dimension>(object: &Bound<'py, PyAny>) -> Option<PyReadonlyArray<'py, T, D>> {
+    let array = object.extract::<PyReadonlyArray<'py, T, D>>().ok()?;
+    let aligned = object.getattr("flags").and_then(|flags| flags.getattr("aligned")?.extract::<bool>());
+    aligned.is_ok_and(|aligned| aligned).then_some(array)
 }
 
 /// A vector of `T`, borrowed where possible.
@@ -44,7 +57,7 @@ pub struct Vector<'py, T: Value>(PyReadonlyArray1<'py, T>);
 impl<'py, T: Value> FromPyObject<'_, 'py> for Vector<'py, T> {
     type Error = PyErr;
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(array) = object.extract::<PyReadonlyArray1<'py, T>>() {
+        if let Some(array) = borrowed(&object) {
             return Ok(Self(array));
         }
         Ok(Self(contiguous(&object, T::DTYPE)?.extract()?))
@@ -63,7 +76,7 @@ pub struct Dense<'py, T: Value>(PyReadonlyArray2<'py, T>);
 impl<'py, T: Value> FromPyObject<'_, 'py> for Dense<'py, T> {
     type Error = PyErr;
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(array) = object.extract::<PyReadonlyArray2<'py, T>>() {
+        if let Some(array) = borrowed(&object) {
             return Ok(Self(array));
         }
         Ok(Self(contiguous(&object, T::DTYPE)?.extract()?))
@@ -73,6 +86,23 @@ impl<'py, T: Value> FromPyObject<'_, 'py> for Dense<'py, T> {
 impl<T: Value> Dense<'_, T> {
     pub fn view(&self) -> ArrayView2<'_, T> {
         self.0.as_array()
+    }
+}
+
+/// A [`Dense`] matrix that is of `f32` already; others are refused, not rounded.
+pub struct DenseF32<'py>(Dense<'py, f32>);
+
+impl<'py> FromPyObject<'_, 'py> for DenseF32<'py> {
+    type Error = PyErr;
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        object.extract::<PyReadonlyArray2<'py, f32>>()?;
+        Ok(Self(object.extract()?))
+    }
+}
+
+impl DenseF32<'_> {
+    pub fn view(&self) -> ArrayView2<'_, f32> {
+        self.0.view()
     }
 }
 
@@ -114,12 +144,12 @@ enum Indices<'py> {
 
 impl<'py> Indices<'py> {
     fn extract(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
-        if let Ok(array) = object.extract::<PyReadonlyArray1<'py, i32>>()
+        if let Some(array) = borrowed::<i32, Ix1>(object)
             && array.is_c_contiguous()
         {
             return Ok(Self::Int32(array));
         }
-        if let Ok(array) = object.extract::<PyReadonlyArray1<'py, u32>>()
+        if let Some(array) = borrowed::<u32, Ix1>(object)
             && array.is_c_contiguous()
         {
             return Ok(Self::Uint32(array));
@@ -150,8 +180,8 @@ enum Starts<'py> {
 
 impl<'py> Starts<'py> {
     fn extract(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let array: PyReadonlyArray1<'py, i64> = match object.extract::<PyReadonlyArray1<'py, i64>>() {
-            Ok(array) if array.is_c_contiguous() => array,
+        let array: PyReadonlyArray1<'py, i64> = match borrowed::<i64, Ix1>(object) {
+            Some(array) if array.is_c_contiguous() => array,
             _ => contiguous(object, "int64")?.extract()?,
         };
         if array.as_slice()?.iter().any(|&start| start < 0) {
@@ -194,8 +224,8 @@ impl<'py, T: Value> FromPyObject<'_, 'py> for Csr<'py, T> {
             )));
         }
         let data = object.getattr("data")?;
-        let data = match data.extract::<PyReadonlyArray1<'py, T>>() {
-            Ok(array) if array.is_c_contiguous() => array,
+        let data = match borrowed::<T, Ix1>(&data) {
+            Some(array) if array.is_c_contiguous() => array,
             _ => contiguous(&data, T::DTYPE)?.extract()?,
         };
         Ok(Self {

@@ -10,7 +10,7 @@ use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{Codes, Csr, CsrArrays, Dense, csr_arrays};
+use crate::arrays::{Codes, Csr, CsrArrays, Dense, DenseF32, csr_arrays};
 use crate::errors::Raise;
 use crate::monitor::{run, run_infallible};
 
@@ -116,7 +116,7 @@ fn validate_graph<'py>(py: Python<'py>, graph: Csr<'py, f64>, n_obs: usize, key:
 #[derive(FromPyObject)]
 enum Values<'py> {
     Sparse(Csr<'py, f32>),
-    DenseF32(numpy::PyReadonlyArray2<'py, f32>),
+    DenseF32(DenseF32<'py>),
     Dense(Dense<'py, f64>),
 }
 
@@ -137,7 +137,7 @@ fn autocorrelation<'py>(
     let weights = weights.view(py)?;
     let variables = match &values {
         Values::Sparse(x) => Variables::Sparse(x.view(py)?),
-        Values::DenseF32(x) => Variables::DenseF32(x.as_array()),
+        Values::DenseF32(x) => Variables::DenseF32(x.view()),
         Values::Dense(x) => Variables::Dense(x.view()),
     };
     let options = AutocorrelationOptions {
