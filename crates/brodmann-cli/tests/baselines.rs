@@ -217,4 +217,7 @@ fn help_texts_name_the_defaults_of_the_library() {
     assert!(text.contains(&format!("Passes over the tissue [default: {};", default.epochs)), "{text}");
     assert!(text.contains(&format!("starmap {}", starmap.tau)), "{text}");
     assert!(text.contains("Learning rate of Adam [default: 0.0005]"), "{text}");
+    // What a command shares with others and refuses, it does not offer.
+    let shows = |command: &str| folder.run(&[command, "--help"]).succeeded().stdout.contains("--n-pcs");
+    assert!(shows("banksy") && !shows("domains"));
 }

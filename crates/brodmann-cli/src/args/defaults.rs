@@ -33,6 +33,9 @@ type Table = Vec<(&'static str, Map<String, Json>)>;
 /// Flags that are called otherwise than the option they set.
 const RENAMED: &[(&str, &str)] = &[("lr", "learning_rate"), ("hvg", "flavor")];
 
+/// Options that a command shares with others and refuses with the reason: not shown in its help.
+const REFUSED: &[(&str, &str)] = &[("domains", "n_pcs")];
+
 /// `command` with defaults in its help texts.
 pub fn with_defaults(command: Command) -> Command {
     let tables = BTreeMap::from([
@@ -55,6 +58,9 @@ pub fn with_defaults(command: Command) -> Command {
         ("leiden", of_preprocessing()),
         ("spatialleiden", of_preprocessing()),
     ]);
+    let command = REFUSED.iter().fold(command, |command, (name, flag)| {
+        command.mut_subcommand(name, |sub| sub.mut_arg(flag, |arg| arg.hide(true)))
+    });
     command.mut_subcommands(|sub| match tables.get(sub.get_name()) {
         Some(table) => sub.mut_args(|arg| {
             let id = arg.get_id().as_str();

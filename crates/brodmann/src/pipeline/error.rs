@@ -262,7 +262,8 @@ impl Diagnosis for PipelineError {
                 "give a tissue of several spots, as domains are parts of one".to_owned()
             }
             Self::ImpossibleClusterCount { .. } => "choose fewer clusters than observations".to_owned(),
-            Self::Column { .. } => "name another column".to_owned(),
+            Self::Column { element, .. } if element.starts_with("obs[") => "name another column".to_owned(),
+            Self::Column { .. } => "correct the file, or name another table".to_owned(),
             Self::NotDenoised { .. } => format!(
                 "name another feature, or repeat the run with {} and {}",
                 Opt("n_top_genes").set(0),
