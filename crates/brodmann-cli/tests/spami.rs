@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use brodmann_data::{Value, WriteOptions};
@@ -302,6 +303,32 @@ fn a_saved_model_gives_the_same_again_and_sees_another_slice() {
     };
     let turned = denoised("b.h5mu").select(Axis(1), &order);
     assert_eq!(denoised("a.h5mu"), turned);
+}
+
+#[test]
+fn a_saved_model_keeps_its_domains_until_others_are_asked_for() {
+    let folder = tissue();
+    for how in [&["-k", "4"][..], &["--cluster", "gmm", "-k", "4", "--refine", "4"], &["--resolution", "0.5"]]
+    {
+        let trained = run(&folder, "trained.h5mu", &[how, &["--save-model", "m.safetensors"]].concat());
+        let n = trained["n_clusters"].as_u64().expect("a number");
+        let load = |input: &str, out: &str, more: &[&str]| {
+            let all = ["spami", input, "--out", out, "--load-model", "m.safetensors", "--json"];
+            folder.run(&[&all[..], more].concat()).succeeded()
+        };
+        let outcome = load(IN, "loaded.h5mu", &[]);
+        assert!(outcome.stderr.contains("those of the model"), "{}", outcome.stderr);
+        assert_eq!(outcome.json()["n_clusters"].as_u64(), Some(n), "{how:?}");
+        assert_eq!(folder.labels("loaded.h5mu", "spami"), folder.labels("trained.h5mu", "spami"), "{how:?}");
+        // Another slice has none but these, under the same names.
+        folder.simulate("other.h5mu", 9, &["--seed", "5"]);
+        load("other.h5mu", OUT, &[]);
+        let known: BTreeSet<String> = (0..n).map(|d| d.to_string()).collect();
+        assert!(folder.labels(OUT, "spami").values().all(|label| known.contains(label)));
+        let outcome = load(IN, OUT, &["-k", "3"]);
+        assert!(!outcome.stderr.contains("those of the model"), "{}", outcome.stderr);
+        assert_eq!(outcome.json()["n_clusters"], 3);
+    }
 }
 
 #[test]

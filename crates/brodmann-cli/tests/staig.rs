@@ -370,6 +370,10 @@ fn a_saved_network_sees_its_own_slice_as_in_training_and_others_by_name() {
         let report = folder.run(&load).succeeded().json();
         assert_eq!((&report["n_epochs"], &report["loss"]), (&0.into(), &Json::Null));
         assert_eq!(obsm(&folder.adata("again.h5ad"), "X_staig"), trained, "{more:?}");
+        // Its own domains, unless others are asked for.
+        let own = [&load[..6], &["--quiet"]].concat();
+        folder.run(&own).succeeded();
+        assert_eq!(folder.labels("again.h5ad", "staig"), folder.labels(OUT, "staig"), "{more:?}");
         // Another order of genes, and one more, are the same genes.
         folder.change(IN, |adata| {
             let columns: Vec<usize> = (0..adata.n_vars()).rev().collect();

@@ -145,7 +145,8 @@ def spami(
     modality_embeddings
         Write the embedding of each modality too.
     save_model, load_model
-        File (``.safetensors``) to write the trained network to; to read one from and apply it, without training.
+        File (``.safetensors``) to write the trained network to; to read one from and apply it, without training. The
+        domains are then those of the model, under their numbers, unless ``n_clusters`` or how to cluster is given.
     checkpoint, checkpoint_every, resume
         Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
         bits as without interruption.

@@ -180,7 +180,8 @@ def staig(
         Lay the embedding out in the plane.
     save_model, load_model
         File (``.safetensors``) to write the trained network to; to read one from and apply it to the genes of the same
-        names, without training.
+        names, without training. The domains are then those of the model, under their numbers, unless ``n_clusters``
+        or how to cluster is given.
     checkpoint, checkpoint_every, resume
         Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
         bits as without interruption.

@@ -234,7 +234,7 @@ pub struct ModelArgs {
     /// Save the trained network (safetensors, with a card beside it in JSON)
     #[arg(long, value_name = "FILE")]
     pub save_model: Option<PathBuf>,
-    /// Apply a saved network instead of training; features are aligned by name
+    /// Apply a saved network and its domains instead of training (-k finds others); features are aligned by name
     #[arg(long, value_name = "FILE")]
     pub load_model: Option<PathBuf>,
     /// Save the state of training in this folder on the way

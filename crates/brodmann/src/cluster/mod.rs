@@ -19,7 +19,10 @@ pub mod refine;
 pub mod select_n_clusters;
 
 pub use consensus::{Consensus, ConsensusError, consensus};
-pub use gmm::{CovarianceModel, GaussianMixture, GmmError, GmmInit, GmmOptions, Hierarchy, gmm, hierarchy};
+pub use gmm::{
+    Assigned, CovarianceModel, GaussianMixture, Gaussians, GmmError, GmmInit, GmmOptions, Hierarchy, gmm,
+    hierarchy,
+};
 pub use kmeans::{KMeans, KMeansError, KMeansOptions, kmeans};
 pub use leiden::limits::{
     check_layer_weights, check_n_clusters, check_resolutions, is_cluster_count, is_layer_weight,

@@ -8,10 +8,11 @@ use serde_json::{Value as Json, json};
 
 use super::PipelineError;
 use super::doubts::require_differences;
+use super::known::{KnownDomains, Recognised};
 use super::request::{check_n_clusters, check_n_neighbors, check_resolutions};
 use super::run::{Run, Stage};
 use crate::cluster::{
-    Clusterer, CovarianceModel, GmmOptions, KMeansOptions, Layer, LeidenOptions, ResolutionSearch,
+    Clusterer, CovarianceModel, Gaussians, GmmOptions, KMeansOptions, Layer, LeidenOptions, ResolutionSearch,
     SearchOptions, SelectOptions, SelectionCriterion, gmm, kmeans, leiden_multiplex_with, search_resolution,
     select_n_clusters, unreached_warning,
 };
@@ -208,6 +209,8 @@ pub enum EmbeddingMethod {
         /// The most clusters considered then.
         max_clusters: usize,
     },
+    /// The domains that a saved model knows.
+    Known(Box<KnownDomains>),
 }
 
 /// A number of clusters that was tried.
@@ -247,6 +250,7 @@ impl EmbeddingMethod {
             Self::KMeans { .. } => keys::KMEANS,
             Self::Leiden { .. } => keys::LEIDEN,
             Self::Gmm { .. } => keys::GMM,
+            Self::Known(_) => "model",
         }
     }
 
@@ -255,6 +259,7 @@ impl EmbeddingMethod {
         match *self {
             Self::KMeans { n_clusters, .. } => Some(n_clusters),
             Self::Leiden { n_clusters, .. } | Self::Gmm { n_clusters, .. } => n_clusters,
+            Self::Known(_) => None,
         }
     }
 
@@ -264,6 +269,8 @@ impl EmbeddingMethod {
         match &mut self {
             Self::KMeans { n_clusters, .. } => *n_clusters = k,
             Self::Leiden { n_clusters, .. } | Self::Gmm { n_clusters, .. } => *n_clusters = Some(k),
+            // A model has the domains it has.
+            Self::Known(_) => {}
         }
         self
     }
@@ -303,6 +310,7 @@ impl EmbeddingMethod {
                 "select_by": n_clusters.is_none().then_some(criterion.name()),
                 "max_clusters": n_clusters.is_none().then_some(max_clusters),
             }),
+            Self::Known(ref known) => json!({ "method": self.name(), "domains": known.describe() }),
         }
     }
 }
@@ -317,6 +325,8 @@ pub(super) struct Clustered {
     pub reached: bool,
     /// More about a mixture.
     pub mixture: Option<MixtureReport>,
+    /// The mixture itself, its components numbered as the labels are.
+    pub fitted: Option<Gaussians>,
 }
 
 /// Clusters the rows of any embedding, from a seed of its own: one run may cluster several.
@@ -340,7 +350,7 @@ pub(super) fn cluster_rows(
             // Fewer where fewer rows differ.
             let n_found = found.labels.iter().max().map_or(0, |m| *m as usize + 1);
             let (quality, reached) = (found.inertia, n_found == n_clusters);
-            Ok(Clustered { labels: found.labels, quality, reached, mixture: None })
+            Ok(Clustered { labels: found.labels, quality, reached, mixture: None, fitted: None })
         }
         EmbeddingMethod::Leiden { n_clusters, resolution, n_neighbors } => {
             if let Some(k) = n_clusters {
@@ -355,14 +365,15 @@ pub(super) fn cluster_rows(
             run.timed(Stage::Cluster, || match n_clusters {
                 None => {
                     let p = leiden_multiplex_with(&[layer], &LeidenOptions::default(), seed, monitor)?;
-                    Ok(Clustered { labels: p.membership, quality: p.quality, reached: true, mixture: None })
+                    let (labels, quality) = (p.membership, p.quality);
+                    Ok(Clustered { labels, quality, reached: true, mixture: None, fitted: None })
                 }
                 Some(k) => {
                     let options = SearchOptions::default();
                     let found = search_resolution(&[layer], &[0], k, &options, seed, monitor)?;
                     note_unreached(&found, k, monitor);
                     let (labels, quality) = (found.partition.membership, found.partition.quality);
-                    Ok(Clustered { labels, quality, reached: found.exact, mixture: None })
+                    Ok(Clustered { labels, quality, reached: found.exact, mixture: None, fitted: None })
                 }
             })
         }
@@ -372,6 +383,10 @@ pub(super) fn cluster_rows(
                 mixture(embedding, n_clusters, &options, criterion, max_clusters, seed, monitor)
             })
         }
+        EmbeddingMethod::Known(ref known) => run.timed(Stage::Cluster, || {
+            let Recognised { labels, loglik } = known.recognise(embedding, monitor)?;
+            Ok(Clustered { labels, quality: loglik, reached: true, mixture: None, fitted: None })
+        }),
     }
 }
 
@@ -407,6 +422,7 @@ fn mixture(
     };
     let found = gmm(embedding, &GmmOptions { n_components, ..*options }, seed, monitor)?;
     let reached = found.n_clusters() == n_components;
+    let fitted = Some(Gaussians::from(&found));
     let report = MixtureReport {
         model: found.model.name(),
         bic: found.bic,
@@ -415,7 +431,7 @@ fn mixture(
         start_logliks: found.start_logliks,
         tried,
     };
-    Ok(Clustered { labels: found.labels, quality: found.loglik, reached, mixture: Some(report) })
+    Ok(Clustered { labels: found.labels, quality: found.loglik, reached, mixture: Some(report), fitted })
 }
 
 /// Says why the number of clusters asked for was not reached, where it was not.

@@ -7,10 +7,11 @@ use ndarray::Array2;
 
 use super::PipelineError;
 use super::clustering::{Clustered, EmbeddingMethod, MixtureReport, TriedNumber, cluster_rows};
+use super::known::KnownDomains;
 use super::request::Place;
 use super::run::{Run, Stage};
 use super::scene::Scene;
-use crate::cluster::{Consensus, consensus, refine_labels};
+use crate::cluster::{Consensus, Gaussians, consensus, refine_labels};
 
 /// An embedding of all spots.
 pub struct Embedding {
@@ -46,6 +47,8 @@ pub struct Domains {
     pub quality: f64,
     /// Of the embedding kept, with a mixture.
     pub mixture: Option<MixtureReport>,
+    /// That mixture, and the labels under its own numbers.
+    pub fitted: Option<(Gaussians, Vec<u32>)>,
     /// Whether the number asked for was found.
     pub reached: bool,
     /// The method with the number of domains that was settled; `None` for labels found without an embedding.
@@ -56,17 +59,21 @@ pub struct Domains {
     pub kept: usize,
     /// Of several embeddings.
     pub consensus: Option<Consensus>,
+    /// Nearest spots in space whose majority a spot followed; 0 for none.
+    pub refine: usize,
+    /// What a model that is saved remembers of them.
+    pub known: Option<KnownDomains>,
 }
 
 impl Domains {
     /// How many there are.
     pub fn n_clusters(&self) -> usize {
-        self.labels.iter().max().map_or(0, |m| *m as usize + 1)
+        self.sizes().iter().filter(|n| **n > 0).count()
     }
 
-    /// Spots in each, by number.
+    /// Spots in each, by number; a domain that a model knows may have none here.
     pub fn sizes(&self) -> Vec<usize> {
-        let mut sizes = vec![0usize; self.n_clusters()];
+        let mut sizes = vec![0usize; self.labels.iter().max().map_or(0, |m| *m as usize + 1)];
         for &label in &self.labels {
             sizes[label as usize] += 1;
         }
@@ -104,38 +111,56 @@ pub(super) fn of_labels(
     run: &mut Run<'_>,
 ) -> Result<Domains, PipelineError> {
     // Numbered by size already.
-    let (labels, unrefined) = match found.refine {
+    let refine = found.refine;
+    let (labels, unrefined) = match refine {
         0 => (found.labels, None),
-        refine => refined(&found.labels, refine, scene, place, run)?,
+        _ => refined(&found.labels, refine, Numbers::BySize, scene, place, run)?,
     };
     Ok(Domains {
         labels,
         unrefined,
         quality: found.quality,
         mixture: None,
+        fitted: None,
         reached: found.reached,
         method: None,
         tried: Vec::new(),
         kept: 0,
         consensus: None,
+        refine,
+        known: None,
     })
+}
+
+/// Where the numbers of domains come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// The largest is 0.
+    BySize,
+    /// A model's domains have their numbers.
+    Given,
 }
 
 /// What the `refine` nearest spots make of labels, where that is above 0; and the labels before, in the same numbers.
 fn refined(
     raw: &[u32],
     refine: usize,
+    numbers: Numbers,
     scene: &Scene<'_>,
     place: &Place,
     run: &mut Run<'_>,
 ) -> Result<(Vec<u32>, Option<Vec<u32>>), PipelineError> {
+    let numbered = |labels: &[u32], sizes: &[u32]| match numbers {
+        Numbers::BySize => by_size(labels, sizes),
+        Numbers::Given => labels.to_vec(),
+    };
     if refine == 0 {
-        return Ok((by_size(raw, raw), None));
+        return Ok((numbered(raw, raw), None));
     }
     let coordinates = scene.tissue.coordinates(&place.spatial_key)?;
     let slices = scene.slices();
     let refined = run.timed(Stage::Cluster, || refine_labels(raw, coordinates.view(), slices, refine))?;
-    Ok((by_size(&refined, &refined), Some(by_size(raw, &refined))))
+    Ok((numbered(&refined, &refined), Some(numbered(raw, &refined))))
 }
 
 /// Domains of one or several embeddings; `refine` spots vote, where it is above 0.
@@ -174,18 +199,25 @@ pub(super) fn find(
         (0..found.len()).max_by(best).unwrap_or(0)
     });
     let raw = agreed.as_ref().map_or_else(|| found[kept].labels.clone(), |c| c.labels.clone());
-    let (labels, unrefined) = refined(&raw, refine, scene, place, run)?;
-    let Clustered { quality, mixture, reached, .. } = found.swap_remove(kept);
+    let (refine, numbers) = match &method {
+        EmbeddingMethod::Known(known) => (known.refine, Numbers::Given),
+        _ => (refine, Numbers::BySize),
+    };
+    let (labels, unrefined) = refined(&raw, refine, numbers, scene, place, run)?;
+    let Clustered { labels: own, quality, mixture, reached, fitted } = found.swap_remove(kept);
     Ok(Domains {
         labels,
         unrefined,
         quality,
         mixture,
+        fitted: fitted.map(|gaussians| (gaussians, own)),
         reached,
         method: Some(method),
         tried,
         kept,
         consensus: agreed,
+        refine,
+        known: None,
     })
 }
 

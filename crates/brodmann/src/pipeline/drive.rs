@@ -17,6 +17,7 @@ use super::domains::{self, Embedding};
 use super::doubts;
 use super::forecast::{Forecast, announce};
 use super::graphs::prepare_selection;
+use super::known::KnownDomains;
 use super::method::{Method, Outcome, Reads};
 use super::picture::{colors_key, colors_of_domains};
 use super::qc::GENE_NAMES;
@@ -193,7 +194,7 @@ fn drive<M: Method>(
     }
     let (outcome, solved) = method.solve(scene, run)?;
     let (mut embeddings, mut before) = (Vec::new(), None);
-    let domains = match outcome {
+    let mut domains = match outcome {
         Outcome::Labels(labels) => domains::of_labels(labels, scene, frame.place, run)?,
         Outcome::Embeddings { embeddings: made, clustering, before: unaligned } => {
             (embeddings, before) = (made, unaligned);
@@ -223,6 +224,12 @@ fn drive<M: Method>(
     }
     let kept = (domains.kept < embeddings.len()).then(|| embeddings.swap_remove(domains.kept));
     drop(embeddings);
+    // What Harmony made of these slices another one cannot be brought to.
+    let remembers = integration.is_none() && frame.models.is_some_and(|m| m.save_model.is_some());
+    if let Some(kept) = kept.as_ref().filter(|_| remembers) {
+        domains.known =
+            Some(run.timed(Stage::Cluster, || KnownDomains::of(&domains, kept.clustered.view(), monitor))?);
+    }
     let plane = match (&kept, frame.domains) {
         (Some(kept), Some((options, n_neighbors))) if options.umap => {
             Some(plane(&kept.clustered, n_neighbors, run)?)

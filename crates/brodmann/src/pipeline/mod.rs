@@ -12,7 +12,8 @@
 //! * [`run`]: what accompanies every step: seed, monitor, clock, additions. [`scene`]: the tissue with its slices.
 //! * [`said`]: options by name, laid over the defaults of a preset.
 //! * [`request`]: the sections that requests are made of.
-//! * [`clustering`], [`domains`]: from embeddings to domains. [`scores`]: how good they are.
+//! * [`clustering`], [`domains`]: from embeddings to domains. [`known`]: to those of a saved model.
+//! * [`scores`]: how good they are.
 //! * [`record`]: what a run did, for `uns`, as JSON and as lines.
 //! * [`forecast`]: memory and time of a run, before it. [`memory`]: how much memory there is.
 //!
@@ -58,6 +59,7 @@ pub mod forecast;
 pub mod from_embedding;
 pub mod graphs;
 pub mod histology;
+pub mod known;
 pub mod leiden;
 pub mod memory;
 pub mod method;

@@ -136,7 +136,7 @@ impl<F: Facts> RunRecord<F> {
             bic: domains.mixture.as_ref().map(|m| m.bic),
             cluster_method: domains.method.as_ref().map(super::clustering::EmbeddingMethod::name),
             sizes: domains.sizes(),
-            refine: frame.domains.map_or(0, |(options, _)| options.refine),
+            refine: domains.refine,
             n_refined: domains.n_refined(),
             key_added: frame.key().to_owned(),
             use_rep,
@@ -232,7 +232,7 @@ impl<F: Facts> RunRecord<F> {
             ),
             format!("sizes: {}{more}", shown.join(", ")),
         ];
-        let small = self.sizes.iter().filter(|&&s| s <= SMALL_DOMAIN).count();
+        let small = self.sizes.iter().filter(|s| (1..=SMALL_DOMAIN).contains(*s)).count();
         if small > 0 {
             lines.push(format!("{small} domain(s) hold {SMALL_DOMAIN} spots or fewer"));
         }

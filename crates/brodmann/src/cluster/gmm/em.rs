@@ -107,17 +107,7 @@ impl Data {
     ) -> Result<(Array2<f64>, f64), Interrupted> {
         let (n, d) = self.x.dim();
         let k = p.weights.len();
-        let offsets: Vec<f64> = (0..k)
-            .map(|c| {
-                let log_det = p.log_dets[c.min(p.log_dets.len() - 1)];
-                p.weights[c].ln() - 0.5 * (d as f64 * std::f64::consts::TAU.ln() + log_det)
-            })
-            .collect();
-        // With one covariance for all, rows and means are whitened once.
-        let whitened_means = match &p.whitening {
-            Whitening::Full(factors) if factors.len() == 1 => Some(p.means.dot(&factors[0])),
-            _ => None,
-        };
+        let (offsets, whitened_means) = (p.offsets(), p.whitened_means());
         let mut shares = Array2::<f64>::zeros((n, k));
         let flat = shares.as_slice_mut().expect("a fresh array is contiguous");
         let parts: Vec<f64> = flat
@@ -405,6 +395,56 @@ fn shift(
     for ((to, from), mean) in to.iter_mut().zip(from).zip(mean) {
         *to = from - mean;
     }
+}
+
+/// The likeliest component of each row, ties to the lower number, and the logarithm of its density.
+pub(super) fn likeliest_rows(
+    x: ArrayView2<'_, f64>,
+    p: &Parameters,
+    monitor: &dyn Monitor,
+) -> Result<(Vec<u32>, Vec<f64>), Interrupted> {
+    let (n, d) = x.dim();
+    let k = p.weights.len();
+    let (offsets, whitened_means) = (p.offsets(), p.whitened_means());
+    let parts: Vec<(Vec<u32>, Vec<f64>)> = (0..n.div_ceil(CHUNK_ROWS))
+        .into_par_iter()
+        .map(|c| {
+            let mut scratch = Scratch::new(d);
+            let mut shares = vec![0.0; TILE_ROWS * k];
+            let (mut labels, mut densities) = (Vec::new(), Vec::new());
+            let end = n.min((c + 1) * CHUNK_ROWS);
+            for from in (c * CHUNK_ROWS..end).step_by(TILE_ROWS) {
+                monitor.check()?;
+                let to = end.min(from + TILE_ROWS);
+                let tile = &mut shares[..(to - from) * k];
+                let rows = x.slice_axis(Axis(0), (from..to).into());
+                distances(rows, p, whitened_means.as_ref(), &mut scratch, tile);
+                for row in tile.chunks_exact_mut(k) {
+                    densities.push(normalise(row, &offsets));
+                    labels.push(likeliest(row));
+                }
+            }
+            Ok((labels, densities))
+        })
+        .collect::<Result<_, Interrupted>>()?;
+    let mut labels = Vec::with_capacity(n);
+    let mut densities = Vec::with_capacity(n);
+    for (part, of_part) in parts {
+        labels.extend(part);
+        densities.extend(of_part);
+    }
+    Ok((labels, densities))
+}
+
+/// The largest share of a row, ties to the lower number.
+pub(super) fn likeliest(row: &[f64]) -> u32 {
+    let mut best = 0;
+    for (c, share) in row.iter().enumerate() {
+        if *share > row[best] {
+            best = c;
+        }
+    }
+    best as u32
 }
 
 /// Turns squared distances into shares; returns the log of the row's density.

@@ -6,11 +6,13 @@
 //!
 //! * [`gmm()`]: the mixture, from several starts.
 //! * [`CovarianceModel`]: how the covariances of the components are tied.
+//! * [`Gaussians`]: a mixture, or groups already known, apart from their data: what new rows are told by.
 //! * [`hierarchy()`]: the start: model-based agglomerative hierarchical clustering.
 //! * `em`: expectation and maximisation. `cholesky`: factors of covariances. `start`: where a start comes from.
 
 mod cholesky;
 mod em;
+mod gaussians;
 mod hierarchy;
 mod model;
 pub(in crate::cluster) mod start;
@@ -20,10 +22,11 @@ use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
 
+pub use self::gaussians::{Assigned, Gaussians};
 pub use self::hierarchy::{Hierarchy, hierarchy};
 pub use self::model::CovarianceModel;
 
-use self::em::{Data, Fit, column_means};
+use self::em::{Data, Fit, column_means, likeliest};
 use self::start::Source;
 use crate::cluster::kmeans::KMeansError;
 
@@ -391,18 +394,8 @@ fn finish(
     let Fit { parameters, responsibilities, loglik, n_iterations, converged, .. } = fit;
     let (n_obs, k) = responsibilities.dim();
     let d = mean.len();
-    let assigned: Vec<u32> = responsibilities
-        .outer_iter()
-        .map(|row| {
-            let mut best = 0;
-            for (c, share) in row.iter().enumerate() {
-                if *share > row[best] {
-                    best = c;
-                }
-            }
-            best as u32
-        })
-        .collect();
+    let flat = responsibilities.as_slice().expect("a fresh array is contiguous");
+    let assigned: Vec<u32> = flat.chunks_exact(k).map(likeliest).collect();
     let (mut counts, mut first_member) = (vec![0usize; k], vec![usize::MAX; k]);
     for (i, &c) in assigned.iter().enumerate() {
         counts[c as usize] += 1;

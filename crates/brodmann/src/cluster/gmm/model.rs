@@ -168,6 +168,23 @@ impl Parameters {
         };
         Self { weights, means, covariances, whitening, log_dets, ridged }
     }
+
+    /// What the logarithm of a component's density is at its mean, its weight counted.
+    pub(super) fn offsets(&self) -> Vec<f64> {
+        let d = self.means.ncols() as f64;
+        let offset = |(c, weight): (usize, &f64)| {
+            weight.ln() - 0.5 * (d * std::f64::consts::TAU.ln() + of(&self.log_dets, c))
+        };
+        self.weights.iter().enumerate().map(offset).collect()
+    }
+
+    /// With one covariance for all, rows and means are whitened once.
+    pub(super) fn whitened_means(&self) -> Option<Array2<f64>> {
+        match &self.whitening {
+            Whitening::Full(factors) if factors.len() == 1 => Some(self.means.dot(&factors[0])),
+            _ => None,
+        }
+    }
 }
 
 /// When a variance counts as none, and what it becomes then.

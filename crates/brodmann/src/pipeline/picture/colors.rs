@@ -1,6 +1,6 @@
 //! What a figure's colours mean, over all of its panels: matched categories, limits of numbers.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use brodmann_data::{Array, Categorical, Value, keys};
 use ndarray::Array1;
@@ -74,13 +74,15 @@ pub(in crate::pipeline) fn of_domains(tissue: &Tissue, truth: Option<&str>, labe
         labels.codes.iter().map(|&c| u32::try_from(c).ok()).collect()
     };
     let known = truth.and_then(|key| Some((key, tissue.obs_column(key)?.to_categorical())));
-    let colors = match known {
-        Some((key, known)) => {
-            let given = tissue.uns(&colors_key(key)).and_then(texts);
-            let own = category_colors(known.categories.len(), given.as_deref());
-            match_colors(&codes(&known), &codes(&found), &own, found.categories.len())
-        }
-        None => palette(found.categories.len()),
+    let colors = if let Some((key, known)) = known {
+        let given = tissue.uns(&colors_key(key)).and_then(texts);
+        let own = category_colors(known.categories.len(), given.as_deref());
+        match_colors(&codes(&known), &codes(&found), &own, found.categories.len())
+    } else {
+        // By number, so that a domain a slice lacks leaves the others theirs.
+        let all = palette(labels.iter().max().map_or(0, |m| *m as usize + 1));
+        let used: BTreeSet<u32> = labels.iter().copied().collect();
+        used.into_iter().map(|label| all[label as usize]).collect()
     };
     let colors: Array1<String> = colors.into_iter().map(Rgb::to_hex).collect();
     Value::Array(Array::String(colors.into_dyn()))

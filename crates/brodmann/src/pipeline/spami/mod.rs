@@ -36,8 +36,10 @@ use self::inputs::{Input, Source};
 use self::model_file::{CardOf, SavedHead, SavedModality, SavedModel, SavedSource};
 use self::request::{CLUSTER_COMPONENTS, CLUSTER_NEIGHBORS};
 use super::PipelineError;
+use super::clustering::EmbeddingMethod;
 use super::domains::{Domains, Embedding};
 use super::forecast::{FEWER_SPOTS, Forecast, Need, every_run_bytes};
+use super::known::{self, KnownDomains};
 use super::memory::available_bytes;
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::run::{Run, Stage};
@@ -45,9 +47,9 @@ use super::scene::Scene;
 use super::tissue::{ModalityInfo, Tissue};
 use crate::models::spami::prior::{Guidance, Transfer};
 use crate::models::spami::{
-    Fusion, SpamiEpoch, SpamiOptions, SpamiOutput, memory_bytes, memory_bytes_guided,
+    Fusion, SpamiEpoch, SpamiModel, SpamiOptions, SpamiOutput, memory_bytes, memory_bytes_guided,
 };
-use crate::preprocess::{Modality, pca_dense};
+use crate::preprocess::{DenseAxes, Modality};
 
 /// One modality as it entered the network.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -182,8 +184,19 @@ pub struct SpamiSolved {
     epochs: Vec<SpamiEpoch>,
     stopped_early: bool,
     data_hash: String,
+    /// The components of the embedding that are clustered.
+    axes: DenseAxes,
+    /// What a model file holds, where one is asked for.
+    to_save: Option<ToSave>,
     /// What is known of the reference, the names of its labels, and those of the spots where it was trusted.
     prior: Option<(PriorFacts, Vec<String>, Option<Transfer>)>,
+}
+
+/// What a model file holds beside the domains.
+struct ToSave {
+    model: SpamiModel,
+    modalities: Vec<SavedModality>,
+    head: Option<SavedHead>,
 }
 
 impl Method for Spami {
@@ -303,18 +316,11 @@ impl Method for Spami {
         };
         monitor.stage("applying the network", 0);
         let mut output = run.timed(Stage::Train, || model.apply(&views, &graph, monitor))?;
-        if let Some(path) = &request.models.save_model {
-            let about = CardOf {
-                n_obs: scene.n_obs(),
-                n_epochs: epochs.len(),
-                stopped_early,
-                loss: epochs.last().map(|e| e.loss),
-                data_hash: &data_hash,
-            };
-            let saved: Vec<SavedModality> = inputs.iter().map(|i| to_save(tissue, i)).collect();
-            run.timed(Stage::Write, || model_file::save(path, model, &saved, head.as_ref(), &about))?;
-            monitor.note(&format!("model written to {}", path.display()));
-        }
+        let to_save = request.models.save_model.is_some().then(|| ToSave {
+            model: model.clone(),
+            modalities: inputs.iter().map(|i| to_save(tissue, i)).collect(),
+            head: head.clone(),
+        });
         let transfer = head.as_ref().map(|h| {
             let found = h.head.apply(output.embedding.view(), request.prior_options.prior_confidence);
             match &guidance {
@@ -328,27 +334,44 @@ impl Method for Spami {
             (None, Some(names)) => Some((PriorFacts::of_labels(names.len()), names, transfer)),
             (None, None) => None,
         };
-        let clustered = run.timed(Stage::Cluster, || reduce(&output.embedding))?;
+        // A model's domains were found in its components, those of another slice in that slice's own.
+        let known = self.saved.as_ref().and_then(|saved| saved.known.as_ref());
+        let by_default = SpamiRequest::default().domains;
+        let domains = known.map(|k| &k.domains);
+        let clustering = known::clustering(&request.domains, &by_default, domains, CLUSTER_NEIGHBORS)?;
+        let of_the_model = known.filter(|_| matches!(clustering, EmbeddingMethod::Known(_)));
+        let axes = match of_the_model {
+            Some(known) => known.axes.clone(),
+            None => run.timed(Stage::Cluster, || axes(&output.embedding))?,
+        };
+        let clustered = axes.scores(output.embedding.mapv(f64::from).view());
         let written = std::mem::replace(&mut output.embedding, Array2::zeros((0, 0)));
         let embedding = Embedding { seed: run.seed, written: Some(written), source: None, clustered };
-        let outcome = Outcome::Embeddings {
-            embeddings: vec![embedding],
-            clustering: request.domains.method(CLUSTER_NEIGHBORS)?,
-            before: None,
-        };
-        Ok((outcome, SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, prior }))
+        let outcome = Outcome::Embeddings { embeddings: vec![embedding], clustering, before: None };
+        let solved =
+            SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, axes, to_save, prior };
+        if let Some(to_save) = &solved.to_save {
+            // Without domains yet: what was trained is not lost to what comes after.
+            run.timed(Stage::Write, || self.save(to_save, None, &solved, scene.n_obs()))?;
+        }
+        Ok((outcome, solved))
     }
 
     fn finish(
         &self,
         scene: &Scene<'_>,
         solved: SpamiSolved,
-        _domains: &Domains,
+        domains: &Domains,
         run: &mut Run<'_>,
     ) -> Result<Finished<SpamiFacts>, PipelineError> {
         let request = &self.request;
         let key = self.frame().key();
-        let SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, mut prior } = solved;
+        if let (Some(to_save), Some(path)) = (&solved.to_save, &request.models.save_model) {
+            let known = domains.known.as_ref().map(|known| (known, &solved.axes));
+            run.timed(Stage::Write, || self.save(to_save, known, &solved, scene.n_obs()))?;
+            run.monitor.note(&format!("model written to {}", path.display()));
+        }
+        let SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, mut prior, .. } = solved;
         let total: u64 = inputs.iter().map(Input::layer_bytes).sum();
         let (write_layers, why_not) = denoised::decide(request.outputs.denoise, total);
         if let Some(why) = why_not {
@@ -407,6 +430,25 @@ impl Method for Spami {
 }
 
 impl Spami {
+    /// Writes the model, where that is asked for.
+    fn save(
+        &self,
+        to_save: &ToSave,
+        known: Option<(&KnownDomains, &DenseAxes)>,
+        solved: &SpamiSolved,
+        n_obs: usize,
+    ) -> Result<(), PipelineError> {
+        let Some(path) = &self.request.models.save_model else { return Ok(()) };
+        let about = CardOf {
+            n_obs,
+            n_epochs: solved.epochs.len(),
+            stopped_early: solved.stopped_early,
+            loss: solved.epochs.last().map(|e| e.loss),
+            data_hash: &solved.data_hash,
+        };
+        model_file::save(path, &to_save.model, &to_save.modalities, to_save.head.as_ref(), known, &about)
+    }
+
     /// The modalities in the order of the network, and the options of the network.
     fn modalities(
         &self,
@@ -637,8 +679,8 @@ fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {
 }
 
 /// The first principal components of the embedding: what is clustered and laid out.
-fn reduce(embedding: &Array2<f32>) -> Result<Array2<f64>, PipelineError> {
-    pca_dense(embedding.mapv(f64::from).view(), CLUSTER_COMPONENTS)
+fn axes(embedding: &Array2<f32>) -> Result<DenseAxes, PipelineError> {
+    DenseAxes::of(embedding.mapv(f64::from).view(), CLUSTER_COMPONENTS)
         .map_err(|source| PipelineError::Preprocess { modality: "embedding".to_owned(), source })
 }
 

@@ -11,15 +11,18 @@ use serde_json::{Value as Json, json};
 use crate::models::spami::prior::LabelHead;
 use crate::models::spami::{SpamiModel, SpamiOptions};
 use crate::pipeline::PipelineError;
+use crate::pipeline::known::KnownDomains;
 use crate::pipeline::saved_map::{describe_map, insert_map, map_from};
 use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
-use crate::preprocess::Modality;
 use crate::preprocess::feature_map::{Balance, FeatureMap};
+use crate::preprocess::{DenseAxes, Modality};
 
 const KIND: &str = "spami-model";
 const EXPECTED: &str = "a model of SpaMI";
 const NETWORK: &str = "network.";
 const HEAD: &str = "head.";
+const CENTER: &str = "domains.pca_mean";
+const AXES: &str = "domains.pca_components";
 /// Raised when a file of this version could not be read by the one before.
 const FORMAT: u64 = 1;
 
@@ -32,8 +35,19 @@ pub struct SavedModel {
     pub modalities: Vec<SavedModality>,
     /// Of a training that a labelled reference guided.
     pub head: Option<SavedHead>,
+    /// The domains of the training; `None` in a file of an earlier version, or where Harmony was in between.
+    pub known: Option<SavedDomains>,
     /// The card as it stands in the file.
     pub card: Json,
+}
+
+/// The domains of a training, and the components of the embedding that they were found in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedDomains {
+    /// What tells them apart.
+    pub domains: KnownDomains,
+    /// From the embedding to the components.
+    pub axes: DenseAxes,
 }
 
 /// What tells the labels of a reference apart.
@@ -87,6 +101,7 @@ pub(super) fn save(
     model: &SpamiModel,
     modalities: &[SavedModality],
     head: Option<&SavedHead>,
+    known: Option<(&KnownDomains, &DenseAxes)>,
     about: &CardOf<'_>,
 ) -> Result<(), PipelineError> {
     let described: Vec<Json> = modalities.iter().zip(model.widths()).map(|(m, w)| describe(m, *w)).collect();
@@ -103,8 +118,14 @@ pub(super) fn save(
         "options": json!(model.options()),
         "modalities": described,
         "labels": head.map(|h| &h.names),
+        "domains": known.map(|(domains, _)| domains.describe()),
     });
     let mut file = TensorFile::new(card);
+    if let Some((domains, axes)) = known {
+        domains.insert(&mut file);
+        file.insert_vector(CENTER, &axes.center.to_vec());
+        file.insert_f64(AXES, axes.axes.clone());
+    }
     if let Some(SavedHead { head, .. }) = head {
         file.insert_f32(format!("{HEAD}weight"), head.weight.clone());
         file.insert_f32(format!("{HEAD}directions"), head.directions.clone());
@@ -188,7 +209,24 @@ pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     let model = SpamiModel::from_parameters(options, Seed(seed), widths, parameters)
         .map_err(|e| file.invalid(e.to_string()))?;
     let head = head_from(&file, &card["labels"], &model)?;
-    Ok(SavedModel { model, modalities, head, card })
+    let known = known_from(&file, &card["domains"], &model)?;
+    Ok(SavedModel { model, modalities, head, known, card })
+}
+
+/// The domains that the card speaks of, if it does.
+fn known_from(
+    file: &TensorFile,
+    card: &Json,
+    model: &SpamiModel,
+) -> Result<Option<SavedDomains>, TensorFileError> {
+    if card.is_null() {
+        return Ok(None);
+    }
+    let width = model.options().embedding_width(model.widths().len());
+    let center = Array1::from_vec(file.vector(CENTER, Some(width))?);
+    let axes = DenseAxes { center, axes: file.f64(AXES, Some(width))?.clone() };
+    let domains = KnownDomains::from_file(file, card, axes.axes.ncols())?;
+    Ok(domains.map(|domains| SavedDomains { domains, axes }))
 }
 
 /// The head of the labels that the card names, if it names some.

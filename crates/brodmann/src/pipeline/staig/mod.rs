@@ -30,10 +30,12 @@ use self::apart::Apart;
 use self::model_file::{CardOf, SavedModel};
 use self::training::Trained;
 use super::PipelineError;
+use super::clustering::EmbeddingMethod;
 use super::domains::{Domains, Embedding};
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary};
 use super::fingerprint::Fingerprint;
 use super::forecast::{FEWER_SPOTS, Forecast, Need};
+use super::known;
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::run::{Run, Stage};
 use super::scene::Scene;
@@ -184,7 +186,7 @@ impl Method for Staig {
         let (seed, monitor) = (run.seed, run.monitor);
         let info = expression::choose(scene.tissue)?;
         if let Some(apart) = &self.apart {
-            let clustering = request.domains.method(CLUSTER_NEIGHBORS)?;
+            let clustering = self.clustering()?;
             return Ok(apart.solved(info, clustering));
         }
         let options = self.options(scene)?;
@@ -239,11 +241,7 @@ impl Method for Staig {
         let (embeddings, trained) = self.embed(&shown, &options, &data_hash, run)?;
         let mut made = made;
         let before = made.before.take();
-        let outcome = Outcome::Embeddings {
-            embeddings,
-            clustering: request.domains.method(CLUSTER_NEIGHBORS)?,
-            before,
-        };
+        let outcome = Outcome::Embeddings { embeddings, clustering: self.clustering()?, before };
         let n_edges = graph.nnz();
         Ok((outcome, StaigSolved { info, expression: made, n_edges, options, trained, data_hash }))
     }
@@ -264,6 +262,7 @@ impl Method for Staig {
                 n_epochs: kept.epochs.len(),
                 loss: kept.epochs.last().map(|e| e.loss),
                 data_hash: &data_hash,
+                known: domains.known.as_ref(),
             };
             run.timed(Stage::Write, || {
                 model_file::save(path, &kept.model, &expression.map, &expression.names, &about)
@@ -288,8 +287,10 @@ impl Method for Staig {
             written.insert("restarts".to_owned(), restarts(&trained).into());
         }
         let losses = kept.map(|t| t.epochs.iter().map(|e| e.loss).collect());
+        let mut params = self.params(&options, &expression, scene, trained.len(), run.seed);
+        params["refine"] = json!(domains.refine);
         Ok(Finished {
-            params: self.params(&options, &expression, scene, trained.len(), run.seed),
+            params,
             history: losses.map(|l| ("loss".to_owned(), l)).into_iter().collect::<IndexMap<_, Vec<f64>>>(),
             stopped_early: false,
             data_hash: Some(data_hash),
@@ -307,6 +308,13 @@ impl Method for Staig {
 }
 
 impl Staig {
+    /// How the embedding becomes domains: the model's own, unless others are asked for.
+    fn clustering(&self) -> Result<EmbeddingMethod, PipelineError> {
+        let known = self.saved.as_ref().and_then(|saved| saved.known.as_ref());
+        let by_default = StaigRequest::preset(self.request.preset).domains;
+        known::clustering(&self.request.domains, &by_default, known, CLUSTER_NEIGHBORS)
+    }
+
     /// The embeddings of the networks, trained or loaded.
     fn embed(
         &self,
@@ -353,7 +361,6 @@ impl Staig {
         params["restarts"] = json!(n_trained.max(1));
         params["spatial_key"] = json!(request.place.spatial_key);
         params["library_key"] = json!(scene.library_key);
-        params["refine"] = json!(request.domains.refine);
         params["load_model"] = json!(request.models.load_model);
         if !request.training.image_key.is_empty() {
             params["image"] = json!(request.training.image_key.join(","));

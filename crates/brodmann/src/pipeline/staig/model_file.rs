@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::models::staig::{StaigModel, StaigOptions};
 use crate::pipeline::PipelineError;
+use crate::pipeline::known::KnownDomains;
 use crate::pipeline::saved_map::{describe_map, insert_map, map_from};
 use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
 use crate::preprocess::Modality;
@@ -33,6 +34,8 @@ pub struct SavedModel {
     pub map: FeatureMap,
     /// Names of the columns of the map.
     pub names: Vec<String>,
+    /// The domains of the training; `None` in a file of an earlier version, or where Harmony was in between.
+    pub known: Option<KnownDomains>,
     /// The card as it stands in the file.
     pub card: Json,
 }
@@ -44,6 +47,7 @@ pub(super) struct CardOf<'a> {
     pub n_epochs: usize,
     pub loss: Option<f64>,
     pub data_hash: &'a str,
+    pub known: Option<&'a KnownDomains>,
 }
 
 /// Writes a model and its card; `map` and `names` are on all columns of the file.
@@ -68,6 +72,7 @@ pub(super) fn save(
         "loss": about.loss,
         "data_hash": about.data_hash,
         "options": json!(model.options()),
+        "domains": about.known.map(KnownDomains::describe),
     });
     describe_map(&mut card, &map, &kept);
     let mut file = TensorFile::new(card);
@@ -75,6 +80,9 @@ pub(super) fn save(
         file.insert_f32(format!("{NETWORK}{name}"), values.to_owned());
     }
     insert_map(&mut file, FEATURES, &map);
+    if let Some(known) = about.known {
+        known.insert(&mut file);
+    }
     file.write(path)?;
     let text = serde_json::to_string_pretty(&file.card).unwrap_or_default() + "\n";
     brodmann_data::write_bytes(&card_path(path), text.as_bytes())?;
@@ -113,7 +121,8 @@ pub fn load(path: &Path) -> Result<SavedModel, PipelineError> {
     }
     let model = StaigModel::from_parameters(options, Seed(seed), map.n_features(), parameters)
         .map_err(|e| file.invalid(e.to_string()))?;
-    Ok(SavedModel { model, map, names, card })
+    let known = KnownDomains::from_file(&file, &card["domains"], model.options().width)?;
+    Ok(SavedModel { model, map, names, known, card })
 }
 
 /// The options of a card; the oldest format spells a fixed rule `"edge_rule": "fixed"` with `edge_drop` beside it.
