@@ -73,7 +73,7 @@ def same(found, whole, key="staig"):
     assert [label for labels in found.labels for label in labels] == list(whole.obs[key])
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 4])
+@pytest.mark.parametrize("n_workers", [1, 4])
 def test_any_number_of_workers_has_the_bits_of_one_process(files, whole, n_workers):
     with (
         distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -156,28 +156,34 @@ def test_spots_off_the_tissue_get_no_label(objects, client):
     assert len(found.embeddings[1]) == inside[1].n_obs
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_worker_killed_at_any_moment_changes_no_bit(objects, files, client, seed):
+@pytest.mark.parametrize("seed", range(2))
+def test_a_worker_killed_at_any_moment_changes_no_bit(objects, files, seed):
     one = joined(objects, epochs=60)
     draws = random.Random(seed)
     stop = threading.Event()
     killed = []
 
-    def kill():
-        while not stop.wait(draws.uniform(0.3, 1.2)) and len(killed) < 4:
-            pids = [nanny.pid for nanny in client.cluster.workers.values() if nanny.pid]
+    def kill(cluster):
+        while not stop.wait(draws.uniform(0.2, 0.8)) and len(killed) < 4:
+            # Those at work: a nanny whose worker dies before it has begun gives up for good.
+            there = set(cluster.scheduler.workers)
+            pids = [n.pid for n in cluster.workers.values() if n.pid and n.worker_address in there]
             if pids:
                 victim = draws.choice(pids)
                 os.kill(victim, signal.SIGKILL)
                 killed.append(victim)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        found = bm.dist.staig(files, client=client, **{**SMALL, "epochs": 60})
-    finally:
-        stop.set()
-        thread.join()
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        thread = threading.Thread(target=kill, args=(cluster,))
+        thread.start()
+        try:
+            found = bm.dist.staig(files, client=client, **{**SMALL, "epochs": 60})
+        finally:
+            stop.set()
+            thread.join()
     same(found, one)
     assert found.epochs == list(one.uns["staig"]["loss"]["loss"])
     assert killed, "the run was over before anybody was killed"
