@@ -124,8 +124,7 @@ impl KnownDomains {
             found.labels.clone_from(&self.labels);
         }
         let n = found.labels.len();
-        let of_its_own =
-            format!("{} and the like find domains of this file's own", Opt("n_clusters").set("N"));
+        let of_its_own = format!("{} finds domains of this file's own", Opt("n_clusters").set("N"));
         monitor.note(&format!(
             "domains are those of the model, {} by {}; {of_its_own}",
             self.gaussians.n_groups(),
