@@ -139,6 +139,53 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
         "#FileFormat=GEMv0.1\ngeneID\tx\ty\tMIDCount\ng0\t10\t10\t1\ng1\t70\t10\t2\ng0\t70\t90\t3\n",
     );
 
+    let xenium = fresh("xenium");
+    tenx(&xenium.join("cell_feature_matrix.h5"));
+    let cell = |name: &str, x: f64| (name.to_owned(), Column::Float64(vec![x, x + 1.0, x + 4.0]));
+    let mut cells = vec![("cell_id".to_owned(), Column::String(NAMES.map(|n| Some(n.to_owned())).to_vec()))];
+    cells.extend([cell("x_centroid", 1.0), cell("y_centroid", 5.0), cell("cell_area", 30.0)]);
+    write_table(&xenium.join("cells.parquet"), &cells).expect("written");
+    text(
+        xenium.join("cell_boundaries.csv"),
+        "cell_id,vertex_x,vertex_y\ns0,0,4\ns0,2,4\ns0,1,6\ns1,1,5\ns1,3,5\ns1,2,7\n",
+    );
+    text(
+        xenium.join("experiment.xenium"),
+        "{\"analysis_sw_version\": \"xenium-3.0\", \"pixel_size\": 0.2125, \"region_name\": \"r1\", \"run_name\": null}",
+    );
+
+    let cosmx = fresh("cosmx");
+    text(
+        cosmx.join("a_exprMat_file.csv"),
+        "fov,cell_ID,g0,g1,NegPrb1\n1,0,9,9,0\n1,1,1,0,0\n1,2,3,4,1\n2,1,0,2,0\n",
+    );
+    text(
+        cosmx.join("a_metadata_file.csv"),
+        "fov,cell_ID,Area,CenterX_global_px,CenterY_global_px\n1,1,30,1,2\n1,2,40,4,2\n2,1,50,1,9\n",
+    );
+
+    let hd = fresh("visium-hd");
+    let square = hd.join("binned_outputs/square_008um");
+    fs::create_dir_all(square.join("spatial")).expect("made");
+    tenx(&square.join("filtered_feature_bc_matrix.h5"));
+    let number = |name: &str, values: [i64; 3]| (name.to_owned(), Column::Int(values.to_vec()));
+    let mut positions =
+        vec![("barcode".to_owned(), Column::String(NAMES.map(|n| Some(n.to_owned())).to_vec()))];
+    positions.extend([
+        number("in_tissue", [1; 3]),
+        number("array_row", [0, 0, 1]),
+        number("array_col", [0, 1, 0]),
+    ]);
+    positions.extend([cell("pxl_row_in_fullres", 10.0), cell("pxl_col_in_fullres", 20.0)]);
+    write_table(&square.join("spatial/tissue_positions.parquet"), &positions).expect("written");
+    text(
+        square.join("spatial/scalefactors_json.json"),
+        "{\"spot_diameter_fullres\": 3.6, \"microns_per_pixel\": 2.2, \"bin_size_um\": 8.0, \"tissue_hires_scalef\": 0.5}",
+    );
+
+    let gef = at("tissue.gef");
+    fs::write(&gef, include_bytes!("../seeds/tiny.gef")).expect("written");
+
     let (npy, tensors) = (at("a.npy"), at("a.safetensors"));
     fs::write(&npy, npy_bytes()).expect("written");
     fs::write(&tensors, tensor_bytes()).expect("written");
@@ -148,6 +195,12 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
 
     let file =
         |name, target: Target, path: PathBuf| Seed { name, target, given: path.clone(), files: vec![path] };
+    let json = |name, given: &Path, file: &str| Seed {
+        name,
+        target: targets::container,
+        given: given.to_path_buf(),
+        files: vec![given.join(file)],
+    };
     let folder =
         |name, given: PathBuf| Seed { name, target: targets::container, files: below(&given), given };
     vec![
@@ -159,9 +212,16 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
         file("csv", targets::container, csv),
         file("csv.gz", targets::container, packed),
         file("parquet", targets::named_rows, parquet),
-        folder("visium", visium),
         folder("merscope", merscope),
         file("gem", targets::container, gem),
+        file("gef", targets::container, gef),
+        // JSON alone, of which little is read besides.
+        json("scale factors", &visium, "spatial/scalefactors_json.json"),
+        json("experiment", &xenium, "experiment.xenium"),
+        folder("visium", visium),
+        folder("xenium", xenium),
+        folder("cosmx", cosmx),
+        folder("visium hd", hd),
         file("npy", targets::npy, npy),
         file("safetensors", targets::tensors, tensors),
         file("png", targets::slide, at("a.png")),
