@@ -197,7 +197,7 @@ impl KnownDomains {
         let means = file.f64(MEANS, Some(k))?.clone();
         let rows = file.f64(COVARIANCES, None)?;
         let n = if rows.nrows() == width { 1 } else { k };
-        if means.ncols() != width || rows.dim() != (n * width, width) {
+        if width == 0 || means.ncols() != width || rows.dim() != (n * width, width) {
             return Err(file.invalid(format!(
                 "its domains were found in {} dimensions, its embedding has {width}",
                 means.ncols()
@@ -314,8 +314,15 @@ mod tests {
         assert_eq!(KnownDomains::from_file(&file, &Json::Null, 2).expect("of an earlier version"), None);
         let mut holed = known.describe();
         holed["n"] = json!(4);
+        let none = KnownDomains {
+            gaussians: Gaussians { means: Array2::zeros((3, 0)), ..known.gaussians.clone() },
+            ..known.clone()
+        };
+        let mut empty = TensorFile::new(Json::Null);
+        none.insert(&mut empty);
         let broken = [
             KnownDomains::from_file(&file, &known.describe(), 3),
+            KnownDomains::from_file(&empty, &known.describe(), 0),
             KnownDomains::from_file(&file, &holed, 2),
             KnownDomains::from_file(&file, &json!({ "n": 3 }), 2),
             KnownDomains::from_file(&TensorFile::new(Json::Null), &known.describe(), 2),

@@ -72,7 +72,7 @@ pub use normalize_total::{
     normalize_total_excluding, size_factors,
 };
 pub use pca::{Pca, PcaOptions, pad_components, pca, pca_by_slice};
-pub use pca_dense::{DenseAxes, pca_dense};
+pub use pca_dense::pca_dense;
 pub use pca_sums::{PcaAxes, PcaSums};
 pub use qc::{GeneMetrics, SpotMetrics, mitochondrial, spot_and_gene_metrics, spot_metrics};
 pub use recipe::{Normalization, PreprocessOptions, Preprocessed, preprocess, preprocess_rows};

@@ -3,10 +3,11 @@
 use brodmann_kernels::OptionError;
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use super::error::PreprocessError;
 use super::pca::fix_signs;
+use super::pca_sums::PcaAxes;
 
 /// Scores of the first `n_components` principal components of a dense table.
 ///
@@ -34,49 +35,43 @@ use super::pca::fix_signs;
 /// # Ok::<(), brodmann::preprocess::PreprocessError>(())
 /// ```
 pub fn pca_dense(x: ArrayView2<'_, f64>, n_components: usize) -> Result<Array2<f64>, PreprocessError> {
-    Ok(DenseAxes::of(x, n_components)?.scores(x))
+    Ok(PcaAxes::of_dense(x, n_components)?.dense_scores(x))
 }
 
-/// The axes of [`pca_dense`], for rows that were not there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DenseAxes {
-    /// Mean of each column, `(d)`.
-    pub center: Array1<f64>,
-    /// `(d, c)`, a component per column.
-    pub axes: Array2<f64>,
-}
-
-impl DenseAxes {
-    /// The first `n_components` axes of a dense table; errors and cost as [`pca_dense`].
+impl PcaAxes {
+    /// The first `n_components` axes of a dense table, for rows that were not there too.
     ///
     /// # Errors
     /// As [`pca_dense`].
-    pub fn of(x: ArrayView2<'_, f64>, n_components: usize) -> Result<Self, PreprocessError> {
+    /// # Cost
+    /// As [`pca_dense`].
+    pub fn of_dense(x: ArrayView2<'_, f64>, n_components: usize) -> Result<Self, PreprocessError> {
         let (n_obs, d) = x.dim();
         if n_components == 0 {
             return Err(OptionError::new("n_pcs", 0, "at least 1").into());
         }
-        let Some(center) = x.mean_axis(Axis(0)).filter(|_| d > 0) else {
+        let Some(mean) = x.mean_axis(Axis(0)).filter(|_| d > 0) else {
             return Err(PreprocessError::Empty { n_obs, n_vars: d });
         };
         if let Some(((row, column), &value)) = x.indexed_iter().find(|(_, v)| !v.is_finite()) {
             return Err(PreprocessError::NonFinite { row, column, value: value as f32 });
         }
-        let centred = &x - &center;
+        let centred = &x - &mean;
         let gram = matmul_tn(centred.view(), centred.view());
-        let (_, mut axes) = symmetric_eigen(gram.view(), n_components)
+        let (_, mut components) = symmetric_eigen(gram.view(), n_components)
             .map_err(|e| PreprocessError::Eigen { size: e.size })?;
-        let mut nothing = Array2::zeros((0, axes.ncols()));
-        fix_signs(&mut axes, &mut nothing);
-        Ok(Self { center, axes })
+        let mut nothing = Array2::zeros((0, components.ncols()));
+        fix_signs(&mut components, &mut nothing);
+        Ok(Self { mean: mean.to_vec(), components })
     }
 
-    /// Scores of rows, `(n, c)`.
+    /// Scores of dense rows, `(n_obs, k)`.
     ///
     /// # Panics
     /// When `x` has another number of columns.
-    pub fn scores(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
-        matmul((&x - &self.center).view(), self.axes.view())
+    pub fn dense_scores(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mean = ArrayView1::from(&self.mean);
+        matmul((&x - &mean).view(), self.components.view())
     }
 }
 

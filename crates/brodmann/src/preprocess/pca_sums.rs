@@ -121,17 +121,17 @@ fn check_columns(f: usize) -> Result<(), PreprocessError> {
     Err(OptionError::new("n_top_genes", format!("{f} of the genes"), expected).into())
 }
 
-/// Components that rows of any part can be seen along.
+/// Components that rows can be seen along, those of any part and those that were not there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PcaAxes {
-    /// Mean of each variable over all parts.
+    /// Mean of each variable over all rows.
     pub mean: Vec<f64>,
     /// `(n_vars, k)`: orthonormal loadings.
     pub components: Array2<f64>,
 }
 
 impl PcaAxes {
-    /// `(n_obs, k)`: each row along each component. The same bits for a row in whatever part it comes.
+    /// `(n_obs, k)`: each row of counts along each component. The same bits for a row in whatever part it comes.
     ///
     /// # Errors
     /// `ShapeMismatch` when `x` has other columns.

@@ -49,7 +49,7 @@ use crate::models::spami::prior::{Guidance, Transfer};
 use crate::models::spami::{
     Fusion, SpamiEpoch, SpamiModel, SpamiOptions, SpamiOutput, memory_bytes, memory_bytes_guided,
 };
-use crate::preprocess::{DenseAxes, Modality};
+use crate::preprocess::{Modality, PcaAxes};
 
 /// One modality as it entered the network.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -185,7 +185,7 @@ pub struct SpamiSolved {
     stopped_early: bool,
     data_hash: String,
     /// The components of the embedding that are clustered.
-    axes: DenseAxes,
+    axes: PcaAxes,
     /// What a model file holds, where one is asked for.
     to_save: Option<ToSave>,
     /// What is known of the reference, the names of its labels, and those of the spots where it was trusted.
@@ -344,7 +344,7 @@ impl Method for Spami {
             Some(known) => known.axes.clone(),
             None => run.timed(Stage::Cluster, || axes(&output.embedding))?,
         };
-        let clustered = axes.scores(output.embedding.mapv(f64::from).view());
+        let clustered = axes.dense_scores(output.embedding.mapv(f64::from).view());
         let written = std::mem::replace(&mut output.embedding, Array2::zeros((0, 0)));
         let embedding = Embedding { seed: run.seed, written: Some(written), source: None, clustered };
         let outcome = Outcome::Embeddings { embeddings: vec![embedding], clustering, before: None };
@@ -434,7 +434,7 @@ impl Spami {
     fn save(
         &self,
         to_save: &ToSave,
-        known: Option<(&KnownDomains, &DenseAxes)>,
+        known: Option<(&KnownDomains, &PcaAxes)>,
         solved: &SpamiSolved,
         n_obs: usize,
     ) -> Result<(), PipelineError> {
@@ -679,8 +679,8 @@ fn to_save(tissue: &Tissue, input: &Input) -> SavedModality {
 }
 
 /// The first principal components of the embedding: what is clustered and laid out.
-fn axes(embedding: &Array2<f32>) -> Result<DenseAxes, PipelineError> {
-    DenseAxes::of(embedding.mapv(f64::from).view(), CLUSTER_COMPONENTS)
+fn axes(embedding: &Array2<f32>) -> Result<PcaAxes, PipelineError> {
+    PcaAxes::of_dense(embedding.mapv(f64::from).view(), CLUSTER_COMPONENTS)
         .map_err(|source| PipelineError::Preprocess { modality: "embedding".to_owned(), source })
 }
 

@@ -15,7 +15,7 @@ use crate::pipeline::known::KnownDomains;
 use crate::pipeline::saved_map::{describe_map, insert_map, map_from};
 use crate::pipeline::tensor_file::{TensorFile, TensorFileError, card_path};
 use crate::preprocess::feature_map::{Balance, FeatureMap};
-use crate::preprocess::{DenseAxes, Modality};
+use crate::preprocess::{Modality, PcaAxes};
 
 const KIND: &str = "spami-model";
 const EXPECTED: &str = "a model of SpaMI";
@@ -47,7 +47,7 @@ pub struct SavedDomains {
     /// What tells them apart.
     pub domains: KnownDomains,
     /// From the embedding to the components.
-    pub axes: DenseAxes,
+    pub axes: PcaAxes,
 }
 
 /// What tells the labels of a reference apart.
@@ -101,7 +101,7 @@ pub(super) fn save(
     model: &SpamiModel,
     modalities: &[SavedModality],
     head: Option<&SavedHead>,
-    known: Option<(&KnownDomains, &DenseAxes)>,
+    known: Option<(&KnownDomains, &PcaAxes)>,
     about: &CardOf<'_>,
 ) -> Result<(), PipelineError> {
     let described: Vec<Json> = modalities.iter().zip(model.widths()).map(|(m, w)| describe(m, *w)).collect();
@@ -123,8 +123,8 @@ pub(super) fn save(
     let mut file = TensorFile::new(card);
     if let Some((domains, axes)) = known {
         domains.insert(&mut file);
-        file.insert_vector(CENTER, &axes.center.to_vec());
-        file.insert_f64(AXES, axes.axes.clone());
+        file.insert_vector(CENTER, &axes.mean);
+        file.insert_f64(AXES, axes.components.clone());
     }
     if let Some(SavedHead { head, .. }) = head {
         file.insert_f32(format!("{HEAD}weight"), head.weight.clone());
@@ -223,9 +223,9 @@ fn known_from(
         return Ok(None);
     }
     let width = model.options().embedding_width(model.widths().len());
-    let center = Array1::from_vec(file.vector(CENTER, Some(width))?);
-    let axes = DenseAxes { center, axes: file.f64(AXES, Some(width))?.clone() };
-    let domains = KnownDomains::from_file(file, card, axes.axes.ncols())?;
+    let mean = file.vector(CENTER, Some(width))?;
+    let axes = PcaAxes { mean, components: file.f64(AXES, Some(width))?.clone() };
+    let domains = KnownDomains::from_file(file, card, axes.components.ncols())?;
     Ok(domains.map(|domains| SavedDomains { domains, axes }))
 }
 
