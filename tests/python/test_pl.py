@@ -208,6 +208,18 @@ def test_what_is_in_a_domain(tmp_path):
     own = np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X)[:, :4]
     mean = own[(adata.obs["ground_truth"] == groups[0]).to_numpy()].mean(axis=0)
     assert np.allclose(np.asarray(x).reshape(len(groups), 4)[0], mean, rtol=1e-5)
+    # Groups that are alike stand together, in the rows as in the tree.
+    plain = np.asarray(bm.pl.heatmap(adata, genes=genes, groupby="ground_truth").collections[0].get_array())
+    ax = bm.pl.heatmap(adata, genes=genes, groupby="ground_truth", dendrogram=True)
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    assert sorted(names) == sorted(map(str, groups)) and len(ax.child_axes[0].lines) == len(groups) - 1
+    own = np.asarray(ax.collections[0].get_array()).reshape(len(groups), 4)
+    rows = dict(zip(map(str, groups), plain.reshape(len(groups), 4), strict=True))
+    assert all(np.allclose(row, rows[name]) for row, name in zip(own, names, strict=True))
+    similar = [np.corrcoef(rows[a], rows[b])[0, 1] for a, b in zip(names, names[1:])]
+    assert max(similar) == pytest.approx(np.triu(np.corrcoef(list(rows.values())), 1).max())
+    ax = bm.pl.dotplot(adata, genes=genes, groupby="ground_truth", dendrogram=True)
+    assert len(ax.child_axes[0].lines) == len(groups) - 1
     assert len(bm.pl.violin(adata, keys=genes[:2], groupby="ground_truth")) == 2
     assert len(bm.pl.stacked_expression(adata, genes=genes, groupby="ground_truth")) == 4
     bars = bm.pl.composition(adata, column="ground_truth", groupby="ground_truth")

@@ -2,8 +2,8 @@
 
 use brodmann::pipeline::picture::{axes_of, title_of, unit_of};
 use brodmann::plot::{
-    Bound as End, ColorMap, MISSING, PlotError, Rgb, SpotShape, category_colors, color_limits, detect_shape,
-    match_colors,
+    Bound as End, ColorMap, Distance, MISSING, PlotError, Rgb, SpotShape, category_colors, color_limits,
+    detect_shape, match_colors, tree,
 };
 use brodmann::stats::{Labels, domain_outlines};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
@@ -59,6 +59,14 @@ fn color_limits_py(
     let values: Vec<f64> = values.as_array().iter().copied().collect();
     let found = color_limits(&values, end(low)?, end(high)?);
     Ok(found.map(|found| (found.ends.0, found.ends.1, found.note)))
+}
+
+/// Which rows are alike: the order of the leaves, and merges from the lowest on (two nodes and their distance, the k-th being
+/// node n + k); `None` for fewer than two rows or very many.
+#[pyfunction]
+fn dendrogram(values: PyReadonlyArray2<'_, f64>) -> Option<(Vec<usize>, Vec<(usize, usize, f64)>)> {
+    let found = tree(values.as_array(), Distance::default())?;
+    Some((found.order, found.merges.iter().map(|m| (m.left, m.right, m.height)).collect()))
 }
 
 /// The colours of a map, from low to high.
@@ -125,6 +133,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(category_colors_py, module)?)?;
     module.add_function(wrap_pyfunction!(match_colors_py, module)?)?;
     module.add_function(wrap_pyfunction!(color_limits_py, module)?)?;
+    module.add_function(wrap_pyfunction!(dendrogram, module)?)?;
     module.add_function(wrap_pyfunction!(color_map, module)?)?;
     module.add_function(wrap_pyfunction!(domain_outlines_py, module)?)?;
     module.add_function(wrap_pyfunction!(spot_shape, module)?)?;

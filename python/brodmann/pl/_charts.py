@@ -103,6 +103,7 @@ def dotplot(
     n_genes: int = 3,
     key: str = "rank_genes_groups",
     layer: str | None = None,
+    dendrogram: bool = False,
     cmap: str | Colormap = "Reds",
     ax: Axes | None = None,
     save: str | os.PathLike[str] | None = None,
@@ -124,6 +125,8 @@ def dotplot(
         Key of ``uns`` with the markers.
     layer
         Layer of the values; by default ``"log_normalized"`` where it is there, else ``X``.
+    dendrogram
+        Order the groups by how alike their means are (average linkage of correlations), and draw the tree.
     cmap, ax, save, show
         As for :func:`spatial`.
 
@@ -133,6 +136,8 @@ def dotplot(
     """
     groups, names = _asked(data, genes, groupby, n_genes, key)
     means, shares, unit = _by_group(data, names, groups, layer)
+    order, merges = _alike(means, dendrogram)
+    means, shares, rows = means[order], shares[order], [groups.names[k] for k in order]
     n_groups, n_names = means.shape
     ax = fig.one(ax, 1.9 + 0.27 * n_names, 1.5 + 0.27 * n_groups)
     x, y = np.meshgrid(np.arange(n_names), np.arange(n_groups))
@@ -140,7 +145,8 @@ def dotplot(
     area = 130 * shares.ravel() / top
     dots = ax.scatter(x.ravel(), y.ravel(), s=area, c=means.ravel(), cmap=fig.colour_map(cmap), vmin=0,
                       edgecolors="#6e6e6e", linewidths=0.4)  # fmt: skip
-    _table(ax, names, groups.names)
+    _table(ax, names, rows)
+    _tree(ax, order, merges)
     bar = ax.figure.colorbar(dots, ax=ax, shrink=0.6, aspect=14, pad=0.02)
     bar.set_label(f"mean, {unit}" if unit else "mean", fontsize=fig.FONT)
     bar.ax.tick_params(labelsize=fig.FONT)
@@ -161,6 +167,7 @@ def heatmap(
     key: str = "rank_genes_groups",
     layer: str | None = None,
     standardized: bool = True,
+    dendrogram: bool = False,
     cmap: str | Colormap | None = None,
     ax: Axes | None = None,
     save: str | os.PathLike[str] | None = None,
@@ -174,6 +181,8 @@ def heatmap(
         As for :func:`dotplot`.
     standardized
         Means of each feature in standard deviations from their own mean, so that rare features are seen too.
+    dendrogram
+        Order the groups by how alike their means are (average linkage of correlations), and draw the tree.
     cmap
         Colour map; by default a diverging one for standardized values, else viridis.
     ax, save, show
@@ -193,9 +202,12 @@ def heatmap(
     else:
         low, high, cmap = float(means.min(initial=0.0)), float(means.max(initial=1e-9)), cmap if cmap else "viridis"
         unit = f"mean, {unit}" if unit else "mean"
-    ax = fig.one(ax, 1.9 + 0.22 * len(names), 1.2 + 0.25 * len(groups.names))
+    order, merges = _alike(means, dendrogram)
+    means, rows = means[order], [groups.names[k] for k in order]
+    ax = fig.one(ax, 1.9 + 0.22 * len(names), 1.2 + 0.25 * len(rows))
     drawn = ax.pcolormesh(means, cmap=fig.colour_map(cmap), vmin=low, vmax=high, edgecolors="white", linewidth=0.4)
-    _table(ax, names, groups.names, shift=0.5)
+    _table(ax, names, rows, shift=0.5)
+    _tree(ax, order, merges, shift=0.5)
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.7, aspect=14, pad=0.02)
     bar.set_label(unit, fontsize=fig.FONT)
     bar.ax.tick_params(labelsize=fig.FONT)
@@ -643,6 +655,28 @@ def _table(ax: Any, across: Sequence[str], down: Sequence[str], shift: float = 0
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
+
+
+def _alike(means: np.ndarray, wanted: bool) -> tuple[list[int], list[tuple[int, int, float]]]:
+    """The order of the rows and the merges of their tree; as they are, and none, where nobody asked or two are too many."""
+    found = _brodmann.dendrogram(np.ascontiguousarray(means, dtype=np.float64)) if wanted else None
+    return found if found is not None else (list(range(len(means))), [])
+
+
+def _tree(ax: Any, order: Sequence[int], merges: Sequence[tuple[int, int, float]], shift: float = 0.0) -> None:
+    """The tree of the rows, at their right."""
+    if not merges:
+        return
+    room = min(0.9, 0.25 + 0.1 * len(order)) / ax.get_position().width / ax.figure.get_figwidth()
+    beside = ax.inset_axes((1.01, 0.0, room, 1.0), sharey=ax)
+    place = {leaf: k + shift for k, leaf in enumerate(order)}
+    height = dict.fromkeys(order, 0.0)
+    for k, (left, right, own) in enumerate(merges):
+        beside.plot([height[left], own, own, height[right]], [place[left], place[left], place[right], place[right]],
+                    color="#5a5a5a", linewidth=0.9, solid_capstyle="butt")  # fmt: skip
+        place[len(order) + k], height[len(order) + k] = (place[left] + place[right]) / 2, own
+    beside.set_xlim(0, max(merges[-1][2], 1e-9) * 1.05)
+    beside.axis("off")
 
 
 def _plain(ax: Any) -> None:

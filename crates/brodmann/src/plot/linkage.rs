@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 
 /// Most rows that are compared: their distances take 200 MB.
-pub(super) const MAX_LEAVES: usize = 10_000;
+pub const MAX_LEAVES: usize = 10_000;
 /// Rows compared with all others in one product; fixed.
 const BLOCK: usize = 64;
 
@@ -22,15 +22,18 @@ pub enum Distance {
 
 /// Two nodes made one; leaves are `0..n`, the k-th merge is node `n + k`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Merge {
+pub struct Merge {
+    /// The side that stands first.
     pub left: usize,
+    /// The other.
     pub right: usize,
+    /// The distance of the two.
     pub height: f64,
 }
 
 /// A dendrogram.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tree {
+pub struct Tree {
     /// Leaves from one end to the other.
     pub order: Vec<usize>,
     /// By rising height.
@@ -46,7 +49,7 @@ pub(super) struct Tree {
 /// O(n² m) time for n rows of m numbers; 2 n² bytes, and a copy of the table.
 /// # Source
 /// Sokal & Michener 1958; nearest-neighbour chains: Müllner 2011, arXiv:1109.2378.
-pub(super) fn tree(values: ArrayView2<'_, f64>, distance: Distance) -> Option<Tree> {
+pub fn tree(values: ArrayView2<'_, f64>, distance: Distance) -> Option<Tree> {
     let n = values.nrows();
     if !(2..=MAX_LEAVES).contains(&n) {
         return None;

@@ -72,7 +72,7 @@ pub use figure::{Border, Color, Figure, Image, Panel, PanelLegend, PlotError, Re
 pub use groups::Groups;
 pub use heat_map::{HeatMap, Limits, Strip};
 pub use histogram::Histogram;
-pub use linkage::Distance;
+pub use linkage::{Distance, Merge, Tree, tree};
 pub use match_colors::match_colors;
 pub use picture_format::PictureFormat;
 pub use plots::Plot;
