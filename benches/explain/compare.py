@@ -36,8 +36,12 @@ def prepare(side, path):
     x = sp.csr_matrix(adata.X, dtype=np.float32)
     x.data *= np.repeat(1e4 / np.maximum(np.asarray(x.sum(1)).ravel(), 1), np.diff(x.indptr)).astype(np.float32)
     np.log1p(x.data, out=x.data)
-    strip = (np.argsort(np.argsort(adata.obsm["spatial"][:, 1])) * 3 // adata.n_obs).astype(int)
-    group = adata.obs["ground_truth"].cat.codes.to_numpy() * 3 + strip
+    # Strips of equal size within each domain, so that no group is too small to be tested.
+    domain, y = adata.obs["ground_truth"].cat.codes.to_numpy(), adata.obsm["spatial"][:, 1]
+    group = np.empty(adata.n_obs, dtype=int)
+    for code in np.unique(domain):
+        own = np.flatnonzero(domain == code)
+        group[own] = code * 3 + np.argsort(np.argsort(y[own], kind="stable")) * 3 // own.size
     names = [f"g{k}" for k in range(group.max() + 1)]
     obs = pd.DataFrame({"group": pd.Categorical.from_codes(group, names)}, index=adata.obs_names)
     new = ad.AnnData(x, obs=obs, var=adata.var[[]], obsm={"spatial": np.asarray(adata.obsm["spatial"], float)})
