@@ -400,6 +400,9 @@ class Neighborhood(NamedTuple):
     #: ``elongation``, ``n_components``, ``largest_component``, ``centroid_x``, ``centroid_y``, in units of the
     #: coordinates; ``None`` where these are not of a plane.
     shapes: pd.DataFrame | None
+    #: One row per group and radius: ``radius``, ``l``, ``expected`` (without a pattern and without edges), ``low`` and ``high``
+    #: (of dealt labels); ``None`` where Ripley's L was not asked for.
+    ripley: pd.DataFrame | None
 
 
 def neighborhood_enrichment(
@@ -408,12 +411,15 @@ def neighborhood_enrichment(
     groupby: str | None = None,
     composition: str | Sequence[str] = (),
     co_occurrence: int = 0,
+    ripley: int = 0,
+    ripley_simulations: int = 19,
     max_distance: float | None = None,
     spatial: SpatialKind | None = None,
     n_spatial: int | None = None,
     radius: float | None = None,
     spatial_key: str = "spatial",
     library_key: str | None = None,
+    random_state: int = 42,
 ) -> Neighborhood:
     """Says which groups lie beside which, what they are made of, and what shape they have. As ``brodmann neighborhood``.
 
@@ -430,6 +436,9 @@ def neighborhood_enrichment(
         Columns of ``obs`` that the groups are made up of: cell types, the slice, a truth.
     co_occurrence
         At how many distances to look how likely groups are near each other; 0: at none.
+    ripley, ripley_simulations
+        At how many radii to look whether the spots of a group are clustered or spread out (Ripley's L; 0: at none), and how
+        often labels are dealt anew to see what it would be by chance.
     max_distance
         The largest of these; by default half the diagonal of the tissue, or less on large ones.
     spatial, n_spatial, radius
@@ -437,11 +446,14 @@ def neighborhood_enrichment(
         spots, or the 6 nearest.
     spatial_key, library_key
         Coordinates in ``obsm``, and the column of ``obs`` that names the slice.
+    random_state
+        Seed of the labels that are dealt anew.
 
     Returns
     -------
-    Tables of pairs and of shapes. Written are ``uns["{groupby}_nhood_enrichment"]`` (``zscore``, ``count``, as squidpy;
+    Tables of pairs, of shapes and of Ripley's L. Written are ``uns["{groupby}_nhood_enrichment"]`` (``zscore``, ``count``, as squidpy;
     ``expected``, ``pvals_adj``), ``uns["{groupby}_co_occurrence"]`` (``occ``, ``interval``, as squidpy),
+    ``uns["{groupby}_ripley_L"]`` (``L_stat``, ``bins``, as squidpy),
     ``uns["{groupby}_composition_{column}"]`` and ``uns["{groupby}_shape"]``.
 
     Raises
@@ -472,8 +484,9 @@ def neighborhood_enrichment(
         spatial_key=spatial_key,
         library_key=library_key,
         values=False,
+        random_state=random_state,
     )
-    return Neighborhood(tables["pairs"], tables.get("shapes"))
+    return Neighborhood(tables["pairs"], tables.get("shapes"), tables.get("ripley"))
 
 
 def spatially_variable(

@@ -218,6 +218,33 @@ def test_neighbourhoods_are_those_of_squidpy(tissue, tmp_path):
     assert {g["name"] for g in report["groups"]} == set(own.obs["group"])
 
 
+def test_ripleys_l_is_that_of_squidpy_but_for_what_pairs_are_divided_by(tissue, tmp_path):
+    sq = peer("squidpy")
+    own, theirs = tissue.copy(), tissue.copy()
+    # No radius is a distance of two spots, where "within" and "nearer than" differ.
+    longest = 0.231347 * float(np.ptp(own.obsm["spatial"][:, 0]))
+    found = bm.gr.neighborhood_enrichment(own, groupby="group", ripley=9, max_distance=longest)
+    kept = own.uns["group_ripley_L"]
+    sq.gr.ripley(theirs, "group", mode="L", max_dist=longest, n_steps=10, n_simulations=2, n_observations=50, seed=0)
+    their = theirs.uns["group_ripley_L"]
+    assert np.allclose(kept["bins"], their["bins"])
+    sizes = own.obs["group"].value_counts()
+    for name, rows in their["L_stat"].groupby("group", observed=True):
+        ours = kept["L_stat"][kept["L_stat"]["group"] == name]
+        n = sizes[name]
+        # squidpy divides by the square of all spots, which makes L depend on how many others there are.
+        assert np.allclose(ours["stats"] * np.sqrt(n * (n - 1)) / own.n_obs, rows["stats"], rtol=1e-6, atol=1e-9)
+    table = found.ripley
+    assert len(table) == 10 * len(sizes) and (table.low <= table.high).all()
+    # Domains are clustered: beyond what dealt labels give, at short distances.
+    near = table[(table.radius > 0) & (table.radius < longest / 2)]
+    assert (near.l > near.high).mean() > 0.9
+    flags = ["--groupby", "group", "--ripley", "9", "--max-distance", repr(longest), "--plot", tmp_path / "r.png"]
+    written, _ = command(own, tmp_path, "neighborhood", *flags)
+    assert np.array_equal(written.uns["group_ripley_L"]["L_stat"]["stats"], kept["L_stat"]["stats"], equal_nan=True)
+    assert bm.gr.neighborhood_enrichment(own, groupby="group").ripley is None
+
+
 def test_names_are_told_where_the_index_holds_identifiers(tissue, tmp_path):
     own = tissue.copy()
     own.var["gene_name"] = [f"SYMBOL{j}" for j in range(own.n_vars)]

@@ -209,7 +209,7 @@ fn explain<'py>(
             }
             _ => {
                 let request = NeighborhoodRequest::from_said(&said)?;
-                neighborhood_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
+                neighborhood_tissue(&tissue(&request.place)?, &request, seed, monitor)?.in_json()
             }
         }
     })?;

@@ -42,7 +42,7 @@ pub fn neighborhood(context: &Context<'_>, args: &NeighborhoodCommand) -> Result
     let request = NeighborhoodRequest::from_said(&said(args))?;
     let input = (args.input.as_path(), &args.source.options());
     let outputs = (&args.output.outputs(), args.shapes.as_ref());
-    let report = neighborhood_file(input, outputs, &request, context.terminal)?;
+    let report = neighborhood_file(input, outputs, &request, context.seed, context.terminal)?;
     context.print(&report, || report.lines())
 }
 

@@ -234,6 +234,37 @@ pub(in crate::pipeline) fn composition_bars(found: &neighborhood::Found) -> Vec<
     found.compositions.iter().map(bars).collect()
 }
 
+/// Whether the spots of each group are clustered, radius by radius: L less the radius, over its range by chance.
+pub(in crate::pipeline) fn ripley_curves(found: &neighborhood::Found) -> Vec<Plot> {
+    let Some(ripley) = &found.ripley else { return Vec::new() };
+    let (names, colors, sizes) = (&found.groups.names, &found.groups.colors, found.groups.sizes());
+    let unit = found.unit.as_ref().map_or(String::new(), |unit| format!(", {unit}s"));
+    let plot = |group: usize| {
+        let at = |table: &Array2<f64>, k: usize| table[[group, k]] - ripley.radii[k];
+        let places = 0..ripley.radii.len();
+        let band = match (&ripley.low, &ripley.high) {
+            (Some(low), Some(high)) => {
+                places.clone().map(|k| [ripley.radii[k], at(low, k), at(high, k)]).collect()
+            }
+            _ => Vec::new(),
+        };
+        Plot::Curves(Curves {
+            title: format!("{}: clustered or spread out", names[group]),
+            x_name: format!("radius{unit}"),
+            y_name: "L less the radius".to_owned(),
+            curves: vec![Curve {
+                name: names[group].clone(),
+                color: Some(colors[group]),
+                points: places.map(|k| [ripley.radii[k], at(&ripley.statistic, k)]).collect(),
+                band,
+            }],
+            references: vec![(0.0, "no pattern".to_owned())],
+            log: false,
+        })
+    };
+    (0..names.len()).filter(|&group| sizes[group] > 1).take(CURVES).map(plot).collect()
+}
+
 /// How likely groups are near each other, distance by distance.
 pub(in crate::pipeline) fn co_occurrence_curves(found: &neighborhood::Found) -> Vec<Plot> {
     let Some(near) = &found.co_occurrence else { return Vec::new() };

@@ -8,7 +8,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use brodmann_data::{OpenOptions, Value, write_table};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, Seed, Slices};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -23,26 +23,44 @@ use crate::pipeline::said::Said;
 use crate::pipeline::tissue::Tissue;
 use crate::plot::{Part, Sheet, match_colors};
 use crate::stats::{
-    CoOccurrence, Composition, DomainAdjacency, DomainShapeOptions, DomainShapes, Intervals,
-    NeighborhoodEnrichment, Reach, co_occurrence, composition, domain_adjacency, domain_shape,
-    neighborhood_enrichment,
+    CoOccurrence, Composition, DomainAdjacency, DomainShapeOptions, DomainShapes, Envelope, Intervals,
+    NeighborhoodEnrichment, NullPattern, Reach, Ripley, RipleyOptions, co_occurrence, composition,
+    domain_adjacency, domain_shape, neighborhood_enrichment, ripley,
 };
 
 pub use report::{NeighborReport, NeighborhoodReport, ShapeReport};
 
 /// The command, and what its options belong to.
 pub const NEIGHBORHOOD: &str = "neighborhood";
+/// A value beyond all of so many simulations has a two-sided p of .1 at a radius chosen beforehand.
+const SIMULATIONS: usize = 19;
 
 /// What is looked at besides contacts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NeighborhoodOptions {
     /// `obs` columns that the groups are made up of: cell types, the slice, a truth.
     pub composition: Vec<String>,
     /// How likely labels are near each other, distance by distance: this many steps; 0 for none.
     pub co_occurrence: usize,
-    /// The largest of these distances.
+    /// Ripley's L, whether the spots of a label are clustered or spread out, radius by radius: this many; 0 for none.
+    pub ripley: usize,
+    /// Times that labels are dealt anew, to see what L would be by chance.
+    pub ripley_simulations: usize,
+    /// The largest of these distances and radii.
     pub max_distance: Option<f64>,
+}
+
+impl Default for NeighborhoodOptions {
+    fn default() -> Self {
+        Self {
+            composition: Vec::new(),
+            co_occurrence: 0,
+            ripley: 0,
+            ripley_simulations: SIMULATIONS,
+            max_distance: None,
+        }
+    }
 }
 
 /// The surroundings of the groups of a file.
@@ -82,8 +100,12 @@ impl NeighborhoodRequest {
             Some(distance) if !(distance.is_finite() && distance > 0.0) => {
                 Err(PipelineError::option("max_distance", distance, "a length above 0"))
             }
-            Some(_) if self.options.co_occurrence == 0 => {
-                let expected = "a number of steps with co_occurrence, since no distance is looked at without";
+            Some(_) if self.options.co_occurrence == 0 && self.options.ripley == 0 => {
+                let expected = format!(
+                    "a number of distances with {} or {}, since none is looked at without",
+                    Opt("co_occurrence"),
+                    Opt("ripley")
+                );
                 Err(PipelineError::option("max_distance", "given alone", expected))
             }
             _ => Ok(()),
@@ -95,12 +117,14 @@ impl NeighborhoodRequest {
 pub(in crate::pipeline) struct Found {
     pub groups: Groups,
     pub slices: Option<Slices>,
-    pub n_edges: usize,
+    /// Which spots touch.
+    pub graph: CsrMatrix<f64>,
     pub enrichment: NeighborhoodEnrichment,
     pub adjacency: DomainAdjacency,
     pub shapes: Option<DomainShapes>,
     pub unit: Option<String>,
     pub co_occurrence: Option<CoOccurrence>,
+    pub ripley: Option<Ripley>,
     /// By `obs` column.
     pub compositions: Vec<(Groups, Composition)>,
 }
@@ -150,6 +174,27 @@ pub(in crate::pipeline) fn explain(
             })?)
         }
     };
+    let ripley =
+        match request.options.ripley {
+            0 => None,
+            n_radii => {
+                let n_simulations = request.options.ripley_simulations;
+                let options = RipleyOptions {
+                    radii: Intervals::Even {
+                        n_edges: n_radii.saturating_add(1),
+                        longest: request.options.max_distance,
+                    },
+                    // Dealt labels have the same edges: what falls short there falls short in both.
+                    envelope: (n_simulations > 0)
+                        .then_some(Envelope { null: NullPattern::RandomLabels, n_simulations }),
+                    ..RipleyOptions::default()
+                };
+                let (labels, seed) = (groups.labels(), run.seed);
+                Some(run.timed(Stage::Cluster, || {
+                    ripley(coordinates.view(), labels, of, &options, seed, monitor)
+                })?)
+            }
+        };
     let mut compositions = Vec::new();
     for key in &request.options.composition {
         let mut parts = groups::named_groups(tissue, "composition", key)?;
@@ -161,8 +206,18 @@ pub(in crate::pipeline) fn explain(
         compositions.push((parts, found));
     }
     let unit = tissue.coordinate_unit();
-    let n_edges = graph.nnz() / 2;
-    Ok(Found { groups, slices, n_edges, enrichment, adjacency, shapes, unit, co_occurrence, compositions })
+    Ok(Found {
+        groups,
+        slices,
+        graph,
+        enrichment,
+        adjacency,
+        shapes,
+        unit,
+        co_occurrence,
+        ripley,
+        compositions,
+    })
 }
 
 /// Adds what squidpy keeps under its keys, and the tables under ours.
@@ -183,6 +238,13 @@ fn add(found: &Found, run: &mut Run<'_>) {
         ]);
         uns.insert(format!("{key}_co_occurrence"), entries);
     }
+    if let Some(ripley) = &found.ripley {
+        let entries = Value::from([
+            ("L_stat", table::frame(table::squidpy_ripley(found, ripley))),
+            ("bins", Value::from(ripley.radii.clone())),
+        ]);
+        uns.insert(format!("{key}_ripley_L"), entries);
+    }
     for (parts, composition) in &found.compositions {
         let entries = Value::from([
             ("counts", Value::from(composition.counts.mapv(|n| n as f64))),
@@ -196,7 +258,8 @@ fn add(found: &Found, run: &mut Run<'_>) {
     }
 }
 
-/// Looks at the surroundings of the groups of a file; `shapes`: where the table of labels goes, slice by slice.
+/// Looks at the surroundings of the groups of a file; `shapes`: where the table of labels goes, slice by slice; `seed`: for
+/// labels that are dealt anew.
 ///
 /// # Errors
 /// [`PipelineError`]; nothing is written then.
@@ -204,12 +267,13 @@ pub fn neighborhood_file(
     input: (&Path, &OpenOptions),
     (outputs, shapes): (&Outputs, Option<&PathBuf>),
     request: &NeighborhoodRequest,
+    seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<NeighborhoodReport, PipelineError> {
     if let Some(path) = shapes {
         check_table(input.0, path)?;
     }
-    let mut run = Run::new(Seed(0), monitor);
+    let mut run = Run::new(seed, monitor);
     let columns: Vec<&str> = request.options.composition.iter().map(String::as_str).collect();
     let wanted = Wanted {
         place: &request.place,
@@ -244,15 +308,17 @@ pub fn neighborhood_file(
 pub fn neighborhood_tissue(
     tissue: &Tissue,
     request: &NeighborhoodRequest,
+    seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Answer<NeighborhoodReport>, PipelineError> {
-    let mut run = Run::new(Seed(0), monitor);
+    let mut run = Run::new(seed, monitor);
     let found = explain(tissue, request, &mut run)?;
     let mut report = NeighborhoodReport::new(tissue, &found);
     add(&found, &mut run);
     let additions = additions(tissue, &mut run);
     let mut tables = vec![("pairs", table::pairs(&found))];
     tables.extend(table::shapes(&found).map(|shapes| ("shapes", shapes)));
+    tables.extend(found.ripley.as_ref().map(|ripley| ("ripley", table::ripley(&found, ripley))));
     report.seconds = run.seconds;
     Ok(Answer { additions, tables, report })
 }
@@ -263,7 +329,8 @@ fn sheet(tissue: &Tissue, found: &Found, request: &NeighborhoodRequest) -> Resul
     let maps = groups::maps(tissue, &coordinates, found.slices.as_ref(), Some(&found.groups), Vec::new());
     let mut parts = vec![Part::Maps(Box::new(maps))];
     parts.push(Part::Plots(vec![charts::border_matrix(found), charts::contact_matrix(found)]));
-    for plots in [charts::composition_bars(found), charts::co_occurrence_curves(found)] {
+    let curves = [charts::co_occurrence_curves(found), charts::ripley_curves(found)];
+    for plots in std::iter::once(charts::composition_bars(found)).chain(curves) {
         if !plots.is_empty() {
             parts.push(Part::Plots(plots));
         }

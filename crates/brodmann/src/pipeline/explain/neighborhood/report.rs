@@ -74,7 +74,7 @@ impl NeighborhoodReport {
             n_obs: tissue.n_obs(),
             n_unlabelled: found.groups.n_unlabelled(),
             n_slices: found.slices.as_ref().map_or(1, Slices::count),
-            n_edges: found.n_edges,
+            n_edges: found.graph.nnz() / 2,
             unit: found.unit.clone(),
             groups: groups.collect(),
             seconds: Seconds::default(),

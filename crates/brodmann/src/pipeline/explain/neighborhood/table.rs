@@ -4,6 +4,7 @@ use brodmann_data::{Column, DataFrame, Value};
 
 use super::Found;
 use crate::pipeline::outputs::Table;
+use crate::stats::Ripley;
 
 /// One row per ordered pair of groups: their contacts, what chance would give, and the share of the first's border.
 pub(super) fn pairs(found: &Found) -> Table {
@@ -53,6 +54,40 @@ pub(super) fn shapes(found: &Found) -> Option<Table> {
     put("centroid_x", numbers(&|s| s.centroid[0]));
     put("centroid_y", numbers(&|s| s.centroid[1]));
     Some(columns)
+}
+
+/// One row per group that has spots and radius: L, what it would be without a pattern and without edges, and its range by
+/// chance.
+pub(super) fn ripley(found: &Found, ripley: &Ripley) -> Table {
+    let sizes = found.groups.sizes();
+    let all: Vec<[usize; 2]> = (0..sizes.len())
+        .filter(|&group| sizes[group] > 0)
+        .flat_map(|group| (0..ripley.radii.len()).map(move |k| [group, k]))
+        .collect();
+    let numbers = |of: &ndarray::Array2<f64>| Column::Float64(all.iter().map(|at| of[*at]).collect());
+    let name = |[group, _]: &[usize; 2]| Some(found.groups.names[*group].clone());
+    let mut columns = vec![
+        ("group".to_owned(), Column::String(all.iter().map(name).collect())),
+        ("radius".to_owned(), Column::Float64(all.iter().map(|[_, k]| ripley.radii[*k]).collect())),
+        ("l".to_owned(), numbers(&ripley.statistic)),
+        ("expected".to_owned(), numbers(&ripley.expected)),
+    ];
+    let ends = [("low", &ripley.low), ("high", &ripley.high)];
+    columns.extend(ends.into_iter().filter_map(|(name, of)| Some((name.to_owned(), numbers(of.as_ref()?)))));
+    columns
+}
+
+/// The same under squidpy's names.
+pub(super) fn squidpy_ripley(found: &Found, ripley: &Ripley) -> Table {
+    self::ripley(found, ripley)
+        .into_iter()
+        .map(|(name, column)| match name.as_str() {
+            "group" => (found.groups.key.clone(), column),
+            "radius" => ("bins".to_owned(), column),
+            "l" => ("stats".to_owned(), column),
+            _ => (name, column),
+        })
+        .collect()
 }
 
 /// A table as an element of `uns`.
