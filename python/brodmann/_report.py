@@ -31,6 +31,11 @@ def report(
     n_maps: int = 5,
     gene_sets: Place | Sequence[Place] = (),
     no_image: bool = False,
+    image: Place | Sequence[Place] | None = None,
+    image_scale: float | None = None,
+    image_transform: Place | None = None,
+    spot_diameter: float | None = None,
+    patch_size: float = 3.5,
     layer: str | None = None,
     normalized: bool = False,
     target_sum: float | None = None,
@@ -44,7 +49,8 @@ def report(
     """Writes a report as one HTML file without any network. As ``brodmann report``.
 
     Maps of the tissue over its picture, coloured by domains, members, uncertainty, measures or genes; for each domain its
-    markers, gene sets, neighbours and shape; how it was made. Several slices stand side by side in linked colours.
+    markers, gene sets, neighbours and shape; how it was made. With ``image`` a slide lies beneath the maps, and each domain
+    shows patches of it. Several slices stand side by side in linked colours.
 
     Parameters
     ----------
@@ -66,6 +72,9 @@ def report(
         Files of gene sets (GMT) to look for behind the markers.
     no_image
         Leave out the histology picture.
+    image, image_scale, image_transform, spot_diameter, patch_size
+        The slide, or one per slice, and how the spots lie on it, as for :func:`brodmann.im.features`; ``"file"`` is the
+        picture that the file keeps.
     layer, normalized, target_sum
         The values, as for :func:`brodmann.tl.markers`.
     spatial, n_spatial, radius

@@ -128,3 +128,36 @@ fn the_full_picture_in_the_folder_of_an_instrument_is_found() {
     assert_eq!((slides[0]["width"].as_u64(), slides[0]["scale"].as_f64()), (Some(120), Some(1.0)));
     assert!(done.stderr.contains("the full picture"), "{}", done.stderr);
 }
+
+#[test]
+fn a_report_shows_each_domain_on_its_slide() {
+    let folder = folder();
+    let page = |name: &str, more: &[&str]| {
+        let flags = ["--groupby", "ground_truth", "--out", name, "--quiet"];
+        folder.run(&[&["report", IN], &flags[..], more].concat()).succeeded();
+        fs::read_to_string(folder.path(name)).expect("a page")
+    };
+    let placement = |page: &str| {
+        let from = page.find("\"placement\":[").expect("a picture beneath the map");
+        let text = &page[from + 13..];
+        let numbers = text[..text.find(']').expect("closed")].split(',');
+        numbers.map(|v| v.parse::<f64>().expect("a number")).collect::<Vec<f64>>()
+    };
+    let plain = page("plain.html", &[]);
+    assert!(!plain.contains("class=\"patches\""));
+    let seen = page("seen.html", &["--image", "file", "--patch-size", "2"]);
+    let n_groups = folder.adata(IN).obs.columns["ground_truth"].to_categorical().categories.len();
+    assert_eq!(seen.matches("<div class=\"patches\">").count(), n_groups);
+    assert_eq!(seen.matches(": 2 spots wide</figcaption>").count(), 6 * n_groups);
+    assert_eq!(placement(&plain), placement(&seen));
+    // The same by a matrix that exchanges the axes: x of the coordinates is y of the slide.
+    let scale = 1.0 / placement(&seen)[0];
+    fs::write(folder.path("m.csv"), format!("0,{scale},0\n{scale},0,0\n")).expect("written");
+    let turned = placement(&page("turned.html", &["--image", "file", "--image-transform", "m.csv"]));
+    let [a, b, c, d, e, f] = turned[..] else { panic!("{turned:?}") };
+    assert!([a, c, e, f].iter().all(|v| v.abs() < 1e-9), "{turned:?}");
+    assert!((b * scale - 1.0).abs() < 1e-9 && (d * scale - 1.0).abs() < 1e-9, "{turned:?}");
+    folder
+        .run(&["report", IN, "--out", "r.html", "--image", "file", "--no-image"])
+        .is_refusal(&["--no-image", "--image"]);
+}

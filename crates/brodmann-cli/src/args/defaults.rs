@@ -9,6 +9,7 @@ use brodmann::pipeline::banksy::{self, BanksyRequest};
 use brodmann::pipeline::explain::enrich::EnrichOptions;
 use brodmann::pipeline::explain::links::LinksRequest;
 use brodmann::pipeline::explain::markers::MarkersRequest;
+use brodmann::pipeline::explain::neighborhood::NeighborhoodRequest;
 use brodmann::pipeline::explain::spatial_genes::SvgRequest;
 use brodmann::pipeline::expression::{FEW_TOP_GENES, N_TOP_GENES as OF_ONE_SLICE, N_TOP_GENES_PER_SLICE};
 use brodmann::pipeline::from_embedding::{ClusterRequest, EmbeddingOptions};
@@ -52,7 +53,8 @@ pub fn with_defaults(command: Command) -> Command {
         ("image-features", of_image_features()),
         ("links", of_links()),
         ("svg", vec![("", fields_of(&SvgRequest::default().options))]),
-        ("report", vec![("", fields_of(&ReportRequest::default().options))]),
+        ("report", of_report()),
+        ("neighborhood", vec![("", fields_of(&NeighborhoodRequest::default().options))]),
         ("preprocess", of_preprocessing()),
         ("neighbors", of_preprocessing()),
         ("leiden", of_preprocessing()),
@@ -112,6 +114,13 @@ fn of_spami() -> Table {
         (preset.name(), all)
     };
     SpamiPreset::ALL.map(of).into()
+}
+
+fn of_report() -> Table {
+    let request = ReportRequest::default();
+    let mut all = fields_of(&request.options);
+    all.extend(fields_of(&request.slide));
+    vec![("", all)]
 }
 
 fn of_staig() -> Table {

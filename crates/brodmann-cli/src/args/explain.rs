@@ -6,6 +6,7 @@ use brodmann::pipeline::{Destination, Outputs};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::histology::SlideArgs;
 use super::said::number;
 use super::shared::SpatialArg;
 use super::{ModalityArg, PlaceArgs, SourceArgs};
@@ -428,12 +429,12 @@ pub enum StatisticArg {
 /// Which groups lie beside which, what they are made of, and what shape they have.
 ///
 /// Contacts are compared with the exact mean and variance over all arrangements of the labels, without permutations.
-/// Written are uns["KEY_nhood_enrichment"] and uns["KEY_co_occurrence"] as squidpy keeps them, compositions and shapes,
-/// a table of all pairs, one of all shapes, and a picture.
+/// Written are uns["KEY_nhood_enrichment"], uns["KEY_co_occurrence"] and uns["KEY_ripley_L"] as squidpy keeps them,
+/// compositions and shapes, a table of all pairs, one of all shapes, and a picture.
 #[derive(Args, Debug, Serialize)]
 #[command(after_help = "Examples:\n  \
     brodmann neighborhood domains.h5ad --table pairs.csv --shapes shapes.csv --plot neighborhood.png\n  \
-    brodmann neighborhood cells.h5ad --groupby cell_type --co-occurrence 50\n  \
+    brodmann neighborhood cells.h5ad --groupby cell_type --co-occurrence 50 --ripley 50\n  \
     brodmann neighborhood domains.h5ad --composition cell_type,slice --out domains-neighborhood.h5ad")]
 pub struct NeighborhoodCommand {
     /// .h5ad or .h5mu with labels (or a folder or file `convert` can read)
@@ -459,7 +460,13 @@ pub struct NeighborhoodCommand {
     /// How likely groups are near each other, at this many distances; 0: not looked at
     #[arg(long, value_name = "N")]
     pub co_occurrence: Option<usize>,
-    /// The largest of these distances [default: half the diagonal of the tissue, or less]
+    /// Ripley's L of each group, at this many radii: are its spots clustered or spread out? 0: not looked at
+    #[arg(long, value_name = "N")]
+    pub ripley: Option<usize>,
+    /// Times that labels are dealt anew, to see what L would be by chance
+    #[arg(long, value_name = "N")]
+    pub ripley_simulations: Option<usize>,
+    /// The largest of these distances and radii [default: half the diagonal of the tissue, or less]
     #[arg(long, allow_negative_numbers = true, value_name = "D", value_parser = number)]
     pub max_distance: Option<f64>,
     #[command(flatten)]
@@ -473,12 +480,14 @@ pub struct NeighborhoodCommand {
 /// What was found in a tissue, as one file that opens in any browser.
 ///
 /// One .html without any network: maps of the tissue over its picture, coloured by domains, members, uncertainty, measures or
-/// genes; for each domain its markers, gene sets, neighbours and shape; how it was made. Several slices stand side by side
-/// in linked colours. Nothing is added to the input.
+/// genes; for each domain its markers, gene sets, neighbours and shape; how it was made. With --image a slide lies beneath the
+/// maps, and each domain shows patches of it. Several slices stand side by side in linked colours. Nothing is added to the
+/// input.
 #[derive(Args, Debug, Serialize)]
 #[command(after_help = "Examples:\n  \
     brodmann report domains.h5ad --out report.html\n  \
     brodmann report domains.h5ad --out report.html --genes MBP,PCP4 --gene-sets hallmark.gmt\n  \
+    brodmann report domains.h5ad --out report.html --image slide.tif\n  \
     brodmann report joined.h5ad --out report.html --library-key slice --truth layer")]
 pub struct ReportCommand {
     /// .h5ad or .h5mu with domains; several files: a slice each, whose domains mean the same
@@ -516,8 +525,11 @@ pub struct ReportCommand {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gene_sets: Vec<PathBuf>,
     /// Leave out the histology picture
-    #[arg(long, num_args = 0, default_missing_value = "true")]
+    #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "image")]
     pub no_image: Option<bool>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub slide: SlideArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub values: ValueSourceArgs,

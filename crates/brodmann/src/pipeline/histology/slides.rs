@@ -32,6 +32,7 @@ pub(in crate::pipeline) struct Placed {
     pub factor: f64,
     /// Whether more than a factor takes coordinates there.
     pub turned: bool,
+    to_slide: ToSlide,
 }
 
 /// Squares around the spots, on one level of their slide.
@@ -81,6 +82,15 @@ impl Placed {
     /// Where the spots lie, as x and y in pixels of the slide.
     pub(in crate::pipeline) fn places(&self) -> Array2<f64> {
         Array2::from_shape_fn((self.rows.len(), 2), |(k, c)| self.centres[(k, 1 - c)])
+    }
+
+    /// Where a view of the whole slide lies: `[a, b, c, d, e, f]`, its pixel `(u, v)` being at x = a·u + b·v + c and
+    /// y = d·u + e·v + f in coordinates of the spots.
+    pub(in crate::pipeline) fn placement(&self, (height, width): (usize, usize)) -> [f64; 6] {
+        let across = self.slide.width() as f64 / width as f64;
+        let down = self.slide.height() as f64 / height as f64;
+        let [[a, b, c], [d, e, f]] = self.to_slide.inverse().rows();
+        [a * across, b * down, c, d * across, e * down, f]
     }
 
     /// The spots on the coarsest level on which squares of `side` pixels of the full slide still have `wanted` of its own.
@@ -215,6 +225,7 @@ pub(in crate::pipeline) fn placed(
             slide,
             factor,
             turned,
+            to_slide,
         };
         let of = if placed.name.is_empty() { String::new() } else { format!("{}: ", placed.name) };
         monitor.note(&format!(

@@ -44,7 +44,13 @@ impl ToSlide {
         a * e - b * d
     }
 
-    fn inverse(&self) -> Self {
+    /// Two rows of three numbers.
+    pub(super) fn rows(&self) -> [[f64; 3]; 2] {
+        self.rows
+    }
+
+    /// From pixels of the slide to coordinates.
+    pub(super) fn inverse(&self) -> Self {
         let ([[a, b, c], [d, e, f]], det) = (self.rows, self.determinant());
         Self {
             rows: [[e / det, -b / det, (b * f - c * e) / det], [-d / det, a / det, (c * d - a * f) / det]],

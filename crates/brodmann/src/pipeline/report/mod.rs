@@ -4,12 +4,13 @@
 //! ([`super::explain`]), records as methods left them. How the page looks is [`crate::report`]'s.
 //!
 //! * `columns`: what the maps can be coloured by. `panels`: what is in each domain.
-//! * `charts`: pictures beside them. `provenance`: how it was made.
+//! * `charts`: pictures beside them. `slides`: the tissue under the microscope. `provenance`: how it was made.
 
 mod charts;
 mod columns;
 mod panels;
 mod provenance;
+mod slides;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ use super::explain::groups::{ContactsRequest, Groups, GroupsRequest};
 use super::explain::markers::{self, MarkersRequest};
 use super::explain::neighborhood::{self, NeighborhoodOptions, NeighborhoodRequest};
 use super::explain::values::ValuesRequest;
+use super::histology::SlideOptions;
+use super::histology::slides::{Placed, placed};
 use super::picture::{image_of, library, spot, spot_diameter};
 use super::qc::GENE_NAMES;
 use super::request::Place;
@@ -85,6 +88,8 @@ pub struct ReportRequest {
     pub contacts: ContactsRequest,
     /// Coordinates and slices.
     pub place: Place,
+    /// A slide beneath the maps, from which each domain shows patches.
+    pub slide: SlideOptions,
 }
 
 impl ReportRequest {
@@ -101,8 +106,13 @@ impl ReportRequest {
             values: sections.take(&base.values)?,
             contacts: sections.take(&base.contacts)?,
             place: sections.take(&base.place)?,
+            slide: sections.take(&base.slide)?,
         };
         sections.finish(REPORT)?;
+        request.slide.validate()?;
+        if request.options.no_image && request.slide.is_asked_for() {
+            return Err(PipelineError::option("no_image", "given beside a slide", "one of the two"));
+        }
         Ok(request)
     }
 
@@ -267,15 +277,28 @@ fn gather(
     let (columns, maps) = run
         .timed(Stage::Read, || columns::columns(tissue, explained, &of_markers, request, &order, monitor))?;
     let sections = charts::sections(tissue, explained, &around, behind.as_ref(), &of_markers, run)?;
+    let placed = if request.slide.is_asked_for() {
+        placed(tissue, &request.slide, (&request.place.spatial_key, explained.slices.as_ref()), monitor)?
+    } else {
+        Vec::new()
+    };
+    let mut panels = panels::panels(tissue, explained, &around, behind.as_ref(), &of_markers);
+    if !placed.is_empty() {
+        let (of, graph) = ((&explained.groups, slices), &around.graph);
+        let all = slides::of_groups(tissue, &placed, of, graph, &request.slide, monitor)?;
+        for (panel, patches) in panels.iter_mut().zip(all) {
+            panel.patches = patches;
+        }
+    }
     let mut report = Report {
         title: request.options.title.clone().unwrap_or_else(|| title(inputs)),
-        slices: pieces(tissue, slices, request, monitor)?,
+        slices: pieces(tissue, slices, &placed, request, monitor)?,
         columns: columns.all,
         domains: Some(0),
         confidence: columns.confidence,
         compare_with: columns.truth,
         composition_by: columns.composition,
-        domain_panels: panels::panels(tissue, explained, &around, behind.as_ref(), &of_markers),
+        domain_panels: panels,
         shape_unit: around.unit.clone().unwrap_or_default(),
         sections,
         ..Report::default()
@@ -311,6 +334,7 @@ fn micrometres(unit: Option<&str>) -> Option<f64> {
 fn pieces(
     tissue: &Tissue,
     slices: &Slices,
+    placed: &[Placed],
     request: &ReportRequest,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Slice>, PipelineError> {
@@ -325,12 +349,17 @@ fn pieces(
             own = own.select(ndarray::Axis(1), &[0, 1]);
         }
         let library = library(tissue, &name);
-        let picture = match image_of(library, monitor).filter(|_| !request.options.no_image) {
-            Some(image) => {
-                let png = rgb_png(image.width, image.height, &image.rgb)?;
-                Some(Picture::scaled(png.into(), image.scale))
-            }
-            None => None,
+        let slide = placed.iter().find(|placed| placed.rows == rows);
+        let kept = || image_of(library, monitor).filter(|_| !request.options.no_image);
+        let picture = match slide {
+            Some(placed) => Some(slides::beneath(placed, slices.count())?),
+            None => match kept() {
+                Some(image) => {
+                    let png = rgb_png(image.width, image.height, &image.rgb)?;
+                    Some(Picture::scaled(png.into(), image.scale))
+                }
+                None => None,
+            },
         };
         pieces.push(Slice {
             spot: match spot(None, spot_diameter(library), &own) {

@@ -87,8 +87,14 @@ pub(super) fn tell(
         .library_key
         .as_ref()
         .map_or(String::new(), |key| format!(" --library-key {}", quoted(key)));
+    let slides = if request.slide.is_asked_for() {
+        let names: Vec<String> = request.slide.image.iter().map(|image| quoted(image)).collect();
+        format!(" --image {}", names.join(","))
+    } else {
+        String::new()
+    };
     report.provenance.commands.push(format!(
-        "brodmann report {} --groupby {}{library} --out report.html",
+        "brodmann report {} --groupby {}{library}{slides} --out report.html",
         files.join(" "),
         quoted(&groups.key)
     ));
