@@ -24,6 +24,7 @@ use terminal::Terminal;
 fn main() -> ExitCode {
     // For every thread: errors and notes are worded where they arise.
     speak(&CommandLine);
+    brodmann_data::silence_guarded_panics();
     let parsed = with_defaults(Cli::command())
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches))

@@ -38,6 +38,7 @@ use pyo3::prelude::*;
 fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // For every thread: errors and notes are worded where they arise.
     brodmann_kernels::diagnosis::speak(&errors::Python);
+    brodmann_data::silence_guarded_panics();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     threads::register(module)?;
     preprocess::register(module)?;

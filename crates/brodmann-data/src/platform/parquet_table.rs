@@ -9,6 +9,7 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::guarded::guarded;
 use crate::input::open_input;
 use crate::memory::{MAX_EXPANSION, allow};
 use crate::{Column, DataError};
@@ -23,12 +24,21 @@ const BATCH: usize = 1 << 16;
 /// # Errors
 /// [`DataError::Table`] for what is no Parquet file, is damaged, or holds nothing but nested columns.
 pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<String, Column>, DataError> {
-    let bad = |found: String| DataError::Table {
+    // Pages that refer to a dictionary there is none of, places before the file: its decoder asserts what a whole file has.
+    guarded(|| decoded(path, wanted), || bad(path, "damaged pages, on which the decoder gave up".to_owned()))
+}
+
+fn bad(path: &Path, found: String) -> DataError {
+    DataError::Table {
         path: path.to_path_buf(),
         line: 0,
         found,
         expected: "a Parquet table of numbers and texts".to_owned(),
-    };
+    }
+}
+
+fn decoded(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<String, Column>, DataError> {
+    let bad = |found: String| bad(path, found);
     let file = open_input(path)?;
     let stored = file.metadata().map_err(|e| DataError::read(path, e))?.len();
     let reader = SerializedFileReader::new(file).map_err(|e| bad(e.to_string()))?;
@@ -78,11 +88,12 @@ pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<S
 
 /// Names of the columns; nothing where the file is no Parquet file.
 pub(super) fn names(path: &Path) -> Vec<String> {
-    let Some(reader) = open_input(path).ok().and_then(|file| SerializedFileReader::new(file).ok()) else {
-        return Vec::new();
+    let read = || {
+        let reader = SerializedFileReader::new(open_input(path).map_err(|_| ())?).map_err(|_| ())?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        Ok(schema.columns().iter().map(|c| c.name().to_owned()).collect())
     };
-    let schema = reader.metadata().file_metadata().schema_descr_ptr();
-    schema.columns().iter().map(|c| c.name().to_owned()).collect()
+    guarded(read, || ()).unwrap_or_default()
 }
 
 /// The values of a column that are there, and which rows they belong to.

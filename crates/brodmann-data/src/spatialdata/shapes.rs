@@ -6,6 +6,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -14,8 +15,11 @@ use serde_json::Value as Json;
 
 use super::Instances;
 use crate::DataError;
+use crate::guarded::guarded;
 use crate::store::Store;
 use crate::zarr::ZarrReader;
+
+const GAVE_UP: &str = "damaged pages, on which the decoder gave up";
 
 /// Circles and polygons: the middle of each, by the index of the table.
 pub(super) fn instances(store: &ZarrReader, path: &str) -> Result<Instances, DataError> {
@@ -80,18 +84,27 @@ pub(super) fn points(store: &ZarrReader, path: &str) -> Result<Instances, DataEr
 }
 
 fn open(store: &ZarrReader, file: &str) -> Result<Option<Box<dyn FileReader>>, DataError> {
-    let damaged = |e: parquet::errors::ParquetError| DataError::damaged(store.path(), format!("{file}: {e}"));
+    let damaged = |e: ParquetError| DataError::damaged(store.path(), format!("{file}: {e}"));
     if let Some(at) = store.file_path(file) {
         return match File::open(&at) {
-            Ok(opened) => Ok(Some(Box::new(SerializedFileReader::new(opened).map_err(damaged)?))),
+            Ok(opened) => {
+                Ok(Some(Box::new(opened_by(|| SerializedFileReader::new(opened)).map_err(damaged)?)))
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(DataError::read(&at, e)),
         };
     }
     match store.file_bytes(file)? {
         None => Ok(None),
-        Some(bytes) => Ok(Some(Box::new(SerializedFileReader::new(Bytes::from(bytes)).map_err(damaged)?))),
+        Some(bytes) => {
+            let reader = opened_by(|| SerializedFileReader::new(Bytes::from(bytes))).map_err(damaged)?;
+            Ok(Some(Box::new(reader)))
+        }
     }
+}
+
+fn opened_by<T>(open: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    guarded(open, || ParquetError::General(GAVE_UP.to_owned()))
 }
 
 struct Row {
@@ -126,7 +139,17 @@ fn each_row(
     before: i64,
     take: &mut dyn FnMut(Row) -> Result<(), String>,
 ) -> Result<(), String> {
-    let words = |e: parquet::errors::ParquetError| e.to_string();
+    guarded(|| each_decoded_row(reader, wanted, before, take), || GAVE_UP.to_owned())
+}
+
+/// The same; the decoder asserts what a whole file has.
+fn each_decoded_row(
+    reader: &dyn FileReader,
+    wanted: &[&str],
+    before: i64,
+    take: &mut dyn FnMut(Row) -> Result<(), String>,
+) -> Result<(), String> {
+    let words = |e: ParquetError| e.to_string();
     let metadata = reader.metadata().file_metadata();
     let index = index_of(metadata.key_value_metadata());
     let schema = metadata.schema();

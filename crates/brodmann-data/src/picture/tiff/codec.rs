@@ -317,8 +317,7 @@ fn check_jpeg2000(stored: &[u8], most: usize) -> Result<bool, String> {
     Ok(transformed || (n == 3 && step(1) == step(2) && step(0) != step(1)))
 }
 
-/// Runs a decoder of another crate. What makes it panic is a damaged tile, and no more than that.
+/// Runs a decoder of another crate, which may give up on a damaged tile.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err("its decoder gave up on it".to_owned()))
+    crate::guarded::guarded(decode, || "its decoder gave up on it".to_owned())
 }
