@@ -70,6 +70,21 @@ pub(crate) fn remove(path: &Path) {
             return;
         }
     }
+    remove_by_level(path);
+}
+
+/// The same with one descriptor, where few are left: no folder is open while another is.
+fn remove_by_level(folder: &Path) {
+    let entries: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    for path in entries {
+        if fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir()) {
+            remove_by_level(&path);
+        } else {
+            let _ = fs::remove_file(&path);
+        }
+    }
+    let _ = fs::remove_dir(folder);
 }
 
 /// A file that is gone, or another's by now.
@@ -166,6 +181,8 @@ pub(crate) struct TemporaryFolder {
     path: PathBuf,
     output: PathBuf,
     default: Option<fs::Permissions>,
+    /// A descriptor given back before the folder is removed, which takes one: a run may have failed for want of them.
+    spare: Option<File>,
     // Dropped last: nobody else may write the output while this folder is there.
     _reservation: Reservation,
 }
@@ -205,11 +222,13 @@ impl TemporaryFolder {
         }
         let (path, ()) = make_new(&target, |path| fs::create_dir(path)).map_err(fail)?;
         let default = fs::metadata(&path).ok().map(|m| m.permissions());
-        let this = Self { path, output: target, default, _reservation: reservation };
+        let mut this = Self { path, output: target, default, spare: None, _reservation: reservation };
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&this.path, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+            // Empty, it goes without one.
+            this.spare = Some(File::open(&this.path).map_err(fail)?);
         }
         Ok(this)
     }
@@ -259,6 +278,7 @@ impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         // What lies there is what was not put in place, or what that has replaced.
         let mut in_use = in_use();
+        drop(self.spare.take());
         remove(&self.path);
         in_use.paths.retain(|p| *p != self.path);
     }
@@ -385,4 +405,24 @@ pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_goes_level_by_level_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (whole, beside) = (folder.path().join("whole"), folder.path().join("beside"));
+        fs::create_dir_all(whole.join("a/b/c")).expect("made");
+        fs::create_dir(&beside).expect("made");
+        for name in ["whole/one", "whole/a/two", "whole/a/b/c/three", "beside/stays"] {
+            fs::write(folder.path().join(name), "x").expect("written");
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&beside, whole.join("a/link")).expect("linked");
+        remove_by_level(&whole);
+        assert!(!whole.exists() && beside.join("stays").exists());
+    }
 }
