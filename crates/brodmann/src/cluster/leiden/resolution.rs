@@ -3,6 +3,10 @@
 //! More resolution gives more clusters only on the whole: counts jump over numbers and now and then fall. So the
 //! search keeps every point it has tried, always divides an interval whose ends lie on either side of the wanted
 //! number, and says plainly when no resolution tried gave it.
+//!
+//! On large graphs the same search goes ahead by scouts: clusterings of one pass, each begun from the nearest finer one. On
+//! the number of clusters they agree with clusterings to the end, mostly, at a tenth of the work; what they find is
+//! where the search begins.
 
 use brodmann_kernels::{Interrupted, Monitor, OptionError, Seed};
 
@@ -11,6 +15,13 @@ use super::error::LeidenError;
 use super::layer::{Layer, Quality};
 use super::limits::is_cluster_count;
 use super::{LeidenOptions, Partition, Prepared};
+
+/// With fewer nodes clusterings take no time that could be saved.
+const SCOUTED_FROM: usize = 20_000;
+/// Factor of the first step away from where the search begins …
+const FIRST_STEP: f64 = 2.0;
+/// … and where scouts have been.
+const STEP_FROM_SCOUTED: f64 = 1.1;
 
 /// Where to search and for how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +153,7 @@ pub struct ResolutionSearch {
 /// As [`leiden_multiplex`](super::leiden_multiplex); also a layer number out of range, a layer
 /// without resolution (modularity), `n_clusters` of 0 or not below the number of nodes.
 /// # Cost
-/// At most `max_iterations` clusterings.
+/// At most `max_iterations` clusterings; from 20,000 nodes on commonly one, after scouts that take about as long.
 /// # Source
 /// Bracketing and bisection, on a logarithmic scale.
 ///
@@ -203,10 +214,18 @@ pub fn search_resolution(
         monitor,
         trace: Vec::new(),
         best: None,
+        scouts: false,
+        finer: None,
+    };
+    let start = options.start.unwrap_or(layers[first].resolution).clamp(options.lowest, options.highest);
+    let (start, step) = if n_nodes < SCOUTED_FROM {
+        (start, FIRST_STEP)
+    } else {
+        monitor.stage("search resolution", 0);
+        (search.scouted(start)?, STEP_FROM_SCOUTED)
     };
     monitor.stage("search resolution", u64::from(options.max_iterations));
-    let start = options.start.unwrap_or(layers[first].resolution).clamp(options.lowest, options.highest);
-    let mut unreached = search.run(start)?;
+    let mut unreached = search.run(start, step)?;
     // `run` computes at least one clustering.
     let Some((resolution, partition)) = search.best else { return Err(Interrupted.into()) };
     let exact = partition.n_clusters == n_clusters;
@@ -236,6 +255,9 @@ struct Search<'a, 'b> {
     monitor: &'b dyn Monitor,
     trace: Vec<(f64, usize)>,
     best: Option<(f64, Partition)>,
+    /// Whether clusterings are of one pass, and where each is begun: the coarsest labels with more clusters than wanted.
+    scouts: bool,
+    finer: Option<(f64, Vec<u32>)>,
 }
 
 impl Search<'_, '_> {
@@ -243,6 +265,9 @@ impl Search<'_, '_> {
     fn evaluate(&mut self, resolution: f64) -> Result<usize, LeidenError> {
         for &l in self.which {
             self.layers[l].resolution = resolution;
+        }
+        if self.scouts {
+            return self.scout(resolution);
         }
         let partition =
             self.prepared.optimise(&self.layers, &self.options.leiden, self.seed, &StopOnly(self.monitor))?;
@@ -259,13 +284,41 @@ impl Search<'_, '_> {
         Ok(count)
     }
 
+    /// About the number of clusters at `resolution`.
+    fn scout(&mut self, resolution: f64) -> Result<usize, LeidenError> {
+        // Of lower resolution, it is none of the finer ones here.
+        let aside = self.finer.take_if(|(finer, _)| *finer < resolution);
+        let initial = self.finer.as_ref().map(|(_, labels)| labels.clone());
+        let options = LeidenOptions { n_iterations: Some(1), initial, ..self.options.leiden.clone() };
+        let partition = self.prepared.optimise(&self.layers, &options, self.seed, &StopOnly(self.monitor))?;
+        let count = partition.n_clusters;
+        self.trace.push((resolution, count));
+        if aside.is_some() {
+            self.finer = aside;
+        } else if count > self.target {
+            self.finer = Some((resolution, partition.membership));
+        }
+        Ok(count)
+    }
+
+    /// Where to begin: the resolution whose scout came nearest to the number.
+    fn scouted(&mut self, start: f64) -> Result<f64, LeidenError> {
+        self.scouts = true;
+        self.run(start, FIRST_STEP)?;
+        self.scouts = false;
+        self.finer = None;
+        let trace = std::mem::take(&mut self.trace);
+        let nearest = trace.iter().min_by_key(|(_, count)| count.abs_diff(self.target));
+        Ok(nearest.map_or(start, |(resolution, _)| *resolution))
+    }
+
     fn budget_spent(&self) -> bool {
         self.trace.len() >= self.options.max_iterations as usize
     }
 
-    /// Brackets from `start`, then divides. `None` when the target was met.
-    fn run(&mut self, start: f64) -> Result<Option<Unreached>, LeidenError> {
-        let (mut resolution, mut factor) = (start, 2.0);
+    /// Brackets from `start` by steps of `step`, its square and so on, then divides. `None` when the target was met.
+    fn run(&mut self, start: f64, step: f64) -> Result<Option<Unreached>, LeidenError> {
+        let (mut resolution, mut factor) = (start, step);
         let mut count = self.evaluate(resolution)?;
         if count == self.target {
             return Ok(None);

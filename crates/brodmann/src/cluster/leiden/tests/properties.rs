@@ -222,3 +222,26 @@ fn a_planted_partition_is_recovered() {
     let (best, _) = quality(&[Layer::new(&latent)], &planted).expect("valid");
     assert!(found.quality >= best * (1.0 - 1e-9), "{} < {best}", found.quality);
 }
+
+#[test]
+fn scouts_find_where_the_search_in_a_large_graph_begins() {
+    let (latent, _) = planted(24_000, 12, Seed(4));
+    let layers = [Layer::new(&latent)];
+    let search = |n, start, threads| {
+        let options = SearchOptions { start: Some(start), ..SearchOptions::default() };
+        on_threads(threads, || {
+            search_resolution(&layers, &[0], n, &options, Seed(3), &Silent).expect("valid")
+        })
+    };
+    for (n, start) in [(12, 30.0), (12, 0.01), (5, 1.0), (40, 1.0)] {
+        let found = search(n, start, 2);
+        // Far from where it begins, of clusterings to the end there are few.
+        assert!(found.trace.len() <= 6, "{n} from {start}: {:?}", found.trace);
+        assert!(found.n_clusters_found.abs_diff(n) <= n / 20, "{n} from {start}: {:?}", found.trace);
+        let again = leiden(&latent, found.resolution, &LeidenOptions::default(), Seed(3)).expect("valid");
+        assert_eq!(again, found.partition);
+    }
+    let found = search(12, 30.0, 1);
+    assert!(found.exact);
+    assert_eq!(found, search(12, 30.0, 3));
+}
