@@ -36,7 +36,7 @@ impl Default for SmoothedPcaOptions {
 /// # Errors
 /// `Option`, `NonFinite`, `Empty`, `ShapeMismatch`, `Interrupted`.
 /// # Cost
-/// O(rounds · edges · entries per row) and a PCA; memory for the averaged matrix, which has up to
+/// O(rounds · edges · entries per row) and a PCA; memory for the averaged matrix (8 bytes per entry), which has up to
 /// `1 + neighbours` times the entries per round.
 /// # Source
 /// Common practice; the mean with spatial neighbours is one untrained graph convolution.
@@ -88,40 +88,73 @@ pub fn smoothed_pca(
 }
 
 /// Every row the mean of itself and its neighbours' rows.
+///
+/// Twice over the rows: first entries are counted, then written to their place, so that the result is there once.
 fn neighbor_mean(x: CsrView<'_, f32>, graph: CsrView<'_, f64>) -> CsrMatrix<f32> {
-    let n_cols = x.n_cols();
-    let starts: Vec<usize> = (0..x.n_rows()).step_by(CHUNK).collect();
-    let chunks: Vec<Vec<Vec<(u32, f32)>>> = starts
+    let n = x.n_rows();
+    let counts: Vec<usize> = (0..n)
         .into_par_iter()
-        .map(|start| {
-            let mut sums = vec![0f64; n_cols];
-            let mut touched: Vec<u32> = Vec::new();
-            (start..x.n_rows().min(start + CHUNK))
-                .map(|i| {
-                    let neighbors = graph.row(i).0.iter().map(|&j| j as usize).filter(|&j| j != i);
-                    let mut n = 0usize;
-                    for j in std::iter::once(i).chain(neighbors) {
-                        n += 1;
-                        let (columns, values) = x.row(j);
-                        for (&c, &v) in columns.iter().zip(values) {
-                            if sums[c as usize] == 0.0 {
-                                touched.push(c);
-                            }
-                            sums[c as usize] += f64::from(v);
-                        }
+        .with_min_len(CHUNK)
+        .map_init(
+            || vec![usize::MAX; x.n_cols()],
+            |seen, i| {
+                let mut count = 0;
+                for j in itself_and_neighbors(graph, i) {
+                    for &c in x.row(j).0 {
+                        count += usize::from(std::mem::replace(&mut seen[c as usize], i) != i);
                     }
-                    touched.sort_unstable();
-                    // A sum that passed through zero was noted twice.
-                    touched.dedup();
-                    let row = touched.iter().map(|&c| (c, (sums[c as usize] / n as f64) as f32)).collect();
-                    touched.drain(..).for_each(|c| sums[c as usize] = 0.0);
-                    row
-                })
-                .collect()
-        })
+                }
+                count
+            },
+        )
         .collect();
-    let rows: Vec<Vec<(u32, f32)>> = chunks.into_iter().flatten().collect();
-    CsrMatrix::from_rows(n_cols, &rows)
+    let mut indptr = Vec::with_capacity(n + 1);
+    indptr.push(0);
+    let mut total = 0;
+    indptr.extend(counts.iter().map(|count| {
+        total += count;
+        total
+    }));
+    let (mut indices, mut data) = (vec![0u32; total], vec![0f32; total]);
+    let mut parts = Vec::with_capacity(n.div_ceil(CHUNK));
+    let (mut columns, mut values) = (indices.as_mut_slice(), data.as_mut_slice());
+    for start in (0..n).step_by(CHUNK) {
+        let rows = start..n.min(start + CHUNK);
+        let (own_columns, more_columns) = columns.split_at_mut(indptr[rows.end] - indptr[rows.start]);
+        let (own_values, more_values) = values.split_at_mut(own_columns.len());
+        parts.push((rows, own_columns, own_values));
+        (columns, values) = (more_columns, more_values);
+    }
+    parts.into_par_iter().with_max_len(1).for_each(|(rows, columns, values)| {
+        let mut sums = vec![0f64; x.n_cols()];
+        let mut seen = vec![false; x.n_cols()];
+        let mut touched: Vec<u32> = Vec::new();
+        let mut at = 0;
+        for i in rows {
+            let mut n = 0usize;
+            for j in itself_and_neighbors(graph, i) {
+                n += 1;
+                let (columns, values) = x.row(j);
+                for (&c, &v) in columns.iter().zip(values) {
+                    if !std::mem::replace(&mut seen[c as usize], true) {
+                        touched.push(c);
+                    }
+                    sums[c as usize] += f64::from(v);
+                }
+            }
+            touched.sort_unstable();
+            for c in touched.drain(..) {
+                (columns[at], values[at]) = (c, (sums[c as usize] / n as f64) as f32);
+                (sums[c as usize], seen[c as usize]) = (0.0, false);
+                at += 1;
+            }
+        }
+    });
+    CsrMatrix::try_new(n, x.n_cols(), indptr, indices, data).expect("rows are sorted and counted")
+}
+
+fn itself_and_neighbors(graph: CsrView<'_, f64>, i: usize) -> impl Iterator<Item = usize> {
+    std::iter::once(i).chain(graph.row(i).0.iter().map(|&j| j as usize).filter(move |&j| j != i))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use super::clustering::{ClusterNumber, MAX_CLUSTERS, note_unreached};
 use super::domains::{Domains, Labels};
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
 use super::fingerprint::Fingerprint;
-use super::forecast::{FEWER_SPOTS, Forecast, Need};
+use super::forecast::{FEWER_SPOTS, Forecast, Need, product_bytes};
 use super::histology::features::{Picture, image_features};
 use super::histology::request::{FILE, SlideOptions};
 use super::histology::{EncoderOptions, Networks};
@@ -40,6 +40,7 @@ use super::run::{Run, Stage};
 use super::said::Said;
 use super::scene::Scene;
 use super::scores::{TruthScores, score_truth, truth_key};
+use super::smoothed_pca::smoothed_bytes;
 use super::tissue::ModalityInfo;
 use crate::cluster::{
     CovarianceModel, GmmOptions, Layer, Members, MembersOptions, SearchOptions, agreeing_runs, gmm,
@@ -671,7 +672,9 @@ impl Method for DomainsRequest {
         for info in scene.tissue.modalities() {
             let expected = expression::expected(scene, info, &self.wanted())?;
             bytes = expected.bytes.max(bytes);
-            work = self.banksy_options().memory_bytes(scene.n_obs(), expected.n_features).max(work);
+            let (n_obs, width) = (scene.n_obs(), expected.n_features);
+            let smoothed = smoothed_bytes(n_obs, &expected, SMOOTHED_NEIGHBORS) + product_bytes(n_obs, width);
+            work = self.banksy_options().memory_bytes(n_obs, width).max(smoothed).max(work);
         }
         // The members' components, and their copies on the way to a mixture.
         let width = (4 + HOPS) * COMPONENTS;

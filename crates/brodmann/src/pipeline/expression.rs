@@ -268,6 +268,8 @@ pub(super) fn project(
 pub(super) struct Expected {
     /// Columns.
     pub n_features: usize,
+    /// Share of them that are not 0.
+    pub density: f64,
     /// The counts as read, their chosen columns, and those columns as features.
     pub bytes: u64,
 }
@@ -290,7 +292,8 @@ pub(super) fn expected(
     let share = (2.0 * n_features as f64 / n_vars.max(1) as f64).min(1.0);
     let bytes = ENTRY_BYTES * (nnz + 2 * (nnz as f64 * share) as u64)
         + every_run_bytes(scene.n_obs(), n_vars, nnz as usize);
-    Ok(Expected { n_features, bytes })
+    let density = nnz as f64 * share / (scene.n_obs() * n_features).max(1) as f64;
+    Ok(Expected { n_features, density: density.min(1.0), bytes })
 }
 
 /// The spatial graph: k nearest, either way, slice by slice.

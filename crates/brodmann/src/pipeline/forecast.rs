@@ -12,6 +12,7 @@ use super::memory::{available_bytes, in_words};
 use super::request::{FeatureRequest, GraphRequest, Place};
 use super::tissue::Tissue;
 use crate::graph::{NeighborsOptions, SpatialKind};
+use crate::preprocess::svd::GRAM_LIMIT;
 use crate::preprocess::{Modality, PreprocessOptions};
 
 /// The process before any data: code, threads, and what the allocator keeps.
@@ -71,6 +72,13 @@ pub(super) fn every_run_bytes(n_obs: usize, n_vars: usize, nnz: usize) -> u64 {
     (PROCESS_BYTES + names + BLOCK_ENTRY_BYTES * (nnz as f64).min(BLOCK_ENTRIES)) as u64
 }
 
+/// The products of the columns or the rows of a matrix, whichever are fewer, that its principal components are found from: on
+/// the way and whole.
+pub(super) fn product_bytes(n_obs: usize, n_features: usize) -> u64 {
+    let side = n_obs.min(n_features) as u64;
+    if side <= GRAM_LIMIT as u64 { 16 * side * side } else { 0 }
+}
+
 /// What a run does, in numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Work {
@@ -84,8 +92,8 @@ pub(super) struct Work {
     pub(super) spatial: Option<usize>,
     /// Stored edges of graphs taken from the file.
     pub(super) edges_read: usize,
-    /// Whether Leiden follows.
-    pub(super) clusters: bool,
+    /// Times that Leiden follows.
+    pub(super) n_clusterings: usize,
 }
 
 /// Memory at the peak and time of a run.
@@ -154,7 +162,7 @@ impl Work {
             peak = f64::max(peak, held + searching.max(joining));
             held += (EDGE_BYTES + ENTRY_BYTES) * latent + EDGE_BYTES * n * k + 24.0 * n;
         }
-        if self.clusters {
+        if self.n_clusterings > 0 {
             peak = f64::max(peak, held + LEIDEN_EDGE_BYTES * edges + LEIDEN_NODE_BYTES * n);
         }
         peak as u64
@@ -179,8 +187,8 @@ impl Work {
             let is_exact = self.n_obs <= NeighborsOptions::default().exact_below;
             seconds += if is_exact { exact } else { in_cells.min(exact) };
         }
-        if self.clusters {
-            seconds += LEIDEN_EDGE * edges * (n / LEIDEN_OBSERVATIONS).sqrt();
+        if self.n_clusterings > 0 {
+            seconds += LEIDEN_EDGE * self.n_clusterings as f64 * edges * (n / LEIDEN_OBSERVATIONS).sqrt();
         }
         // Leiden and writing are in part the work of one core.
         (seconds + WRITE_EDGE * edges) / (n_threads.max(1) as f64).powf(0.85)
@@ -233,9 +241,9 @@ pub(super) fn work_of(
     graphs: &GraphRequest,
     place: &Place,
     spatial: bool,
-    clusters: bool,
+    n_clusterings: usize,
 ) -> Result<Work, PipelineError> {
-    let mut work = Work { n_obs: tissue.n_obs(), clusters, ..Work::default() };
+    let mut work = Work { n_obs: tissue.n_obs(), n_clusterings, ..Work::default() };
     if spatial {
         match tissue.whole_graph_edges(brodmann_data::keys::SPATIAL_CONNECTIVITIES) {
             Some(edges) if !graphs.wants_new_spatial(place) => work.edges_read += edges,
@@ -401,7 +409,7 @@ mod tests {
             latent: vec![(15, 30)],
             spatial: Some(10),
             edges_read: 0,
-            clusters: true,
+            n_clusterings: 1,
         }
     }
 

@@ -24,6 +24,9 @@ use crate::cluster::{
 };
 use crate::graph::is_symmetric;
 
+/// What the search for a number of clusters takes, for the forecast: on large graphs scouts and a clustering to the end.
+const CLUSTERINGS_OF_A_SEARCH: usize = 2;
+
 /// What is optimised, and how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -233,7 +236,11 @@ impl Method for LeidenRequest {
     fn need<'a>(&'a self, scene: &'a Scene<'_>) -> Result<Option<Need<'a>>, PipelineError> {
         // Options that name layers are resolved before any work, so that a typing error costs no time.
         self.per_layer(&self.layer_names(scene))?;
-        let work = work_of(scene.tissue, &self.features, &self.graphs, &self.place, self.spatial, true)?;
+        // A number of clusters is searched without space first.
+        let n_searches = if self.spatial { 2 } else { 1 };
+        let n_clusterings = self.partition.n_clusters.map_or(1, |_| n_searches * CLUSTERINGS_OF_A_SEARCH);
+        let work =
+            work_of(scene.tissue, &self.features, &self.graphs, &self.place, self.spatial, n_clusterings)?;
         Ok(Some(work.into_need()))
     }
 

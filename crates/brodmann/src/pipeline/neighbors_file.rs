@@ -110,7 +110,7 @@ fn foresee(
         return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });
     }
     let in_space = wants_space(tissue, request, place);
-    let work = work_of(tissue, feature_request, request, place, in_space, false)?;
+    let work = work_of(tissue, feature_request, request, place, in_space, 0)?;
     announce("building graphs", n_obs, &work.need(), monitor)
 }
 

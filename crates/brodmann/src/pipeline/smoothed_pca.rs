@@ -9,9 +9,9 @@ use super::PipelineError;
 use super::clustering::DomainOptions;
 use super::domains::{Domains, Embedding};
 use super::expression::{
-    self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, N_TOP_GENES, ValueOptions, Wanted,
+    self, CLUSTER_NEIGHBORS, Expected, Expression, FeatureSummary, N_INIT, N_TOP_GENES, ValueOptions, Wanted,
 };
-use super::forecast::{FEWER_SPOTS, Forecast, Need};
+use super::forecast::{FEWER_SPOTS, Forecast, Need, product_bytes};
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::request::{FeatureRequest, Naming, Place, check_n_neighbors};
 use super::run::{Run, Stage};
@@ -20,6 +20,9 @@ use super::scene::Scene;
 use super::tissue::ModalityInfo;
 use crate::models::{SmoothedPcaOptions, smoothed_pca};
 
+/// An entry of the averaged features, and neighbours per one asked for where either of two may ask.
+const AVERAGED_BYTES: f64 = 8.0;
+const NEIGHBORS_EITHER_WAY: f64 = 1.2;
 /// Principal components where nothing is said.
 const N_PCS: usize = 30;
 
@@ -112,6 +115,12 @@ impl Facts for SmoothedPcaFacts {
     }
 }
 
+/// Bytes of the features averaged over neighbours: most of what is empty in a spot is not in one of them.
+pub(super) fn smoothed_bytes(n_obs: usize, expected: &Expected, n_neighbors: usize) -> u64 {
+    let empty = (1.0 - expected.density).powf(1.0 + NEIGHBORS_EITHER_WAY * n_neighbors as f64);
+    (AVERAGED_BYTES * (n_obs * expected.n_features) as f64 * (1.0 - empty)) as u64
+}
+
 impl Method for SmoothedPcaRequest {
     type Solved = (ModalityInfo, Expression, usize);
     type Facts = SmoothedPcaFacts;
@@ -134,10 +143,12 @@ impl Method for SmoothedPcaRequest {
     fn need<'a>(&'a self, scene: &'a Scene<'_>) -> Result<Option<Need<'a>>, PipelineError> {
         let info = expression::choose(scene.tissue)?;
         let expected = expression::expected(scene, &info, &self.wanted())?;
-        // The Gram matrix of the features, the components, and their copies on the way to a mixture.
-        let width = expected.n_features as u64;
-        let embedding = 8 * (scene.n_obs() * self.n_pcs()) as u64;
-        let forecast = Forecast { bytes: expected.bytes + 16 * width * width + 4 * embedding, seconds: None };
+        let (n_obs, width) = (scene.n_obs(), expected.n_features);
+        let smoothed = smoothed_bytes(n_obs, &expected, self.smoothing.n_neighbors);
+        // The components, and their copies on the way to a mixture.
+        let embedding = 8 * (n_obs * self.n_pcs()) as u64;
+        let bytes = expected.bytes + smoothed + product_bytes(n_obs, width) + 4 * embedding;
+        let forecast = Forecast { bytes, seconds: None };
         Ok(Some(Need { forecast, advice: Box::new(|_| FEWER_SPOTS.to_owned()) }))
     }
 

@@ -27,14 +27,15 @@ const STRIP: usize = 128;
 pub(super) fn memory_bytes(n_obs: usize, n_cols: usize) -> u64 {
     let (n, d) = (n_obs as u64, n_cols as u64);
     let product = if n_cols <= COLUMNS_LIMIT && n_cols <= n_obs {
-        16 * d * d
+        // The half that is multiplied, panel by panel, and the whole.
+        12 * d * d
     } else if n_obs <= ROWS_LIMIT {
         32 * n * n
     } else {
         // A basis of eight blocks of vectors and its image.
         8 * 16 * 30 * d
     };
-    product + (8 * n * d).min(super::rows::KEPT_BYTES as u64)
+    product + super::rows::memory_bytes(n_obs, n_cols)
 }
 
 /// Principal components of one weighting.

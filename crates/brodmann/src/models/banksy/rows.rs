@@ -12,7 +12,14 @@ const TASK_ROWS: usize = 32;
 /// Rows made at a time; fixed, since sums run over them one block after the other.
 const BLOCK_ROWS: usize = 1024;
 /// Bytes of rows that are kept rather than made anew in each pass.
-pub(super) const KEPT_BYTES: usize = 1 << 29;
+const KEPT_BYTES: usize = 1 << 29;
+
+/// Most bytes of rows: all of them where they are kept, else those of two blocks.
+pub(super) fn memory_bytes(n_obs: usize, n_cols: usize) -> u64 {
+    let all = 8 * n_obs as u64 * n_cols as u64;
+    if all <= KEPT_BYTES as u64 { all } else { 16 * (BLOCK_ROWS * n_cols) as u64 }
+}
+
 /// A column whose deviation is below this share of its gene's size is constant but for rounding.
 const CONSTANT: f64 = 1e-7;
 

@@ -34,7 +34,7 @@ use super::clustering::EmbeddingMethod;
 use super::domains::{Domains, Embedding};
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary};
 use super::fingerprint::Fingerprint;
-use super::forecast::{FEWER_SPOTS, Forecast, Need};
+use super::forecast::{FEWER_SPOTS, Forecast, Need, product_bytes};
 use super::known;
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::run::{Run, Stage};
@@ -158,7 +158,9 @@ impl Method for Staig {
         let expected = expression::expected(scene, &info, &self.request.wanted())?;
         let n_edges = (n_obs as f64 * options.n_neighbors as f64 * EDGES_PER_NEIGHBOR) as usize;
         let bytes = move |options: &StaigOptions| {
-            expected.bytes + memory_bytes(n_obs, expected.n_features, n_edges, options)
+            let training = memory_bytes(n_obs, expected.n_features, n_edges, options);
+            // Components are found before.
+            expected.bytes + training.max(product_bytes(n_obs, expected.n_features))
         };
         let forecast = Forecast { bytes: bytes(&options), seconds: None };
         let advice = move |available: u64| {
