@@ -1,9 +1,12 @@
 //! How the domains were made, what there is to know before believing them, and how to repeat it.
 
+use std::path::Path;
+
 use brodmann_data::{Array, Value};
 
 use super::{ReportRequest, n_labelled};
 use crate::pipeline::explain::markers::Explained;
+use crate::pipeline::histology::SlideOptions;
 use crate::pipeline::tissue::{Inputs, Tissue};
 use crate::report::{Note, Report, Severity, Table, TableColumn};
 use crate::stats::Thresholds;
@@ -87,17 +90,31 @@ pub(super) fn tell(
         .library_key
         .as_ref()
         .map_or(String::new(), |key| format!(" --library-key {}", quoted(key)));
-    let slides = if request.slide.is_asked_for() {
-        let names: Vec<String> = request.slide.image.iter().map(|image| quoted(image)).collect();
-        format!(" --image {}", names.join(","))
-    } else {
-        String::new()
-    };
     report.provenance.commands.push(format!(
-        "brodmann report {} --groupby {}{library}{slides} --out report.html",
+        "brodmann report {} --groupby {}{library}{} --out report.html",
         files.join(" "),
-        quoted(&groups.key)
+        quoted(&groups.key),
+        slides(&request.slide)
     ));
+}
+
+/// The options of the slides, with the names of files and not their folders: a report is forwarded.
+fn slides(slide: &SlideOptions) -> String {
+    if !slide.is_asked_for() {
+        return String::new();
+    }
+    let name = |path: &Path| path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let names: Vec<String> = slide.image.iter().map(|image| name(Path::new(image))).collect();
+    let mut words = vec![("image", quoted(&names.join(",")))];
+    words.extend(slide.image_transform.iter().map(|matrix| ("image-transform", quoted(&name(matrix)))));
+    let patch_size = (slide.patch_size != SlideOptions::default().patch_size).then_some(slide.patch_size);
+    let lengths = [
+        ("image-scale", slide.image_scale),
+        ("spot-diameter", slide.spot_diameter),
+        ("patch-size", patch_size),
+    ];
+    words.extend(lengths.into_iter().filter_map(|(flag, value)| Some((flag, value?.to_string()))));
+    words.iter().flat_map(|(flag, value)| [" --", *flag, " ", value.as_str()]).collect()
 }
 
 /// A word as a shell takes it.

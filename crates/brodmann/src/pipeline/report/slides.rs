@@ -16,6 +16,8 @@ use crate::report::{Patch, Picture};
 const BENEATH: usize = 2000;
 /// Patches of a domain, over all slices.
 const EACH: usize = 6;
+/// From this depth on a spot is as good as any: of six neighbours on all sides none is of another group.
+const DEEP: f64 = 0.85;
 /// Side of a patch on the page, in pixels.
 const SIDE: usize = 112;
 
@@ -51,7 +53,10 @@ pub(super) fn of_groups(
     let mut chosen = vec![Vec::new(); placed.len()];
     let mut all: Vec<Vec<Option<Patch>>> = Vec::new();
     for group in 0..groups.names.len() {
-        let spots = typical(group as u32, groups, graph, |spot| place[spot].is_some());
+        let spots = typical(group as u32, groups, graph, |spot| {
+            let (slide, k) = place[spot]?;
+            Some([placed[slide].centres[[k, 0]], placed[slide].centres[[k, 1]]])
+        });
         all.push(vec![None; spots.len()]);
         for (slot, (slide, k)) in spots.iter().filter_map(|&spot| place[spot]).enumerate() {
             chosen[slide].push((k, group, slot));
@@ -90,23 +95,33 @@ pub(super) fn of_groups(
     Ok(all.into_iter().map(|patches| patches.into_iter().flatten().collect()).collect())
 }
 
-/// Some spots of a group that have the most of their neighbours in it, from everywhere in the tissue.
+/// Some spots of a group that lie deepest in it and in the tissue, from everywhere; `place`: row and column of those seen.
 fn typical(
     group: u32,
     groups: &Groups,
     graph: &CsrMatrix<f64>,
-    is_seen: impl Fn(usize) -> bool,
+    place: impl Fn(usize) -> Option<[f64; 2]>,
 ) -> Vec<usize> {
-    let inside = |spot: usize| {
-        let around = graph.view().row(spot).0;
-        let own = around.iter().filter(|&&j| groups.codes[j as usize] == Some(group)).count();
-        own as f64 / around.len().max(1) as f64
+    // 1 among neighbours of its own group on all sides; less where others are near, or where the tissue ends on one side.
+    let depth = |spot: usize, at: [f64; 2]| {
+        let around: Vec<([f64; 2], bool)> = (graph.view().row(spot).0.iter())
+            .filter_map(|&j| Some((place(j as usize)?, groups.codes[j as usize] == Some(group))))
+            .collect();
+        let n = around.len().max(1) as f64;
+        let own = around.iter().filter(|(_, own)| *own).count() as f64 / n;
+        let away: Vec<[f64; 2]> = around.iter().map(|(p, _)| [p[0] - at[0], p[1] - at[1]]).collect();
+        let far: f64 = away.iter().map(|[r, c]| r.hypot(*c)).sum();
+        let sum = away.iter().fold([0.0, 0.0], |sum, d| [sum[0] + d[0], sum[1] + d[1]]);
+        own * (1.0 - if far > 0.0 { sum[0].hypot(sum[1]) / far } else { 0.0 })
     };
-    let own = (0..groups.codes.len()).filter(|&spot| groups.codes[spot] == Some(group) && is_seen(spot));
-    let mut spots: Vec<(usize, f64)> = own.map(|spot| (spot, inside(spot))).collect();
+    let own = (0..groups.codes.len()).filter(|&spot| groups.codes[spot] == Some(group));
+    let mut spots: Vec<(usize, f64)> =
+        own.filter_map(|spot| Some((spot, depth(spot, place(spot)?)))).collect();
     spots.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let deep = spots.iter().take_while(|(_, share)| *share == 1.0).count();
+    let deep = spots.iter().take_while(|(_, depth)| *depth >= DEEP).count();
     spots.truncate(deep.max(EACH));
+    // Among those as good as each other, from everywhere in the tissue.
+    spots.sort_by_key(|(spot, _)| *spot);
     let n = EACH.min(spots.len());
     (0..n).map(|k| spots[(2 * k + 1) * spots.len() / (2 * n)].0).collect()
 }
@@ -128,10 +143,12 @@ mod tests {
             names: vec!["a".to_owned(), "b".to_owned()],
             colors: Vec::new(),
         };
-        let found = typical(0, &groups, &graph, |spot| spot != 5);
-        assert_eq!(found, [0, 2, 4, 7, 9, 10]);
-        // Few lie deep: the rest as they come.
-        assert_eq!(typical(1, &groups, &graph, |_| true).len(), 6);
-        assert!(typical(1, &groups, &graph, |_| false).is_empty());
+        let place = |spot: usize| [0.0, spot as f64];
+        // The first has nobody on one side, the neighbours of the sixth nobody who is seen, the last another group.
+        let found = typical(0, &groups, &graph, |spot| (spot != 5).then(|| place(spot)));
+        assert_eq!(found, [1, 2, 3, 8, 9, 10]);
+        // Few lie deep: the next best with them.
+        assert_eq!(typical(1, &groups, &graph, |spot| Some(place(spot))).len(), 6);
+        assert!(typical(1, &groups, &graph, |_| None).is_empty());
     }
 }
