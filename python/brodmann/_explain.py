@@ -25,6 +25,8 @@ _LOG_NORMALIZED = "log_normalized"
 _LABELS = (
     "domains", "spatialleiden", "banksy", "staig", "spami", "smoothed_pca", "mixture", "leiden", "ground_truth",
 )  # fmt: skip
+#: Column of ``obs`` with the slices of files that were joined.
+JOINED = "library_id"
 
 
 def labels_of(data: Data, groupby: str | None) -> str:
@@ -87,7 +89,9 @@ def explain(
     )
     parts["obsm"] += (obsm or {}).items()
     known = {key for key, *_ in parts["obs"]}
-    for key in dict.fromkeys(columns):
+    # What joined files are told apart by, where nobody names another column.
+    joined = [JOINED] if library_key is None and JOINED in data.obs else []
+    for key in dict.fromkeys([*columns, *joined]):
         if key not in known:
             parts["obs"].append(column_of_labels(data, key))
     root, modal, tables, report = _brodmann.explain(command, parts, given, random_state=el.seed_of(random_state))

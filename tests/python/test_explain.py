@@ -218,6 +218,23 @@ def test_neighbourhoods_are_those_of_squidpy(tissue, tmp_path):
     assert {g["name"] for g in report["groups"]} == set(own.obs["group"])
 
 
+def test_joined_slices_are_told_apart_without_being_named(tissue, tmp_path):
+    own = tissue.copy()
+    own.obs["library_id"] = pd.Categorical(np.where(own.obs["slice"] == "left", "b", "a"))
+    named = bm.gr.neighborhood_enrichment(own, groupby="group", library_key="library_id")
+    found = bm.gr.neighborhood_enrichment(own, groupby="group")
+    assert set(found.shapes["slice"]) == {"a", "b"}
+    pd.testing.assert_frame_equal(found.pairs, named.pairs)
+    pd.testing.assert_frame_equal(
+        bm.tl.markers(own, groupby="group"), bm.tl.markers(own, groupby="group", library_key="library_id")
+    )
+    written, report = command(own, tmp_path, "neighborhood", "--groupby", "group")
+    assert report["n_slices"] == 2
+    assert np.array_equal(written.uns["group_nhood_enrichment"]["count"], own.uns["group_nhood_enrichment"]["count"])
+    page = bm.report(own, tmp_path / "r.html", groupby="group").read_text()
+    assert "on 2 slices" in page
+
+
 def test_ripleys_l_is_that_of_squidpy_but_for_what_pairs_are_divided_by(tissue, tmp_path):
     sq = peer("squidpy")
     own, theirs = tissue.copy(), tissue.copy()

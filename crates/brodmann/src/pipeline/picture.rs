@@ -18,6 +18,7 @@ mod place;
 mod words;
 
 pub(in crate::pipeline) use self::colors::of_domains as colors_of_domains;
+pub(in crate::pipeline) use self::place::slice_column;
 pub use self::words::{axes_of, title_of, unit_of};
 use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
@@ -301,7 +302,7 @@ pub fn figure(
 ) -> Result<Figure, PipelineError> {
     let coordinates = tissue.coordinates(&request.spatial_key)?;
     let library_key = request.library_key.clone().or_else(|| tissue.library_key.clone());
-    let library_key = library_key.or_else(|| place::slice_column(tissue, monitor));
+    let library_key = library_key.or_else(|| slice_column(tissue, monitor));
     let named = tissue.slices(library_key.as_deref())?;
     let slices = named.clone().unwrap_or_else(|| Slices::one(tissue.n_obs()));
     let colors = colors_of(tissue, request)?;

@@ -13,7 +13,7 @@ use crate::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors, validate
 use crate::pipeline::PipelineError;
 use crate::pipeline::graphs::check_spatial;
 use crate::pipeline::outputs::Outputs;
-use crate::pipeline::picture::{colors_key, library, select, spot, spot_diameter, texts};
+use crate::pipeline::picture::{colors_key, library, select, slice_column, spot, spot_diameter, texts};
 use crate::pipeline::qc::GENE_NAMES;
 use crate::pipeline::request::Place;
 use crate::pipeline::run::{Run, Stage};
@@ -131,7 +131,7 @@ pub(in crate::pipeline) fn open(
     read.to_write = outputs.destination.is_some();
     let mut obs: Vec<String> = wanted.columns.iter().map(|&key| key.to_owned()).collect();
     obs.extend(wanted.place.library_key.clone());
-    obs.push(keys::IN_TISSUE.to_owned());
+    obs.extend([keys::IN_TISSUE, keys::LIBRARY_ID].map(str::to_owned));
     if let Some(groups) = wanted.groups {
         match &groups.groupby {
             Some(key) => obs.push(key.clone()),
@@ -226,9 +226,15 @@ pub(in crate::pipeline) fn at_least_two(groups: &Groups) -> Result<(), PipelineE
     })
 }
 
-/// The slices of a tissue.
-pub(in crate::pipeline) fn slices(tissue: &Tissue, place: &Place) -> Result<Option<Slices>, PipelineError> {
-    tissue.slices(place.library_key.as_deref().or(tissue.library_key.as_deref()))
+/// The slices of a tissue: those of the column named, of the files joined, or of the pictures kept.
+pub(in crate::pipeline) fn slices(
+    tissue: &Tissue,
+    place: &Place,
+    monitor: &dyn Monitor,
+) -> Result<Option<Slices>, PipelineError> {
+    let named = place.library_key.clone().or_else(|| tissue.library_key.clone());
+    let key = named.or_else(|| slice_column(tissue, monitor));
+    tissue.slices(key.as_deref())
 }
 
 /// Which spots touch: the graph of the file, else the neighbours on a lattice, else the six nearest.

@@ -153,7 +153,7 @@ pub(in crate::pipeline) fn explain(
 ) -> Result<Found, PipelineError> {
     let monitor = run.monitor;
     let groups = groups::groups(tissue, &request.groups, monitor)?;
-    let slices = groups::slices(tissue, &request.place)?;
+    let slices = groups::slices(tissue, &request.place, run.monitor)?;
     let coordinates = tissue.coordinates(&request.place.spatial_key)?;
     let graph = contacts(tissue, &request.contacts, &request.place, slices.as_ref(), run)?;
     monitor.stage("neighbours of labels", 0);

@@ -21,7 +21,7 @@ const MICRONS_PER_PIXEL: &str = "microns_per_pixel";
 
 /// The column that tells slices apart where nobody names one: that of several files joined, or the one whose
 /// categories are the slides of `uns["spatial"]`.
-pub(super) fn slice_column(tissue: &Tissue, monitor: &dyn Monitor) -> Option<String> {
+pub(in crate::pipeline) fn slice_column(tissue: &Tissue, monitor: &dyn Monitor) -> Option<String> {
     let categories = |key: &str| -> Option<HashSet<String>> {
         let labels = tissue.obs_column(key)?.to_categorical();
         let used: HashSet<i32> = labels.codes.iter().copied().filter(|c| *c >= 0).collect();

@@ -27,7 +27,7 @@ use super::explain::neighborhood::{self, NeighborhoodOptions, NeighborhoodReques
 use super::explain::values::ValuesRequest;
 use super::histology::SlideOptions;
 use super::histology::slides::{Placed, placed};
-use super::picture::{image_of, library, spot, spot_diameter};
+use super::picture::{image_of, library, slice_column, spot, spot_diameter};
 use super::qc::GENE_NAMES;
 use super::request::Place;
 use super::run::{Run, Seconds, Stage};
@@ -209,7 +209,8 @@ pub fn report_files(
     let named = request.place.library_key.as_deref();
     let cohort = run.timed(Stage::Read, || Cohort::open(&inputs.paths, &opening, named, monitor))?;
     let tissue = &cohort.tissue;
-    let gathered = gather(tissue, cohort.library_key.as_deref(), inputs, request, &mut run)?;
+    let joined = cohort.library_key.clone().or_else(|| slice_column(tissue, monitor));
+    let gathered = gather(tissue, joined.as_deref(), inputs, request, &mut run)?;
     monitor.stage("writing the report", 0);
     let mut page = Vec::new();
     run.timed(Stage::Write, || -> Result<(), PipelineError> {
