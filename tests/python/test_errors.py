@@ -34,7 +34,7 @@ def said(opening: str) -> set[str]:
 
 def keywords() -> set[str]:
     modules = (bm.pp, bm.gr, bm.tl, bm.im, bm.metrics, bm.datasets, bm.read, bm.pl)
-    functions = [f for m in modules for f in vars(m).values() if inspect.isfunction(f)]
+    functions = [bm.report, *(f for m in modules for f in vars(m).values() if inspect.isfunction(f))]
     return {name for function in functions for name in inspect.signature(function).parameters}
 
 

@@ -253,9 +253,9 @@ def test_ripleys_l_is_that_of_squidpy_but_for_what_pairs_are_divided_by(tissue, 
         assert np.allclose(ours["stats"] * np.sqrt(n * (n - 1)) / own.n_obs, rows["stats"], rtol=1e-6, atol=1e-9)
     table = found.ripley
     assert len(table) == 10 * len(sizes) and (table.low <= table.high).all()
-    # Domains are clustered: beyond what dealt labels give, at short distances.
-    near = table[(table.radius > 0) & (table.radius < longest / 2)]
-    assert (near.l > near.high).mean() > 0.9
+    # Domains are clustered: beyond what dealt labels give, at short distances that any pair has.
+    near = table[(table.high > 0) & (table.radius < longest / 2)]
+    assert len(near) and (near.l > near.high).all()
     flags = ["--groupby", "group", "--ripley", "9", "--max-distance", repr(longest), "--plot", tmp_path / "r.png"]
     written, _ = command(own, tmp_path, "neighborhood", *flags)
     assert np.array_equal(written.uns["group_ripley_L"]["L_stat"]["stats"], kept["L_stat"]["stats"], equal_nan=True)

@@ -233,10 +233,10 @@ fn scouts_find_where_the_search_in_a_large_graph_begins() {
             search_resolution(&layers, &[0], n, &options, Seed(3), &Silent).expect("valid")
         })
     };
-    for (n, start) in [(12, 30.0), (12, 0.01), (5, 1.0), (40, 1.0)] {
+    // Numbers that the graph has and, as far from where the search begins, some that it has not.
+    for (n, start, most) in [(12, 30.0, 2), (12, 0.01, 2), (5, 1.0, 12), (40, 1.0, 12)] {
         let found = search(n, start, 2);
-        // Far from where it begins, of clusterings to the end there are few.
-        assert!(found.trace.len() <= 6, "{n} from {start}: {:?}", found.trace);
+        assert!(found.trace.len() <= most, "{n} from {start}: {:?}", found.trace);
         assert!(found.n_clusters_found.abs_diff(n) <= n / 20, "{n} from {start}: {:?}", found.trace);
         let again = leiden(&latent, found.resolution, &LeidenOptions::default(), Seed(3)).expect("valid");
         assert_eq!(again, found.partition);
