@@ -525,7 +525,7 @@ pub struct ReportCommand {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gene_sets: Vec<PathBuf>,
     /// Leave out the histology picture
-    #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "image")]
+    #[arg(long, num_args = 0, default_missing_value = "true")]
     pub no_image: Option<bool>,
     #[command(flatten)]
     #[serde(flatten)]

@@ -111,7 +111,7 @@ impl ReportRequest {
         sections.finish(REPORT)?;
         request.slide.validate()?;
         if request.options.no_image && request.slide.is_asked_for() {
-            return Err(PipelineError::option("no_image", "given beside a slide", "one of the two"));
+            return Err(PipelineError::option("no_image", "given beside a slide", "one of the two alone"));
         }
         Ok(request)
     }
