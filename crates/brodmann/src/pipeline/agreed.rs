@@ -668,10 +668,10 @@ impl Method for DomainsRequest {
     }
 
     fn need<'a>(&'a self, scene: &'a Scene<'_>) -> Result<Option<Need<'a>>, PipelineError> {
-        let (mut bytes, mut work) = (0, 0);
+        let (mut bytes, mut work, mut reading) = (0, 0, 0);
         for info in scene.tissue.modalities() {
             let expected = expression::expected(scene, info, &self.wanted())?;
-            bytes = expected.bytes.max(bytes);
+            (bytes, reading) = (expected.bytes.max(bytes), expected.reading.max(reading));
             let (n_obs, width) = (scene.n_obs(), expected.n_features);
             let smoothed = smoothed_bytes(n_obs, &expected, SMOOTHED_NEIGHBORS) + product_bytes(n_obs, width);
             work = self.banksy_options().memory_bytes(n_obs, width).max(smoothed).max(work);
@@ -679,7 +679,7 @@ impl Method for DomainsRequest {
         // The members' components, and their copies on the way to a mixture.
         let width = (4 + HOPS) * COMPONENTS;
         let embeddings = 16 * (scene.n_obs() * width * scene.tissue.modalities().len()) as u64;
-        let forecast = Forecast { bytes: bytes + work + embeddings, seconds: None };
+        let forecast = Forecast { bytes: bytes + reading.max(work + embeddings), seconds: None };
         Ok(Some(Need { forecast, advice: Box::new(|_| FEWER_SPOTS.to_owned()) }))
     }
 

@@ -178,7 +178,7 @@ impl Method for BanksyRequest {
         let work = options.memory_bytes(scene.n_obs(), expected.n_features);
         // The components, and their copies on the way to a mixture.
         let embedding = 8 * (scene.n_obs() * self.n_pcs()) as u64;
-        let forecast = Forecast { bytes: expected.bytes + work + 4 * embedding, seconds: None };
+        let forecast = Forecast { bytes: expected.with(work + 4 * embedding), seconds: None };
         Ok(Some(Need { forecast, advice: Box::new(|_| FEWER_SPOTS.to_owned()) }))
     }
 

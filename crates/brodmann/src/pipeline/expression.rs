@@ -10,7 +10,7 @@ use super::align::{align, columns_of_model};
 use super::doubts::{no_differences, require_places};
 use super::embedding::{read_counts, with_hint};
 use super::fingerprint::Fingerprint;
-use super::forecast::every_run_bytes;
+use super::forecast::{block_bytes, every_run_bytes};
 use super::request::FeatureRequest;
 use super::run::{Run, Stage};
 use super::scene::Scene;
@@ -272,6 +272,15 @@ pub(super) struct Expected {
     pub density: f64,
     /// The counts as read, their chosen columns, and those columns as features.
     pub bytes: u64,
+    /// What reading them takes besides, and gives back.
+    pub reading: u64,
+}
+
+impl Expected {
+    /// The most that is held with `work` that follows the reading.
+    pub(super) fn with(&self, work: u64) -> u64 {
+        self.bytes + self.reading.max(work)
+    }
 }
 
 /// Bytes of a stored entry of a sparse f32 matrix.
@@ -290,10 +299,10 @@ pub(super) fn expected(
     let nnz = size.map_or(0, |s| s.nnz as u64);
     // Genes that vary are also seen in more spots: of what is stored, they hold more than their share.
     let share = (2.0 * n_features as f64 / n_vars.max(1) as f64).min(1.0);
-    let bytes = ENTRY_BYTES * (nnz + 2 * (nnz as f64 * share) as u64)
-        + every_run_bytes(scene.n_obs(), n_vars, nnz as usize);
+    let bytes =
+        ENTRY_BYTES * (nnz + 2 * (nnz as f64 * share) as u64) + every_run_bytes(scene.n_obs(), n_vars, 0);
     let density = nnz as f64 * share / (scene.n_obs() * n_features).max(1) as f64;
-    Ok(Expected { n_features, density: density.min(1.0), bytes })
+    Ok(Expected { n_features, density: density.min(1.0), bytes, reading: block_bytes(nnz as usize) })
 }
 
 /// The spatial graph: k nearest, either way, slice by slice.

@@ -69,7 +69,12 @@ pub(super) struct CountsWork {
 /// What every run takes, whatever it does with the counts: the process, the names, and a block of counts on its way in.
 pub(super) fn every_run_bytes(n_obs: usize, n_vars: usize, nnz: usize) -> u64 {
     let names = NAME_BYTES * (n_obs + n_vars) as f64 + 24.0 * n_obs as f64;
-    (PROCESS_BYTES + names + BLOCK_ENTRY_BYTES * (nnz as f64).min(BLOCK_ENTRIES)) as u64
+    (PROCESS_BYTES + names) as u64 + block_bytes(nnz)
+}
+
+/// A block of counts on its way in.
+pub(super) fn block_bytes(nnz: usize) -> u64 {
+    (BLOCK_ENTRY_BYTES * (nnz as f64).min(BLOCK_ENTRIES)) as u64
 }
 
 /// The products of the columns or the rows of a matrix, whichever are fewer, that its principal components are found from: on

@@ -147,7 +147,7 @@ impl Method for SmoothedPcaRequest {
         let smoothed = smoothed_bytes(n_obs, &expected, self.smoothing.n_neighbors);
         // The components, and their copies on the way to a mixture.
         let embedding = 8 * (n_obs * self.n_pcs()) as u64;
-        let bytes = expected.bytes + smoothed + product_bytes(n_obs, width) + 4 * embedding;
+        let bytes = expected.with(smoothed + product_bytes(n_obs, width) + 4 * embedding);
         let forecast = Forecast { bytes, seconds: None };
         Ok(Some(Need { forecast, advice: Box::new(|_| FEWER_SPOTS.to_owned()) }))
     }

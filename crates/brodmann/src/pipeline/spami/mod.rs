@@ -486,8 +486,8 @@ impl Spami {
         let outputs =
             (n_obs * 4) as u64 * (widths.iter().sum::<usize>() + options.latent * (widths.len() + 1)) as u64;
         let denoises = denoised::decide(self.request.outputs.denoise, layers).0;
-        // As the network gives them, on the scale of the counts, as a layer, and once more when that is read back.
-        let denoising = if denoises { 5 * layers + outputs } else { outputs };
+        // The values, rows of them, and the layer, of which the values are half as large.
+        let denoising = if denoises { 5 * layers / 2 + outputs } else { outputs };
         let training = training_bytes(n_obs, &widths, &options, reference, available_bytes());
         let advice = move |available: u64| {
             if training <= available {

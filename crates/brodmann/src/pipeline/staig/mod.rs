@@ -160,7 +160,7 @@ impl Method for Staig {
         let bytes = move |options: &StaigOptions| {
             let training = memory_bytes(n_obs, expected.n_features, n_edges, options);
             // Components are found before.
-            expected.bytes + training.max(product_bytes(n_obs, expected.n_features))
+            expected.with(training.max(product_bytes(n_obs, expected.n_features)))
         };
         let forecast = Forecast { bytes: bytes(&options), seconds: None };
         let advice = move |available: u64| {
