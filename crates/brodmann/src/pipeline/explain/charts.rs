@@ -11,8 +11,8 @@ use super::neighborhood;
 use crate::pipeline::PipelineError;
 use crate::pipeline::tissue::Tissue;
 use crate::plot::{
-    Bar, Bars, Bracket, ColorMap, Curve, Curves, DotPlot, HeatMap, Limits, Plot, StackedBars, ViolinKind,
-    ViolinRow, Violins, Volcano, VolcanoPanel,
+    Bar, Bars, Bracket, ColorMap, Curve, Curves, Distance, DotPlot, HeatMap, Limits, Plot, StackedBars,
+    ViolinKind, ViolinRow, Violins, Volcano, VolcanoPanel,
 };
 use crate::preprocess::Modality;
 
@@ -99,6 +99,38 @@ pub(in crate::pipeline) fn dot_plot(
         value_name: format!("mean of {}, by feature", value_name(found)),
         brackets,
         ..DotPlot::default()
+    }))
+}
+
+/// The same as a table of colours, each feature in standard deviations from its mean over the groups, which are ordered by how
+/// alike they are.
+pub(in crate::pipeline) fn heat_map(
+    tissue: &Tissue,
+    found: &Found<'_>,
+    explained: &Explained<'_>,
+    request: &MarkersRequest,
+) -> Option<Plot> {
+    let (genes, _) = first_markers(found, request, request.comparison.n_top.min(5), DOTS);
+    let n = found.markers.len();
+    if genes.is_empty() || n < 2 {
+        return None;
+    }
+    let mut values = Array2::from_shape_fn((n, genes.len()), |(g, k)| found.markers[g].mean[genes[k]]);
+    for mut column in values.columns_mut() {
+        let mean = column.sum() / n as f64;
+        let spread = (column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
+        column.mapv_inplace(|v| if spread > 0.0 { (v - mean) / spread } else { 0.0 });
+    }
+    Some(Plot::HeatMap(HeatMap {
+        title: titled("Groups that are alike", found, explained),
+        values,
+        row_names: some(&explained.groups, found.markers.iter().map(|m| m.group)).names,
+        column_names: genes.iter().map(|&j| found.name(tissue, j).to_owned()).collect(),
+        value_name: "z of the mean, by feature".to_owned(),
+        colormap: ColorMap::BlueRed,
+        limits: Limits::Symmetric,
+        row_tree: Some(Distance::Correlation),
+        ..HeatMap::default()
     }))
 }
 

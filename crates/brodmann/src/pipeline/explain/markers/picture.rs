@@ -36,7 +36,9 @@ pub(super) fn sheet(
         parts.push(Part::Maps(Box::new(maps)));
     }
     for found in &explained.found {
-        let mut plots: Vec<Plot> = charts::dot_plot(tissue, found, explained, request).into_iter().collect();
+        let means = [charts::dot_plot, charts::heat_map];
+        let mut plots: Vec<Plot> =
+            means.iter().filter_map(|plot| plot(tissue, found, explained, request)).collect();
         plots.extend(charts::violins(tissue, found, explained, request)?);
         parts.push(Part::Plots(plots));
         parts.push(Part::Plots(vec![charts::volcano(tissue, found, explained, request)]));
