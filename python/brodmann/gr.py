@@ -437,10 +437,11 @@ def neighborhood_enrichment(
     co_occurrence
         At how many distances to look how likely groups are near each other; 0: at none.
     ripley, ripley_simulations
-        At how many radii to look whether the spots of a group are clustered or spread out (Ripley's L; 0: at none), and how
-        often labels are dealt anew to see what it would be by chance.
+        In how many steps of the radius to look whether the spots of a group are clustered or spread out (Ripley's L; 0: in
+        none), and how often labels are dealt anew to see what it would be by chance.
     max_distance
-        The largest of these; by default half the diagonal of the tissue, or less on large ones.
+        The largest of these; by default half the diagonal of the tissue, or less on large ones; of Ripley's L a quarter of its
+        shortest side, or less.
     spatial, n_spatial, radius
         The graph, if not that of ``obsp["spatial_connectivities"]``; by default the neighbours on the lattice of the
         spots, or the 6 nearest.
@@ -453,7 +454,8 @@ def neighborhood_enrichment(
     -------
     Tables of pairs, of shapes and of Ripley's L. Written are ``uns["{groupby}_nhood_enrichment"]`` (``zscore``, ``count``, as squidpy;
     ``expected``, ``pvals_adj``), ``uns["{groupby}_co_occurrence"]`` (``occ``, ``interval``, as squidpy),
-    ``uns["{groupby}_ripley_L"]`` (``L_stat``, ``bins``, as squidpy),
+    ``uns["{groupby}_ripley_L"]`` (``L_stat``, ``bins``, under squidpy's names: pairs are divided by the group's own, and
+    ``sq.pl.ripley`` draws it with ``plot_sims=False``),
     ``uns["{groupby}_composition_{column}"]`` and ``uns["{groupby}_shape"]``.
 
     Raises

@@ -233,6 +233,17 @@ def test_joined_slices_are_told_apart_without_being_named(tissue, tmp_path):
     assert np.array_equal(written.uns["group_nhood_enrichment"]["count"], own.uns["group_nhood_enrichment"]["count"])
     page = bm.report(own, tmp_path / "r.html", groupby="group").read_text()
     assert "on 2 slices" in page
+    # A graph made without a word of slices leads across them: that says nothing of contacts.
+    bm.gr.spatial_neighbors(own, coord_type="generic", n_neighs=6)
+    assert np.isfinite(bm.gr.neighborhood_enrichment(own, groupby="group").pairs.contacts).all()
+    assert "on 2 slices" in bm.report(own, tmp_path / "r.html", groupby="group").read_text()
+    # Slices that are themselves compared are groups of one tissue.
+    counts = own.X.tolil()
+    counts[np.flatnonzero(own.obs["library_id"] == "a"), 0] = 50
+    own.X = counts.tocsr()
+    table = bm.tl.markers(own, groupby="library_id")
+    assert table[table.group == "a"].p_adjusted.min() < 1e-10
+    assert np.isfinite(bm.gr.neighborhood_enrichment(own, groupby="library_id").pairs.z).all()
 
 
 def test_ripleys_l_is_that_of_squidpy_but_for_what_pairs_are_divided_by(tissue, tmp_path):

@@ -148,7 +148,7 @@ fn a_report_shows_each_domain_on_its_slide() {
     let seen = page("seen.html", &["--image", "file", "--patch-size", "2"]);
     let n_groups = folder.adata(IN).obs.columns["ground_truth"].to_categorical().categories.len();
     assert_eq!(seen.matches("<div class=\"patches\">").count(), n_groups);
-    assert_eq!(seen.matches(": 2 spots wide</figcaption>").count(), 6 * n_groups);
+    assert_eq!(seen.matches(": 2 spot(s) wide</figcaption>").count(), 6 * n_groups);
     assert_eq!(placement(&plain), placement(&seen));
     // The same by a matrix that exchanges the axes: x of the coordinates is y of the slide.
     let scale = 1.0 / placement(&seen)[0];

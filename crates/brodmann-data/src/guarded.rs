@@ -19,8 +19,8 @@ pub(crate) fn guarded<T, E>(
     decoded.unwrap_or_else(|_| Err(gave_up()))
 }
 
-/// Keeps off the terminal that a decoder of another crate gave up on a damaged file, which ends as an error in words; every
-/// other panic is told as before. For programs, once at their start.
+/// Keeps off the terminal that a decoder of another crate gave up on a damaged file, which ends as an error in words; what panics
+/// outside of a guard is told as before. For programs, once at their start.
 pub fn silence_guarded_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

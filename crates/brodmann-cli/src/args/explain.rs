@@ -429,8 +429,8 @@ pub enum StatisticArg {
 /// Which groups lie beside which, what they are made of, and what shape they have.
 ///
 /// Contacts are compared with the exact mean and variance over all arrangements of the labels, without permutations.
-/// Written are uns["KEY_nhood_enrichment"], uns["KEY_co_occurrence"] and uns["KEY_ripley_L"] as squidpy keeps them,
-/// compositions and shapes, a table of all pairs, one of all shapes, and a picture.
+/// Written are uns["KEY_nhood_enrichment"] and uns["KEY_co_occurrence"] as squidpy keeps them, uns["KEY_ripley_L"] under its
+/// names, compositions and shapes, a table of all pairs, one of all shapes, and a picture.
 #[derive(Args, Debug, Serialize)]
 #[command(after_help = "Examples:\n  \
     brodmann neighborhood domains.h5ad --table pairs.csv --shapes shapes.csv --plot neighborhood.png\n  \
@@ -460,13 +460,14 @@ pub struct NeighborhoodCommand {
     /// How likely groups are near each other, at this many distances; 0: not looked at
     #[arg(long, value_name = "N")]
     pub co_occurrence: Option<usize>,
-    /// Ripley's L of each group, at this many radii: are its spots clustered or spread out? 0: not looked at
+    /// Ripley's L of each group, in this many steps of the radius: are its spots clustered or spread out? 0: not looked at
     #[arg(long, value_name = "N")]
     pub ripley: Option<usize>,
     /// Times that labels are dealt anew, to see what L would be by chance
     #[arg(long, value_name = "N")]
     pub ripley_simulations: Option<usize>,
-    /// The largest of these distances and radii [default: half the diagonal of the tissue, or less]
+    /// The largest of these distances and radii [default: half the diagonal of the tissue, or less; of Ripley's L a quarter
+    /// of its shortest side, or less]
     #[arg(long, allow_negative_numbers = true, value_name = "D", value_parser = number)]
     pub max_distance: Option<f64>,
     #[command(flatten)]

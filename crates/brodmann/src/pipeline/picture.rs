@@ -18,7 +18,7 @@ mod place;
 mod words;
 
 pub(in crate::pipeline) use self::colors::of_domains as colors_of_domains;
-pub(in crate::pipeline) use self::place::slice_column;
+pub(in crate::pipeline) use self::place::{joined_column, slice_column, tell_slices};
 pub use self::words::{axes_of, title_of, unit_of};
 use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;

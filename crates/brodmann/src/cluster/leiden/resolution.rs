@@ -33,9 +33,9 @@ pub struct SearchOptions {
     pub lowest: f64,
     /// Highest resolution to try; default 1e4.
     pub highest: f64,
-    /// First resolution to try; `None` (default): that of the first layer to vary.
+    /// First resolution to try, by scouts where the graph is large; `None` (default): that of the first layer to vary.
     pub start: Option<f64>,
-    /// Most clusterings to compute; default 40.
+    /// Most clusterings to compute to the end, and as many scouts; default 40.
     pub max_iterations: u32,
     /// Intervals with `highest / lowest − 1` below this are not divided further; default 1e-4.
     pub tolerance: f64,
@@ -132,7 +132,7 @@ impl std::fmt::Display for Unreached {
 /// What a resolution search found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResolutionSearch {
-    /// The resolution that came nearest; clustering with it and the same seed gives `partition` again.
+    /// The resolution that came nearest; clustering with it, the same seed and options gives `partition` again.
     pub resolution: f64,
     /// The partition at that resolution.
     pub partition: Partition,
@@ -142,7 +142,7 @@ pub struct ResolutionSearch {
     pub exact: bool,
     /// If not, why.
     pub unreached: Option<Unreached>,
-    /// Every resolution tried and the number of clusters it gave, in order.
+    /// Every resolution tried and the number of clusters it gave, in order; those of scouts left out.
     pub trace: Vec<(f64, usize)>,
 }
 
@@ -336,7 +336,7 @@ impl Search<'_, '_> {
                 return Ok(Some(Unreached::Budget));
             }
             resolution = if rising { (resolution * factor).min(end) } else { (resolution / factor).max(end) };
-            factor *= 2.0;
+            factor *= step;
             count = self.evaluate(resolution)?;
             if count == self.target {
                 return Ok(None);

@@ -166,7 +166,7 @@ pub fn export_file(
     };
     let tissue = groups::open(input, &Outputs::default(), &wanted, &mut run)?;
     let groups = groups::groups(&tissue, &request.groups, monitor)?;
-    let slices = groups::slices(&tissue, &request.place, monitor)?;
+    let slices = groups::slices(&tissue, &request.place, Some(&groups.key), monitor)?;
     let n_pieces = if format == Format::Vitessce {
         let name = input.0.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let url = relative(input.0, out);

@@ -13,7 +13,9 @@ use crate::graph::{SpatialGraphOptions, SpatialKind, spatial_neighbors, validate
 use crate::pipeline::PipelineError;
 use crate::pipeline::graphs::check_spatial;
 use crate::pipeline::outputs::Outputs;
-use crate::pipeline::picture::{colors_key, library, select, slice_column, spot, spot_diameter, texts};
+use crate::pipeline::picture::{
+    colors_key, joined_column, library, select, spot, spot_diameter, tell_slices, texts,
+};
 use crate::pipeline::qc::GENE_NAMES;
 use crate::pipeline::request::Place;
 use crate::pipeline::run::{Run, Stage};
@@ -226,14 +228,17 @@ pub(in crate::pipeline) fn at_least_two(groups: &Groups) -> Result<(), PipelineE
     })
 }
 
-/// The slices of a tissue: those of the column named, of the files joined, or of the pictures kept.
+/// The slices of a tissue: those of the column named, or of the files that were joined, unless the slices themselves are what
+/// is compared (`labels`).
 pub(in crate::pipeline) fn slices(
     tissue: &Tissue,
     place: &Place,
+    labels: Option<&str>,
     monitor: &dyn Monitor,
 ) -> Result<Option<Slices>, PipelineError> {
     let named = place.library_key.clone().or_else(|| tissue.library_key.clone());
-    let key = named.or_else(|| slice_column(tissue, monitor));
+    let joined = || joined_column(tissue).filter(|key| labels != Some(key));
+    let key = named.or_else(|| joined().inspect(|key| tell_slices(key, monitor)));
     tissue.slices(key.as_deref())
 }
 
@@ -252,7 +257,16 @@ pub(in crate::pipeline) fn contacts(
     if !asked && let Some(graph) = tissue.whole_graph(keys::SPATIAL_CONNECTIVITIES)? {
         validate_graph(graph.view(), tissue.n_obs(), keys::SPATIAL_CONNECTIVITIES)?;
         monitor.note("spatial graph taken from obsp[\"spatial_connectivities\"]");
-        return Ok(graph.retain(|i, j, weight| i != j && weight != 0.0));
+        let is_within = |i: usize, j: usize| slices.is_none_or(|slices| slices.of(i) == slices.of(j));
+        let all = graph.retain(|i, j, weight| i != j && weight != 0.0);
+        let n_all = all.nnz();
+        let own = all.retain(|i, j, _| is_within(i, j));
+        let n_across = n_all - own.nnz();
+        if n_across > 0 {
+            monitor
+                .note(&format!("{n_across} of its entries lead from one slice to another and are left out"));
+        }
+        return Ok(own);
     }
     let coordinates = tissue.coordinates(&place.spatial_key)?;
     let kind = request.spatial.unwrap_or(match request.radius {

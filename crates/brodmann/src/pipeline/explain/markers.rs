@@ -177,7 +177,7 @@ pub(in crate::pipeline) fn explain<'a>(
     let monitor = run.monitor;
     let groups = groups::groups(tissue, &request.groups, monitor)?;
     at_least_two(&groups)?;
-    let slices = groups::slices(tissue, &request.place, run.monitor)?;
+    let slices = groups::slices(tissue, &request.place, Some(&groups.key), run.monitor)?;
     let graph = if request.wants_neighbors() {
         Some(contacts(tissue, &request.contacts, &request.place, slices.as_ref(), run)?)
     } else {

@@ -153,7 +153,7 @@ pub(in crate::pipeline) fn explain(
 ) -> Result<Found, PipelineError> {
     let monitor = run.monitor;
     let groups = groups::groups(tissue, &request.groups, monitor)?;
-    let slices = groups::slices(tissue, &request.place, run.monitor)?;
+    let slices = groups::slices(tissue, &request.place, Some(&groups.key), run.monitor)?;
     let coordinates = tissue.coordinates(&request.place.spatial_key)?;
     let graph = contacts(tissue, &request.contacts, &request.place, slices.as_ref(), run)?;
     monitor.stage("neighbours of labels", 0);
@@ -177,6 +177,10 @@ pub(in crate::pipeline) fn explain(
     let ripley =
         match request.options.ripley {
             0 => None,
+            _ if coordinates.ncols() != 2 => {
+                monitor.note("coordinates are not of a plane: Ripley's L is left out");
+                None
+            }
             n_radii => {
                 let n_simulations = request.options.ripley_simulations;
                 let options = RipleyOptions {

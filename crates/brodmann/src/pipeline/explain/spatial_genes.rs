@@ -257,7 +257,7 @@ fn explain<'a>(
 ) -> Result<(Vec<Found<'a>>, Option<Slices>, usize), PipelineError> {
     request.values.validate()?;
     let monitor = run.monitor;
-    let slices = groups::slices(tissue, &request.place, run.monitor)?;
+    let slices = groups::slices(tissue, &request.place, None, run.monitor)?;
     let graph = contacts(tissue, &request.contacts, &request.place, slices.as_ref(), run)?;
     let mut all = Vec::new();
     for modality in tissue.modalities_of(request.values.modality)? {

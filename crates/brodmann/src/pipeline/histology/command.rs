@@ -178,7 +178,7 @@ fn explain(
     request: &ImageFeaturesRequest,
     run: &mut Run<'_>,
 ) -> Result<Found, PipelineError> {
-    let slices = groups::slices(tissue, &request.place, run.monitor)?;
+    let slices = groups::slices(tissue, &request.place, None, run.monitor)?;
     let groups = match groups::present(tissue, &request.groups) {
         Some(of) => Some(groups::groups(tissue, &of, run.monitor)?),
         None => None,
@@ -418,7 +418,7 @@ pub fn image_patches_tissue(
     if !(1..=MOST_SIDE).contains(&side) {
         return Err(PipelineError::option("size", side, format!("1 to {MOST_SIDE} pixels")));
     }
-    let slices = groups::slices(tissue, &request.place, monitor)?;
+    let slices = groups::slices(tissue, &request.place, None, monitor)?;
     let place = (request.place.spatial_key.as_str(), slices.as_ref());
     let all = placed(tissue, &request.slide, place, monitor)?;
     if let Some(row) = rows.iter().find(|row| **row >= tissue.n_obs()) {

@@ -22,26 +22,36 @@ const MICRONS_PER_PIXEL: &str = "microns_per_pixel";
 /// The column that tells slices apart where nobody names one: that of several files joined, or the one whose
 /// categories are the slides of `uns["spatial"]`.
 pub(in crate::pipeline) fn slice_column(tissue: &Tissue, monitor: &dyn Monitor) -> Option<String> {
-    let categories = |key: &str| -> Option<HashSet<String>> {
-        let labels = tissue.obs_column(key)?.to_categorical();
-        let used: HashSet<i32> = labels.codes.iter().copied().filter(|c| *c >= 0).collect();
-        // Each spot has a slice.
-        let complete = labels.codes.iter().all(|c| *c >= 0);
-        let names = used.iter().filter_map(|&c| labels.categories.get(usize::try_from(c).ok()?).cloned());
-        complete.then(|| names.collect()).filter(|names: &HashSet<String>| names.len() > 1)
-    };
     let slides: HashSet<String> = tissue
         .uns(keys::SPATIAL)
         .and_then(Value::as_dict)
         .map(|libraries| libraries.keys().cloned().collect())
         .unwrap_or_default();
-    let joined = categories(keys::LIBRARY_ID).map(|_| keys::LIBRARY_ID.to_owned());
-    let found = joined.or_else(|| {
+    let found = joined_column(tissue).or_else(|| {
         let names = || tissue.obs_columns().into_iter();
-        names().filter(|_| slides.len() > 1).find(|key| categories(key).as_ref() == Some(&slides))
+        names().filter(|_| slides.len() > 1).find(|key| slices_in(tissue, key).as_ref() == Some(&slides))
     })?;
-    monitor.note(&format!("slices are those of obs[{found:?}] ({} says otherwise)", Opt("library_key")));
+    tell_slices(&found, monitor);
     Some(found)
+}
+
+/// The column with the slices of several files that were joined.
+pub(in crate::pipeline) fn joined_column(tissue: &Tissue) -> Option<String> {
+    slices_in(tissue, keys::LIBRARY_ID).map(|_| keys::LIBRARY_ID.to_owned())
+}
+
+/// Says which column that nobody named tells slices apart.
+pub(in crate::pipeline) fn tell_slices(key: &str, monitor: &dyn Monitor) {
+    monitor.note(&format!("slices are those of obs[{key:?}] ({} says otherwise)", Opt("library_key")));
+}
+
+/// The categories of a column that gives each spot one of several.
+fn slices_in(tissue: &Tissue, key: &str) -> Option<HashSet<String>> {
+    let labels = tissue.obs_column(key)?.to_categorical();
+    let used: HashSet<i32> = labels.codes.iter().copied().filter(|c| *c >= 0).collect();
+    let complete = labels.codes.iter().all(|c| *c >= 0);
+    let names = used.iter().filter_map(|&c| labels.categories.get(usize::try_from(c).ok()?).cloned());
+    complete.then(|| names.collect()).filter(|names: &HashSet<String>| names.len() > 1)
 }
 
 /// Micrometres per unit of the coordinates of a slice, where it is known: from the file, or from the lattice of Visium.

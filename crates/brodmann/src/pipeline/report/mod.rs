@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::PipelineError;
 use super::cohort::Cohort;
 use super::explain::enrich::{self, EnrichOptions, EnrichRequest};
-use super::explain::groups::{ContactsRequest, Groups, GroupsRequest};
+use super::explain::groups::{self, ContactsRequest, Groups, GroupsRequest};
 use super::explain::markers::{self, MarkersRequest};
 use super::explain::neighborhood::{self, NeighborhoodOptions, NeighborhoodRequest};
 use super::explain::values::ValuesRequest;
@@ -109,11 +109,16 @@ impl ReportRequest {
             slide: sections.take(&base.slide)?,
         };
         sections.finish(REPORT)?;
-        request.slide.validate()?;
-        if request.options.no_image && request.slide.is_asked_for() {
+        request.validate()?;
+        Ok(request)
+    }
+
+    fn validate(&self) -> Result<(), PipelineError> {
+        self.slide.validate()?;
+        if self.options.no_image && self.slide.is_asked_for() {
             return Err(PipelineError::option("no_image", "given beside a slide", "one of the two alone"));
         }
-        Ok(request)
+        Ok(())
     }
 
     /// What the parts are asked for, the slices being told apart by `library_key`.
@@ -193,6 +198,7 @@ pub fn report_files(
         let path = output.display().to_string();
         return Err(PipelineError::OutputEnding { path, expected: ".html" });
     }
+    request.validate()?;
     for input in &inputs.paths {
         check_output(input, output)?;
     }
@@ -209,7 +215,9 @@ pub fn report_files(
     let named = request.place.library_key.as_deref();
     let cohort = run.timed(Stage::Read, || Cohort::open(&inputs.paths, &opening, named, monitor))?;
     let tissue = &cohort.tissue;
-    let joined = cohort.library_key.clone().or_else(|| slice_column(tissue, monitor));
+    let labels = groups::present(tissue, &request.groups).and_then(|present| present.groupby);
+    let found = || slice_column(tissue, monitor).filter(|key| labels.as_ref() != Some(key));
+    let joined = cohort.library_key.clone().or_else(found);
     let gathered = gather(tissue, joined.as_deref(), inputs, request, &mut run)?;
     monitor.stage("writing the report", 0);
     let mut page = Vec::new();

@@ -85,7 +85,7 @@ pub(super) fn of_groups(
             all[group][slot] = Some(Patch {
                 bytes: rgb_png(SIDE, SIDE, &rgb)?.into(),
                 caption: format!(
-                    "{}{of}: {} spots wide",
+                    "{}{of}: {} spot(s) wide",
                     tissue.obs_names()[row],
                     (options.patch_size * 10.0).round() / 10.0
                 ),
