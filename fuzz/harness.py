@@ -77,15 +77,17 @@ def run(args, *, cwd=None, timeout=HANGS_AFTER, limits=(), env=None, stdout=subp
     )  # fmt: skip
     timed_out = threading.Event()
 
+    # `child.kill` and its like look first whether the child has ended, and with that take its status away from the
+    # `wait4` below. The process keeps its number until that call, and no signal is sent after it.
     def stop():
         timed_out.set()
-        child.kill()
+        os.kill(child.pid, signal.SIGKILL)
 
     clock = threading.Timer(timeout, stop)
     clock.start()
     killer = None
     if kill_after is not None:
-        killer = threading.Timer(kill_after, lambda: child.poll() is None and child.send_signal(kill_with))
+        killer = threading.Timer(kill_after, os.kill, (child.pid, kill_with))
         killer.start()
     texts = {}
 
@@ -99,13 +101,15 @@ def run(args, *, cwd=None, timeout=HANGS_AFTER, limits=(), env=None, stdout=subp
     ]
     for reader in readers:
         reader.start()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    for timer in (clock, killer):
+        if timer is not None:
+            timer.cancel()
+            timer.join()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     for reader in readers:
         reader.join()
-    clock.cancel()
-    if killer is not None:
-        killer.cancel()
     return Run(
         list(map(str, args)), child.returncode, texts.get("stdout", ""), texts.get("stderr", ""),
         usage.ru_maxrss * 1024, time.monotonic() - start, timed_out.is_set(),
