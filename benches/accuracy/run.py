@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Accuracy of `brodmann spatialleiden` over seeds on tissues whose domains are known.
+"""Accuracy over seeds on tissues whose domains are known: `brodmann domains`, its members, and the other methods.
 
-    bash benches/run accuracy DATA [--seeds 10] [-- --layer-ratio 1.8]
+    bash benches/run accuracy DATA [--seeds 10] [--methods domains spatialleiden staig] [--only starmap dlpfc] [-- OPTIONS]
 
-The same settings for every tissue (the defaults of the command, or the options given after --), the number of domains given.
-Needs only Python's standard library and the data folder.
+The same settings for every tissue and method (the defaults, with the options given after --), the number of domains given.
+Members are run alone, as `domains --members NAME`. Needs only Python's standard library and the data folder.
 """
 import argparse
 import json
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,28 +17,59 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import common
 
+# Group, name, file, domains.
 TISSUES = [
-    ("STARmap V1, 1207 cells", "starmap_v1_1k/starmap_v1_1k.h5ad", 7),
-    ("DLPFC 151673, 3639 spots", "dlpfc_151673/dlpfc_151673.h5ad", 7),
-    ("DLPFC 151674, 3673 spots", "dlpfc_151674/dlpfc_151674.h5ad", 7),
-    ("osmFISH cortex, 4839 cells", "osmfish_cortex/osmfish_cortex.h5ad", 11),
-    ("simulated RNA+ADT+ATAC, 1296 spots", "sim_spatialglue_triplet/sim_spatialglue_triplet.h5mu", 5),
+    ("starmap", "STARmap V1, 1207 cells", "starmap_v1_1k/starmap_v1_1k.h5ad", 7),
+    ("dlpfc", "DLPFC 151673, 3639 spots", "dlpfc_151673/dlpfc_151673.h5ad", 7),
+    ("dlpfc", "DLPFC 151674, 3673 spots", "dlpfc_151674/dlpfc_151674.h5ad", 7),
+    ("osmfish", "osmFISH cortex, 4839 cells", "osmfish_cortex/osmfish_cortex.h5ad", 11),
+    ("her2st", "her2st A1, 346 spots", "her2st_A1/her2st_A1.h5ad", 5),
+    ("her2st", "her2st F1, 691 spots", "her2st_F1/her2st_F1.h5ad", 3),
+    ("simulated", "simulated RNA+ADT+ATAC, 1296 spots", "sim_spatialglue_triplet/sim_spatialglue_triplet.h5mu", 5),
 ]
+METHODS = {
+    "domains": ["domains"],
+    "smoothed": ["domains", "--members", "smoothed"],
+    "banksy.2": ["domains", "--members", "banksy.2"],
+    "hops": ["domains", "--members", "hops"],
+    "spatialleiden": ["spatialleiden"],
+    "staig": ["staig"],
+    "spami": ["spami"],
+}
+# Of one modality; of several the first is taken.
+SINGLE = {"staig"}
 
 
-def run(binary, path, k, seed, options):
+def run(binary, path, method, k, seed, options):
+    words = list(METHODS[method])
+    if method in SINGLE and path.suffix == ".h5mu":
+        words += ["--modality", "rna"]
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / ("out" + path.suffix)
-        command = [binary, "spatialleiden", path, "--out", out, "-k", k, "--seed", seed, "--json", "--quiet", *options]
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+        given = [binary, words[0], path, *words[1:], "-k", k, "--seed", seed, *options]
+        done = subprocess.run(
+            [str(word) for word in [*given, "--out", out, "--json", "--quiet"]], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    report = json.loads(done.stdout)
+    return {
+        "command": [*given, "--out", "out" + path.suffix],
+        "n_obs": report["n_obs"],
+        "reached": report["n_clusters_reached"],
+        "quality": {name.upper(): report["metrics"][name] for name in ("ari", "nmi")},
+        "seconds": sum(report["seconds"].values()),
+        "peak_mib": (report["peak_rss_bytes"] or 0) / 2**20,
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--binary", default=common.program())
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=["spatialleiden"])
+    parser.add_argument("--only", nargs="*", choices=sorted({group for group, *_ in TISSUES}))
     parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "accuracy.json")
     # What stands after -- is for brodmann.
     words = sys.argv[1:]
@@ -47,26 +79,35 @@ def main():
     arguments.threads = common.cores()
     bench = common.Bench(
         "accuracy",
-        "Accuracy of `brodmann spatialleiden`",
-        "ARI and NMI with the domains an expert drew, over seeds; the same settings for every tissue, the number of domains given.",
+        "Accuracy",
+        "ARI and NMI with the domains an expert drew, over seeds; the same settings for every tissue, the number of domains given. "
+        "Members of `domains` (smoothed, banksy.2, hops) are run alone.",
         arguments,
     )
-    for name, file, k in TISSUES:
+    means = {method: [] for method in arguments.methods}
+    for group, name, file, k in TISSUES:
         path = arguments.data / file
+        if arguments.only and group not in arguments.only:
+            continue
         if not path.exists():
             bench.note(f"{name}: skipped, {path.name} is absent.")
             continue
-        reports = [run(arguments.binary, path, k, seed, options) for seed in range(arguments.seeds)]
-        reached = sum(r["n_clusters_reached"] for r in reports)
-        missed = len(reports) - reached
-        if missed:
-            bench.note(f"{name}: {missed} of {len(reports)} runs did not reach {k} domains.")
-        for report in reports:
-            report["quality"] = {"ARI": report["metrics"]["ari"], "NMI": report["metrics"]["nmi"]}
-            report["seconds"] = sum(report["seconds"].values())
-            report["peak_mib"] = (report["peak_rss_bytes"] or 0) / 2**20
-        command = ["brodmann", "spatialleiden", path.name, "--out", "out" + path.suffix, "-k", k, "--seed", f"0..{len(reports) - 1}", *options]
-        bench.add(f"{name}, {k} domains", reports[0]["n_obs"], {"brodmann": command}, {"brodmann": reports})
+        for method in arguments.methods:
+            try:
+                reports = [run(arguments.binary, path, method, k, seed, options) for seed in range(arguments.seeds)]
+            except RuntimeError as failed:
+                bench.note(f"{name}, {method}: {failed}")
+                continue
+            missed = sum(not report["reached"] for report in reports)
+            if missed:
+                bench.note(f"{name}, {method}: {missed} of {len(reports)} runs did not reach {k} domains.")
+            means[method].append(statistics.mean(report["quality"]["ARI"] for report in reports))
+            command = [f"0..{len(reports) - 1}" if before == "--seed" else word for before, word in zip([None, *reports[0]["command"]], reports[0]["command"])]
+            label = f"{name}, {k} domains" + (f": {method}" if len(arguments.methods) > 1 else "")
+            bench.add(label, reports[0]["n_obs"], {"brodmann": command}, {"brodmann": reports})
+    for method, of in means.items():
+        if len(arguments.methods) > 1 and len(of) > 1:
+            bench.note(f"Mean ARI over {len(of)} tissues, {method}: {statistics.mean(of):.3f}.")
     bench.write()
 
 

@@ -109,7 +109,8 @@ def cosmx(path: Path, *, library_id: str | None = None) -> AnnData:
     -------
     AnnData of cells named ``<cell>_<fov>`` (cell 0 and controls are set aside), with the columns of the metadata in
     ``obs``, ``obsm["spatial"]`` (``(n_obs, 2)`` float64, global pixels; micrometres where the files have only
-    millimetres; ``uns["spatial"][library_id]["metadata"]["coordinate_unit"]`` says which), and of several slides
+    millimetres; ``uns["spatial"][library_id]["metadata"]["coordinate_unit"]`` says which), beside
+    ``*-polygons.csv`` with ``cell_boundaries`` as of :func:`xenium`, and of several slides
     ``obs["library_id"]``.
     """
     return _platform(path, "cosmx", library_id)
@@ -128,7 +129,8 @@ def merscope(path: Path, *, library_id: str | None = None) -> AnnData:
     Returns
     -------
     AnnData of cells under their identifiers, digit for digit (blanks are set aside), with the columns of the metadata
-    in ``obs`` and ``obsm["spatial"]`` (``(n_obs, 2)`` float64, micrometres).
+    in ``obs``, ``obsm["spatial"]`` (``(n_obs, 2)`` float64, micrometres) and, where ``cell_boundaries.parquet`` is there,
+    ``uns["spatial"][library_id]["cell_boundaries"]`` as of :func:`xenium`.
     """
     return _platform(path, "merscope", library_id)
 

@@ -6,6 +6,7 @@ finds the bands on whatever is not damaged.
 
 import json
 import os
+import struct
 import subprocess
 
 import anndata as ad
@@ -265,6 +266,80 @@ def test_cosmx(tmp_path, ending):
     assert "ids are not unique" in said
 
 
+def squares(names, xy):
+    """Vertices of a square of two units around each cell: names, x and y."""
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    vertices = (xy[:, None] + corners).reshape(-1, 2)
+    return np.repeat(np.asarray(names), 4), vertices[:, 0], vertices[:, 1]
+
+
+def test_cells_of_cosmx_are_drawn_as_they_are_outlined(tmp_path):
+    adata = sample()
+    counts, cells = cosmx_tables(adata)
+    counts.to_csv(tmp_path / "S1_exprMat_file.csv", index=False)
+    cells.to_csv(tmp_path / "S1_metadata_file.csv", index=False)
+    rows, x, y = squares(np.arange(N), adata.obsm["spatial"])
+    fovs, ids = cells["fov"].to_numpy()[rows], cells["cell_ID"].to_numpy()[rows]
+    table = pd.DataFrame({"fov": fovs, "cellID": ids, "x_global_px": x, "y_global_px": y})
+    table.to_csv(tmp_path / "S1-polygons.csv.gz", index=False)
+    outlines = bm.read.cosmx(tmp_path).uns["spatial"]["S1"]["cell_boundaries"]
+    assert outlines["ids"].tolist() == [f"{cell}_{fov}" for fov, cell in zip(fovs[::4], ids[::4], strict=True)]
+    np.testing.assert_allclose(outlines["vertices"].reshape(N, 4, 2).mean(1), adata.obsm["spatial"], atol=1e-3)
+    # Rows counted from the other end outline other cells.
+    table.assign(y_global_px=-y).to_csv(tmp_path / "S1-polygons.csv.gz", index=False)
+    _, said = run("convert", tmp_path, "--out", tmp_path / "o.h5ad")
+    assert "S1-polygons.csv.gz does not outline the cells where the other tables place them" in said
+    assert "cell_boundaries" not in ad.read_h5ad(tmp_path / "o.h5ad").uns["spatial"]["S1"]
+
+
+def test_outlines_are_found_whatever_a_join_calls_the_cells(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("a", "b"):
+        write_xenium(project / name, sample(), parquet=False)
+        (project / name / "experiment.xenium").unlink()
+    run("convert", project, "--out", tmp_path / "o.h5ad")
+    joined = ad.read_h5ad(tmp_path / "o.h5ad")
+    assert joined.obs_names[0] == "aaaa0000-1-a"
+    for name in ("a", "b"):
+        ids = joined.uns["spatial"][name]["cell_boundaries"]["ids"]
+        assert ids.tolist() == joined.obs_names[joined.obs["library_id"] == name].tolist()
+    parts = {name: bm.read.xenium(project / name) for name in ("a", "b")}
+    way = dict(label="library_id", index_unique="-", uns_merge="unique")
+    for names, count in ((lambda n: n, 1), (lambda n: n.str.replace("^", "x_", regex=True), 1), (lambda n: n.str[4:8], 0)):
+        other = ad.concat(parts, **way)
+        other.obs_names = names(other.obs_names)
+        other.obs_names_make_unique()
+        other.write_h5ad(tmp_path / "p.h5ad")
+        arguments = ("--color", "library_id", "--library-key", "library_id", "--out", tmp_path / "p.svg")
+        run("plot", tmp_path / "p.h5ad", *arguments)
+        assert ((tmp_path / "p.svg").read_text().count("z") >= 2 * N) == bool(count)
+
+
+def test_samples_of_several_slides_each_are_told_apart(tmp_path):
+    for sample_of in ("one", "two"):
+        (tmp_path / sample_of).mkdir()
+        for name in ("S1", "S2") if sample_of == "one" else ("S1",):
+            counts, cells = cosmx_tables(sample())
+            counts.to_csv(tmp_path / sample_of / f"{name}_exprMat_file.csv", index=False)
+            cells.to_csv(tmp_path / sample_of / f"{name}_metadata_file.csv", index=False)
+    _, said = run("convert", tmp_path, "--out", tmp_path / "o.h5ad")
+    out = ad.read_h5ad(tmp_path / "o.h5ad")
+    assert out.shape[0] == 3 * N and 'obs["library_id"]' in said
+    assert out.obs["library_id"].value_counts(sort=False).to_dict() == {"S1": N, "S2": N, "two": N}
+    assert list(out.uns["spatial"]) == ["S1", "S2", "two"]
+    for name in ("S1", "S2"):
+        for kind in ("exprMat", "metadata"):
+            (tmp_path / "two" / f"{name}_{kind}_file.csv").write_bytes(
+                (tmp_path / "one" / f"{name}_{kind}_file.csv").read_bytes()
+            )
+    run("convert", tmp_path, "--out", tmp_path / "both.h5ad")
+    both = ad.read_h5ad(tmp_path / "both.h5ad")
+    slides = [f"{of}_{name}" for of in ("one", "two") for name in ("S1", "S2")]
+    assert both.obs["library_id"].value_counts(sort=False).to_dict() == dict.fromkeys(slides, N)
+    assert list(both.uns["spatial"]) == slides and both.obs_names.is_unique
+
+
 def test_several_slides_of_cosmx_are_slices(tmp_path):
     for k, name in enumerate(["S1", "S2"]):
         counts, cells = cosmx_tables(sample(seed=0))
@@ -304,14 +379,8 @@ def write_xenium(folder, adata, parquet):
         cells.to_parquet(folder / "cells.parquet", index=False)
     else:
         cells.to_csv(folder / "cells.csv.gz", index=False)
-    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    pd.DataFrame(
-        {
-            "cell_id": np.repeat(names, 4),
-            "vertex_x": (xy[:, None, 0] + corners[:, 0]).ravel(),
-            "vertex_y": (xy[:, None, 1] + corners[:, 1]).ravel(),
-        }
-    ).to_csv(folder / "cell_boundaries.csv.gz", index=False)
+    vertices = pd.DataFrame(dict(zip(("cell_id", "vertex_x", "vertex_y"), squares(names, xy), strict=True)))
+    vertices.to_csv(folder / "cell_boundaries.csv.gz", index=False)
     (folder / "experiment.xenium").write_text(json.dumps({"region_name": "r", "pixel_size": 0.2125}))
     return folder
 
@@ -406,6 +475,42 @@ def test_merscope_ids_are_exact(tmp_path):
     assert "have been rounded" in said and "2.667026e+18" in said
     with pytest.raises((OSError, ValueError), match="rounded"):
         bm.read.merscope(damaged)
+
+
+def test_cells_of_merscope_are_drawn_as_they_are_outlined(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    adata = sample()
+    ids = 2667025897300100000 + 3 * np.arange(N)
+    counts = pd.DataFrame(adata.X.toarray().astype(int), columns=[f"G{j}" for j in range(60)])
+    counts.insert(0, "cell", ids)
+    counts.to_csv(tmp_path / "cell_by_gene.csv", index=False)
+    xy = adata.obsm["spatial"]
+    cells = pd.DataFrame({"EntityID": ids, "volume": 1.0, "center_x": xy[:, 0], "center_y": xy[:, 1]})
+    cells.to_csv(tmp_path / "cell_metadata.csv", index=False)
+
+    def polygons(sides, x, y):
+        """Well-known binary: several polygons, each a square around one point."""
+        out = struct.pack("<BII", 1, 6, len(sides))
+        for side in sides:
+            ring = [(x - side, y - side), (x + side, y - side), (x + side, y + side), (x - side, y + side)]
+            out += struct.pack("<BIII", 1, 3, 1, 5) + b"".join(struct.pack("<dd", *p) for p in [*ring, ring[0]])
+        return out
+
+    # Two planes of focus; in the second the cell is larger, and what is left of another lies within it.
+    planes = [(i, polygons(sides, *xy[k])) for sides in ([1.0], [0.1, 2.0]) for k, i in enumerate(ids)]
+    table = {"EntityID": pa.array([i for i, _ in planes]), "Geometry": pa.array([g for _, g in planes], pa.binary())}
+    parquet.write_table(pa.table(table), tmp_path / "cell_boundaries.parquet")
+    (slide,) = bm.read.merscope(tmp_path).uns["spatial"].values()
+    outlines = slide["cell_boundaries"]
+    assert outlines["ids"].tolist() == [str(i) for i in ids] and outlines["starts"].tolist() == list(range(0, 5 * N + 1, 5))
+    vertices = outlines["vertices"].reshape(N, 5, 2)
+    np.testing.assert_allclose(vertices[:, :4].mean(1), xy, atol=1e-3)
+    np.testing.assert_allclose(np.ptp(vertices, axis=1), 4.0, atol=1e-3)
+    table["Geometry"] = pa.array([g[:-1] for _, g in planes], pa.binary())
+    parquet.write_table(pa.table(table), tmp_path / "cell_boundaries.parquet")
+    _, said = run("convert", tmp_path, "--out", tmp_path / "d.h5ad", code=1)
+    assert "cell_boundaries.parquet" in said and "ends too early" in said
 
 
 def write_gef(path, adata):

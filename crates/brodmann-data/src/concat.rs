@@ -32,10 +32,11 @@ pub fn concat(parts: &[Part<'_>], label: &str) -> Result<AnnData, DataError> {
         return Ok(AnnData::default());
     };
     let n_shared = first_columns.len();
+    let repeat = names_repeat(parts);
     let mut joined = AnnData {
-        obs: obs_of(parts, label),
+        obs: obs_of(parts, label, repeat),
         var: var_of(parts, &columns),
-        uns: uns_of(parts),
+        uns: uns_of(parts, repeat),
         ..AnnData::default()
     };
     let stacked = |of: &dyn Fn(&AnnData) -> Option<&Matrix>| {
@@ -122,11 +123,20 @@ fn stack_dense<'a, T: Copy + 'a>(
     Array2::from_shape_vec((n_rows, n_cols), values).expect("whole rows")
 }
 
-fn obs_of(parts: &[Part<'_>], label: &str) -> DataFrame {
+/// Whether two parts have an observation of one name.
+fn names_repeat(parts: &[Part<'_>]) -> bool {
     let mut seen = std::collections::HashSet::new();
-    let repeat = parts.iter().flat_map(|(_, a)| a.obs_names()).any(|n| !seen.insert(n.as_str()));
+    parts.iter().flat_map(|(_, a)| a.obs_names()).any(|n| !seen.insert(n.as_str()))
+}
+
+/// What an observation is called where names repeat.
+fn renamed(name: &str, part: &str) -> String {
+    [name, part].join("-")
+}
+
+fn obs_of(parts: &[Part<'_>], label: &str, repeat: bool) -> DataFrame {
     let names = parts.iter().flat_map(|(part, a)| {
-        a.obs_names().iter().map(move |n| if repeat { format!("{n}-{part}") } else { n.clone() })
+        a.obs_names().iter().map(move |n| if repeat { renamed(n, part) } else { n.clone() })
     });
     let mut obs = DataFrame::new(names.collect());
     let keys: indexmap::IndexSet<&String> = parts.iter().flat_map(|(_, a)| a.obs.columns.keys()).collect();
@@ -199,7 +209,7 @@ fn var_of(parts: &[Part<'_>], columns: &[Vec<usize>]) -> DataFrame {
     var
 }
 
-fn uns_of(parts: &[Part<'_>]) -> IndexMap<String, Value> {
+fn uns_of(parts: &[Part<'_>], repeat: bool) -> IndexMap<String, Value> {
     let mut libraries: IndexMap<String, Value> = IndexMap::new();
     for (part, adata) in parts {
         let Some(Value::Dict(own)) = adata.uns.get(keys::SPATIAL) else { continue };
@@ -209,13 +219,28 @@ fn uns_of(parts: &[Part<'_>]) -> IndexMap<String, Value> {
             } else {
                 name.clone()
             };
-            libraries.insert(name, library.clone());
+            let mut library = library.clone();
+            if repeat {
+                rename_outlines(&mut library, part);
+            }
+            libraries.insert(name, library);
         }
     }
     if libraries.is_empty() {
         return IndexMap::new();
     }
     IndexMap::from([(keys::SPATIAL.to_owned(), Value::Dict(libraries))])
+}
+
+/// Outlines are found by the names of their cells.
+fn rename_outlines(library: &mut Value, part: &str) {
+    let Value::Dict(library) = library else { return };
+    for key in [keys::CELL_BOUNDARIES, keys::NUCLEUS_BOUNDARIES] {
+        let Some(Value::Dict(outlines)) = library.get_mut(key) else { continue };
+        if let Some(Value::Array(Array::String(ids))) = outlines.get_mut("ids") {
+            ids.iter_mut().for_each(|id| *id = renamed(id, part));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +269,10 @@ mod tests {
         a.obs.columns.insert("layer".to_owned(), Column::Categorical(Categorical::from_labels(&[0, 1])));
         a.obs.columns.insert("n".to_owned(), Column::Int(vec![1, 2]));
         b.obs.columns.insert("n".to_owned(), Column::Int(vec![3]));
-        let library = |n: i64| Value::Dict(IndexMap::from([("V1".to_owned(), Value::Int(n))]));
+        let library = |n: i64| {
+            let outlines = Value::from([("ids", Value::from(names(&["1"]))), ("n", Value::Int(n))]);
+            Value::from([("V1", Value::from([("cell_boundaries", outlines)]))])
+        };
         a.uns.insert("spatial".to_owned(), library(1));
         b.uns.insert("spatial".to_owned(), library(2));
         a.layers.insert("only_a".to_owned(), Matrix::DenseF32(Array2::zeros((2, 3))));
@@ -259,7 +287,11 @@ mod tests {
         assert_eq!(joined.obs.columns["layer"].to_categorical().codes, [0, 1, -1]);
         let slices = joined.obs.columns["slice"].to_categorical();
         assert_eq!((slices.codes, slices.categories), (vec![0, 0, 1], names(&["s2", "s1"])));
-        assert_eq!(joined.uns["spatial"].get("s1"), Some(&Value::Int(2)));
+        let outlines = joined.uns["spatial"].get("s1").and_then(|library| library.get("cell_boundaries"));
+        let outlines = outlines.expect("outlines");
+        assert_eq!(outlines.get("n"), Some(&Value::Int(2)));
+        // Under the new name of the cell.
+        assert_eq!(outlines.get("ids"), Some(&Value::from(names(&["1-s1"]))));
         assert_eq!(joined.obsm_f64("spatial").expect("numbers").nrows(), 3);
     }
 

@@ -98,9 +98,12 @@ pub enum DataError {
     /// A container holds something that cannot be written from scratch.
     #[error("{element} ({encoding}) cannot be written from scratch")]
     CannotRewrite { element: String, encoding: String },
-    /// A folder or file fits none of the known formats.
-    #[error("{} is of no known format; expected {looked_for}", path.display())]
+    /// A folder or file is not of the format that it is read as.
+    #[error("{} is not what it is read as; expected {looked_for}", path.display())]
     UnknownFormat { path: PathBuf, looked_for: String },
+    /// A folder or file fits none of the known formats.
+    #[error("{} is of no known format: {found}; expected one of {formats}", path.display())]
+    NoFormat { path: PathBuf, found: String, formats: String },
     /// A text table cannot be understood.
     #[error("{}{}: {found}; expected {expected}", path.display(), line_number(*line))]
     Table { path: PathBuf, line: usize, found: String, expected: String },
@@ -195,6 +198,12 @@ impl Diagnosis for DataError {
                     Opt("format")
                 )
             }
+            Self::NoFormat { .. } => {
+                format!(
+                    "give the folder or file as the instrument wrote it; {} with what it should be says which files that consists of",
+                    Opt("format")
+                )
+            }
             Self::Table { .. } => "correct the table".to_owned(),
             Self::RepeatedIds { .. } => {
                 "name each by an id of its own, or give the folder as the instrument wrote it: \
@@ -228,6 +237,7 @@ impl Diagnosis for DataError {
             Self::NotHdf5 { .. }
             | Self::Damaged { .. }
             | Self::UnknownFormat { .. }
+            | Self::NoFormat { .. }
             | Self::Picture { .. }
             | Self::PictureKind { .. }
             | Self::Changed { .. }
@@ -261,6 +271,7 @@ impl Diagnosis for DataError {
             | Self::OutputIsInput { path }
             | Self::ReadBack { path, .. }
             | Self::UnknownFormat { path, .. }
+            | Self::NoFormat { path, .. }
             | Self::Table { path, .. }
             | Self::RepeatedIds { path, .. }
             | Self::RoundedIds { path, .. }

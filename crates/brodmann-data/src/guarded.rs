@@ -8,6 +8,9 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What is said of a Parquet file whose decoder gave up.
+pub(crate) const GAVE_UP_PARQUET: &str = "damaged pages, on which the decoder gave up";
+
 /// Runs a decoder of another crate. What makes it panic is a damaged file, and no more than that: `gave_up` says so.
 pub(crate) fn guarded<T, E>(
     decode: impl FnOnce() -> Result<T, E>,

@@ -42,6 +42,7 @@ mod table_file;
 mod temporary;
 mod value;
 mod whole;
+mod wkb;
 mod zarr;
 
 pub use additions::{Additions, ElementAdditions};

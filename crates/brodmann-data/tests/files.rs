@@ -378,7 +378,10 @@ fn missing_and_foreign_files_are_named() {
     assert!(matches!(read(at("empty.h5ad"), &all), Err(DataError::NotHdf5 { .. })));
     assert!(matches!(read(folder.path(), &all), Err(DataError::UnknownFormat { .. })));
     let error = read_any(folder.path(), &OpenOptions::default(), &Silent).expect_err("unknown").to_string();
-    assert!(error.contains("Visium") && error.contains("matrix.mtx"), "{error}");
+    assert!(error.contains("a folder with empty.h5ad, text.h5ad") && error.contains("visium-hd"), "{error}");
+    let named = OpenOptions { format: Some("visium".to_owned()), ..OpenOptions::default() };
+    let error = read_any(folder.path(), &named, &Silent).expect_err("no Visium").to_string();
+    assert!(error.contains("tissue_positions") && !error.contains("MERSCOPE"), "{error}");
     write_h5mu(&two_modalities(), at("two.h5mu"), &WriteOptions::default()).expect("writes");
     assert!(matches!(read_h5ad(at("two.h5mu"), &all), Err(DataError::Kind { .. })));
 }

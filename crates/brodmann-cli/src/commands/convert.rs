@@ -1,8 +1,8 @@
 //! `brodmann convert`.
 
+use brodmann::pipeline::cohort::join;
 use brodmann_data::{
-    AnnData, Container, DataError, WriteOptions, check_output, concat, keys, read_any, sample_name,
-    write_h5ad, write_h5mu, write_zarr,
+    Container, DataError, WriteOptions, check_output, keys, read_any, write_h5ad, write_h5mu, write_zarr,
 };
 use brodmann_kernels::Monitor;
 
@@ -101,15 +101,9 @@ fn read(context: &Context<'_>, args: &ConvertArgs) -> Result<Container, Failure>
     let mut parts = Vec::with_capacity(samples.len());
     for sample in &samples {
         monitor.stage(&format!("reading {}", sample.display()), 0);
-        parts.push((sample_name(sample), read_any(sample, &options, monitor)?.into_anndata()?));
+        parts.push(read_any(sample, &options, monitor)?.into_anndata()?);
     }
-    if let Some((name, _)) = parts.iter().find(|(_, part)| part.obs.columns.contains_key(keys::LIBRARY_ID)) {
-        return Err(Failure::input(format!("the sample {name} holds several slides itself")).hint(
-            "convert each sample alone, or give the samples to a method, which keeps all slides apart",
-        ));
-    }
-    let named: Vec<(&str, &AnnData)> = parts.iter().map(|(name, part)| (name.as_str(), part)).collect();
-    let joined = concat(&named, keys::LIBRARY_ID)?;
+    let joined = join(&samples, &mut parts, keys::LIBRARY_ID, false)?;
     monitor.note(&format!("slices are told apart by obs[{:?}]", keys::LIBRARY_ID));
     Ok(Container::AnnData(joined))
 }

@@ -19,6 +19,7 @@
 //! * `chunk_index`: where the chunks of an array lie.
 //! * `chunks`: array layouts; chunks decoded in parallel, straight into the wanted type.
 //! * `reader`: [`Store`](crate::store::Store).
+//! * `records`: an array of records piece by piece, in order.
 //! * `sequence`: one array piece by piece, in order.
 //! * `survey`: whether the groups form a tree.
 //! * `writer`: [`StoreWriter`](crate::store::StoreWriter).
@@ -27,10 +28,12 @@ mod chunk_index;
 mod chunks;
 mod headers;
 mod reader;
+mod records;
 mod sequence;
 mod survey;
 mod writer;
 
 pub(crate) use reader::Hdf5Reader;
+pub(crate) use records::Records;
 pub(crate) use sequence::Sequence;
 pub(crate) use writer::Hdf5Writer;

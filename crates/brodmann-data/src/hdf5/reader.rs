@@ -18,6 +18,7 @@ use super::chunks::{self, Layout};
 use super::headers::{
     DATASPACE, DATATYPE, EXTERNAL_FILES, FILTERS, Headers, LAYOUT, Message, OpenError, held,
 };
+use super::records::{self, Records};
 use super::sequence::{self, Sequence};
 use super::survey::{self, Tangle};
 use crate::identity::Identity;
@@ -237,6 +238,57 @@ impl Hdf5Reader {
             big_endian,
         };
         Ok(Some(Sequence::new(origin, place)))
+    }
+
+    /// The records of the array `path`, to be taken piece by piece, with the fields `wanted` of each; `None` where it holds no
+    /// records, or these fields are not all of them numbers.
+    ///
+    /// # Errors
+    /// As [`Self::sequence`].
+    pub(crate) fn records(&self, path: &str, wanted: &[&str]) -> Result<Option<Records>, DataError> {
+        let described = self.describe(path)?;
+        let DatatypeMessage::Compound { size, members } = described.datatype.clone() else { return Ok(None) };
+        let record = size as usize;
+        let field = |name: &&str| {
+            let member = members.iter().find(|m| m.name == *name)?;
+            let (element, big_endian, width) = element_of(&member.datatype);
+            let start = member.offset as usize;
+            let of_numbers = !matches!(element, Element::String | Element::Record(_) | Element::Other(_));
+            let fits = width > 0 && start.checked_add(width).is_some_and(|end| end <= record);
+            (of_numbers && fits).then_some(records::Field { start, width, element, big_endian })
+        };
+        let Some(fields) = wanted.iter().map(field).collect::<Option<Vec<_>>>() else { return Ok(None) };
+        if described.shape.len() != 1 || described.is_null {
+            return Ok(None);
+        }
+        let left = described.shape[0];
+        let mut shape = described.shape.clone();
+        shape.push(record);
+        let sequence = match &described.layout {
+            None => None,
+            Some(message) => {
+                let (message, filters) = (message.clone(), described.filters.clone());
+                let layout = Layout { shape, width: 1, message, filters, bytes: true };
+                let place = sequence::place_of(&self.headers, &layout).map_err(|e| self.damaged(path, e))?;
+                place.map(|place| {
+                    let origin = sequence::Origin {
+                        file: self.path.clone(),
+                        array: path.to_owned(),
+                        blocks: self.headers.blocks(),
+                        layout,
+                        element: Element::U8,
+                        big_endian: false,
+                    };
+                    Sequence::new(origin, place)
+                })
+            }
+        };
+        let bytes = match sequence {
+            Some(sequence) => records::Bytes::Pieces(Box::new(sequence)),
+            None => records::Bytes::Whole(self.raw(path, &described, record)?, 0),
+        };
+        let (file, array) = (self.path.clone(), path.to_owned());
+        Ok(Some(Records { file, array, bytes, record, fields, left }))
     }
 
     fn dataset(&self, path: &str) -> Result<rust_hdf5::H5Dataset, DataError> {

@@ -2,22 +2,25 @@
 //!
 //! `*_exprMat_file.csv` joined to `*_metadata_file.csv` by field of view and cell, which only together name a cell; cell 0
 //! is what lies between the cells. Without a matrix, molecules of `*_tx_file.csv` are counted cell by cell. Each prefix
-//! is a slide. Coordinates are global pixels, or micrometres where the files have only millimetres.
+//! is a slide. Coordinates are global pixels, or micrometres where the files have only millimetres. `*-polygons.csv` has the
+//! outlines, in pixels.
 
 use std::path::{Path, PathBuf};
 
 use super::join::rows_by_id;
+use super::polygons::Outlines;
 use super::space::{Slide, Unit, typical_diameter};
 use super::text::{columns, header};
 use super::transcripts::{self, Grouping};
 use super::{Opened, Platform, Source, ending_with, features, space, wide};
-use crate::{AnnData, Column, DataError, DataFrame, concat, keys};
+use crate::{AnnData, Column, DataError, DataFrame, Value, concat, keys};
 
 pub(super) struct CosMx;
 
 const COUNTS: &str = "exprmat_file.csv";
 const CELLS: &str = "metadata_file.csv";
 const MOLECULES: &str = "tx_file.csv";
+const OUTLINES: &str = "polygons.csv";
 
 /// The files of one slide.
 struct Files {
@@ -32,13 +35,15 @@ enum Counts {
     Molecules(PathBuf),
 }
 
-/// The slides in a folder: a prefix is what a file's name says before what all slides have.
+/// What a file's name says before what all slides have.
+fn prefix(path: &Path, ending: &str) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    plain[..plain.len().saturating_sub(ending.len())].trim_end_matches(['_', '-']).to_owned()
+}
+
+/// The slides in a folder: each prefix is one.
 fn slides(folder: &Path) -> Vec<Files> {
-    let prefix = |path: &Path, ending: &str| {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        plain[..plain.len().saturating_sub(ending.len())].trim_end_matches(['_', '-']).to_owned()
-    };
     let tables = ending_with(folder, &[CELLS]);
     let mut slides: Vec<Files> = Vec::new();
     for counts in ending_with(folder, &[COUNTS]) {
@@ -85,13 +90,23 @@ impl Platform for CosMx {
                 Counts::Matrix(counts, cells) => of_matrix(source, counts, cells)?,
                 Counts::Molecules(path) => of_molecules(source, path)?,
             };
-            let prefix = Some(files.prefix.clone()).filter(|p| !p.is_empty());
-            let name = if several { prefix.clone().unwrap_or_default() } else { source.library(prefix) };
+            let said = Some(files.prefix.clone()).filter(|p| !p.is_empty());
+            let name = if several { said.unwrap_or_default() } else { source.library(said) };
             let unit = if slide.1 { Unit::Micrometre } else { Unit::Pixel };
             let areas = slide.0.obs.columns.get("Area").and_then(Column::to_f64).unwrap_or_default();
             // Areas are in pixels.
             let diameter = typical_diameter(&areas).filter(|_| unit == Unit::Pixel);
-            Slide::new(unit, diameter).add(&mut slide.0, name.clone());
+            let mut drawn = Slide::new(unit, diameter);
+            if source.wants_pictures() && unit == Unit::Pixel {
+                let tables = ending_with(source.path, &[OUTLINES]);
+                let own = tables.iter().find(|table| prefix(table, OUTLINES) == files.prefix);
+                if let Some(outlines) =
+                    own.map(|table| outlines(source, table, &slide.0)).transpose()?.flatten()
+                {
+                    drawn.boundaries.insert(keys::CELL_BOUNDARIES.to_owned(), outlines);
+                }
+            }
+            drawn.add(&mut slide.0, name.clone());
             parts.push((name, features::without_controls(slide.0, source.monitor)));
         }
         if !several && let Some((_, adata)) = parts.pop() {
@@ -116,6 +131,31 @@ fn cell_name(fov: &str, cell: &str) -> String {
 fn place(header: &[String], name: &str) -> Option<usize> {
     // Some exports have cell_ID and cell_id, which are not the same.
     header.iter().position(|h| h == name).or_else(|| header.iter().position(|h| h.eq_ignore_ascii_case(name)))
+}
+
+/// The outlines of the cells of a slide, where the table has them in the pixels that the cells are in.
+fn outlines(source: &Source<'_>, table: &Path, slide: &AnnData) -> Result<Option<Value>, DataError> {
+    let vertices = columns(table)?;
+    let names: Vec<String> = vertices.keys().cloned().collect();
+    let of = |wanted: &[&str]| {
+        wanted.iter().find_map(|name| place(&names, name)).map(|j| &vertices[names[j].as_str()])
+    };
+    let axis = |name: &str| of(&[name]).and_then(Column::to_f64);
+    let (Some(fovs), Some(cells), Some(x), Some(y)) =
+        (of(&["fov"]), of(&["cellID", "cell_ID"]), axis("x_global_px"), axis("y_global_px"))
+    else {
+        return Ok(None);
+    };
+    let texts = |column: &Column| column.to_strings().into_iter().map(Option::unwrap_or_default);
+    let ids = texts(fovs).zip(texts(cells)).map(|(fov, cell)| cell_name(&fov, &cell)).collect();
+    let outlines = Outlines::of_vertices(ids, None, &x, &y);
+    let places: Vec<f64> = slide.obsm_f64(keys::SPATIAL)?.iter().copied().collect();
+    if !outlines.lie_at(slide.obs_names(), &places) {
+        let note = "does not outline the cells where the other tables place them, and is left out";
+        source.monitor.note(&[&table.display().to_string(), note].join(" "));
+        return Ok(None);
+    }
+    Ok(Some(outlines.stored(slide.obs_names())))
 }
 
 /// Counts and cells; the second value says whether coordinates are micrometres.

@@ -1,13 +1,15 @@
 //! MERSCOPE (Vizgen) tables: <https://vizgen.com>.
 //!
 //! `*cell_by_gene.csv` joined to `*cell_metadata.csv` by the cell's identifier, a whole number of up to 19 digits that is never
-//! a float here; a spreadsheet that opened the file has rounded it, and that is refused. Coordinates are micrometres.
+//! a float here; a spreadsheet that opened the file has rounded it, and that is refused. Coordinates are micrometres. Outlines
+//! are those of `cell_boundaries.parquet` or, segmented anew, of `*_micron_space.parquet`.
 
 use std::path::{Path, PathBuf};
 
 use super::join::{require_exact, rows_by_id};
+use super::polygons::Outlines;
 use super::space::{Slide, Unit};
-use super::text::columns;
+use super::text::{columns, header};
 use super::{Opened, Platform, Source, ending_with, features, sample_name, space, wide};
 use crate::{AnnData, Column, DataError, DataFrame, keys};
 
@@ -15,6 +17,10 @@ pub(super) struct Merscope;
 
 const COUNTS: &str = "cell_by_gene.csv";
 const CELLS: &str = "cell_metadata.csv";
+/// The columns of cells and of their outlines.
+const ID: &str = "EntityID";
+const GEOMETRY: &str = "Geometry";
+const OUTLINES: [&str; 2] = ["cell_boundaries.parquet", "_micron_space.parquet"];
 
 /// The two tables of a region; where segmentation was repeated in a folder of its own, those there.
 fn files(folder: &Path) -> Option<(PathBuf, PathBuf)> {
@@ -69,7 +75,7 @@ impl Platform for Merscope {
                 otherwise: Vec::new(),
             });
         };
-        let id = find(&table, &["EntityID"]).unwrap_or(id);
+        let id = find(&table, &[ID]).unwrap_or(id);
         let table_names: Vec<String> = table
             .shift_remove(&id)
             .map(|column| column.to_strings().into_iter().map(Option::unwrap_or_default).map(whole).collect())
@@ -99,7 +105,16 @@ impl Platform for Merscope {
         let prefix = counts.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
         let prefix = prefix.split(COUNTS).next().unwrap_or_default().trim_end_matches(['_', '-']).to_owned();
         let stored = Some(prefix).filter(|p| !p.is_empty()).or_else(|| Some(sample_name(source.path)));
-        Slide::new(Unit::Micrometre, diameter).add(&mut adata, source.library(stored));
+        let mut slide = Slide::new(Unit::Micrometre, diameter);
+        if source.wants_pictures()
+            && let Some(path) =
+                counts.parent().and_then(|folder| ending_with(folder, &OUTLINES).into_iter().next())
+            && [ID, GEOMETRY].iter().all(|name| header(&path).iter().any(|known| known == name))
+        {
+            let outlines = Outlines::of_geometries(&path, ID, GEOMETRY)?;
+            slide.boundaries.insert(keys::CELL_BOUNDARIES.to_owned(), outlines.stored(adata.obs_names()));
+        }
+        slide.add(&mut adata, source.library(stored));
         Ok(Opened::of(features::without_controls(adata, source.monitor)))
     }
 }

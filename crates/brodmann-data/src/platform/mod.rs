@@ -189,7 +189,8 @@ pub fn formats() -> impl Iterator<Item = &'static str> {
 /// # Inputs
 /// `read`: the parts wanted of a `.h5ad` or `.h5mu`, and whether pictures are; counts of the others are read whole.
 /// # Errors
-/// [`DataError::UnknownFormat`] listing what was looked for; the errors of each reader.
+/// [`DataError::NoFormat`]; with a format named [`DataError::UnknownFormat`], saying what that consists of; the errors of each
+/// reader.
 pub fn open_any(
     path: impl AsRef<Path>,
     options: &OpenOptions,
@@ -249,8 +250,25 @@ fn list_of(names: &[&str]) -> String {
 }
 
 fn unknown(path: &Path) -> DataError {
-    let looked_for: Vec<&str> = PLATFORMS.iter().map(|p| p.looks_for()).collect();
-    DataError::UnknownFormat { path: path.to_path_buf(), looked_for: looked_for.join("; ") }
+    let formats = formats().collect::<Vec<_>>().join(", ");
+    DataError::NoFormat { path: path.to_path_buf(), found: what_lies_at(path), formats }
+}
+
+/// The first names in a folder, or the ending of a file.
+fn what_lies_at(path: &Path) -> String {
+    const SHOWN: usize = 6;
+    if !path.is_dir() {
+        let ending = path.extension().map(|e| e.to_string_lossy().into_owned());
+        return ending.map_or("a file without an ending".to_owned(), |e| format!("a file ending in .{e}"));
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    match names.len() {
+        0 => "an empty folder".to_owned(),
+        n if n <= SHOWN => format!("a folder with {}", names.join(", ")),
+        n => format!("a folder with {} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+    }
 }
 
 /// The samples of a project: the folders in `path`, where itself it is of no known format and they are. Sorted by name.

@@ -9,7 +9,7 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 
-use crate::guarded::guarded;
+use crate::guarded::{GAVE_UP_PARQUET, guarded};
 use crate::input::open_input;
 use crate::memory::{MAX_EXPANSION, allow};
 use crate::{Column, DataError};
@@ -25,7 +25,7 @@ const BATCH: usize = 1 << 16;
 /// [`DataError::Table`] for what is no Parquet file, is damaged, or holds nothing but nested columns.
 pub(super) fn columns(path: &Path, wanted: Option<&[&str]>) -> Result<IndexMap<String, Column>, DataError> {
     // Pages that refer to a dictionary there is none of, places before the file: its decoder asserts what a whole file has.
-    guarded(|| decoded(path, wanted), || bad(path, "damaged pages, on which the decoder gave up".to_owned()))
+    guarded(|| decoded(path, wanted), || bad(path, GAVE_UP_PARQUET.to_owned()))
 }
 
 fn bad(path: &Path, found: String) -> DataError {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use indexmap::IndexMap;
 use ndarray::Array2;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::text::open;
-use crate::{Column, DataError, Value, keys};
+use crate::spatialdata::polygons as shapes_of;
+use crate::{DataError, Value, keys};
 
 /// Vertices of one outline.
 type Ring = Vec<(f64, f64)>;
@@ -54,28 +54,64 @@ impl Outlines {
         [("ids", Value::from(ids)), ("starts", Value::from(starts)), ("vertices", vertices.into())].into()
     }
 
-    /// From a table of vertices, those of a cell one after the other.
-    pub(super) fn of_columns(columns: &IndexMap<String, Column>, id: &str, x: &str, y: &str) -> Option<Self> {
-        let ids = columns.get(id)?.to_strings();
-        // A cell may have several nuclei, each with a label.
-        let labels = columns.get("label_id").map(Column::to_strings);
-        let (x, y) = (columns.get(x)?.to_f64()?, columns.get(y)?.to_f64()?);
+    /// From a table of vertices, those of a cell one after the other. `ids`: the cell of each vertex. `labels`: where a cell
+    /// may have several outlines, which of them.
+    pub(super) fn of_vertices(
+        ids: Vec<String>,
+        labels: Option<Vec<Option<String>>>,
+        x: &[f64],
+        y: &[f64],
+    ) -> Self {
         let mut outlines = Self::default();
-        let mut last: Option<(String, Option<String>)> = None;
-        for (i, ((id, x), y)) in ids.into_iter().zip(x).zip(y).enumerate() {
-            let id = id.unwrap_or_default();
+        let mut last_label: Option<String> = None;
+        for (i, id) in ids.into_iter().enumerate() {
             let label = labels.as_ref().and_then(|labels| labels[i].clone());
-            let whose = Some((id.clone(), label));
-            if last != whose {
-                last = whose;
+            if outlines.ids.last() != Some(&id) || last_label != label {
+                last_label = label;
                 outlines.ids.push(id);
                 outlines.rings.push(Ring::new());
             }
             if let Some(ring) = outlines.rings.last_mut() {
-                ring.push((x, y));
+                ring.push((x[i], y[i]));
             }
         }
-        Some(outlines)
+        outlines
+    }
+
+    /// Those of a GeoParquet file, of each cell the largest: there may be one per plane of focus.
+    pub(super) fn of_geometries(path: &Path, id: &str, geometry: &str) -> Result<Self, DataError> {
+        let mut outlines = Self::default();
+        let mut place: HashMap<String, usize> = HashMap::new();
+        shapes_of(path, id, geometry, &mut |id, ring| {
+            let ring: Ring = ring.into_iter().map(|[x, y]| (x, y)).collect();
+            let known = *place.entry(id).or_insert_with_key(|id| {
+                outlines.ids.push(id.clone());
+                outlines.rings.push(Ring::new());
+                outlines.rings.len() - 1
+            });
+            if signed_area(&ring).abs() > signed_area(&outlines.rings[known]).abs() {
+                outlines.rings[known] = ring;
+            }
+        })?;
+        Ok(outlines)
+    }
+
+    /// Whether they lie where their cells do: more than half of those that are outlined have their place within the outline's
+    /// box. Some exports count the rows of a picture from the other end.
+    pub(super) fn lie_at(&self, names: &[String], places: &[f64]) -> bool {
+        let place: HashMap<&str, usize> =
+            names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let (mut n, mut within) = (0usize, 0usize);
+        for (id, ring) in self.ids.iter().zip(&self.rings) {
+            let Some(&i) = place.get(id.as_str()) else { continue };
+            let (x, y) = (places[2 * i], places[2 * i + 1]);
+            let spans = |value: f64, of: fn(&(f64, f64)) -> f64| {
+                ring.iter().any(|v| of(v) <= value) && ring.iter().any(|v| of(v) >= value)
+            };
+            n += 1;
+            within += usize::from(spans(x, |v| v.0) && spans(y, |v| v.1));
+        }
+        2 * within > n
     }
 }
 

@@ -4,17 +4,17 @@
 //! expression records); a cell GEF `cellBin/cell` and `cellBin/cellExp`. Positions count spots of the chip, whose distance
 //! (500 or 715 nm) the file gives; coordinates here are micrometres.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use brodmann_kernels::{Opt, OptionError};
 use ndarray::Array2;
+use rustc_hash::FxHashMap;
 
 use super::space::{Slide, Unit, typical_diameter};
 use super::text::header;
 use super::transcripts::{self, Grouping, Spec, side, summed};
 use super::{Bin, Opened, Platform, Source, ending_with, features, note_choice};
-use crate::hdf5::Hdf5Reader;
+use crate::hdf5::{Hdf5Reader, Records};
 use crate::scverse::join;
 use crate::store::{NodeKind, Store};
 use crate::{AnnData, Array, Column, DataError, DataFrame, keys};
@@ -28,6 +28,9 @@ const PITCH_NM: f64 = 500.0;
 
 const SQUARES: &str = "geneExp";
 const CELLS: &str = "cellBin";
+
+/// Records read at a time.
+const BLOCK: usize = 1 << 20;
 
 /// No chip has more spots along a side.
 const FARTHEST: f64 = (1u64 << 40) as f64;
@@ -228,33 +231,17 @@ fn squares(source: &Source<'_>, store: &Hdf5Reader) -> Result<(AnnData, Option<f
     }
     let group = join(SQUARES, &format!("bin{of}"));
     let expression = join(&group, "expression");
-    let (x, y) = (numbers(store, &expression, "x")?, numbers(store, &expression, "y")?);
-    let counts = numbers(store, &expression, "count")?;
-    if let Some(v) = x.iter().chain(&y).find(|v| v.is_nan() || v.abs() > FARTHEST) {
-        return Err(DataError::damaged(store.path(), format!("{expression}: a position {v}")));
-    }
     let (var, ranges) = genes(store, &join(&group, "gene"), &["count"])?;
     let pitch = pitch(store, &[&expression, &group, ""])?;
-    // Positions of larger squares are spots of the chip, or numbers of the squares.
-    let step = f64::from(of);
-    let of_squares = of > 1 && x.iter().chain(&y).any(|v| v % step != 0.0);
-    let spots = if of_squares { step } else { 1.0 };
-    let side = f64::from(wanted);
-    let mut rows: HashMap<(i64, i64), u32> = HashMap::new();
-    let mut corners: Vec<(i64, i64)> = Vec::new();
-    let mut entries = Vec::with_capacity(x.len());
-    for (gene, &(start, end)) in ranges.iter().enumerate() {
-        let records = start.min(x.len())..end.min(x.len());
-        for i in records {
-            let corner = ((y[i] * spots / side).floor() as i64, (x[i] * spots / side).floor() as i64);
-            let next = corners.len() as u32;
-            let row = *rows.entry(corner).or_insert_with(|| {
-                corners.push(corner);
-                next
-            });
-            entries.push((row, gene as u32, counts[i] as f32));
-        }
-    }
+    let (step, side) = (f64::from(of), f64::from(wanted));
+    // Positions of larger squares are spots of the chip, or numbers of the squares: which, the first that no square of the
+    // file begins at tells.
+    let multiples = (of > 1).then_some(step);
+    let found = match gathered(store, &expression, &ranges, (1.0, side, multiples))? {
+        None => gathered(store, &expression, &ranges, (step, side, None))?,
+        found => found,
+    };
+    let Gathered { corners, mut entries } = found.unwrap_or_default();
     // In the order of the picture.
     let mut order: Vec<usize> = (0..corners.len()).collect();
     order.sort_by_key(|i| corners[*i]);
@@ -279,6 +266,87 @@ fn squares(source: &Source<'_>, store: &Hdf5Reader) -> Result<(AnnData, Option<f
     Ok((adata, Some(width)))
 }
 
+/// Squares in the order they were met, and what each gene has in them.
+#[derive(Default)]
+struct Gathered {
+    corners: Vec<(i64, i64)>,
+    entries: Vec<(u32, u32, f32)>,
+}
+
+/// Sums of the records of each gene by square. Records are read in blocks and added up while they come, so that what is held
+/// is what the squares need, however many spots of the chip they cover.
+///
+/// # Inputs
+/// `(spots, side, step)`: spots of the chip per unit of a position, and per side of a square; what every position must be a
+/// multiple of: where one is not, nothing comes back.
+fn gathered(
+    store: &Hdf5Reader,
+    expression: &str,
+    ranges: &[(usize, usize)],
+    (spots, side, step): (f64, f64, Option<f64>),
+) -> Result<Option<Gathered>, DataError> {
+    let damaged = |what: String| DataError::damaged(store.path(), format!("{expression}: {what}"));
+    let mut taken = records(store, expression, &["x", "y", "count"])?;
+    let in_order =
+        in_order(ranges).map_err(|gene| damaged(format!("the records of gene {gene} are another's too")))?;
+    let mut in_order = in_order.into_iter().peekable();
+    let mut rows: FxHashMap<(i64, i64), u32> = FxHashMap::default();
+    // Of each square the gene that it was last met with, and the entry of the two.
+    let mut last: Vec<(u32, usize)> = Vec::new();
+    let mut found = Gathered::default();
+    let mut i = 0;
+    while let Some(block) = taken.take(BLOCK)? {
+        let [x, y, counts] = &block[..] else { break };
+        for ((&x, &y), &count) in x.iter().zip(y).zip(counts) {
+            if let Some(v) = [x, y].iter().find(|v| v.is_nan() || v.abs() > FARTHEST) {
+                return Err(damaged(format!("a position {v}")));
+            }
+            if step.is_some_and(|step| x % step != 0.0 || y % step != 0.0) {
+                return Ok(None);
+            }
+            let at = i;
+            i += 1;
+            while in_order.next_if(|gene| ranges[*gene as usize].1 <= at).is_some() {}
+            let Some(&gene) = in_order.peek().filter(|gene| ranges[**gene as usize].0 <= at) else {
+                continue;
+            };
+            let corner = ((y * spots / side).floor() as i64, (x * spots / side).floor() as i64);
+            let row = *rows.entry(corner).or_insert_with(|| {
+                found.corners.push(corner);
+                last.push((u32::MAX, 0));
+                found.corners.len() as u32 - 1
+            });
+            match &mut last[row as usize] {
+                (known, entry) if *known == gene => found.entries[*entry].2 += count as f32,
+                new => {
+                    *new = (gene, found.entries.len());
+                    found.entries.push((row, gene, count as f32));
+                }
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+fn records(store: &Hdf5Reader, path: &str, fields: &[&str]) -> Result<Records, DataError> {
+    store.records(path, fields)?.ok_or_else(|| DataError::Kind {
+        element: path.to_owned(),
+        found: "no records with these as numbers".to_owned(),
+        expected: format!("records with the fields {}", fields.join(", ")),
+    })
+}
+
+/// Genes (or cells) that have records, in the order of these; one whose records begin before another's end.
+fn in_order(ranges: &[(usize, usize)]) -> Result<Vec<u32>, u32> {
+    let mut order: Vec<u32> =
+        (0..ranges.len() as u32).filter(|g| ranges[*g as usize].0 < ranges[*g as usize].1).collect();
+    order.sort_by_key(|g| ranges[*g as usize].0);
+    match order.array_windows().find(|[a, b]| ranges[*a as usize].1 > ranges[*b as usize].0) {
+        Some([_, b]) => Err(*b),
+        None => Ok(order),
+    }
+}
+
 fn cells(store: &Hdf5Reader) -> Result<(AnnData, Option<f64>), DataError> {
     let (cell, expression) = (join(CELLS, "cell"), join(CELLS, "cellExp"));
     let ids = field(store, &cell, &["id", "cellID"])?;
@@ -289,20 +357,29 @@ fn cells(store: &Hdf5Reader) -> Result<(AnnData, Option<f64>), DataError> {
     super::join::require_unique(&ids, store.path())?;
     let (x, y) = (numbers(store, &cell, "x")?, numbers(store, &cell, "y")?);
     let (offsets, lengths) = (numbers(store, &cell, "offset")?, numbers(store, &cell, "geneCount")?);
-    let (genes_of, counts) = (numbers(store, &expression, "geneID")?, numbers(store, &expression, "count")?);
     let (var, _) = genes(store, &join(CELLS, "gene"), &["cellCount", "count"])?;
-    let mut entries = Vec::with_capacity(counts.len());
-    for (row, (offset, length)) in offsets.iter().zip(&lengths).enumerate() {
-        let (start, end) = (*offset as usize, (*offset + *length) as usize);
-        for i in start.min(counts.len())..end.min(counts.len()) {
-            let gene = genes_of[i] as usize;
-            if gene >= var.n_rows() {
-                return Err(DataError::damaged(
-                    store.path(),
-                    format!("{expression}: gene {gene} of {}", var.n_rows()),
-                ));
+    let damaged = |what: String| DataError::damaged(store.path(), format!("{expression}: {what}"));
+    let ranges: Vec<(usize, usize)> =
+        offsets.iter().zip(&lengths).map(|(o, n)| (*o as usize, (*o + *n) as usize)).collect();
+    let in_order =
+        in_order(&ranges).map_err(|cell| damaged(format!("the records of cell {cell} are another's too")))?;
+    let mut in_order = in_order.into_iter().peekable();
+    let mut taken = records(store, &expression, &["geneID", "count"])?;
+    let mut entries = Vec::new();
+    let mut i = 0;
+    while let Some(block) = taken.take(BLOCK)? {
+        let [genes_of, counts] = &block[..] else { break };
+        for (&gene, &count) in genes_of.iter().zip(counts) {
+            let at = i;
+            i += 1;
+            while in_order.next_if(|cell| ranges[*cell as usize].1 <= at).is_some() {}
+            let Some(&cell) = in_order.peek().filter(|cell| ranges[**cell as usize].0 <= at) else {
+                continue;
+            };
+            if gene as usize >= var.n_rows() {
+                return Err(damaged(format!("gene {gene} of {}", var.n_rows())));
             }
-            entries.push((row as u32, gene as u32, counts[i] as f32));
+            entries.push((cell, gene as u32, count as f32));
         }
     }
     let matrix = summed(&entries, ids.len(), var.n_rows());

@@ -172,8 +172,14 @@ impl Platform for Xenium {
             for (key, stem) in polygons::KEYS {
                 let names = [format!("{stem}.parquet"), format!("{stem}.csv")];
                 let Some(path) = find(&folder, &names.each_ref().map(String::as_str)) else { continue };
-                let outlines = Outlines::of_columns(&any_columns(&path)?, "cell_id", "vertex_x", "vertex_y");
-                if let Some(outlines) = outlines {
+                let vertices = any_columns(&path)?;
+                let axis = |name: &str| vertices.get(name).and_then(Column::to_f64);
+                let ids = vertices.get("cell_id").map(Column::to_strings);
+                if let (Some(ids), Some(x), Some(y)) = (ids, axis("vertex_x"), axis("vertex_y")) {
+                    let ids = ids.into_iter().map(Option::unwrap_or_default).collect();
+                    // A cell may have several nuclei, each with a label.
+                    let labels = vertices.get("label_id").map(Column::to_strings);
+                    let outlines = Outlines::of_vertices(ids, labels, &x, &y);
                     slide.boundaries.insert(key.to_owned(), outlines.stored(adata.obs_names()));
                 }
             }

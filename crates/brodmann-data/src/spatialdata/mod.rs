@@ -20,6 +20,7 @@ mod shapes;
 mod transform;
 mod write_shapes;
 
+pub(crate) use shapes::polygons;
 pub use write_shapes::{Rings, Shapes, write_shapes};
 
 use std::collections::HashMap;

@@ -1,8 +1,9 @@
 //! Circles and polygons in GeoParquet, points in Parquet.
 //!
-//! Specifications: <https://geoparquet.org/releases/v1.1.0/>, <https://libgeos.org/specifications/wkb/>
+//! Specification: <https://geoparquet.org/releases/v1.1.0/>
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,11 +16,11 @@ use serde_json::Value as Json;
 
 use super::Instances;
 use crate::DataError;
-use crate::guarded::guarded;
+use crate::guarded::{GAVE_UP_PARQUET, guarded};
+use crate::input::open_input;
 use crate::store::Store;
+use crate::wkb::{centroid, largest_ring};
 use crate::zarr::ZarrReader;
-
-const GAVE_UP: &str = "damaged pages, on which the decoder gave up";
 
 /// Circles and polygons: the middle of each, by the index of the table.
 pub(super) fn instances(store: &ZarrReader, path: &str) -> Result<Instances, DataError> {
@@ -49,6 +50,34 @@ pub(super) fn instances(store: &ZarrReader, path: &str) -> Result<Instances, Dat
         return Err(damaged("no column geometry".to_owned()));
     }
     Ok(found)
+}
+
+/// Polygons of a file that is not of a store: `take` gets the text in the column `id` and the largest outer ring of the column
+/// `geometry`, row by row.
+///
+/// # Errors
+/// [`DataError::Damaged`].
+pub(crate) fn polygons(
+    path: &Path,
+    id: &str,
+    geometry: &str,
+    take: &mut dyn FnMut(String, Vec<[f64; 2]>),
+) -> Result<(), DataError> {
+    let file = open_input(path)?;
+    let damaged = |e: String| DataError::damaged(path, e);
+    let reader = opened_by(|| SerializedFileReader::new(file)).map_err(|e| damaged(e.to_string()))?;
+    each_row(&reader, &[id, geometry], 0, &mut |row| {
+        let of = |wanted: &str| row.fields.iter().find(|(name, _)| name == wanted).map(|(_, field)| field);
+        match (of(id), of(geometry)) {
+            (Some(id), Some(Field::Bytes(wkb))) => take(id_of(id), largest_ring(wkb.data())?),
+            // A cell that was not outlined.
+            (Some(_), Some(Field::Null)) => {}
+            (_, Some(other)) => return Err(format!("a geometry that is {other}")),
+            (_, None) => return Err(format!("no column {geometry}")),
+        }
+        Ok(())
+    })
+    .map_err(damaged)
 }
 
 /// Points: the columns x and y, by the index of the table.
@@ -104,7 +133,7 @@ fn open(store: &ZarrReader, file: &str) -> Result<Option<Box<dyn FileReader>>, D
 }
 
 fn opened_by<T>(open: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    guarded(open, || ParquetError::General(GAVE_UP.to_owned()))
+    guarded(open, || ParquetError::General(GAVE_UP_PARQUET.to_owned()))
 }
 
 struct Row {
@@ -139,7 +168,7 @@ fn each_row(
     before: i64,
     take: &mut dyn FnMut(Row) -> Result<(), String>,
 ) -> Result<(), String> {
-    guarded(|| each_decoded_row(reader, wanted, before, take), || GAVE_UP.to_owned())
+    guarded(|| each_decoded_row(reader, wanted, before, take), || GAVE_UP_PARQUET.to_owned())
 }
 
 /// The same; the decoder asserts what a whole file has.
@@ -208,176 +237,4 @@ fn number(field: &Field) -> Option<f64> {
         Field::Double(v) => *v,
         _ => return None,
     })
-}
-
-/// Bytes of a geometry, taken from the front.
-struct Wkb<'a> {
-    bytes: &'a [u8],
-}
-
-impl Wkb<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let (head, rest) = self.bytes.split_first_chunk::<N>().ok_or("a geometry that ends too early")?;
-        self.bytes = rest;
-        Ok(*head)
-    }
-
-    fn u32(&mut self, big: bool) -> Result<u32, String> {
-        self.take().map(if big { u32::from_be_bytes } else { u32::from_le_bytes })
-    }
-
-    fn f64(&mut self, big: bool) -> Result<f64, String> {
-        self.take().map(if big { f64::from_be_bytes } else { f64::from_le_bytes })
-    }
-
-    fn point(&mut self, big: bool, extra: usize) -> Result<[f64; 2], String> {
-        let point = [self.f64(big)?, self.f64(big)?];
-        (0..extra).try_for_each(|_| self.f64(big).map(drop))?;
-        Ok(point)
-    }
-}
-
-/// Twice the area and the moments of what was gathered, relative to a point of it: far from the origin their
-/// differences would lose the digits that matter.
-#[derive(Default)]
-struct Gathered {
-    origin: Option<[f64; 2]>,
-    area: f64,
-    moment: [f64; 2],
-    /// Of points, where there is no area.
-    points: Vec<[f64; 2]>,
-}
-
-/// The middle of a point, polygon or several polygons: by area, and holes count against it.
-fn centroid(wkb: &[u8]) -> Result<[f64; 2], String> {
-    let mut gathered = Gathered::default();
-    gather(&mut Wkb { bytes: wkb }, &mut gathered, 0)?;
-    let [ox, oy] = gathered.origin.ok_or("a geometry of nothing")?;
-    if gathered.area != 0.0 {
-        let by = 3.0 * gathered.area;
-        return Ok([ox + gathered.moment[0] / by, oy + gathered.moment[1] / by]);
-    }
-    let n = gathered.points.len() as f64;
-    let mean = |k: usize| gathered.points.iter().map(|p| p[k]).sum::<f64>() / n;
-    Ok([mean(0), mean(1)])
-}
-
-fn gather(wkb: &mut Wkb<'_>, gathered: &mut Gathered, depth: usize) -> Result<(), String> {
-    let [order] = wkb.take::<1>()?;
-    let big = order == 0;
-    let code = wkb.u32(big)?;
-    // Two ways to say that points have a third or fourth number, and one to say that a reference system follows.
-    let (flags, code) = (code & 0xE000_0000, code & 0x1FFF_FFFF);
-    let extra = usize::from(flags & 0x8000_0000 != 0)
-        + usize::from(flags & 0x4000_0000 != 0)
-        + match code / 1000 {
-            0 => 0,
-            1 | 2 => 1,
-            _ => 2,
-        };
-    if flags & 0x2000_0000 != 0 {
-        wkb.u32(big)?;
-    }
-    match code % 1000 {
-        1 => {
-            let point = wkb.point(big, extra)?;
-            gathered.origin.get_or_insert(point);
-            gathered.points.push(point);
-        }
-        3 => {
-            for ring in 0..wkb.u32(big)? {
-                let n = wkb.u32(big)?;
-                let mut points = Vec::new();
-                for _ in 0..n {
-                    points.push(wkb.point(big, extra)?);
-                }
-                add_ring(&points, ring > 0, gathered);
-            }
-        }
-        4 | 6 | 7 if depth < 8 => {
-            for _ in 0..wkb.u32(big)? {
-                gather(wkb, gathered, depth + 1)?;
-            }
-        }
-        other => return Err(format!("a geometry of the kind {other}; expected points and polygons")),
-    }
-    Ok(())
-}
-
-fn add_ring(points: &[[f64; 2]], is_hole: bool, gathered: &mut Gathered) {
-    let Some(&first) = points.first() else { return };
-    let [ox, oy] = *gathered.origin.get_or_insert(first);
-    let (mut area, mut moment) = (0.0, [0.0; 2]);
-    for (a, b) in points.iter().zip(points.iter().skip(1).chain([&first])) {
-        let ([ax, ay], [bx, by]) = ([a[0] - ox, a[1] - oy], [b[0] - ox, b[1] - oy]);
-        let cross = ax * by - bx * ay;
-        area += cross;
-        moment[0] += (ax + bx) * cross;
-        moment[1] += (ay + by) * cross;
-    }
-    // Whichever way round a ring goes: outer rings count for, holes against.
-    let sign = if (area < 0.0) == is_hole { 1.0 } else { -1.0 };
-    gathered.area += sign * area;
-    gathered.moment[0] += sign * moment[0];
-    gathered.moment[1] += sign * moment[1];
-    if !is_hole {
-        gathered.points.extend_from_slice(points);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ring(points: &[[f64; 2]]) -> Vec<u8> {
-        let mut bytes = (points.len() as u32).to_le_bytes().to_vec();
-        points.iter().flatten().for_each(|v| bytes.extend(v.to_le_bytes()));
-        bytes
-    }
-
-    fn polygon(rings: &[&[[f64; 2]]]) -> Vec<u8> {
-        let mut bytes = vec![1, 3, 0, 0, 0];
-        bytes.extend((rings.len() as u32).to_le_bytes());
-        for points in rings {
-            bytes.extend(ring(points));
-        }
-        bytes
-    }
-
-    const SQUARE: [[f64; 2]; 5] = [[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0], [0.0, 0.0]];
-
-    #[test]
-    fn the_middle_is_weighted_by_area_and_holes_count_against_it() {
-        assert_eq!(centroid(&polygon(&[&SQUARE])), Ok([2.0, 2.0]));
-        let mut back = SQUARE;
-        back.reverse();
-        assert_eq!(centroid(&polygon(&[&back])), Ok([2.0, 2.0]));
-        // Without its right half, whichever way the hole goes round.
-        let hole = [[2.0, 0.0], [4.0, 0.0], [4.0, 4.0], [2.0, 4.0], [2.0, 0.0]];
-        let middle = centroid(&polygon(&[&SQUARE, &hole])).expect("a polygon");
-        assert!((middle[0] - 1.0).abs() < 1e-12 && (middle[1] - 2.0).abs() < 1e-12, "{middle:?}");
-        // Two polygons, the second of a quarter of the area.
-        let far = [[10.0, 0.0], [12.0, 0.0], [12.0, 2.0], [10.0, 2.0]];
-        let mut several = vec![1, 6, 0, 0, 0, 2, 0, 0, 0];
-        several.extend(polygon(&[&SQUARE]));
-        several.extend(polygon(&[&far]));
-        let middle = centroid(&several).expect("polygons");
-        assert!((middle[0] - (16.0 * 2.0 + 4.0 * 11.0) / 20.0).abs() < 1e-12, "{middle:?}");
-    }
-
-    #[test]
-    fn broken_geometries_are_refused() {
-        let whole = polygon(&[&SQUARE]);
-        for end in 0..whole.len() {
-            assert!(centroid(&whole[..end]).is_err());
-        }
-        let mut huge = whole.clone();
-        huge[5..9].fill(0xFF);
-        assert!(centroid(&huge).is_err());
-        let mut line = whole;
-        line[1] = 2;
-        assert!(centroid(&line).is_err());
-        let nested: Vec<u8> = [1, 7, 0, 0, 0, 1, 0, 0, 0].repeat(1000);
-        assert!(centroid(&nested).is_err());
-    }
 }

@@ -475,11 +475,36 @@ fn boundaries(
         }
         return Ok(None);
     };
-    let names = tissue.obs_names();
-    let own = |&i: &usize| lines.get(names[i].as_str()).map_or(&[][..], |line| &vertices[line.clone()]);
-    let all = Boundaries::new(rows.iter().map(own));
-    // Cells renamed since: none of them is known.
-    Ok(rows.iter().any(|i| lines.contains_key(names[*i].as_str())).then_some(all))
+    let names: Vec<&str> = rows.iter().map(|&i| tissue.obs_names()[i].as_str()).collect();
+    let Some(known_as) = known_as(&names, &lines) else { return Ok(None) };
+    let own = |name: &&str| lines.get(known_as(name)).map_or(&[][..], |line| &vertices[line.clone()]);
+    Ok(Some(Boundaries::new(names.iter().map(own))))
+}
+
+/// How cells of one slice are found among its outlines: as they are called, or, where joining files put the slice's name or
+/// number behind or before each of them, without it. Nothing where hardly one is found: they were named anew.
+fn known_as(names: &[&str], lines: &HashMap<&str, Range<usize>>) -> Option<fn(&str) -> &str> {
+    // As anndata (`index_unique`), scanpy and Seurat write it.
+    let ways: [fn(&str) -> &str; 6] = [
+        |name| name,
+        |name| name.rsplit_once('-').map_or(name, |(cell, _)| cell),
+        |name| name.rsplit_once('_').map_or(name, |(cell, _)| cell),
+        |name| name.split_once('_').map_or(name, |(_, cell)| cell),
+        |name| name.split_once('-').map_or(name, |(_, cell)| cell),
+        |name| name.rsplit_once(':').map_or(name, |(cell, _)| cell),
+    ];
+    let found = |way: fn(&str) -> &str| {
+        let mut cells: Vec<&str> = names.iter().map(|name| way(name)).collect();
+        let n = cells.iter().filter(|cell| lines.contains_key(*cell)).count();
+        cells.sort_unstable();
+        cells.dedup();
+        // What makes two cells one has cut off more than the slice.
+        if cells.len() == names.len() { n } else { 0 }
+    };
+    if found(ways[0]) > 0 {
+        return Some(ways[0]);
+    }
+    ways.into_iter().skip(1).find(|way| 2 * found(*way) > names.len())
 }
 
 /// Lines by the name of their cell, and their vertices.
@@ -763,5 +788,29 @@ fn color_of_column(tissue: &Tissue, column: &Column, key: &str) -> Color {
         codes: labels.codes.iter().map(|&c| u32::try_from(c).ok()).collect(),
         palette: Some(category_colors(labels.categories.len(), given.as_deref())),
         names: labels.categories,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_known_under_the_names_that_a_join_gives_them() {
+        let ids = ["AAAC-1", "AAAG-1", "AAAT-1"];
+        let lines: HashMap<&str, Range<usize>> = ids.iter().map(|id| (*id, 0..1)).collect();
+        let known = |names: [&'static str; 3]| {
+            known_as(&names, &lines).map(|known_as| names.map(|name| known_as(name).to_owned()))
+        };
+        let plain = ids.map(str::to_owned);
+        assert_eq!(known(ids), Some(plain.clone()));
+        assert_eq!(known(["AAAC-1-b", "AAAG-1-b", "AAAT-1-b"]), Some(plain.clone()));
+        assert_eq!(known(["AAAC-1_2", "AAAG-1_2", "AAAT-1_2"]), Some(plain.clone()));
+        assert_eq!(known(["s_AAAC-1", "s_AAAG-1", "s_AAAT-1"]), Some(plain));
+        // Without the ending two cells would be one; and others are not in the list.
+        assert_eq!(known(["AAAC-1-a", "AAAC-1-b", "AAAT-1-a"]), None);
+        assert_eq!(known(["c1", "c2", "c3"]), None);
+        // Some are there as they are called: the others were not outlined.
+        assert_eq!(known(["AAAC-1", "x-1", "y-1"]), Some(["AAAC-1", "x-1", "y-1"].map(str::to_owned)));
     }
 }

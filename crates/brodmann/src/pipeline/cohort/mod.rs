@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use brodmann_data::{
     Additions, AnnData, Categorical, Column, Container, DataError, OpenFile, Opened, ReadOptions,
-    Reservation, Select, concat, keys, open_any, sample_name, samples,
+    Reservation, Select, Value, concat, keys, open_any, sample_name, samples,
 };
 use brodmann_kernels::{Monitor, Opt, OptionError};
 use indexmap::IndexMap;
@@ -55,7 +55,8 @@ impl Cohort {
     /// Opens one file, or several as slices.
     ///
     /// Several must be `.h5ad` (or anything [`open_any`] reads as one modality). Slices are named by
-    /// `obs[library_key]` where the files have that column (`library_id` when none is named), else by the files.
+    /// `obs[library_key]` where the files have that column (`library_id` when none is named), else by the files; without
+    /// a name asked for, a file of several slices says so for itself.
     ///
     /// # Inputs
     /// `inputs`: a single folder of samples stands for these. `opening`: how a single file is read; of several, everything
@@ -104,12 +105,7 @@ impl Cohort {
             return Err(PipelineError::option("input", "not given", "at least one input"));
         };
         let key = library_key.unwrap_or(keys::LIBRARY_ID).to_owned();
-        let slices = name_slices(inputs, &mut parts, &key, library_key.is_some())?;
-        let names = part_names(inputs, &parts, &slices);
-        let named: Vec<(&str, &AnnData)> = names.iter().map(String::as_str).zip(&parts).collect();
-        let mut joined = concat(&named, &key).map_err(|e| in_file(e, inputs, &parts))?;
-        joined.obs.columns.insert(key.clone(), slices);
-        check_shared(inputs, &parts, joined.n_vars())?;
+        let joined = join(inputs, &mut parts, &key, library_key.is_some())?;
         monitor.note(&format!(
             "{} files joined: {} spots, {} genes in common",
             inputs.len(),
@@ -331,6 +327,30 @@ impl File {
     }
 }
 
+/// Parts that were read of files as one, its slices in `obs[key]`.
+///
+/// Slices are named by the parts' own `obs[key]` where all of them have it, else by the files; a name that two files use
+/// becomes `<file>_<name>`. Pictures and outlines follow.
+///
+/// # Inputs
+/// `asked`: whether `key` was asked for, and then either all parts have it or none.
+/// # Errors
+/// [`PipelineError::SharedGenes`] when the parts have hardly a gene in common; [`DataError::DuplicateNames`].
+pub fn join(
+    inputs: &[PathBuf],
+    parts: &mut [AnnData],
+    key: &str,
+    asked: bool,
+) -> Result<AnnData, PipelineError> {
+    let slices = name_slices(inputs, parts, key, asked)?;
+    let names = part_names(inputs, parts, &slices);
+    let named: Vec<(&str, &AnnData)> = names.iter().map(String::as_str).zip(&*parts).collect();
+    let mut joined = concat(&named, key).map_err(|e| in_file(e, inputs, parts))?;
+    joined.obs.columns.insert(key.to_owned(), slices);
+    check_shared(inputs, parts, joined.n_vars())?;
+    Ok(joined)
+}
+
 /// Whether the folder of an output is there; what lies in one to be made nobody else writes.
 fn has_folder(output: &Path) -> bool {
     output.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
@@ -405,18 +425,27 @@ fn name_slices(
         .into());
     }
     let mut names: Vec<Option<String>> = Vec::new();
+    // Where some files do not say, those that hold several slices still do.
     let by_file = has < inputs.len();
+    let several = |column: &[Option<String>]| {
+        column.iter().all(Option::is_some) && column.iter().any(|c| *c != column[0])
+    };
+    let own: Vec<Option<Vec<Option<String>>>> =
+        own.into_iter().map(|column| column.filter(|c| !by_file || several(c))).collect();
     // A name that two files use is two slices.
     let mut files_of: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (k, column) in own.iter().enumerate() {
         for name in column.iter().flatten().flatten() {
             files_of.entry(name).or_default().insert(k);
         }
+        if column.is_none() {
+            files_of.entry(&stems[k]).or_default().insert(k);
+        }
     }
     let clash = files_of.values().any(|files| files.len() > 1);
     for (k, column) in own.iter().enumerate() {
         let n_obs = parts[k].n_obs();
-        match column.as_ref().filter(|_| !by_file) {
+        match column {
             Some(column) if column.iter().any(Option::is_none) => {
                 return Err(PipelineError::Column {
                     element: format!("obs[{key:?}] of {}", inputs[k].display()),
@@ -425,7 +454,10 @@ fn name_slices(
                 });
             }
             Some(column) => {
-                let several = column.iter().collect::<BTreeSet<_>>().len() > 1;
+                let several = several(column);
+                if clash && several {
+                    rename_libraries(&mut parts[k], &stems[k]);
+                }
                 names.extend(column.iter().flatten().map(|name| {
                     Some(match (clash, several) {
                         (false, _) => name.clone(),
@@ -446,6 +478,13 @@ fn name_slices(
     }
     let categories = categories.keys().map(|c| (*c).to_owned()).collect();
     Ok(Column::Categorical(Categorical { codes, categories, ..Categorical::default() }))
+}
+
+/// Pictures and outlines are found by the name of their slice.
+fn rename_libraries(part: &mut AnnData, stem: &str) {
+    if let Some(Value::Dict(libraries)) = part.uns.get_mut(keys::SPATIAL) {
+        *libraries = libraries.drain(..).map(|(name, library)| ([stem, &name].join("_"), library)).collect();
+    }
 }
 
 /// What each file is called: its slice, or itself where it holds several.
@@ -530,7 +569,13 @@ mod tests {
         let same = vec![named(&["p", "q"]), named(&["p", "p"])];
         assert_eq!(slices(&["a", "b"], same, true), ["a_p", "a_q", "b", "b"]);
         let half = vec![named(&["p", "q"]), plain()];
-        assert_eq!(slices(&["a", "b"], half.clone(), false), ["a", "a", "b", "b"]);
+        assert_eq!(slices(&["a", "b"], half.clone(), false), ["p", "q", "b", "b"]);
+        // A slice called as another file is.
+        let called = vec![named(&["p", "b"]), plain()];
+        assert_eq!(slices(&["a", "b"], called, false), ["a_p", "a_b", "b", "b"]);
+        // A column that says nothing of a file's slices.
+        let one = vec![named(&["p", "p"]), plain()];
+        assert_eq!(slices(&["a", "b"], one, false), ["a", "a", "b", "b"]);
         let paths = [PathBuf::from("a"), PathBuf::from("b")];
         assert!(name_slices(&paths, &mut half.clone(), "library_id", true).is_err());
     }
