@@ -304,16 +304,20 @@ def test_outlines_are_found_whatever_a_join_calls_the_cells(tmp_path):
     for name in ("a", "b"):
         ids = joined.uns["spatial"][name]["cell_boundaries"]["ids"]
         assert ids.tolist() == joined.obs_names[joined.obs["library_id"] == name].tolist()
+    drawn = lambda path: run("plot", path, "--color", "library_id", "--library-key", "library_id", "--out", tmp_path / "p.svg")
+    drawn(tmp_path / "o.h5ad")
+    cells = (tmp_path / "p.svg").read_text()
     parts = {name: bm.read.xenium(project / name) for name in ("a", "b")}
-    way = dict(label="library_id", index_unique="-", uns_merge="unique")
-    for names, count in ((lambda n: n, 1), (lambda n: n.str.replace("^", "x_", regex=True), 1), (lambda n: n.str[4:8], 0)):
-        other = ad.concat(parts, **way)
-        other.obs_names = names(other.obs_names)
-        other.obs_names_make_unique()
+    for separator in ("-", "_"):
+        other = ad.concat(parts, label="library_id", index_unique=separator, uns_merge="unique")
         other.write_h5ad(tmp_path / "p.h5ad")
-        arguments = ("--color", "library_id", "--library-key", "library_id", "--out", tmp_path / "p.svg")
-        run("plot", tmp_path / "p.h5ad", *arguments)
-        assert ((tmp_path / "p.svg").read_text().count("z") >= 2 * N) == bool(count)
+        drawn(tmp_path / "p.h5ad")
+        assert (tmp_path / "p.svg").read_text() == cells
+    # Named anew, no cell is known.
+    other.obs_names = [f"cell {i}" for i in range(other.n_obs)]
+    other.write_h5ad(tmp_path / "p.h5ad")
+    drawn(tmp_path / "p.h5ad")
+    assert (tmp_path / "p.svg").read_text() != cells
 
 
 def test_samples_of_several_slides_each_are_told_apart(tmp_path):
@@ -509,7 +513,7 @@ def test_cells_of_merscope_are_drawn_as_they_are_outlined(tmp_path):
     np.testing.assert_allclose(np.ptp(vertices, axis=1), 4.0, atol=1e-3)
     table["Geometry"] = pa.array([g[:-1] for _, g in planes], pa.binary())
     parquet.write_table(pa.table(table), tmp_path / "cell_boundaries.parquet")
-    _, said = run("convert", tmp_path, "--out", tmp_path / "d.h5ad", code=1)
+    _, said = run("convert", tmp_path, "--out", tmp_path / "d.h5ad", code=2)
     assert "cell_boundaries.parquet" in said and "ends too early" in said
 
 
@@ -567,6 +571,46 @@ def test_stereo_seq(tmp_path):
     text = bm.read.stereo_seq(tmp_path / "t.gem")
     np.testing.assert_array_equal(text.X.toarray(), [[3, 0], [0, 5]])
     np.testing.assert_allclose(text.obsm["spatial"], [[12.5, 12.5], [37.5, 12.5]])
+
+
+@pytest.mark.parametrize("kind", ["chunks", "whole", "numbers of squares"])
+def test_a_gef_is_read_in_blocks(tmp_path, kind):
+    """More records than a block holds; genes whose records lie in another order than the genes."""
+    draw = np.random.default_rng(0)
+    n, genes, spots, bin_of_file = 1_300_000, 40, 60, 2 if kind == "numbers of squares" else 1
+    order = draw.permutation(genes)
+    lengths = draw.multinomial(n, np.full(genes, 1 / genes))
+    ends = np.cumsum(lengths[order])
+    starts = np.empty(genes, int)
+    starts[order] = ends - lengths[order]
+    records = np.empty(n, [("x", "<u4"), ("y", "<u4"), ("count", "u1")])
+    records["x"], records["y"] = draw.integers(0, spots, (2, n))
+    records["count"] = draw.integers(1, 4, n)
+    path = tmp_path / "a.gef"
+    table = [(f"G{j}", starts[j], lengths[j]) for j in range(genes)]
+    dtype = [("geneName", "S8"), ("offset", "<u4"), ("count", "<u4")]
+    with h5py.File(path, "w") as f:
+        group = f.create_group(f"geneExp/bin{bin_of_file}")
+        packed = {"chunks": (70_001,), "compression": "gzip"} if kind == "chunks" else {}
+        group.create_dataset("expression", data=records, **packed)
+        group["gene"] = np.array(table, dtype)
+    read = bm.read.stereo_seq(path, bin=20)
+    gene = np.repeat(order, lengths[order])
+    side = 20 // bin_of_file
+    squares = records["y"] // side * 1000 + records["x"] // side
+    names, row = np.unique(squares, return_inverse=True)
+    expected = np.zeros((len(names), genes))
+    np.add.at(expected, (row, gene), records["count"])
+    np.testing.assert_array_equal(read.X.toarray(), expected)
+    assert read.obs_names.tolist() == [f"{v % 1000 * 20}_{v // 1000 * 20}" for v in names]
+    with h5py.File(path, "r+") as f:
+        group = f[f"geneExp/bin{bin_of_file}"]
+        twice = group["gene"][:]
+        twice["count"][order[0]] += 1
+        del group["gene"]
+        group["gene"] = twice
+    with pytest.raises((OSError, ValueError), match="another's too"):
+        bm.read.stereo_seq(path, bin=20)
 
 
 def test_sections_on_top_of_each_other_are_told(tmp_path):

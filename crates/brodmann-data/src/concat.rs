@@ -123,7 +123,7 @@ fn stack_dense<'a, T: Copy + 'a>(
     Array2::from_shape_vec((n_rows, n_cols), values).expect("whole rows")
 }
 
-/// Whether two parts have an observation of one name.
+/// Whether two observations, of whichever parts, have one name.
 fn names_repeat(parts: &[Part<'_>]) -> bool {
     let mut seen = std::collections::HashSet::new();
     parts.iter().flat_map(|(_, a)| a.obs_names()).any(|n| !seen.insert(n.as_str()))

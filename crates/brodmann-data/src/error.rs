@@ -194,13 +194,13 @@ impl Diagnosis for DataError {
             }
             Self::UnknownFormat { .. } => {
                 format!(
-                    "give the folder or file as the instrument wrote it, or say what it is with {}",
+                    "give the folder or file as the instrument wrote it, or name another format with {}",
                     Opt("format")
                 )
             }
             Self::NoFormat { .. } => {
                 format!(
-                    "give the folder or file as the instrument wrote it; {} with what it should be says which files that consists of",
+                    "give the folder or file as the instrument wrote it, or name its format with {} to be told what is missing",
                     Opt("format")
                 )
             }

@@ -23,7 +23,7 @@ use super::sequence::{self, Sequence};
 use super::survey::{self, Tangle};
 use crate::identity::Identity;
 use crate::input::{follow_external, open_input};
-use crate::memory::Budget;
+use crate::memory::{Budget, MAX_EXPANSION, allow};
 use crate::store::{ArrayInfo, Attribute, Element, NodeKind, Number, Store};
 use crate::{Array, DataError};
 
@@ -262,6 +262,9 @@ impl Hdf5Reader {
             return Ok(None);
         }
         let left = described.shape[0];
+        let bytes = |n: usize| (n as u64).saturating_mul(record as u64);
+        let held = bytes(left.min(records::most_of(record)));
+        allow(&self.path, path, (bytes(left), held), MAX_EXPANSION, || self.headers.file_size())?;
         let mut shape = described.shape.clone();
         shape.push(record);
         let sequence = match &described.layout {

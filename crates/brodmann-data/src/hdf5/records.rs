@@ -37,13 +37,18 @@ pub(super) struct Field {
     pub(super) big_endian: bool,
 }
 
+/// Records of `record` bytes that are held at a time, however many are asked for.
+pub(super) fn most_of(record: usize) -> usize {
+    ((32 << 20) / record.max(1)).max(1)
+}
+
 impl Records {
-    /// The next records, `most` of them or what is left: by field, as asked for, their values. Nothing at the end.
+    /// The next records, at most `most` of them: by field, as asked for, their values. Nothing at the end.
     ///
     /// # Errors
     /// [`DataError::Damaged`] when the array ends before its time, or its bytes cannot be decoded.
     pub(crate) fn take(&mut self, most: usize) -> Result<Option<Vec<Vec<f64>>>, DataError> {
-        let n = most.min(self.left);
+        let n = most.min(self.left).min(most_of(self.record));
         if n == 0 {
             return Ok(None);
         }

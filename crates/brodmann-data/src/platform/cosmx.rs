@@ -5,12 +5,13 @@
 //! is a slide. Coordinates are global pixels, or micrometres where the files have only millimetres. `*-polygons.csv` has the
 //! outlines, in pixels.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::join::rows_by_id;
 use super::polygons::Outlines;
 use super::space::{Slide, Unit, typical_diameter};
-use super::text::{columns, header};
+use super::text::{columns, csv_error, fields, header};
 use super::transcripts::{self, Grouping};
 use super::{Opened, Platform, Source, ending_with, features, space, wide};
 use crate::{AnnData, Column, DataError, DataFrame, Value, concat, keys};
@@ -133,22 +134,48 @@ fn place(header: &[String], name: &str) -> Option<usize> {
     header.iter().position(|h| h == name).or_else(|| header.iter().position(|h| h.eq_ignore_ascii_case(name)))
 }
 
-/// The outlines of the cells of a slide, where the table has them in the pixels that the cells are in.
+/// The outlines of the cells of a slide, where the table has them in the pixels that the cells are in; row by row, since it
+/// has fifty for each cell.
 fn outlines(source: &Source<'_>, table: &Path, slide: &AnnData) -> Result<Option<Value>, DataError> {
-    let vertices = columns(table)?;
-    let names: Vec<String> = vertices.keys().cloned().collect();
-    let of = |wanted: &[&str]| {
-        wanted.iter().find_map(|name| place(&names, name)).map(|j| &vertices[names[j].as_str()])
-    };
-    let axis = |name: &str| of(&[name]).and_then(Column::to_f64);
-    let (Some(fovs), Some(cells), Some(x), Some(y)) =
-        (of(&["fov"]), of(&["cellID", "cell_ID"]), axis("x_global_px"), axis("y_global_px"))
+    let names = header(table);
+    let of = |wanted: &[&str]| wanted.iter().find_map(|name| place(&names, name));
+    let (Some(fov_at), Some(cell_at), Some(x_at), Some(y_at)) =
+        (of(&["fov"]), of(&["cellID", "cell_ID"]), of(&["x_global_px"]), of(&["y_global_px"]))
     else {
         return Ok(None);
     };
-    let texts = |column: &Column| column.to_strings().into_iter().map(Option::unwrap_or_default);
-    let ids = texts(fovs).zip(texts(cells)).map(|(fov, cell)| cell_name(&fov, &cell)).collect();
-    let outlines = Outlines::of_vertices(ids, None, &x, &y);
+    let known: HashSet<&str> = slide.obs_names().iter().map(String::as_str).collect();
+    let mut outlines = Outlines::default();
+    let mut rows = fields(table)?.rows;
+    let mut record = csv::StringRecord::new();
+    // The cell of the row before, and whether it is one of the slide.
+    let (mut last, mut wanted) = ((String::new(), String::new()), false);
+    let mut line = 1;
+    rows.read_record(&mut record).map_err(|e| csv_error(table, e))?;
+    while rows.read_record(&mut record).map_err(|e| csv_error(table, e))? {
+        line += 1;
+        let field = |at: usize| record.get(at).unwrap_or_default().trim();
+        let (fov, cell) = (field(fov_at), field(cell_at));
+        if last.0 != fov || last.1 != cell {
+            last = (fov.to_owned(), cell.to_owned());
+            let name = cell_name(fov, cell);
+            wanted = known.contains(name.as_str());
+            if wanted {
+                outlines.begin(name);
+            }
+        }
+        if wanted {
+            let number = |at: usize| {
+                field(at).parse::<f64>().map_err(|_| DataError::Table {
+                    path: table.to_path_buf(),
+                    line,
+                    found: format!("{:?} in the column {}", field(at), names[at]),
+                    expected: "a number".to_owned(),
+                })
+            };
+            outlines.extend((number(x_at)?, number(y_at)?));
+        }
+    }
     let places: Vec<f64> = slide.obsm_f64(keys::SPATIAL)?.iter().copied().collect();
     if !outlines.lie_at(slide.obs_names(), &places) {
         let note = "does not outline the cells where the other tables place them, and is left out";

@@ -107,16 +107,36 @@ impl Platform for Merscope {
         let stored = Some(prefix).filter(|p| !p.is_empty()).or_else(|| Some(sample_name(source.path)));
         let mut slide = Slide::new(Unit::Micrometre, diameter);
         if source.wants_pictures()
-            && let Some(path) =
-                counts.parent().and_then(|folder| ending_with(folder, &OUTLINES).into_iter().next())
-            && [ID, GEOMETRY].iter().all(|name| header(&path).iter().any(|known| known == name))
+            && let Some(folder) = counts.parent()
+            && let Some(outlines) = outlines(source, folder, adata.obs_names())?
         {
-            let outlines = Outlines::of_geometries(&path, ID, GEOMETRY)?;
             slide.boundaries.insert(keys::CELL_BOUNDARIES.to_owned(), outlines.stored(adata.obs_names()));
         }
         slide.add(&mut adata, source.library(stored));
         Ok(Opened::of(features::without_controls(adata, source.monitor)))
     }
+}
+
+/// Of the files of outlines the first that outlines these cells.
+fn outlines(source: &Source<'_>, folder: &Path, names: &[String]) -> Result<Option<Outlines>, DataError> {
+    let mut tried = None;
+    for path in OUTLINES.iter().flat_map(|ending| ending_with(folder, &[ending])) {
+        let columns = header(&path);
+        if ![ID, GEOMETRY].iter().all(|name| columns.iter().any(|known| known == name)) {
+            continue;
+        }
+        let outlines = Outlines::of_geometries(&path, ID, GEOMETRY, names)?;
+        if !outlines.ids.is_empty() {
+            return Ok(Some(outlines));
+        }
+        tried = Some(path);
+    }
+    if let Some(path) = tried {
+        source
+            .monitor
+            .note(&[&path.display().to_string(), "outlines other cells, and is left out"].join(" "));
+    }
+    Ok(None)
 }
 
 fn find(table: &indexmap::IndexMap<String, Column>, names: &[&str]) -> Option<String> {

@@ -152,7 +152,7 @@ impl Source<'_> {
 pub(crate) trait Platform: Sync {
     /// Names of the format, as they are given.
     fn names(&self) -> &'static [&'static str];
-    /// What it is recognised by, for a message that lists all of them.
+    /// What it consists of, for whoever has named the format.
     fn looks_for(&self) -> &'static str;
     /// The options it obeys beside those that every input has.
     fn takes(&self) -> &'static [&'static str] {
@@ -251,24 +251,27 @@ fn list_of(names: &[&str]) -> String {
 
 fn unknown(path: &Path) -> DataError {
     let formats = formats().collect::<Vec<_>>().join(", ");
-    DataError::NoFormat { path: path.to_path_buf(), found: what_lies_at(path), formats }
+    match what_lies_at(path) {
+        Ok(found) => DataError::NoFormat { path: path.to_path_buf(), found, formats },
+        Err(e) => DataError::read(path, e),
+    }
 }
 
 /// The first names in a folder, or the ending of a file.
-fn what_lies_at(path: &Path) -> String {
+fn what_lies_at(path: &Path) -> std::io::Result<String> {
     const SHOWN: usize = 6;
     if !path.is_dir() {
         let ending = path.extension().map(|e| e.to_string_lossy().into_owned());
-        return ending.map_or("a file without an ending".to_owned(), |e| format!("a file ending in .{e}"));
+        return Ok(ending.map_or("a file without an ending".to_owned(), |e| format!("a file ending in .{e}")));
     }
-    let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(path)?.filter_map(Result::ok);
     let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    match names.len() {
+    Ok(match names.len() {
         0 => "an empty folder".to_owned(),
         n if n <= SHOWN => format!("a folder with {}", names.join(", ")),
         n => format!("a folder with {} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-    }
+    })
 }
 
 /// The samples of a project: the folders in `path`, where itself it is of no known format and they are. Sorted by name.

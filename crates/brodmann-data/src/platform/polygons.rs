@@ -1,6 +1,6 @@
 //! Outlines of cells: their centroids, and the outlines themselves for pictures.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use ndarray::Array2;
@@ -22,6 +22,19 @@ pub(super) struct Outlines {
 }
 
 impl Outlines {
+    /// An outline of the cell `id` begins.
+    pub(super) fn begin(&mut self, id: String) {
+        self.ids.push(id);
+        self.rings.push(Ring::new());
+    }
+
+    /// The next vertex of the outline that began last.
+    pub(super) fn extend(&mut self, vertex: (f64, f64)) {
+        if let Some(ring) = self.rings.last_mut() {
+            ring.push(vertex);
+        }
+    }
+
     /// The centre of mass of each.
     pub(super) fn centroids(&self) -> Vec<(f64, f64)> {
         self.rings.iter().map(|ring| centroid(ring)).collect()
@@ -68,25 +81,27 @@ impl Outlines {
             let label = labels.as_ref().and_then(|labels| labels[i].clone());
             if outlines.ids.last() != Some(&id) || last_label != label {
                 last_label = label;
-                outlines.ids.push(id);
-                outlines.rings.push(Ring::new());
+                outlines.begin(id);
             }
-            if let Some(ring) = outlines.rings.last_mut() {
-                ring.push((x[i], y[i]));
-            }
+            outlines.extend((x[i], y[i]));
         }
         outlines
     }
 
-    /// Those of a GeoParquet file, of each cell the largest: there may be one per plane of focus.
-    pub(super) fn of_geometries(path: &Path, id: &str, geometry: &str) -> Result<Self, DataError> {
+    /// Those of the cells `names` in a GeoParquet file, of each the largest: there may be one per plane of focus.
+    pub(super) fn of_geometries(
+        path: &Path,
+        id: &str,
+        geometry: &str,
+        names: &[String],
+    ) -> Result<Self, DataError> {
+        let known: HashSet<&str> = names.iter().map(String::as_str).collect();
         let mut outlines = Self::default();
         let mut place: HashMap<String, usize> = HashMap::new();
-        shapes_of(path, id, geometry, &mut |id, ring| {
+        shapes_of(path, id, geometry, &|id| known.contains(id), &mut |id, ring| {
             let ring: Ring = ring.into_iter().map(|[x, y]| (x, y)).collect();
             let known = *place.entry(id).or_insert_with_key(|id| {
-                outlines.ids.push(id.clone());
-                outlines.rings.push(Ring::new());
+                outlines.begin(id.clone());
                 outlines.rings.len() - 1
             });
             if signed_area(&ring).abs() > signed_area(&outlines.rings[known]).abs() {

@@ -15,6 +15,7 @@ use super::text::header;
 use super::transcripts::{self, Grouping, Spec, side, summed};
 use super::{Bin, Opened, Platform, Source, ending_with, features, note_choice};
 use crate::hdf5::{Hdf5Reader, Records};
+use crate::memory::{MAX_EXPANSION, allow};
 use crate::scverse::join;
 use crate::store::{NodeKind, Store};
 use crate::{AnnData, Array, Column, DataError, DataFrame, keys};
@@ -270,8 +271,11 @@ fn squares(source: &Source<'_>, store: &Hdf5Reader) -> Result<(AnnData, Option<f
 #[derive(Default)]
 struct Gathered {
     corners: Vec<(i64, i64)>,
-    entries: Vec<(u32, u32, f32)>,
+    entries: Vec<Entry>,
 }
+
+/// Square or cell, gene, and count.
+type Entry = (u32, u32, f32);
 
 /// Sums of the records of each gene by square. Records are read in blocks and added up while they come, so that what is held
 /// is what the squares need, however many spots of the chip they cover.
@@ -297,6 +301,7 @@ fn gathered(
     let mut i = 0;
     while let Some(block) = taken.take(BLOCK)? {
         let [x, y, counts] = &block[..] else { break };
+        make_room(store, expression, &found.entries, x.len())?;
         for ((&x, &y), &count) in x.iter().zip(y).zip(counts) {
             if let Some(v) = [x, y].iter().find(|v| v.is_nan() || v.abs() > FARTHEST) {
                 return Err(damaged(format!("a position {v}")));
@@ -329,11 +334,19 @@ fn gathered(
 }
 
 fn records(store: &Hdf5Reader, path: &str, fields: &[&str]) -> Result<Records, DataError> {
-    store.records(path, fields)?.ok_or_else(|| DataError::Kind {
-        element: path.to_owned(),
-        found: "no records with these as numbers".to_owned(),
-        expected: format!("records with the fields {}", fields.join(", ")),
+    store.records(path, fields)?.ok_or_else(|| {
+        DataError::damaged(
+            store.path(),
+            format!("{path} has no records with {} as numbers", fields.join(", ")),
+        )
     })
+}
+
+/// Refuses entries that there is no room for, before they come.
+fn make_room(store: &Hdf5Reader, path: &str, entries: &Vec<Entry>, n: usize) -> Result<(), DataError> {
+    let spare = entries.capacity() - entries.len();
+    let grown = if n > spare { 2 * (entries.len() + n) } else { 0 };
+    allow(store.path(), path, (0, (grown * size_of::<Entry>()) as u64), MAX_EXPANSION, || 0)
 }
 
 /// Genes (or cells) that have records, in the order of these; one whose records begin before another's end.
@@ -365,10 +378,11 @@ fn cells(store: &Hdf5Reader) -> Result<(AnnData, Option<f64>), DataError> {
         in_order(&ranges).map_err(|cell| damaged(format!("the records of cell {cell} are another's too")))?;
     let mut in_order = in_order.into_iter().peekable();
     let mut taken = records(store, &expression, &["geneID", "count"])?;
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     let mut i = 0;
     while let Some(block) = taken.take(BLOCK)? {
         let [genes_of, counts] = &block[..] else { break };
+        make_room(store, &expression, &entries, counts.len())?;
         for (&gene, &count) in genes_of.iter().zip(counts) {
             let at = i;
             i += 1;

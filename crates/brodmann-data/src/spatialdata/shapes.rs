@@ -18,6 +18,7 @@ use super::Instances;
 use crate::DataError;
 use crate::guarded::{GAVE_UP_PARQUET, guarded};
 use crate::input::open_input;
+use crate::memory::{MAX_EXPANSION, allow};
 use crate::store::Store;
 use crate::wkb::{centroid, largest_ring};
 use crate::zarr::ZarrReader;
@@ -52,32 +53,52 @@ pub(super) fn instances(store: &ZarrReader, path: &str) -> Result<Instances, Dat
     Ok(found)
 }
 
-/// Polygons of a file that is not of a store: `take` gets the text in the column `id` and the largest outer ring of the column
-/// `geometry`, row by row.
+/// Polygons of a file that is not of a store: `take` gets the text in the column `id`, where it is one that `wants` holds, and
+/// the largest outer ring of the column `geometry`, row by row.
 ///
 /// # Errors
-/// [`DataError::Damaged`].
+/// [`DataError::Damaged`]; [`DataError::TooLarge`].
 pub(crate) fn polygons(
     path: &Path,
     id: &str,
     geometry: &str,
+    wants: &dyn Fn(&str) -> bool,
     take: &mut dyn FnMut(String, Vec<[f64; 2]>),
 ) -> Result<(), DataError> {
     let file = open_input(path)?;
+    let stored = file.metadata().map_err(|e| DataError::read(path, e))?.len();
     let damaged = |e: String| DataError::damaged(path, e);
     let reader = opened_by(|| SerializedFileReader::new(file)).map_err(|e| damaged(e.to_string()))?;
-    each_row(&reader, &[id, geometry], 0, &mut |row| {
+    // One outline repeated ten million times is a file of a few kilobytes.
+    let (mut weight, mut too_large) = (0u64, None);
+    let unnamed = IndexOf::Range { start: 0, step: 1 };
+    let read = each_row_by(&reader, &[id, geometry], (&unnamed, 0), &mut |row| {
         let of = |wanted: &str| row.fields.iter().find(|(name, _)| name == wanted).map(|(_, field)| field);
         match (of(id), of(geometry)) {
-            (Some(id), Some(Field::Bytes(wkb))) => take(id_of(id), largest_ring(wkb.data())?),
+            (Some(id), Some(Field::Bytes(wkb))) => {
+                let id = id_of(id);
+                if wants(&id) {
+                    let ring = largest_ring(wkb.data())?;
+                    let bytes = size_of_val(&ring[..]) as u64;
+                    weight = weight.saturating_add(bytes);
+                    if let Err(e) = allow(path, geometry, (weight, bytes), MAX_EXPANSION, || stored) {
+                        too_large = Some(e);
+                        return Err(String::new());
+                    }
+                    take(id, ring);
+                }
+            }
             // A cell that was not outlined.
             (Some(_), Some(Field::Null)) => {}
-            (_, Some(other)) => return Err(format!("a geometry that is {other}")),
+            (_, Some(_)) => return Err(format!("{geometry} is not in bytes (WKB)")),
             (_, None) => return Err(format!("no column {geometry}")),
         }
         Ok(())
-    })
-    .map_err(damaged)
+    });
+    match too_large {
+        Some(e) => Err(e),
+        None => read.map_err(damaged),
+    }
 }
 
 /// Points: the columns x and y, by the index of the table.
@@ -168,21 +189,30 @@ fn each_row(
     before: i64,
     take: &mut dyn FnMut(Row) -> Result<(), String>,
 ) -> Result<(), String> {
-    guarded(|| each_decoded_row(reader, wanted, before, take), || GAVE_UP_PARQUET.to_owned())
+    let index = index_of(reader.metadata().file_metadata().key_value_metadata());
+    each_row_by(reader, wanted, (&index, before), take)
+}
+
+/// The same with an index of one's own choice.
+fn each_row_by(
+    reader: &dyn FileReader,
+    wanted: &[&str],
+    index: (&IndexOf, i64),
+    take: &mut dyn FnMut(Row) -> Result<(), String>,
+) -> Result<(), String> {
+    guarded(|| each_decoded_row(reader, wanted, index, take), || GAVE_UP_PARQUET.to_owned())
 }
 
 /// The same; the decoder asserts what a whole file has.
 fn each_decoded_row(
     reader: &dyn FileReader,
     wanted: &[&str],
-    before: i64,
+    (index, before): (&IndexOf, i64),
     take: &mut dyn FnMut(Row) -> Result<(), String>,
 ) -> Result<(), String> {
     let words = |e: ParquetError| e.to_string();
-    let metadata = reader.metadata().file_metadata();
-    let index = index_of(metadata.key_value_metadata());
-    let schema = metadata.schema();
-    let keep = |name: &str| wanted.contains(&name) || matches!(&index, IndexOf::Column(c) if c == name);
+    let schema = reader.metadata().file_metadata().schema();
+    let keep = |name: &str| wanted.contains(&name) || matches!(index, IndexOf::Column(c) if c == name);
     let fields: Vec<Arc<Type>> = schema.get_fields().iter().filter(|f| keep(f.name())).cloned().collect();
     if fields.is_empty() {
         return Err(format!("none of the columns {}", wanted.join(", ")));
@@ -191,7 +221,7 @@ fn each_decoded_row(
     let rows = reader.get_row_iter(Some(projection)).map_err(words)?;
     for (i, row) in (before..).zip(rows) {
         let mut fields = row.map_err(words)?.into_columns();
-        let id = match &index {
+        let id = match index {
             IndexOf::Range { start, step } => start.saturating_add(step.saturating_mul(i)).to_string(),
             IndexOf::Column(name) => {
                 let place = fields.iter().position(|(n, _)| n == name).ok_or("rows without their index")?;

@@ -501,7 +501,7 @@ fn known_as(names: &[&str], lines: &HashMap<&str, Range<usize>>) -> Option<fn(&s
         // What makes two cells one has cut off more than the slice.
         if cells.len() == names.len() { n } else { 0 }
     };
-    if found(ways[0]) > 0 {
+    if names.iter().any(|name| lines.contains_key(name)) {
         return Some(ways[0]);
     }
     ways.into_iter().skip(1).find(|way| 2 * found(*way) > names.len())

@@ -40,7 +40,7 @@ pub enum PreprocessError {
     Empty { n_obs: usize, n_vars: usize },
     /// Filtering left nothing.
     #[error(
-        "none of the {n_vars} variables is seen in {min_cells} of the {n_obs} spots; expected at least one"
+        "none of the {n_vars} variables is seen in at least {min_cells} of the {n_obs} spots; expected one that is"
     )]
     NothingLeft { n_vars: usize, n_obs: usize, min_cells: usize },
     /// The dense eigensolver gave up.

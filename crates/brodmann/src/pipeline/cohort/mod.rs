@@ -13,7 +13,7 @@ use brodmann_data::{
     Reservation, Select, Value, concat, keys, open_any, sample_name, samples,
 };
 use brodmann_kernels::{Monitor, Opt, OptionError};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 pub(in crate::pipeline) mod parts;
 
@@ -106,6 +106,7 @@ impl Cohort {
         };
         let key = library_key.unwrap_or(keys::LIBRARY_ID).to_owned();
         let joined = join(inputs, &mut parts, &key, library_key.is_some())?;
+        check_shared(inputs, &parts, joined.n_vars())?;
         monitor.note(&format!(
             "{} files joined: {} spots, {} genes in common",
             inputs.len(),
@@ -335,7 +336,7 @@ impl File {
 /// # Inputs
 /// `asked`: whether `key` was asked for, and then either all parts have it or none.
 /// # Errors
-/// [`PipelineError::SharedGenes`] when the parts have hardly a gene in common; [`DataError::DuplicateNames`].
+/// [`PipelineError::SharedGenes`] when the parts have no gene in common; [`DataError::DuplicateNames`].
 pub fn join(
     inputs: &[PathBuf],
     parts: &mut [AnnData],
@@ -347,7 +348,9 @@ pub fn join(
     let named: Vec<(&str, &AnnData)> = names.iter().map(String::as_str).zip(&*parts).collect();
     let mut joined = concat(&named, key).map_err(|e| in_file(e, inputs, parts))?;
     joined.obs.columns.insert(key.to_owned(), slices);
-    check_shared(inputs, parts, joined.n_vars())?;
+    if joined.n_vars() == 0 {
+        check_shared(inputs, parts, 0)?;
+    }
     Ok(joined)
 }
 
@@ -455,8 +458,8 @@ fn name_slices(
             }
             Some(column) => {
                 let several = several(column);
-                if clash && several {
-                    rename_libraries(&mut parts[k], &stems[k]);
+                if several {
+                    name_libraries(&mut parts[k], column, clash.then_some(stems[k].as_str()));
                 }
                 names.extend(column.iter().flatten().map(|name| {
                     Some(match (clash, several) {
@@ -480,11 +483,19 @@ fn name_slices(
     Ok(Column::Categorical(Categorical { codes, categories, ..Categorical::default() }))
 }
 
-/// Pictures and outlines are found by the name of their slice.
-fn rename_libraries(part: &mut AnnData, stem: &str) {
-    if let Some(Value::Dict(libraries)) = part.uns.get_mut(keys::SPATIAL) {
-        *libraries = libraries.drain(..).map(|(name, library)| ([stem, &name].join("_"), library)).collect();
+/// Pictures and outlines are found by the name of their slice: those of a file of several `slices`, renamed as they are, and
+/// one that is of all of them under each name.
+fn name_libraries(part: &mut AnnData, slices: &[Option<String>], stem: Option<&str>) {
+    let Some(Value::Dict(libraries)) = part.uns.get_mut(keys::SPATIAL) else { return };
+    let renamed = |name: &str| stem.map_or_else(|| name.to_owned(), |stem| [stem, name].join("_"));
+    if libraries.len() == 1
+        && let Some((_, shared)) = libraries.shift_remove_index(0)
+    {
+        let names: IndexSet<&String> = slices.iter().flatten().collect();
+        libraries.extend(names.into_iter().map(|name| (renamed(name), shared.clone())));
+        return;
     }
+    *libraries = libraries.drain(..).map(|(name, library)| (renamed(&name), library)).collect();
 }
 
 /// What each file is called: its slice, or itself where it holds several.
@@ -568,15 +579,21 @@ mod tests {
         assert_eq!(slices(&["a", "b"], two, true), ["p", "q", "r", "r"]);
         let same = vec![named(&["p", "q"]), named(&["p", "p"])];
         assert_eq!(slices(&["a", "b"], same, true), ["a_p", "a_q", "b", "b"]);
+        let paths = [PathBuf::from("a"), PathBuf::from("b")];
         let half = vec![named(&["p", "q"]), plain()];
         assert_eq!(slices(&["a", "b"], half.clone(), false), ["p", "q", "b", "b"]);
         // A slice called as another file is.
         let called = vec![named(&["p", "b"]), plain()];
         assert_eq!(slices(&["a", "b"], called, false), ["a_p", "a_b", "b", "b"]);
+        // One picture of a file of two slices is that of both.
+        let mut pictured = vec![named(&["p", "q"]), plain()];
+        pictured[0].uns.insert(keys::SPATIAL.to_owned(), Value::from([("p", Value::Int(1))]));
+        let joined = join(&paths, &mut pictured, "library_id", false).expect("joined");
+        let found = joined.uns[keys::SPATIAL].as_dict().expect("libraries");
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["p", "q"]);
         // A column that says nothing of a file's slices.
         let one = vec![named(&["p", "p"]), plain()];
         assert_eq!(slices(&["a", "b"], one, false), ["a", "a", "b", "b"]);
-        let paths = [PathBuf::from("a"), PathBuf::from("b")];
         assert!(name_slices(&paths, &mut half.clone(), "library_id", true).is_err());
     }
 }

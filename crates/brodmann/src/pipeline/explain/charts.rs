@@ -77,6 +77,11 @@ fn first_markers(
     (genes, brackets)
 }
 
+/// Groups x `genes`.
+fn means(found: &Found<'_>, genes: &[usize]) -> Array2<f64> {
+    Array2::from_shape_fn((found.markers.len(), genes.len()), |(g, k)| found.markers[g].mean[genes[k]])
+}
+
 /// The first markers of each group in all groups: how many spots express them, and how much.
 pub(in crate::pipeline) fn dot_plot(
     tissue: &Tissue,
@@ -94,7 +99,7 @@ pub(in crate::pipeline) fn dot_plot(
         groups: some(&explained.groups, found.markers.iter().map(|m| m.group)),
         features: genes.iter().map(|&j| found.name(tissue, j).to_owned()).collect(),
         fractions: Array2::from_shape_fn(size, |(g, k)| found.markers[g].fraction[genes[k]]),
-        means: Array2::from_shape_fn(size, |(g, k)| found.markers[g].mean[genes[k]]),
+        means: means(found, &genes),
         scaled: true,
         value_name: format!("mean of {}, by feature", value_name(found)),
         brackets,
@@ -115,7 +120,7 @@ pub(in crate::pipeline) fn heat_map(
     if genes.is_empty() || n < 2 {
         return None;
     }
-    let mut values = Array2::from_shape_fn((n, genes.len()), |(g, k)| found.markers[g].mean[genes[k]]);
+    let mut values = means(found, &genes);
     for mut column in values.columns_mut() {
         let mean = column.sum() / n as f64;
         let spread = (column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
