@@ -134,6 +134,8 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
         merscope.join("cell_metadata.csv"),
         ",fov,volume,center_x,center_y,min_x,max_x,min_y,max_y\n11,0,5.0,1.0,2.0,0,2,1,3\n12,0,5.0,4.0,2.0,3,5,1,3\n13,1,5.0,1.0,9.0,0,2,8,10\n",
     );
+    fs::write(merscope.join("cell_boundaries.parquet"), include_bytes!("../seeds/tiny_boundaries.parquet"))
+        .expect("written");
     let gem = text(
         at("tissue.gem"),
         "#FileFormat=GEMv0.1\ngeneID\tx\ty\tMIDCount\ng0\t10\t10\t1\ng1\t70\t10\t2\ng0\t70\t90\t3\n",
@@ -162,6 +164,11 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
     text(
         cosmx.join("a_metadata_file.csv"),
         "fov,cell_ID,Area,CenterX_global_px,CenterY_global_px\n1,1,30,1,2\n1,2,40,4,2\n2,1,50,1,9\n",
+    );
+
+    text(
+        cosmx.join("a-polygons.csv"),
+        "fov,cellID,cell,x_global_px,y_global_px\n1,1,c_1_1_1,0,1\n1,1,c_1_1_1,2,1\n1,1,c_1_1_1,1,4\n1,2,c_1_1_2,3,1\n1,2,c_1_1_2,5,1\n1,2,c_1_1_2,4,3\n",
     );
 
     let hd = fresh("visium-hd");
@@ -195,7 +202,7 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
 
     let file =
         |name, target: Target, path: PathBuf| Seed { name, target, given: path.clone(), files: vec![path] };
-    let json = |name, given: &Path, file: &str| Seed {
+    let alone = |name, given: &Path, file: &str| Seed {
         name,
         target: targets::container,
         given: given.to_path_buf(),
@@ -212,12 +219,13 @@ pub fn seeds(folder: &Path, simulate: &dyn Fn(&Path, &str)) -> Vec<Seed> {
         file("csv", targets::container, csv),
         file("csv.gz", targets::container, packed),
         file("parquet", targets::named_rows, parquet),
-        folder("merscope", merscope),
         file("gem", targets::container, gem),
         file("gef", targets::container, gef),
-        // JSON alone, of which little is read besides.
-        json("scale factors", &visium, "spatial/scalefactors_json.json"),
-        json("experiment", &xenium, "experiment.xenium"),
+        // Alone, since of the others more is read first.
+        alone("outlines", &merscope, "cell_boundaries.parquet"),
+        alone("scale factors", &visium, "spatial/scalefactors_json.json"),
+        alone("experiment", &xenium, "experiment.xenium"),
+        folder("merscope", merscope),
         folder("visium", visium),
         folder("xenium", xenium),
         folder("cosmx", cosmx),
