@@ -155,6 +155,26 @@ def run(command, threads, ours=False):
     return report
 
 
+def brodmann(*words, binary=None):
+    """The report of one of our commands, with the command and its wall time; `{}` for one that prints none."""
+    words = [str(binary or program()), *map(str, words), "--json", "--quiet"]
+    started = time.perf_counter()
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{shown(words)} ended with {done.returncode}\n{done.stderr.strip()}")
+    report = json.loads(done.stdout) if done.stdout.strip() else {}
+    return {**report, "command": words, "wall": time.perf_counter() - started}
+
+
+def judged(report):
+    """Of a report what a row shows: seconds of all stages, ARI and NMI with the truth, memory."""
+    return {
+        "seconds": sum(report["seconds"].values()),
+        "quality": {name.upper(): report["metrics"][name] for name in ("ari", "nmi")},
+        "peak_mib": (report.get("peak_rss_bytes") or 0) / 2**20,
+    }
+
+
 def aside(file, *words):
     """What would make this process large, done by `file` in one of its own; its last line as JSON where it prints one."""
     words = [str(word) for word in words]

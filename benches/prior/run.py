@@ -14,10 +14,8 @@ in components of both slices together, each slice centred and scaled on its own,
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import common
@@ -26,18 +24,8 @@ KEY = "ground_truth"
 NONE = "none of these"
 REAL = {
     "dlpfc": ("DLPFC 151674 by 151673", "dlpfc_151673/dlpfc_151673.h5ad", "dlpfc_151674/dlpfc_151674.h5ad", 7),
-    "starmap": ("STARmap, right half by left half", "starmap_v1_1k/starmap_v1_1k.h5ad", None, 7),
+    "starmap": ("STARmap, one half by the other", "starmap_v1_1k/starmap_v1_1k.h5ad", None, 7),
 }
-
-
-def brodmann(*words):
-    words = [str(common.program()), *map(str, words), "--json", "--quiet"]
-    started = time.perf_counter()
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(words)}\n{done.stderr}")
-    report = json.loads(done.stdout) if done.stdout.strip() else {}
-    return {**report, "command": words, "wall": time.perf_counter() - started}
 
 
 # What needs AnnData, in processes of their own.
@@ -85,10 +73,11 @@ def halves(whole, atlas, target):
     import numpy as np
 
     adata = anndata.read_h5ad(whole)
-    x = adata.obsm["spatial"][:, 0]
-    left = x < np.median(x)
-    adata[left].copy().write_h5ad(atlas)
-    adata[~left].copy().write_h5ad(target)
+    # Across the layers, which lie beside each other along the first axis: both halves have all of them.
+    y = adata.obsm["spatial"][:, 1]
+    first = y < np.median(y)
+    adata[first].copy().write_h5ad(atlas)
+    adata[~first].copy().write_h5ad(target)
 
 
 def regions(path):
@@ -149,7 +138,7 @@ def nearest(joined, first, lacking):
     target = slices != first
     names = np.unique(truth[atlas])
     found = {}
-    for what, key in (("PCA", "X_pca"), ("Harmony", "X_pca_harmony")):
+    for what, key in (("PCA", "X_pca"), ("Harmony", "X_mixture_harmony")):
         z = adata.obsm[key]
         index = NearestNeighbors(n_neighbors=20).fit(z[atlas])
         near = truth[atlas][index.kneighbors(z[target], return_distance=False)]
@@ -194,7 +183,7 @@ def main():
             rows = []
             for seed, alone in enumerate(without):
                 words = ["spami", target, "--out", out, "-k", k, "--seed", seed, "--epochs", arguments.epochs]
-                report = brodmann(*words, "--denoise", "never", "--prior", atlas, "--prior-key", KEY, *options)
+                report = common.brodmann(*words, "--denoise", "never", "--prior", atlas, "--prior-key", KEY, *options)
                 quality = {"ARI": report["metrics"]["ari"], "ARI without": alone, **aside("transferred", out, lacking)}
                 trusted = report["prior"]["trusted"]
                 quality["trusted"] = float(trusted)
@@ -206,7 +195,7 @@ def main():
                 genes = folder / "genes.h5ad"
                 aside("of_rna", target, genes)
             joined = folder / "joined.h5ad"
-            brodmann("mixture", atlas, genes, "--out", joined, "-k", k, "--integrate", "harmony", "--n-init", 1)
+            common.brodmann("mixture", atlas, genes, "--out", joined, "-k", k, "--integrate", "harmony", "--n-init", 1)
             for what, quality in aside("nearest", joined, atlas.stem, lacking).items():
                 row = {"seconds": 0.0, "quality": quality}
                 bench.add(f"{name}: 20 nearest, {what}", report["n_obs"], {"brodmann": []}, {"brodmann": [row]})
@@ -214,12 +203,12 @@ def main():
         def alone(target, k):
             out = folder / f"alone{target.suffix}"
             words = ["spami", target, "--out", out, "-k", k, "--epochs", arguments.epochs, "--denoise", "never"]
-            return [brodmann(*words, "--seed", seed)["metrics"]["ari"] for seed in range(arguments.seeds)]
+            return [common.brodmann(*words, "--seed", seed)["metrics"]["ari"] for seed in range(arguments.seeds)]
 
         if wants("simulated"):
             for effect in (0, 1, 2, 4):
                 whole, atlas, target = folder / "whole.h5mu", folder / "atlas.h5ad", folder / f"target{effect}.h5mu"
-                brodmann(
+                common.brodmann(
                     "simulate", "--out", whole, "--side", arguments.side, "--modalities", "rna,adt", "--slices", 2,
                     "--noise", arguments.noise, "--batch-effect", effect,
                 )  # fmt: skip
