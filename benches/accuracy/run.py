@@ -7,10 +7,8 @@ The same settings for every tissue and method (the defaults, with the options gi
 Members are run alone, as `domains --members NAME`. Needs only Python's standard library and the data folder.
 """
 import argparse
-import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
@@ -36,31 +34,20 @@ METHODS = {
     "staig": ["staig"],
     "spami": ["spami"],
 }
-# Of one modality; of several the first is taken.
+# Of one modality; of several the RNA is taken.
 SINGLE = {"staig"}
 
 
 def run(binary, path, method, k, seed, options):
+    """The report of one run, under a command without places of this machine."""
     words = list(METHODS[method])
     if method in SINGLE and path.suffix == ".h5mu":
         words += ["--modality", "rna"]
+    given = [words[0], path, *words[1:], "-k", k, "--seed", seed, *options, "--out"]
     with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / ("out" + path.suffix)
-        given = [binary, words[0], path, *words[1:], "-k", k, "--seed", seed, *options]
-        done = subprocess.run(
-            [str(word) for word in [*given, "--out", out, "--json", "--quiet"]], capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip())
-    report = json.loads(done.stdout)
-    return {
-        "command": [*given, "--out", "out" + path.suffix],
-        "n_obs": report["n_obs"],
-        "reached": report["n_clusters_reached"],
-        "quality": {name.upper(): report["metrics"][name] for name in ("ari", "nmi")},
-        "seconds": sum(report["seconds"].values()),
-        "peak_mib": (report["peak_rss_bytes"] or 0) / 2**20,
-    }
+        report = common.brodmann(*given, pathlib.Path(folder) / ("out" + path.suffix), binary=binary)
+    kept = {"n_obs": report["n_obs"], "reached": report["n_clusters_reached"]}
+    return {**common.judged(report), **kept, "command": [binary, *given, "out" + path.suffix]}
 
 
 def main():

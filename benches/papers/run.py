@@ -22,7 +22,6 @@ standard library, the program and the data folder.
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -54,22 +53,6 @@ STAIG = {
 # Features that denoising is judged by.
 MARKERS = 100
 LAYERS = [0.25, 0.5, 1, 2, 4]
-
-
-def brodmann(*words):
-    words = [str(common.program()), *map(str, words), "--json", "--quiet"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(words)}\n{done.stderr}")
-    return {**(json.loads(done.stdout) if done.stdout.strip() else {}), "command": words}
-
-
-def row(report):
-    return {
-        "seconds": sum(report["seconds"].values()),
-        "quality": {name.upper(): report["metrics"][name] for name in ("ari", "nmi")},
-        "peak_mib": (report.get("peak_rss_bytes") or 0) / 2**20,
-    }
 
 
 # What needs AnnData, in processes of their own.
@@ -214,16 +197,15 @@ def main():
         at = lambda name: pathlib.Path(folder) / name
 
         def add(case, words):
-            reports = [brodmann(words[0], *words[1:], "--seed", seed, "--out", at("out" + words[1].suffix)) for seed in range(arguments.seeds)]
-            bench.add(case, reports[0]["n_obs"], {"brodmann": reports[0]["command"]}, {"brodmann": [row(r) for r in reports]})
-            return reports
+            reports = [common.brodmann(words[0], *words[1:], "--seed", seed, "--out", at("out" + words[1].suffix)) for seed in range(arguments.seeds)]
+            bench.add(case, reports[0]["n_obs"], {"brodmann": reports[0]["command"]}, {"brodmann": [common.judged(r) for r in reports]})
 
         # Simulated here at each noise; by others as it is.
         tissues = {}
         if {"noise", "parts", "epochs", "denoising"} & set(arguments.only):
             for noise in arguments.noise:
                 path = at(f"noise-{noise:g}.h5mu")
-                brodmann("simulate", "--out", path, "--side", arguments.side, "--noise", noise, *TWO)
+                common.brodmann("simulate", "--out", path, "--side", arguments.side, "--noise", noise, *TWO)
                 tissues[f"simulated here, noise {noise:g}"] = path
             others = arguments.data / OTHERS
             if others.exists():
@@ -256,7 +238,7 @@ def main():
                     given, held, out = (at(stem + path.suffix) for stem in ("given", "held", "denoised"))
                     common.aside(__file__, "--thin", path, given, held, seed)
                     words = ["--epochs", arguments.epochs, "--denoise", "always", "--seed", seed, "--out", out, "-k", "5"]
-                    done = brodmann("spami", given, *(TWO if path.suffix == ".h5mu" else []), *words, "--force")
+                    done = common.brodmann("spami", given, *(TWO if path.suffix == ".h5mu" else []), *words, "--force")
                     command = command or done["command"]
                     for way, scores in common.aside(__file__, "--predict", given, held, out).items():
                         of_spami = way.endswith("SpaMI")

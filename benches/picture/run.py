@@ -12,9 +12,7 @@ and, of 224 pixels, half a minute per step of 64 patches on two cores; `--encode
 Needs only Python's standard library, the program and the data folder.
 """
 import argparse
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -36,24 +34,6 @@ STAIG = {
     "both": [],
 }
 DOMAINS = {"no image": None, "with the image": []}
-
-
-def run(*words):
-    """The report of a command, with the command."""
-    words = [str(common.program()), *map(str, words), "--json", "--quiet"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(words)}\n{done.stderr}")
-    return {**json.loads(done.stdout), "command": words} if done.stdout.strip() else None
-
-
-def row(report):
-    quality = {name.upper(): report["metrics"][name] for name in ("ari", "nmi")}
-    return {
-        "seconds": sum(report["seconds"].values()),
-        "quality": quality,
-        "peak_mib": (report.get("peak_rss_bytes") or 0) / 2**20,
-    }
 
 
 def main():
@@ -86,16 +66,16 @@ def main():
                 image = ["--image", path.parent / slide[0], *(["--image-scale", slide[1]] if slide[1] else [])]
             seen = lambda more: [] if more is None else [*image, *more]
             features = pathlib.Path(folder) / "features.h5ad"
-            n_obs = run("image-features", path, "--out", features, *image)["n_obs"]
+            n_obs = common.brodmann("image-features", path, "--out", features, *image)["n_obs"]
 
             def add(what, words_of):
                 """A row of the table: what `words_of` a seed does."""
                 reports = []
                 for seed in range(arguments.seeds):
                     seeded = ["--out", out, "-k", k, "--seed", seed]
-                    reports.append(run(*words_of(seed), *seeded))
+                    reports.append(common.brodmann(*words_of(seed), *seeded))
                 command = {"brodmann": reports[0]["command"]}
-                bench.add(f"{name}: {what}", reports[0]["n_obs"], command, {"brodmann": [row(r) for r in reports]})
+                bench.add(f"{name}: {what}", reports[0]["n_obs"], command, {"brodmann": [common.judged(r) for r in reports]})
 
             kmeans = lambda file: ["cluster", file, "--use-rep", "X_image", "--method", "kmeans"]
             add("k-means of the picture", lambda seed: kmeans(features))
@@ -111,7 +91,7 @@ def main():
             for seed in range(arguments.seeds):
                 training = ["--encoder", "byol", "--encoder-epochs", arguments.byol, *side, "--seed", seed]
                 saved = ["--save-encoder", of(seed, "safetensors")]
-                run("image-features", path, "--out", of(seed, "h5ad"), *image, *training, *saved)
+                common.brodmann("image-features", path, "--out", of(seed, "h5ad"), *image, *training, *saved)
             add("k-means of the picture, BYOL", lambda seed: kmeans(of(seed, "h5ad")))
             weights = lambda seed: ["--encoder", "resnet50", "--weights", of(seed, "safetensors"), *side]
             add("domains, BYOL", lambda seed: ["domains", path, *image, *weights(seed)])
@@ -132,7 +112,7 @@ def main():
         for strength in arguments.strengths if wants("simulated") else []:
             path = pathlib.Path(folder) / "simulated.h5ad"
             slide = ["--image", "--image-strength", strength, "--stain-drift", 0.5, "--image-blur-px", 1]
-            run("simulate", "--out", path, "--side", arguments.side, "--modalities", "rna", "--noise", 1, *slide)
+            common.brodmann("simulate", "--out", path, "--side", arguments.side, "--modalities", "rna", "--noise", 1, *slide)
             compare(f"simulated slide, strength {strength}", path, 5, [])
     bench.write()
 
