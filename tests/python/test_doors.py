@@ -95,6 +95,41 @@ def test_harmony_is_the_command(tmp_path):
         bm.tl.banksy(slices, n_clusters=4, integrate="harmony")
 
 
+def test_harmony_comes_before_the_neighbours_of_spatialleiden(tmp_path):
+    slices = bm.datasets.simulated(side=12, modalities="rna", n_slices=2, batch_effect=2)
+    options = {"resolution": 0.7, "library_key": "library_id"}
+    here = bm.tl.spatialleiden(slices, integrate="harmony", copy=True, **options)
+    flags = ["--resolution", "0.7", "--library-key", "library_id", "--integrate", "harmony"]
+    written, _ = command(slices, tmp_path, "spatialleiden", *flags)
+    same(here.obsm["X_pca_harmony"], written.obsm["X_pca_harmony"])
+    assert here.obs["spatialleiden"].tolist() == written.obs["spatialleiden"].tolist()
+    assert here.uns["neighbors"]["params"]["use_rep"] == "X_pca_harmony"
+    assert here.uns["spatialleiden"]["params"]["integrate"] == "harmony"
+    plain = bm.tl.spatialleiden(slices, copy=True, **options)
+    same(here.obsm["X_pca"], plain.obsm["X_pca"])
+    assert (here.obsp["connectivities"] != plain.obsp["connectivities"]).nnz > 0
+    # Neighbours that are in the data are not those asked for.
+    again = bm.tl.spatialleiden(plain, integrate="harmony", copy=True, **options)
+    assert again.obs["spatialleiden"].tolist() == here.obs["spatialleiden"].tolist()
+    with pytest.raises(ValueError, match="integrate is harmony on a single slice; expected several slices"):
+        bm.tl.spatialleiden(slices, integrate="harmony", copy=True)
+
+
+def test_harmony_takes_slices_out_of_each_member(tmp_path):
+    slices = bm.datasets.simulated(side=12, modalities="rna", n_slices=2, batch_effect=2)
+    options = {"n_clusters": 4, "restarts": 1, "n_init": 2, "library_key": "library_id", "member_labels": True}
+    here = bm.tl.domains(slices, copy=True, integrate="harmony", **options)
+    flags = ["-k", "4", "--restarts", "1", "--n-init", "2", "--library-key", "library_id", "--member-labels"]
+    written, _ = command(slices, tmp_path, "domains", *flags, "--integrate", "harmony")
+    plain = bm.tl.domains(slices, copy=True, **options)
+    for column in ["domains", *(f"domains_{member}" for member in here.uns["domains"]["members"])]:
+        assert here.obs[column].tolist() == written.obs[column].tolist()
+    for member in here.uns["domains"]["members"]:
+        assert here.obs[f"domains_{member}"].tolist() != plain.obs[f"domains_{member}"].tolist()
+    with pytest.raises(ValueError, match="integrate is harmony on a single slice; expected several slices"):
+        bm.tl.domains(slices, n_clusters=4, integrate="harmony", copy=True)
+
+
 def test_domains_are_the_command(tissue, tmp_path):
     options = {"members": ["smoothed", "hops", "banksy.8"], "restarts": 2, "n_init": 2, "refine": 4}
     here = bm.tl.domains(tissue, n_clusters=4, member_labels=True, copy=True, **options)

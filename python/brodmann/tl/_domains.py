@@ -28,6 +28,7 @@ def domains(
     n_init: int = 10,
     gmm_model: Family = "EEE",
     max_clusters: int = 15,
+    integrate: Literal["harmony"] | None = None,
     refine: int = 0,
     image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     image_scale: float | None = None,
@@ -76,6 +77,9 @@ def domains(
         Runs of each member, of which the one that agrees best with the other members is taken.
     n_init, gmm_model
         Starts and covariances of the members' mixtures.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of each member's components first
+        (:func:`brodmann.pp.harmony`).
     refine
         Each spot follows the majority of that many nearest spots.
     image, image_scale, image_transform, spot_diameter, patch_size, encoder

@@ -146,6 +146,7 @@ def spatialleiden(
     normalized: bool = False,
     modality_kinds: Literal["rna", "adt", "atac"] | None = None,
     use_rep: str | None = None,
+    integrate: Literal["harmony"] | None = None,
     n_neighbors: int | None = None,
     spatial: Literal["knn", "radius", "delaunay", "grid"] | None = None,
     n_spatial: int | None = None,
@@ -191,6 +192,9 @@ def spatialleiden(
         are log-normalised already; ``modality_kinds``: what was measured, guessed from names by default.
     use_rep
         Key of an embedding in ``obsm`` to use instead of the counts.
+    integrate
+        Of several slices: ``"harmony"`` takes their differences out of the embedding before neighbours are sought in it
+        (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_pca_harmony"]``, too.
     n_neighbors
         Neighbours in latent space (15), the spot itself counted.
     spatial, n_spatial, radius
@@ -362,7 +366,7 @@ def spatialleiden_multimodal(
 _OF_COUNTS = frozenset(
     {
         "layer", "n_top_genes", "select", "flavor", "n_pcs", "target_sum", "min_cells", "normalized", "modality",
-        "use_rep", "n_neighbors", "spatial", "n_spatial", "radius", "spatial_key", "library_key",
+        "use_rep", "integrate", "n_neighbors", "spatial", "n_spatial", "radius", "spatial_key", "library_key",
     }
 )  # fmt: skip
 

@@ -12,8 +12,8 @@ use super::ModalityArg;
 use super::histology::{EncoderArgs, SlideArgs};
 use super::said::{ByName, by_name, cluster_number, edge_rule, flags, number, numbers};
 use super::shared::{
-    DomainArgs, ExpressionArgs, FeatureArgs, GmmModelArg, GraphArgs, ModelArgs, NamingArgs, OutputArgs,
-    PlaceArgs, SourceArgs,
+    DomainArgs, ExpressionArgs, FeatureArgs, GmmModelArg, GraphArgs, IntegrationArg, ModelArgs, NamingArgs,
+    OutputArgs, PlaceArgs, SourceArgs,
 };
 
 #[derive(Args, Debug, Serialize)]
@@ -399,6 +399,10 @@ pub struct DomainsCommand {
     /// Write each member's labels too, as obs["domains_MEMBER"]
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub member_labels: Option<bool>,
+    /// Of several slices: what takes their differences out of each member's components first (it costs a little where
+    /// there are none)
+    #[arg(long, value_enum)]
+    pub integrate: Option<IntegrationArg>,
     /// Runs of each member, of which the one that agrees best with the other members is taken
     #[arg(long, value_name = "N")]
     pub restarts: Option<usize>,

@@ -180,6 +180,10 @@ pub struct GraphArgs {
     /// Cluster on this obsm embedding instead of preprocessing the counts
     #[arg(long, value_name = "KEY")]
     pub use_rep: Option<String>,
+    /// Of several slices: what takes their differences out of the embedding first (it costs a little where there are
+    /// none)
+    #[arg(long, value_enum)]
+    pub integrate: Option<IntegrationArg>,
 }
 
 /// What takes the differences of slices out of an embedding.

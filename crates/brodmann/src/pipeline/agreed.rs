@@ -26,8 +26,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::PipelineError;
-use super::clustering::{ClusterNumber, MAX_CLUSTERS, note_unreached};
+use super::clustering::{ClusterNumber, Integration, MAX_CLUSTERS, note_unreached};
 use super::domains::{Domains, Labels};
+use super::embedding::integrated;
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
 use super::fingerprint::Fingerprint;
 use super::forecast::{FEWER_SPOTS, Forecast, Need, product_bytes};
@@ -139,6 +140,8 @@ pub struct AgreementOptions {
     pub n_clusters: Option<ClusterNumber>,
     /// The most domains considered then.
     pub max_clusters: usize,
+    /// What is done to each member's components of several slices first.
+    pub integrate: Option<Integration>,
     /// Runs of each member, of which the one that agrees best with the other members is taken.
     pub restarts: usize,
     /// Starts of each mixture.
@@ -157,6 +160,7 @@ impl Default for AgreementOptions {
             members: Member::DEFAULT.to_vec(),
             n_clusters: None,
             max_clusters: MAX_CLUSTERS,
+            integrate: None,
             restarts: RESTARTS,
             n_init: N_INIT,
             gmm_model: CovarianceModel::default(),
@@ -279,11 +283,13 @@ impl DomainsRequest {
                 banksy(values.view(), coordinates.view(), slices, &options, seed, monitor)
             })?;
             found.notes.iter().for_each(|note| monitor.note(&format!("surroundings: {note}")));
-            components = found.components;
+            for (own, lambda) in found.components.into_iter().zip(&options.lambdas) {
+                components.push(self.across(slices, own.scores, &format!("BANKSY {lambda}"), run)?);
+            }
         }
         let of = |member: Member| {
             let at = options.lambdas.iter().position(|l| Some(*l) == member.lambda());
-            components[at.expect("asked for above")].scores.view()
+            components[at.expect("asked for above")].view()
         };
         let mut views = Vec::with_capacity(self.agreement.members.len());
         for &member in &self.agreement.members {
@@ -304,7 +310,8 @@ impl DomainsRequest {
                     let made = run.timed(Stage::Train, || {
                         smoothed_pca(values.view(), graph.view(), slices, &options, seed, monitor)
                     });
-                    View::Embedding(made.map_err(of_features)?)
+                    let components = made.map_err(of_features)?;
+                    View::Embedding(self.across(slices, components, member.name(), run)?)
                 }
                 Member::SpatialLeiden => {
                     let options =
@@ -331,7 +338,21 @@ impl DomainsRequest {
         let picture = Picture { slide: &self.slide, encoder: &self.encoder, networks: &self.networks };
         let made = image_features(scene.tissue, &picture, place, run)?;
         let averaged = neighbor_means(made.comparable.view(), near.view());
-        Ok(View::Embedding(pca_dense(averaged.view(), COMPONENTS).map_err(of_features)?))
+        let components = pca_dense(averaged.view(), COMPONENTS).map_err(of_features)?;
+        Ok(View::Embedding(self.across(scene.slices(), components, Member::Image.name(), run)?))
+    }
+
+    /// Components without the differences of slices, where that was asked for; `of` parts the random streams.
+    fn across(
+        &self,
+        slices: Option<&Slices>,
+        components: Array2<f64>,
+        of: &str,
+        run: &mut Run<'_>,
+    ) -> Result<Array2<f64>, PipelineError> {
+        let Some(integration) = self.agreement.integrate else { return Ok(components) };
+        let seed = run.seed.derive(&format!("domains/harmony/{of}"), 0);
+        integrated(components.view(), integration, slices, seed, run)
     }
 
     /// What the members but the picture agree on: so one sees what it changes.
@@ -651,6 +672,7 @@ impl Method for DomainsRequest {
         Frame {
             modality: self.features.modality,
             features: Some(&self.features),
+            integrate: Some(self.agreement.integrate),
             ..Frame::new(keys::DOMAINS, "domains that methods agree on", &self.place, &self.naming)
         }
     }

@@ -7,14 +7,15 @@
 //! ```
 
 use brodmann_data::{Additions, ReadOptions, Select, keys};
-use brodmann_kernels::{Monitor, Opt, OptionError, Seed, Slices};
+use brodmann_kernels::{Monitor, Opt, Seed, Slices};
 use ndarray::Array2;
 
 use super::PipelineError;
 use super::clustering::{ClusterNumber, EmbeddingMethod, Integration};
 use super::cohort::Cohort;
-use super::domains::{self, Embedding};
+use super::domains;
 use super::doubts;
+use super::embedding::{integrated, of_a_single_slice};
 use super::forecast::{Forecast, announce};
 use super::graphs::prepare_selection;
 use super::known::KnownDomains;
@@ -28,7 +29,7 @@ use super::scene::Scene;
 use super::scores;
 use super::tensor_file::check_model_place;
 use super::tissue::{Destination, Inputs, Opening, Tissue};
-use crate::embedding::{HarmonyOptions, UmapOptions, harmony, umap};
+use crate::embedding::{UmapOptions, umap};
 use crate::graph::{NeighborsOptions, neighbors};
 
 /// The elements that the driver and the method read.
@@ -154,11 +155,8 @@ fn check<M: Method>(method: &M, scene: &Scene<'_>) -> Result<(), PipelineError> 
     if let Some((options, _)) = frame.domains {
         options.check(n_obs)?;
     }
-    let integration = frame.domains.and_then(|(options, _)| options.integrate);
-    if let Some(integration) = integration.filter(|_| scene.n_slices < 2) {
-        let found = format!("{} on a single slice", integration.name());
-        let expected = format!("several slices, as several files or by {}", Opt("library_key"));
-        return Err(OptionError::new("integrate", found, expected).into());
+    if let Some(integration) = frame.integration().flatten().filter(|_| scene.n_slices < 2) {
+        return Err(of_a_single_slice(integration));
     }
     method.check(n_obs)
 }
@@ -172,7 +170,7 @@ fn drive<M: Method>(
     let frame = method.frame();
     let (tissue, n_obs, monitor) = (scene.tissue, scene.n_obs(), run.monitor);
     check(method, scene)?;
-    let integration = frame.domains.and_then(|(options, _)| options.integrate);
+    let integration = frame.integration().flatten();
     doubts::tell(scene, frame.place, monitor);
     let truth = scores::truth_key(tissue, frame.naming.truth.as_deref())?;
     check_key_added(frame.key(), &[truth.as_deref(), scene.library_key])?;
@@ -199,7 +197,10 @@ fn drive<M: Method>(
         Outcome::Embeddings { embeddings: made, clustering, before: unaligned } => {
             (embeddings, before) = (made, unaligned);
             if let Some(integration) = integration {
-                embeddings.iter_mut().try_for_each(|e| integrate(e, integration, scene, run))?;
+                for embedding in &mut embeddings {
+                    let of = embedding.clustered.view();
+                    embedding.clustered = integrated(of, integration, scene.slices(), embedding.seed, run)?;
+                }
             }
             let refine = frame.domains.map_or(0, |(options, _)| options.refine);
             domains::find(&embeddings, clustering, refine, scene, frame.place, run)?
@@ -219,7 +220,7 @@ fn drive<M: Method>(
     }
     if let Some(slices) = scene.slices().filter(|_| scene.n_slices > 1) {
         // Where it can be asked for, and was not.
-        let may_help = frame.domains.is_some() && integration.is_none();
+        let may_help = frame.integration() == Some(None);
         tell_unmixed(&domains.labels, slices, may_help.then_some(Integration::Harmony), monitor);
     }
     let kept = (domains.kept < embeddings.len()).then(|| embeddings.swap_remove(domains.kept));
@@ -310,25 +311,6 @@ fn tell_unmixed(labels: &[u32], slices: &Slices, advice: Option<Integration>, mo
          {advice}"
     );
     if 2 * alone.len() > n_domains { monitor.warn(&message) } else { monitor.note(&message) }
-}
-
-/// Takes the differences of slices out of an embedding.
-fn integrate(
-    embedding: &mut Embedding,
-    Integration::Harmony: Integration,
-    scene: &Scene<'_>,
-    run: &mut Run<'_>,
-) -> Result<(), PipelineError> {
-    let Some(slices) = scene.slices() else { return Ok(()) };
-    let (codes, monitor) = (slices.to_codes(), run.monitor);
-    let options = HarmonyOptions::default();
-    let of = embedding.clustered.view();
-    let found = run.timed(Stage::Cluster, || harmony(of, &[&codes], &options, embedding.seed, monitor))?;
-    if !found.converged {
-        monitor.note(&format!("Harmony: not settled after {} rounds", options.max_iterations));
-    }
-    embedding.clustered = found.embedding;
-    Ok(())
 }
 
 /// An embedding in the plane.

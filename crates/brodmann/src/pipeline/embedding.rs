@@ -3,15 +3,17 @@
 use std::time::Instant;
 
 use brodmann_data::{Array, Column, ElementAdditions, Matrix, Value, keys};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Seed, Slices};
 use indexmap::IndexMap;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use super::PipelineError;
+use super::clustering::Integration;
 use super::count_rows::CountRowsError;
 use super::request::FeatureRequest;
 use super::run::{Run, Stage};
 use super::tissue::{ModalityInfo, Tissue};
+use crate::embedding::{HarmonyOptions, harmony};
 use crate::preprocess::{
     GeneSelection, HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed,
     preprocess_rows,
@@ -59,6 +61,34 @@ pub fn features(
     let seed = run.seed;
     add(modality, &made, seed, run.target(modality.key.as_deref()));
     Ok(Features { embedding: made.preprocessed.embedding, key: key.to_owned() })
+}
+
+/// Takes the differences of slices out of an embedding.
+///
+/// # Errors
+/// [`PipelineError::Option`] on a single slice; as [`harmony`](harmony()).
+pub(super) fn integrated(
+    embedding: ArrayView2<'_, f64>,
+    integration: Integration,
+    slices: Option<&Slices>,
+    seed: Seed,
+    run: &mut Run<'_>,
+) -> Result<Array2<f64>, PipelineError> {
+    let slices = slices.filter(|s| s.count() > 1).ok_or_else(|| of_a_single_slice(integration))?;
+    let (codes, monitor) = (slices.to_codes(), run.monitor);
+    let options = HarmonyOptions::default();
+    let found = run.timed(Stage::Cluster, || harmony(embedding, &[&codes], &options, seed, monitor))?;
+    if !found.converged {
+        monitor.note(&format!("Harmony: not settled after {} rounds", options.max_iterations));
+    }
+    Ok(found.embedding)
+}
+
+/// The refusal where there are no slices to bring together.
+pub(super) fn of_a_single_slice(integration: Integration) -> PipelineError {
+    let found = format!("{} on a single slice", integration.name());
+    let expected = format!("several slices, as several files or by {}", Opt("library_key"));
+    OptionError::new("integrate", found, expected).into()
 }
 
 /// `obsm` key of the embedding of a modality.

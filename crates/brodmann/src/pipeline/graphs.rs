@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::PipelineError;
 use super::doubts::{require_differences, require_places};
-use super::embedding::{Features, features};
+use super::embedding::{Features, features, integrated};
 use super::request::{FeatureRequest, GraphRequest, Place};
 use super::run::{Run, Stage};
 use super::tissue::{ModalityInfo, Tissue};
@@ -39,9 +39,16 @@ pub fn latent_graph(
         monitor.note(&format!("{}: latent graph taken from obsp[\"connectivities\"]", modality.name));
         return Ok(without_diagonal(graph));
     }
-    let Features { embedding, key } =
+    let Features { mut embedding, mut key } =
         features(tissue, modality, feature_request, request.use_rep.as_deref(), slices, run)?;
     require_differences(embedding.view(), &key)?;
+    if let Some(integration) = request.integrate {
+        embedding = integrated(embedding.view(), integration, slices, seed, run)?;
+        // Beside the one it was made from, under a name of its own.
+        key = format!("{key}_{}", integration.name());
+        let narrowed = embedding.mapv(|v| v as f32);
+        run.target(modality.key.as_deref()).obsm.insert(key.clone(), narrowed.into());
+    }
     let options = NeighborsOptions {
         n_neighbors: request.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS),
         ..NeighborsOptions::default()

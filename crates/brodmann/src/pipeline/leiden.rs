@@ -211,7 +211,8 @@ impl Method for LeidenRequest {
         let title = if self.spatial { "SpatialLeiden" } else { "Leiden" };
         let frame = Frame::new(self.name(), title, &self.place, &self.naming);
         let (features, graphs) = (Some(&self.features), Some(&self.graphs));
-        Frame { modality: self.features.modality, features, graphs, ..frame }
+        let integrate = Some(self.graphs.integrate);
+        Frame { modality: self.features.modality, features, graphs, integrate, ..frame }
     }
 
     fn reads(&self, reads: &mut Reads) {

@@ -10,7 +10,7 @@ use ndarray::Array2;
 use serde_json::Value as Json;
 
 use super::PipelineError;
-use super::clustering::{DomainOptions, EmbeddingMethod};
+use super::clustering::{DomainOptions, EmbeddingMethod, Integration};
 use super::domains::{Domains, Embedding, Labels};
 use super::forecast::Need;
 use super::request::{FeatureRequest, GraphRequest, ModelOptions, Naming, Place};
@@ -42,6 +42,8 @@ pub struct Frame<'a> {
     pub graphs: Option<&'a GraphRequest>,
     /// How an embedding becomes domains, and the neighbours of its graphs; `None` for methods that find labels.
     pub domains: Option<(&'a DomainOptions, usize)>,
+    /// Of a method that finds labels: what takes out the differences of slices, where that can be asked for.
+    pub integrate: Option<Option<Integration>>,
     /// Of networks: where they are saved and read.
     pub models: Option<&'a ModelOptions>,
     /// Fewest observations.
@@ -60,9 +62,15 @@ impl<'a> Frame<'a> {
             features: None,
             graphs: None,
             domains: None,
+            integrate: None,
             models: None,
             min_obs: MIN_OBS,
         }
+    }
+
+    /// What takes out the differences of slices; `None` where that cannot be asked for.
+    pub fn integration(&self) -> Option<Option<Integration>> {
+        self.domains.map(|(options, _)| options.integrate).or(self.integrate)
     }
 
     /// Name of the result.

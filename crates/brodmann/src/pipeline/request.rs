@@ -15,6 +15,7 @@ use brodmann_kernels::{Opt, OptionError};
 
 use super::PipelineError;
 use super::checkpoint::CheckpointRequest;
+use super::clustering::Integration;
 use super::said::Said;
 use crate::cluster::{is_cluster_count, is_resolution};
 use crate::graph::SpatialKind;
@@ -366,12 +367,14 @@ pub struct GraphRequest {
     pub radius: Option<f64>,
     /// `obsm` embedding to use instead of preprocessing the counts.
     pub use_rep: Option<String>,
+    /// What is done to the embedding of several slices before neighbours are sought in it.
+    pub integrate: Option<Integration>,
 }
 
 impl GraphRequest {
     /// Whether a latent graph in the file must give way.
     pub fn wants_new_latent(&self) -> bool {
-        self.n_neighbors.is_some() || self.use_rep.is_some()
+        self.n_neighbors.is_some() || self.use_rep.is_some() || self.integrate.is_some()
     }
 
     /// Whether a spatial graph in the file must give way.
