@@ -72,9 +72,9 @@ def domains(
         (``"hops"``), Leiden of the neighbours in expression and in space (``"spatialleiden"``), features of the picture
         averaged over the neighbours (``"image"``).
     member_labels
-        Write each member's labels too.
+        Write each member's labels too, those of its run that agrees best with the other members.
     restarts
-        Runs of each member, of which the one that agrees best with the other members is taken.
+        Runs of each member, all of which vote.
     n_init, gmm_model
         Starts and covariances of the members' mixtures.
     integrate
@@ -117,8 +117,8 @@ def domains(
     ``var["{key}_features"]`` : bool, shape ``(n_vars,)``
         Genes that were used.
     ``uns[key]`` : dict
-        ``params``, ``n_clusters``, ``members``, their ``weights`` and ``agreement`` (``(members, members)``: adjusted
-        Rand index of each pair), ``features`` by modality, …
+        ``params``, ``n_clusters``, ``members``, their ``weights`` and ``agreement`` (``(members, members)``: mean
+        adjusted Rand index of a run of the one with a run of the other), ``features`` by modality, …
 
     Raises
     ------

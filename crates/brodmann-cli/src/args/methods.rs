@@ -396,14 +396,14 @@ pub struct DomainsCommand {
     /// Who takes part
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,…")]
     pub members: Vec<MemberArg>,
-    /// Write each member's labels too, as obs["domains_MEMBER"]
+    /// Write each member's labels too (of its run that agrees best with the others), as obs["domains_MEMBER"]
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub member_labels: Option<bool>,
     /// Of several slices: what takes their differences out of each member's components first (it costs a little where
     /// there are none)
     #[arg(long, value_enum)]
     pub integrate: Option<IntegrationArg>,
-    /// Runs of each member, of which the one that agrees best with the other members is taken
+    /// Runs of each member, all of which vote
     #[arg(long, value_name = "N")]
     pub restarts: Option<usize>,
     /// Starts of each mixture

@@ -168,13 +168,13 @@ pub fn consensus(runs: &[&[u32]], monitor: &dyn Monitor) -> Result<Consensus, Co
 
 /// Labels named 0, 1, … by first appearance.
 #[derive(Clone)]
-struct Named {
-    labels: Vec<u32>,
-    count: usize,
+pub(super) struct Named {
+    pub labels: Vec<u32>,
+    pub count: usize,
 }
 
 impl Named {
-    fn new(labels: &[u32]) -> Self {
+    pub fn new(labels: &[u32]) -> Self {
         let mut distinct = labels.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
@@ -227,7 +227,7 @@ fn pairwise(named: &[Named], n_obs: usize, monitor: &dyn Monitor) -> Result<(f64
 }
 
 /// A run's labels in the names of the reference.
-fn align(run: &Named, reference: &Named) -> Vec<u32> {
+pub(super) fn align(run: &Named, reference: &Named) -> Vec<u32> {
     let mut overlap = vec![vec![0i64; reference.count]; run.count];
     for (&own, &other) in run.labels.iter().zip(&reference.labels) {
         overlap[own as usize][other as usize] += 1;
@@ -276,7 +276,7 @@ fn vote(aligned: &[Vec<u32>], reference: &[u32]) -> Vec<u32> {
 }
 
 /// New number of each name: the largest cluster first, then by first member; names without spots last.
-fn by_size(labels: &[u32], count: usize) -> Vec<u32> {
+pub(super) fn by_size(labels: &[u32], count: usize) -> Vec<u32> {
     let (mut sizes, mut first) = (vec![0usize; count], vec![usize::MAX; count]);
     for (i, &l) in labels.iter().enumerate() {
         sizes[l as usize] += 1;

@@ -1,16 +1,18 @@
 //! One map from several methods' maps: what they agree on, how sure that is, and who stands apart.
 
-use brodmann_kernels::eigen::{NotConverged, symmetric_eigen};
-use brodmann_kernels::{CsrView, Diagnosis, Interrupted, Monitor, Seed};
+use brodmann_kernels::{CsrView, Diagnosis, Interrupted, Monitor};
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::kmeans::{KMeansError, KMeansOptions, kmeans};
-use crate::graph::neighbor_means;
+use super::consensus::{Named, align, by_size};
 use crate::metrics::{Codes, MetricsError, adjusted_rand_index};
 
 /// Sweeps over the members at most; agreement rises with every change, so that the choice settles by itself.
 const SWEEPS: usize = 20;
+/// Rounds of voting at most; a handful is usual.
+const MAX_ROUNDS: usize = 50;
+/// Spots that vote in one task; fixed.
+const CHUNK: usize = 4096;
 
 /// Why there is no common map.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +33,6 @@ pub enum MembersError {
     /// Of the agreement.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// Of the components of the labels.
-    #[error(transparent)]
-    Eigen(#[from] NotConverged),
-    /// Of the clustering.
-    #[error(transparent)]
-    KMeans(#[from] KMeansError),
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -46,8 +42,6 @@ impl Diagnosis for MembersError {
     fn origin(&self) -> Option<&dyn Diagnosis> {
         match self {
             Self::Metrics(e) => Some(e),
-            Self::Eigen(e) => Some(e),
-            Self::KMeans(e) => Some(e),
             Self::Interrupted(e) => Some(e),
             _ => None,
         }
@@ -62,29 +56,12 @@ impl Diagnosis for MembersError {
     }
 }
 
-/// How the members' maps become one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MembersOptions {
-    /// Domains wanted.
-    pub n_clusters: usize,
-    /// Components of the labels that are clustered.
-    pub n_components: usize,
-    /// Starts of k-means.
-    pub n_init: usize,
-}
-
-impl Default for MembersOptions {
-    fn default() -> Self {
-        Self { n_clusters: 8, n_components: 15, n_init: 50 }
-    }
-}
-
 /// What several members agree on.
 #[derive(Clone, Debug)]
 pub struct Members {
     /// Domain of each spot, `0` the largest.
     pub labels: Vec<u32>,
-    /// `(members, members)`: adjusted Rand index of each pair.
+    /// `(members, members)`: mean adjusted Rand index of a run of the one with a run of the other; 1 on the diagonal.
     pub agreement: Array2<f64>,
     /// Weight of each member's vote; they add up to 1.
     pub weights: Vec<f64>,
@@ -116,61 +93,191 @@ pub struct MemberVotes {
     pub entropy: Vec<f64>,
 }
 
-/// The map that several members' labels have in common.
+/// The map that the runs of several members vote for, spots and their neighbours together.
 ///
-/// 1. A member weighs by the square of its mean ARI with the others (none below 0): one that stands apart fades by
-///    itself. Where nobody agrees with anybody all weigh the same.
-/// 2. Labels become indicator columns, divided by the root of the cluster's size and times the weight; their leading
-///    components, averaged over a spot and its neighbours in `graph`, are clustered by k-means.
+/// ```text
+/// weight of a member = square of the mean ARI of its runs with those of the others (none below 0), shared by its runs:
+///                      one that stands apart fades by itself; where nobody agrees with anybody all weigh the same
+/// map = the run of n_clusters that agrees best with all others; the next one, should the vote leave a domain without spots
+/// until nothing changes:
+///     match the clusters of each run one to one with the domains of the map, so that most spots agree; a cluster
+///     left over goes to the domain that it overlaps most
+///     map = for each spot the domain that has most votes of the spot and its neighbours
+/// where no start keeps every domain, the first one does, and domains without votes keep the spots that they have
+/// ```
 ///
 /// How sure a spot is of its domain: [`member_votes`].
 ///
 /// # Inputs
-/// `members`: labels of the same spots, any names. `graph`: `(n_obs, n_obs)`, stored entries are neighbours.
+/// `runs`: of each member the labels of its runs, any names, all of the same spots. `graph`: `(n_obs, n_obs)`, stored
+/// entries are neighbours. `n_clusters`: domains wanted; where no run has that many, the map has as many as the run that it
+/// starts from.
 /// # Errors
 /// [`MembersError`].
 /// # Cost
-/// O(members² n) for the pairs, k-means on `n × n_components`; `16 n n_components` bytes.
+/// With R runs O(R² n) for the pairs; O(R (n + entries of the graph)) per round; `4 R n` bytes.
 /// # Source
-/// Ours; the weights follow Strehl & Ghosh 2002 (cluster ensembles) in using labels alone.
+/// Ours; voting after alignment as in Dimitriadou, Weingessel & Hornik 2002.
 ///
 /// # Example
 ///
 /// ```
-/// use brodmann::cluster::{MembersOptions, members};
-/// use brodmann_kernels::{Seed, Silent};
+/// use brodmann::cluster::members;
+/// use brodmann_kernels::Silent;
 ///
 /// // Two agree, the third has a map of its own and no weight.
-/// let maps: [&[u32]; 3] = [&[0, 0, 0, 1, 1, 1], &[4, 4, 4, 2, 2, 2], &[0, 1, 2, 0, 1, 2]];
-/// let options = MembersOptions { n_clusters: 2, ..Default::default() };
-/// let found = members(&maps, None, &options, Seed(0), &Silent)?;
+/// let runs = [vec![vec![0, 0, 0, 1, 1, 1]], vec![vec![4, 4, 4, 2, 2, 2]], vec![vec![0, 1, 1, 1, 1, 0]]];
+/// let found = members(&runs, None, 2, &Silent)?;
 /// assert_eq!(found.labels, [0, 0, 0, 1, 1, 1]);
 /// assert!(found.weights[2] < 0.01);
 /// # Ok::<(), brodmann::cluster::MembersError>(())
 /// ```
 pub fn members(
-    members: &[&[u32]],
+    runs: &[Vec<Vec<u32>>],
     graph: Option<CsrView<'_, f64>>,
-    options: &MembersOptions,
-    seed: Seed,
+    n_clusters: usize,
     monitor: &dyn Monitor,
 ) -> Result<Members, MembersError> {
-    let n_obs = members.first().ok_or(MembersError::NoMembers)?.len();
-    let expected = graph.map_or(n_obs, CsrView::n_rows);
-    if let Some((member, labels)) = members.iter().enumerate().find(|(_, l)| l.len() != expected) {
-        return Err(MembersError::LengthMismatch { member, found: labels.len(), expected });
+    let Runs { all, of_member, .. } = Runs::new(runs)?;
+    let expected = graph.map_or(all[0].len(), CsrView::n_rows);
+    if let Some((run, labels)) = all.iter().enumerate().find(|(_, l)| l.len() != expected) {
+        return Err(MembersError::LengthMismatch { member: of_member[run], found: labels.len(), expected });
     }
-    let named: Vec<Codes> = members.iter().map(|labels| Codes::new(labels)).collect();
-    let agreement = agreements(members, |_, _| true, monitor)?;
+    let of_runs = agreements(&all, |_, _| true, monitor)?;
+    let agreement = mean_of_runs(&of_runs, &of_member, runs.len());
     let weights = weights_of(&agreement);
-    let mut scores = components(&named, &weights, n_obs, options.n_components)?;
-    if let Some(graph) = graph {
-        scores = neighbor_means(scores.view(), graph);
+    let of_run: Vec<f64> = of_member.iter().map(|&m| weights[m] / runs[m].len() as f64).collect();
+
+    let named: Vec<Named> = all.iter().map(|labels| Named::new(labels)).collect();
+    let mut map: Option<Named> = None;
+    for start in starts(&named, &of_runs, n_clusters) {
+        let voted = settle(named[start].clone(), &named, &of_run, graph, monitor)?;
+        let is_last = voted.every_domain_has_votes;
+        if is_last || map.is_none() {
+            map = Some(voted.map);
+        }
+        if is_last {
+            break;
+        }
     }
-    let k_means =
-        KMeansOptions { n_clusters: options.n_clusters, n_init: options.n_init, ..Default::default() };
-    let labels = kmeans(scores.view(), &k_means, seed.derive("cluster/members", 0), monitor)?.labels;
+    let map = map.expect("there are runs");
+    let number = by_size(&map.labels, map.count);
+    let labels = map.labels.iter().map(|&l| number[l as usize]).collect();
     Ok(Members { labels, agreement, weights })
+}
+
+/// The runs that the vote may start from: those with the number of clusters wanted, else all; who agrees best with all others
+/// comes first, of equals the first.
+fn starts(named: &[Named], agreement: &Array2<f64>, n_clusters: usize) -> Vec<usize> {
+    let mut starts: Vec<usize> = (0..named.len()).filter(|&run| named[run].count == n_clusters).collect();
+    if starts.is_empty() {
+        starts = (0..named.len()).collect();
+    }
+    let with_all: Vec<f64> = agreement.rows().into_iter().map(|row| row.sum()).collect();
+    starts.sort_by(|&a, &b| with_all[b].total_cmp(&with_all[a]));
+    starts
+}
+
+/// Where a vote ended.
+struct Voted {
+    map: Named,
+    /// No domain had to be kept.
+    every_domain_has_votes: bool,
+}
+
+/// Votes until nothing changes.
+fn settle(
+    mut map: Named,
+    named: &[Named],
+    weights: &[f64],
+    graph: Option<CsrView<'_, f64>>,
+    monitor: &dyn Monitor,
+) -> Result<Voted, Interrupted> {
+    let mut every_domain_has_votes = true;
+    for _ in 0..MAX_ROUNDS {
+        monitor.check()?;
+        let aligned: Vec<Vec<u32>> = named.par_iter().map(|run| align(run, &map)).collect();
+        let mut next = vote(&aligned, weights, graph, &map);
+        every_domain_has_votes = keep_every_domain(&mut next, &map);
+        if next == map.labels {
+            break;
+        }
+        map.labels = next;
+    }
+    Ok(Voted { map, every_domain_has_votes })
+}
+
+/// The name with most votes of each spot and its neighbours; ties to the map's own, then to the lower name.
+fn vote(aligned: &[Vec<u32>], weights: &[f64], graph: Option<CsrView<'_, f64>>, map: &Named) -> Vec<u32> {
+    let mut winners = map.labels.clone();
+    winners.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+        let mut votes = vec![0.0; map.count];
+        for (offset, winner) in out.iter_mut().enumerate() {
+            let i = chunk * CHUNK + offset;
+            votes.fill(0.0);
+            let near = graph.map_or(&[][..], |graph| graph.row(i).0);
+            for j in std::iter::once(i).chain(near.iter().map(|&j| j as usize).filter(|&j| j != i)) {
+                for (run, weight) in aligned.iter().zip(weights) {
+                    votes[run[j] as usize] += weight;
+                }
+            }
+            for (name, of_name) in votes.iter().enumerate() {
+                if *of_name > votes[*winner as usize] {
+                    *winner = name as u32;
+                }
+            }
+        }
+    });
+    winners
+}
+
+/// Gives domains that lost every vote the spots back that they had; whether there were none.
+fn keep_every_domain(next: &mut [u32], map: &Named) -> bool {
+    let mut has_spots = vec![false; map.count];
+    for &name in next.iter() {
+        has_spots[name as usize] = true;
+    }
+    for (name, &before) in next.iter_mut().zip(&map.labels) {
+        if !has_spots[before as usize] {
+            *name = before;
+        }
+    }
+    !has_spots.contains(&false)
+}
+
+/// The runs of all members in one list.
+struct Runs<'a> {
+    all: Vec<&'a [u32]>,
+    of_member: Vec<usize>,
+    /// Place of each member's first.
+    first: Vec<usize>,
+}
+
+impl<'a> Runs<'a> {
+    fn new(runs: &'a [Vec<Vec<u32>>]) -> Result<Self, MembersError> {
+        if runs.is_empty() || runs.iter().any(Vec::is_empty) {
+            return Err(MembersError::NoMembers);
+        }
+        let of_member: Vec<usize> =
+            runs.iter().enumerate().flat_map(|(m, runs)| runs.iter().map(move |_| m)).collect();
+        let first = (0..runs.len()).map(|m| of_member.partition_point(|own| *own < m)).collect();
+        let all = runs.iter().flatten().map(Vec::as_slice).collect();
+        Ok(Self { all, of_member, first })
+    }
+}
+
+/// Of members, from that of their runs.
+fn mean_of_runs(of_runs: &Array2<f64>, of_member: &[usize], n_members: usize) -> Array2<f64> {
+    let mut sums = Array2::<f64>::zeros((n_members, n_members));
+    let mut counts = Array2::<f64>::zeros((n_members, n_members));
+    for ((a, b), agreement) in of_runs.indexed_iter() {
+        let at = [of_member[a], of_member[b]];
+        sums[at] += agreement;
+        counts[at] += 1.0;
+    }
+    let mut mean = sums / counts;
+    mean.diag_mut().fill(1.0);
+    mean
 }
 
 /// The votes of the members on a map: `p_i(d) = Σ_m w_m P(d | label of i by m)`, with `P` the share of the spots of that
@@ -261,13 +368,7 @@ pub fn member_votes(
 /// # Ok::<(), brodmann::cluster::MembersError>(())
 /// ```
 pub fn agreeing_runs(runs: &[Vec<Vec<u32>>], monitor: &dyn Monitor) -> Result<Vec<usize>, MembersError> {
-    if runs.is_empty() || runs.iter().any(Vec::is_empty) {
-        return Err(MembersError::NoMembers);
-    }
-    let of_member: Vec<usize> =
-        runs.iter().enumerate().flat_map(|(m, runs)| runs.iter().map(move |_| m)).collect();
-    let first: Vec<usize> = (0..runs.len()).map(|m| of_member.partition_point(|own| *own < m)).collect();
-    let all: Vec<&[u32]> = runs.iter().flatten().map(Vec::as_slice).collect();
+    let Runs { all, of_member, first } = Runs::new(runs)?;
     let agreement = agreements(&all, |a, b| of_member[a] != of_member[b], monitor)?;
     // With one run of each other member, or with the mean of several.
     let take = |m: usize, score: &dyn Fn(usize) -> f64| {
@@ -302,52 +403,6 @@ pub fn agreeing_runs(runs: &[Vec<Vec<u32>>], monitor: &dyn Monitor) -> Result<Ve
         }
     }
     Ok(taken)
-}
-
-/// Scores along the leading components of the members' weighted indicator columns, `(n_obs, ≤ n_components)`.
-///
-/// `B` has the entry `w_m / √size` at a spot's label by member `m`; `BᵀB` counts the spots that two labels share, so that
-/// the columns, a few per member, are all that is decomposed.
-fn components(
-    named: &[Codes],
-    weights: &[f64],
-    n_obs: usize,
-    n_components: usize,
-) -> Result<Array2<f64>, NotConverged> {
-    let mut first = Vec::with_capacity(named.len());
-    let mut entries: Vec<f64> = Vec::new();
-    for (codes, weight) in named.iter().zip(weights) {
-        first.push(entries.len());
-        entries.extend(codes.counts.iter().map(|&size| weight / (size as f64).sqrt()));
-    }
-    let column = |m: usize, i: usize| first[m] + named[m].of[i] as usize;
-    let d = entries.len();
-    let mut shared = Array2::<f64>::zeros((d, d));
-    for i in 0..n_obs {
-        for a in 0..named.len() {
-            for b in 0..named.len() {
-                shared[[column(a, i), column(b, i)]] += 1.0;
-            }
-        }
-    }
-    // Of each column, the number of its spots times its entry, over all spots: its mean.
-    let mean: Vec<f64> = (0..d).map(|j| shared[[j, j]] * entries[j] / n_obs.max(1) as f64).collect();
-    let product = Array2::from_shape_fn((d, d), |(a, b)| {
-        entries[a] * shared[[a, b]] * entries[b] - n_obs as f64 * mean[a] * mean[b]
-    });
-    let (_, vectors) = symmetric_eigen(product.view(), n_components)?;
-    let k = vectors.ncols();
-    let shift: Vec<f64> =
-        (0..k).map(|t| mean.iter().zip(vectors.column(t)).map(|(m, v)| m * v).sum()).collect();
-    let mut scores = Array2::zeros((n_obs, k));
-    for (i, mut row) in scores.rows_mut().into_iter().enumerate() {
-        for m in 0..named.len() {
-            let j = column(m, i);
-            row.scaled_add(entries[j], &vectors.row(j));
-        }
-        row.iter_mut().zip(&shift).for_each(|(v, s)| *v -= s);
-    }
-    Ok(scores)
 }
 
 /// Adjusted Rand index of the pairs that are wanted, 0 elsewhere; 1 on the diagonal.
@@ -396,9 +451,13 @@ mod tests {
 
     use super::*;
 
+    /// One run of each.
+    fn runs(maps: &[&[u32]]) -> Vec<Vec<Vec<u32>>> {
+        maps.iter().map(|map| vec![map.to_vec()]).collect()
+    }
+
     fn of(maps: &[&[u32]], k: usize) -> (Members, MemberVotes) {
-        let options = MembersOptions { n_clusters: k, ..Default::default() };
-        let found = members(maps, None, &options, Seed(1), &Silent).expect("valid");
+        let found = members(&runs(maps), None, k, &Silent).expect("valid");
         let votes = member_votes(&found.labels, maps, &found.weights).expect("as long");
         (found, votes)
     }
@@ -456,9 +515,8 @@ mod tests {
         let halves: Vec<u32> = (0..40).map(|i| u32::from(i >= 20)).collect();
         let mut slip = halves.clone();
         slip[5] = 1;
-        let options = MembersOptions { n_clusters: 2, ..Default::default() };
-        let found = members(&[&halves, &slip], Some(path.view()), &options, Seed(1), &Silent).expect("valid");
-        assert_eq!(found.labels[5], found.labels[4]);
+        let found = members(&runs(&[&halves, &slip]), Some(path.view()), 2, &Silent).expect("valid");
+        assert_eq!(found.labels, halves);
     }
 
     #[test]
@@ -478,14 +536,53 @@ mod tests {
     }
 
     #[test]
+    fn every_run_votes_and_a_member_has_one_weight_whatever_its_runs() {
+        // Of twelve spots the sixth is torn: two of three runs of the first member, and the second, put it to the left.
+        let left: Vec<u32> = (0..12).map(|i| u32::from(i >= 6)).collect();
+        let right: Vec<u32> = (0..12).map(|i| u32::from(i >= 5)).collect();
+        let found =
+            members(&[vec![left.clone(), right.clone(), left.clone()], vec![left.clone()]], None, 2, &Silent)
+                .expect("valid");
+        assert_eq!(found.labels, left);
+        assert!((found.weights[0] - 0.5).abs() < 1e-12);
+        let mean = (2.0 + adjusted_rand_index(&left, &right).expect("labels")) / 3.0;
+        assert!((found.agreement[[0, 1]] - mean).abs() < 1e-12);
+        assert_eq!(found.agreement[[0, 0]], 1.0);
+    }
+
+    #[test]
+    fn a_domain_that_would_lose_all_its_spots_stays() {
+        // Each of three finds the last pair somewhere else; the first agrees best and has three clusters.
+        let three: Vec<u32> = (0..24).map(|i| if i >= 22 { 2 } else { u32::from(i >= 11) }).collect();
+        let two: Vec<u32> = (0..24).map(|i| u32::from(i >= 11)).collect();
+        let found = members(&runs(&[&three, &two, &two, &two]), None, 3, &Silent).expect("valid");
+        assert_eq!(found.labels, three);
+    }
+
+    #[test]
+    fn the_vote_starts_where_every_domain_keeps_votes() {
+        // Most find two halves, which the first run of three cuts elsewhere than the two others of three do.
+        let halves: Vec<u32> = (0..40).map(|i| i / 20).collect();
+        let lonely: Vec<u32> = (0..40).map(|i| if i == 0 { 2 } else { i / 20 }).collect();
+        let ends: Vec<u32> = (0..40).map(|i| if i > 34 { 2 } else { i / 20 }).collect();
+        let maps = [&lonely[..], &ends, &ends, &ends, &halves, &halves];
+        let found = members(&runs(&maps), None, 3, &Silent).expect("valid");
+        assert_eq!(found.labels, ends);
+        // Without them the lonely spot is all that there is of a third.
+        let found = members(&runs(&[maps[0], maps[4], maps[5]]), None, 3, &Silent).expect("valid");
+        assert_eq!(found.labels[0], 2);
+        assert_eq!(found.labels.iter().filter(|l| **l == 2).count(), 1);
+    }
+
+    #[test]
     fn one_member_is_its_own_consensus_and_none_is_refused() {
         let map: Vec<u32> = (0..30).map(|i| i / 10).collect();
         let (found, _) = of(&[&map], 3);
         assert!((adjusted_rand_index(&found.labels, &map).expect("labels") - 1.0).abs() < 1e-12);
         assert_eq!(found.weights, [1.0]);
-        let options = MembersOptions::default();
-        assert!(matches!(members(&[], None, &options, Seed(1), &Silent), Err(MembersError::NoMembers)));
-        let other = members(&[&map, &map[..3]], None, &options, Seed(1), &Silent);
+        assert!(matches!(members(&[], None, 3, &Silent), Err(MembersError::NoMembers)));
+        assert!(matches!(members(&[vec![]], None, 3, &Silent), Err(MembersError::NoMembers)));
+        let other = members(&runs(&[&map, &map[..3]]), None, 3, &Silent);
         assert!(matches!(other, Err(MembersError::LengthMismatch { member: 1, found: 3, expected: 30 })));
     }
 }

@@ -34,7 +34,7 @@ pub use leiden::{
     leiden_multiplex_with, move_difference, quality, search_n_clusters, search_resolution,
     search_resolution_latent_spatial, unreached_warning,
 };
-pub use members::{MemberVotes, Members, MembersError, MembersOptions, agreeing_runs, member_votes, members};
+pub use members::{MemberVotes, Members, MembersError, agreeing_runs, member_votes, members};
 pub use refine::{NO_NEIGHBOR, RefineError, majority_vote, refine_labels};
 pub use select_n_clusters::{
     Candidate, Clusterer, SelectError, SelectOptions, Selection, SelectionCriterion, select_n_clusters,

@@ -11,7 +11,7 @@
 //! hops            mixture of the components P of X beside their means over one, two, three hops
 //! spatialleiden   Leiden of the neighbours in P and in space
 //! image           on request: mixture of the components of the picture's features, averaged over the neighbours
-//! domains       = what their labels have in common (cluster::members)
+//! domains       = what all their runs vote for, spots and their neighbours together (cluster::members)
 //! ```
 //!
 //! Several modalities: X of each; embeddings side by side, each at unit variance in total, and their components;
@@ -44,8 +44,8 @@ use super::scores::{TruthScores, score_truth, truth_key};
 use super::smoothed_pca::smoothed_bytes;
 use super::tissue::ModalityInfo;
 use crate::cluster::{
-    CovarianceModel, GmmOptions, Layer, Members, MembersOptions, SearchOptions, agreeing_runs, gmm,
-    member_votes, members, search_n_clusters,
+    CovarianceModel, GmmOptions, Layer, Members, SearchOptions, agreeing_runs, gmm, member_votes, members,
+    search_n_clusters,
 };
 use crate::graph::{NeighborsOptions, neighbor_means, neighbors};
 use crate::metrics::adjusted_rand_index;
@@ -61,7 +61,7 @@ const COMPONENTS: usize = 15;
 const NEIGHBORS: usize = 6;
 /// Hops.
 const HOPS: usize = 3;
-/// Runs of each member: its start moves the ARI by a tenth, and three are enough to miss the worst.
+/// Runs of each member: its start moves the ARI by a tenth, and of three votes the middle one prevails.
 const RESTARTS: usize = 3;
 /// Spots in the hierarchy that a mixture starts from: of many starts none need be from all spots.
 const SUBSET: usize = 500;
@@ -142,7 +142,7 @@ pub struct AgreementOptions {
     pub max_clusters: usize,
     /// What is done to each member's components of several slices first.
     pub integrate: Option<Integration>,
-    /// Runs of each member, of which the one that agrees best with the other members is taken.
+    /// Runs of each member, all of which vote.
     pub restarts: usize,
     /// Starts of each mixture.
     pub n_init: usize,
@@ -310,8 +310,7 @@ impl DomainsRequest {
                     let made = run.timed(Stage::Train, || {
                         smoothed_pca(values.view(), graph.view(), slices, &options, seed, monitor)
                     });
-                    let components = made.map_err(of_features)?;
-                    View::Embedding(self.across(slices, components, member.name(), run)?)
+                    View::Embedding(self.across(slices, made.map_err(of_features)?, member.name(), run)?)
                 }
                 Member::SpatialLeiden => {
                     let options =
@@ -358,22 +357,22 @@ impl DomainsRequest {
     /// What the members but the picture agree on: so one sees what it changes.
     fn without_picture(
         &self,
-        (labels, space): (&[&[u32]], &CsrMatrix<f64>),
-        options: &MembersOptions,
+        (runs, space): (&[Vec<Vec<u32>>], &CsrMatrix<f64>),
+        n_clusters: usize,
         run: &mut Run<'_>,
     ) -> Result<Option<Vec<u32>>, PipelineError> {
-        let others: Vec<&[u32]> = labels
+        let others: Vec<Vec<Vec<u32>>> = runs
             .iter()
             .zip(&self.agreement.members)
             .filter(|(_, member)| **member != Member::Image)
-            .map(|(labels, _)| *labels)
+            .map(|(runs, _)| runs.clone())
             .collect();
-        if others.is_empty() || others.len() == labels.len() {
+        if others.is_empty() || others.len() == runs.len() {
             return Ok(None);
         }
-        let (seed, monitor) = (run.seed, run.monitor);
+        let monitor = run.monitor;
         let found =
-            run.timed(Stage::Cluster, || members(&others, Some(space.view()), options, seed, monitor))?;
+            run.timed(Stage::Cluster, || members(&others, Some(space.view()), n_clusters, monitor))?;
         Ok(Some(found.labels))
     }
 
@@ -657,7 +656,8 @@ struct Modality {
 /// What the solution leaves for the record.
 pub struct Agreed {
     modalities: Vec<Modality>,
-    labels: Vec<Vec<u32>>,
+    /// Labels of each member's runs.
+    runs: Vec<Vec<Vec<u32>>>,
     members: Members,
     /// The map that the other members make, where the picture is one.
     without_picture: Option<Vec<u32>>,
@@ -706,7 +706,7 @@ impl Method for DomainsRequest {
     }
 
     fn solve(&self, scene: &Scene<'_>, run: &mut Run<'_>) -> Result<(Outcome, Agreed), PipelineError> {
-        let (seed, monitor) = (run.seed, run.monitor);
+        let monitor = run.monitor;
         let surroundings = self.surroundings(scene, run)?;
         let mut modalities = Vec::new();
         let mut seen: Vec<Vec<View>> = self.agreement.members.iter().map(|_| Vec::new()).collect();
@@ -731,19 +731,13 @@ impl Method for DomainsRequest {
         };
         monitor.stage("members", 0);
         let of = (self.agreement.restarts, self.agreement.n_init);
-        let mut runs = self.label((&views, &space), n_clusters, of, "domains/run", run)?;
+        let runs = self.label((&views, &space), n_clusters, of, "domains/run", run)?;
         drop(views);
         monitor.stage("agreement", 0);
-        let taken = run.timed(Stage::Cluster, || agreeing_runs(&runs, monitor))?;
-        let labels: Vec<Vec<u32>> =
-            runs.iter_mut().zip(taken).map(|(runs, taken)| runs.swap_remove(taken)).collect();
-        let options = MembersOptions { n_clusters, ..MembersOptions::default() };
-        let of: Vec<&[u32]> = labels.iter().map(Vec::as_slice).collect();
-        let found =
-            run.timed(Stage::Cluster, || members(&of, Some(space.view()), &options, seed, monitor))?;
-        let without_picture = self.without_picture((&of, &space), &options, run)?;
+        let found = run.timed(Stage::Cluster, || members(&runs, Some(space.view()), n_clusters, monitor))?;
+        let without_picture = self.without_picture((&runs, &space), n_clusters, run)?;
         let agreement = found.mean_agreement();
-        if labels.len() > 1 && agreement < LITTLE {
+        if runs.len() > 1 && agreement < LITTLE {
             monitor.warn(&format!(
                 "the members agree little on {n_clusters} domains (mean ARI {agreement:.2}), so the map is in doubt: \
                  see where in the entropy of each spot, or choose another number with {}",
@@ -757,7 +751,7 @@ impl Method for DomainsRequest {
             reached: n_found == n_clusters,
             refine: self.agreement.refine,
         });
-        Ok((outcome, Agreed { modalities, labels, members: found, without_picture, tried }))
+        Ok((outcome, Agreed { modalities, runs, members: found, without_picture, tried }))
     }
 
     fn finish(
@@ -767,7 +761,19 @@ impl Method for DomainsRequest {
         domains: &Domains,
         run: &mut Run<'_>,
     ) -> Result<Finished<DomainsFacts>, PipelineError> {
-        let Agreed { modalities, labels, members: found, without_picture, tried } = solved;
+        let Agreed { modalities, mut runs, members: found, without_picture, tried } = solved;
+        let monitor = run.monitor;
+        let votes = run.timed(Stage::Cluster, || {
+            let all: Vec<&[u32]> = runs.iter().flatten().map(Vec::as_slice).collect();
+            let share = |(runs, weight): (&Vec<_>, &f64)| vec![weight / runs.len() as f64; runs.len()];
+            let weights: Vec<f64> = runs.iter().zip(&found.weights).flat_map(share).collect();
+            member_votes(&domains.labels, &all, &weights)
+        })?;
+        // What stands for a member: the run that agrees best with the other members.
+        let taken = run.timed(Stage::Cluster, || agreeing_runs(&runs, monitor))?;
+        let labels: Vec<Vec<u32>> =
+            runs.iter_mut().zip(taken).map(|(runs, taken)| runs.swap_remove(taken)).collect();
+        drop(runs);
         let key = self.frame().key();
         let truth = truth_key(scene.tissue, self.naming.truth.as_deref())?;
         let mut reports = Vec::with_capacity(labels.len());
@@ -784,8 +790,6 @@ impl Method for DomainsRequest {
                 run.target(None).obs.insert(format!("{key}_{}", member.name()), column);
             }
         }
-        let of: Vec<&[u32]> = labels.iter().map(Vec::as_slice).collect();
-        let votes = run.timed(Stage::Cluster, || member_votes(&domains.labels, &of, &found.weights))?;
         let mean_entropy = votes.entropy.iter().sum::<f64>() / votes.entropy.len().max(1) as f64;
         let root = run.target(None);
         root.obs.insert(format!("{key}_entropy"), Column::Float64(votes.entropy));
