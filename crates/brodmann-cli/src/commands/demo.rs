@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use brodmann::models::spami::SpamiOptions;
 use brodmann::models::staig::{StaigOptions, StaigPreset};
 use brodmann::pipeline::agreed::{AgreementOptions, DomainsFacts, DomainsRequest};
 use brodmann::pipeline::clustering::{ClusterNumber, DomainOptions};
@@ -23,8 +22,7 @@ use crate::failure::Failure;
 
 /// Domains of the simulated tissue: the background and four factors.
 const N_DOMAINS: usize = 5;
-/// Epochs of SpaMI and of STAIG: few beside the defaults, enough for these tissues and a matter of seconds.
-const EPOCHS: usize = 60;
+/// Epochs of STAIG: few beside the default, enough for these tissues and a matter of seconds.
 const STAIG_EPOCHS: usize = 40;
 /// Nearest spots that vote on a spot's domain.
 const STAIG_REFINE: usize = 15;
@@ -86,9 +84,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
         ..DomainsRequest::default()
     };
     let agreed = run_files(&agreed, file, &Destination::InPlace, context.seed, context.terminal)?;
-    context.terminal.say(&format!("SpaMI with {EPOCHS} epochs instead of 1000, to keep the demo short"));
     let network = Spami::new(SpamiRequest {
-        options: SpamiOptions { epochs: EPOCHS, ..SpamiOptions::default() },
         domains: DomainOptions::default().with_n_clusters(N_DOMAINS),
         ..SpamiRequest::default()
     })?;
