@@ -235,6 +235,20 @@ def harmony(
     random_state: int,
 ) -> tuple[npt.NDArray[np.float64], list[float], bool]: ...
 
+def check_amounts(x: Any) -> None: ...
+
+# umap
+def umap(
+    connectivities: Any,
+    embedding: npt.NDArray[Any] | None,
+    *,
+    min_dist: float,
+    spread: float,
+    n_epochs: int | None,
+    init: str,
+    random_state: int,
+) -> tuple[npt.NDArray[np.float32], int]: ...
+
 # kmeans
 def kmeans(
     x: npt.NDArray[Any],

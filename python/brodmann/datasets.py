@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["simulated"]
 
 
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 def simulated(
     *,
     side: int = 36,

@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 class SpatialNeighbors(NamedTuple):
     """A spatial graph: what :func:`spatial_neighbors` returns with ``copy=True``."""
 

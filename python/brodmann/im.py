@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["features", "overlay", "patches"]
 
 
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 def features(
     data: AnnData | MuData,
     *,

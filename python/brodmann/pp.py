@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clr",
+    "filter_genes",
     "harmony",
     "highly_variable_genes",
     "log1p",
@@ -35,6 +36,10 @@ __all__ = [
     "scale",
     "tfidf_lsi",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
 
 
 def qc(
@@ -280,6 +285,71 @@ def log1p(
     adata = el.copied(adata, copy)
     el.set_matrix(adata, layer, made)
     adata.uns["log1p"] = {"base": base}
+    return adata if copy else None
+
+
+def filter_genes(
+    adata: AnnData,
+    *,
+    min_cells: int | None = None,
+    max_cells: int | None = None,
+    min_counts: float | None = None,
+    max_counts: float | None = None,
+    layer: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Keep genes that are seen in enough observations, or in not too many.
+
+    Parameters
+    ----------
+    adata
+        Counts.
+    min_cells, max_cells
+        Observations that a gene is seen in (values above 0).
+    min_counts, max_counts
+        Sum of a gene over all observations. Of several limits a gene must keep all; scanpy takes one at a time.
+    layer
+        Layer instead of ``X``.
+    copy
+        Return a filtered copy.
+
+    Returns
+    -------
+    ``None`` or the copy, with the genes kept and
+
+    ``var["n_cells"]``, ``var["n_counts"]``
+        Where limits of cells, or of counts, were given, as scanpy writes them.
+
+    Raises
+    ------
+    ValueError
+        Without a limit, for values that are no counts, and where no gene is left.
+
+    Examples
+    --------
+    >>> bm.pp.filter_genes(adata, min_cells=3)
+    """
+    el.require_anndata(adata)
+    limits = {"min_cells": min_cells, "max_cells": max_cells, "min_counts": min_counts, "max_counts": max_counts}
+    given = {name: float(limit) for name, limit in limits.items() if limit is not None}
+    el.require(bool(given), "no limit was given", "at least one", "name min_cells=3")
+    for name, limit in given.items():
+        el.require(limit >= 0 and math.isfinite(limit), f"{name} is {limit:g}", "a number of 0 or more")
+    x = el.to_csr(el.matrix(adata, layer), wide=True)
+    _brodmann.check_amounts(x)
+    seen = np.bincount(x.indices[x.data > 0], minlength=adata.n_vars)
+    sums = np.asarray(x.sum(axis=0), dtype=np.float64).ravel()
+    kept = np.ones(adata.n_vars, dtype=bool)
+    for name, limit in given.items():
+        values = seen if name.endswith("cells") else sums
+        kept &= values >= limit if name.startswith("min") else values <= limit
+    el.require(kept.any(), f"none of the {adata.n_vars} genes is within the limits", "at least one", "loosen them")
+    adata = el.copied(adata, copy)
+    if any(name.endswith("cells") for name in given):
+        adata.var["n_cells"] = seen
+    if any(name.endswith("counts") for name in given):
+        adata.var["n_counts"] = sums
+    adata._inplace_subset_var(kept)
     return adata if copy else None
 
 

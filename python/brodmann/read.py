@@ -1,12 +1,15 @@
 """Folders and files of platforms as AnnData, or MuData where they hold several modalities.
 
-``.h5ad`` and ``.h5mu`` files stay scverse's own: ``anndata.read_h5ad``, ``mudata.read_h5mu``.
+``bm.read(path)`` reads whatever the command reads, and finds out by looking what it is; the functions below are of one
+platform each.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, Union
 
 from . import _brodmann
@@ -29,6 +32,10 @@ __all__ = [
     "visium_hd",
     "xenium",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
 
 
 def visium(path: Path, *, library_id: str | None = None) -> AnnData | MuData:
@@ -246,9 +253,64 @@ def tables(
     return _made(parts)
 
 
+class _Reader(ModuleType):
+    """The module, which can be called."""
+
+    def __call__(
+        self,
+        path: Path,
+        *,
+        format: str | None = None,
+        library_id: str | None = None,
+        bin: int | Literal["cells"] | None = None,
+        table_name: str | None = None,
+        coordinate_system: str | None = None,
+    ) -> AnnData | MuData:
+        """Read anything that ``brodmann`` reads.
+
+        Parameters
+        ----------
+        path
+            A ``.h5ad``, ``.h5mu`` or ``.zarr`` of scverse, a SpatialData store, a folder of an instrument, a table.
+        format
+            What it is, as the command's ``--format``; found out by looking by default.
+        library_id, bin, table_name, coordinate_system
+            As of :func:`visium`, :func:`visium_hd` and :func:`spatialdata`.
+
+        Returns
+        -------
+        AnnData, or MuData where it holds several modalities.
+
+        Raises
+        ------
+        FileNotFoundError
+            Without the file or folder.
+        ValueError
+            For what is of no known format, naming what was found and what is known.
+
+        Examples
+        --------
+        >>> adata = bm.read("outs/")
+        """
+        name = os.fspath(path)
+        if format in (None, "h5ad") and name.endswith(".h5ad"):
+            import anndata
+
+            return anndata.read_h5ad(name)
+        if format in (None, "h5mu") and name.endswith(".h5mu"):
+            from ._containers import require_mudata_package
+
+            return require_mudata_package().read_h5mu(name)
+        side = None if bin is None else str(bin)
+        return _platform(path, format, library_id, side, table_name, coordinate_system)
+
+
+sys.modules[__name__].__class__ = _Reader
+
+
 def _platform(
     path: Path,
-    format: str,
+    format: str | None,
     library_id: str | None = None,
     bin: str | None = None,
     table_name: str | None = None,

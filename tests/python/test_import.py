@@ -89,3 +89,9 @@ def test_settings_check_their_values():
     with pytest.raises(ValueError, match="progress is 3"):
         bm.settings.progress = 3
     assert typing.cast(str, repr(bm.settings)).startswith("brodmann.settings(")
+
+
+@pytest.mark.parametrize("name", ["datasets", "gr", "im", "metrics", "pl", "pp", "read", "tl"])
+def test_what_is_offered_on_tab_is_public(name):
+    module = getattr(bm, name)
+    assert sorted(dir(module)) == sorted(module.__all__)

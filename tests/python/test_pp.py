@@ -378,3 +378,44 @@ def test_qc_refuses_what_is_no_amount(adata):
     adata.X = adata.X - sp.csr_matrix(np.eye(*adata.shape, dtype=np.float32) * 1e6)
     with pytest.raises(ValueError, match="expected a count of 0 or more"):
         bm.pp.qc(adata)
+
+
+@pytest.mark.parametrize("limit", ["min_cells", "max_cells", "min_counts", "max_counts"])
+@pytest.mark.parametrize("form", ["csr", "array"])
+def test_filter_genes_is_scanpys(form, limit):
+    sc = peer("scanpy")
+    ours = tissue(FORMATS[form](counts()))
+    value = float(np.median(dense(ours.X).sum(0))) if limit.endswith("counts") else int(np.median((dense(ours.X) > 0).sum(0)))
+    theirs = ours.copy()
+    bm.pp.filter_genes(ours, **{limit: value})
+    sc.pp.filter_genes(theirs, **{limit: value})
+    assert 0 < ours.n_vars < counts().shape[1]
+    assert ours.var_names.tolist() == theirs.var_names.tolist()
+    column = "n_counts" if limit.endswith("counts") else "n_cells"
+    np.testing.assert_allclose(ours.var[column], theirs.var[column])
+    np.testing.assert_array_equal(dense(ours.X), dense(theirs.X))
+
+
+def test_filter_genes_takes_several_limits_and_refuses_none():
+    whole = tissue(counts())
+    both = bm.pp.filter_genes(whole, min_cells=2, max_counts=60, copy=True)
+    kept = ((dense(whole.X) > 0).sum(0) >= 2) & (dense(whole.X).sum(0) <= 60)
+    assert both.var_names.tolist() == whole.var_names[kept].tolist()
+    assert whole.n_vars == counts().shape[1]
+    with pytest.raises(ValueError, match="no limit was given"):
+        bm.pp.filter_genes(whole)
+    with pytest.raises(ValueError, match="none of the .* genes is within the limits"):
+        bm.pp.filter_genes(whole, min_cells=10**6)
+    with pytest.raises(ValueError, match="-1; expected a count"):
+        bm.pp.filter_genes(tissue(-np.ones((4, 3), dtype=np.float32)), min_cells=1)
+
+
+@pytest.mark.parametrize("value", [-1.0, -0.5, np.nan])
+def test_logarithms_of_what_is_no_amount_are_refused(value):
+    x = counts().astype(np.float32)
+    x[2, 3] = value
+    adata = tissue(x)
+    with pytest.raises(ValueError, match=f"row 2, column 3 is {value:g}".replace("nan", "NaN")):
+        bm.pp.log1p(adata)
+    assert "log1p" not in adata.uns
+    np.testing.assert_array_equal(adata.X, x)

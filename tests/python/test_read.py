@@ -151,3 +151,21 @@ def test_bad_files_are_os_errors_in_pythons_words(tmp_path):
         bm.read.tables(tmp_path / "bad.csv")
     with pytest.raises(ValueError, match="rows is 'cells'"):
         bm.read.tables(tmp_path / "bad.csv", rows="cells")
+
+
+def test_anything_is_read_by_one_call(tmp_path):
+    by_name = bm.read.tenx_h5(tenx_h5(tmp_path / "counts.h5"))
+    found = bm.read(tmp_path / "counts.h5")
+    assert found.obs_names.tolist() == by_name.obs_names.tolist() and (found.X != by_name.X).nnz == 0
+    found.write_h5ad(tmp_path / "mine.h5ad")
+    assert bm.read(str(tmp_path / "mine.h5ad")).shape == found.shape
+    found.write_zarr(tmp_path / "mine.zarr")
+    assert bm.read(tmp_path / "mine.zarr").shape == found.shape
+    mdata = bm.datasets.simulated(side=6)
+    mdata.write(tmp_path / "mine.h5mu")
+    assert set(bm.read(tmp_path / "mine.h5mu").mod) == set(mdata.mod)
+    with pytest.raises(FileNotFoundError):
+        bm.read(tmp_path / "absent")
+    (tmp_path / "odd.bin").write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="odd.bin"):
+        bm.read(tmp_path / "odd.bin")

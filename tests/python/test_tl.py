@@ -408,3 +408,28 @@ print(len([t for t in ticks if t > start]), elapsed)
     ticks, elapsed = map(float, done.stdout.split())
     # A held GIL would let through none but the first.
     assert ticks > 5 * elapsed
+
+
+def test_umap_keeps_neighbours_together():
+    draw = np.random.default_rng(0)
+    group = np.repeat([0, 1, 2], 50)
+    adata = ad.AnnData(np.zeros((150, 1), dtype=np.float32))
+    adata.obsm["X_mine"] = np.eye(3)[group] * 20 + draw.normal(size=(150, 3))
+    with pytest.raises(KeyError, match="bm.pp.neighbors first"):
+        bm.tl.umap(adata)
+    bm.tl.umap(adata, use_rep="X_mine", n_epochs=100, random_state=3)
+    plane = adata.obsm["X_umap"]
+    assert plane.shape == (150, 2) and plane.dtype == np.float32
+    assert adata.uns["umap"]["params"]["use_rep"] == "X_mine"
+    centres = np.stack([plane[group == g].mean(0) for g in range(3)])
+    nearest = ((plane[:, None] - centres) ** 2).sum(-1).argmin(1)
+    assert (nearest == group).mean() == 1
+    # The same from neighbours that are there, under a name of its own.
+    bm.pp.neighbors(adata, use_rep="X_mine", random_state=3, key_added="near")
+    again = bm.tl.umap(adata, neighbors_key="near", n_epochs=100, random_state=3, key_added="X_plane", copy=True)
+    np.testing.assert_allclose(again.obsm["X_plane"], plane, atol=1e-3)
+    assert "plane" in again.uns and "X_plane" not in adata.obsm
+    with pytest.raises(ValueError, match="min_dist is 3; expected a number from 0 to spread"):
+        bm.tl.umap(adata, use_rep="X_mine", min_dist=3)
+    with pytest.raises(ValueError, match="init is circle; expected spectral, pca or random"):
+        bm.tl.umap(adata, use_rep="X_mine", init="circle")

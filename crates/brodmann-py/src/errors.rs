@@ -5,7 +5,7 @@
 //! `ValueError`.
 
 use brodmann::cluster::{GmmError, KMeansError, LeidenError, RefineError, SelectError};
-use brodmann::embedding::HarmonyError;
+use brodmann::embedding::{HarmonyError, UmapError};
 use brodmann::graph::GraphError;
 use brodmann::metrics::MetricsError;
 use brodmann::models::spami::SpamiError;
@@ -141,6 +141,7 @@ raise! {
     SpamiError,
     StaigError,
     StatsError,
+    UmapError,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! * `tissue`: AnnData and MuData for the pipelines, and results on their way back.
 //! * `apart`: slices that lie in several processes.
 //! * `clustering`: options by name, and those of a pipeline's last step.
-//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `gmm`, `refine`, `spami`, `staig`,
+//! * one file for each part of the library: `preprocess`, `graph`, `leiden`, `kmeans`, `gmm`, `umap`, `refine`, `spami`, `staig`,
 //!   `metrics`, `colors`, `containers`.
 
 mod apart;
@@ -30,6 +30,7 @@ mod preprocess;
 mod refine;
 mod threads;
 mod tissue;
+mod umap;
 
 use pyo3::prelude::*;
 
@@ -45,6 +46,7 @@ fn _brodmann(module: &Bound<'_, PyModule>) -> PyResult<()> {
     graph::register(module)?;
     leiden::register(module)?;
     harmony::register(module)?;
+    umap::register(module)?;
     kmeans::register(module)?;
     gmm::register(module)?;
     refine::register(module)?;

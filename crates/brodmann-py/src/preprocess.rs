@@ -123,11 +123,19 @@ fn changed_values<'py>(
     Ok(csr_arrays(py, made))
 }
 
+/// Refuses what is not finite, and values below 0.
+#[pyfunction(name = "check_amounts")]
+fn check_amounts_of(py: Python<'_>, x: Csr<'_, f64>) -> PyResult<()> {
+    let x = x.view(py)?;
+    run(py, |_| check_amounts(x))
+}
+
 /// `ln(1 + x)`, or the logarithm to `base`.
 #[pyfunction]
 #[pyo3(signature = (x, *, base = None))]
 fn log1p<'py>(py: Python<'py>, x: Amounts<'py>, base: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
     fn logarithms<T: Real>(x: CsrView<'_, T>, base: Option<f64>) -> Result<CsrMatrix<T>, PreprocessError> {
+        check_amounts(x)?;
         let mut made = x.to_owned();
         match base {
             None => brodmann::preprocess::log1p(&mut made),
@@ -404,6 +412,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dense_to_csr, module)?)?;
     module.add_function(wrap_pyfunction!(normalize_total, module)?)?;
     module.add_function(wrap_pyfunction!(log1p, module)?)?;
+    module.add_function(wrap_pyfunction!(check_amounts_of, module)?)?;
     module.add_function(wrap_pyfunction!(clr, module)?)?;
     module.add_function(wrap_pyfunction!(column_mean_sd, module)?)?;
     module.add_function(wrap_pyfunction!(scale_to_dense, module)?)?;

@@ -17,6 +17,7 @@ label for each spot out.
 * :func:`kmeans`: compact clusters of an embedding.
 * :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
 * :func:`select_n_clusters`: how many clusters?
+* :func:`umap`: an embedding laid out in the plane.
 * :func:`refine_labels`: labels smoothed by a vote of the nearest spots.
 """
 
@@ -30,6 +31,7 @@ from ._mixture import mixture
 from ._refine import refine_labels
 from ._spami import spami
 from ._staig import banksy, smoothed_pca, staig
+from ._umap import umap
 
 __all__ = [
     "NumberOfClusters",
@@ -51,4 +53,9 @@ __all__ = [
     "spatialleiden",
     "spatialleiden_multimodal",
     "staig",
+    "umap",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
