@@ -98,6 +98,12 @@ def test_training_goes_on_where_it_was(tissue, integrated, tmp_path):
     bm.tl.spami(tissue, n_clusters=4, epochs=5, checkpoint=folder, checkpoint_every=5, copy=True, denoise=False)
     resumed = bm.tl.spami(tissue, n_clusters=4, epochs=EPOCHS, checkpoint=folder, resume=True, copy=True, denoise=False)
     assert np.array_equal(resumed.obsm["X_spami"], integrated.obsm["X_spami"])
+    options = {"n_clusters": 4, "epochs": 2, "checkpoint": folder, "copy": True, "denoise": False}
+    with pytest.raises(ValueError, match=f"saved after epoch {EPOCHS}, is there already.*resume=True.*restart=True"):
+        bm.tl.spami(tissue, **options)
+    bm.tl.spami(tissue, restart=True, **options)
+    with pytest.raises(ValueError, match="restart is given with resume"):
+        bm.tl.spami(tissue, restart=True, resume=True, **options)
 
 
 @pytest.mark.parametrize(

@@ -417,6 +417,7 @@ fn checkpoints_of_other_runs_are_refused() {
     refuses_resume(&folder, &[], &["state", "does not exist", "--resume"]);
     run(&folder, OUT, &at);
     fs::remove_file(folder.path(OUT)).expect("removed");
+    refuses(&folder, &at, &["saved after epoch 20, is there already", "--resume", "--restart"]);
     for (more, named) in [
         (&["--lr", "0.5"][..], "learning_rate"),
         (&["--seed", "7"], "seed"),
@@ -450,6 +451,10 @@ fn checkpoints_of_other_runs_are_refused() {
     let alone = folder.run(&args(IN, OUT, &["--resume"]));
     assert_eq!(alone.code, Some(2));
     assert!(alone.stderr.contains("--checkpoint"));
+    refuses(&folder, &at, &["spami.checkpoint.safetensors is there already"]);
+    run(&folder, OUT, &[&at[..], &["--restart"]].concat());
+    fs::remove_file(folder.path(OUT)).expect("removed");
+    refuses(&folder, &at, &["saved after epoch 20"]);
 }
 
 /// The folder of checkpoints is made before the refusal, so only the data must be unchanged.

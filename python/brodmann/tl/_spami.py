@@ -70,6 +70,7 @@ def spami(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 50,
     resume: bool = False,
+    restart: bool = False,
     prior: AnnData | MuData | str | os.PathLike[str] | None = None,
     prior_key: str | None = None,
     prior_modality: ModalityKind | None = None,
@@ -147,9 +148,9 @@ def spami(
     save_model, load_model
         File (``.safetensors``) to write the trained network to; to read one from and apply it, without training. The
         domains are then those of the model, under their numbers, unless ``n_clusters`` or how to cluster is given.
-    checkpoint, checkpoint_every, resume
-        Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
-        bits as without interruption.
+    checkpoint, checkpoint_every, resume, restart
+        Folder for checkpoints, epochs between them, and whether to go on from the one there (the result has the same
+        bits as without interruption) or to begin anew in its place; without either, one that is there is refused.
     prior
         A labelled slice that guides training (SpaMI-P), or its file: raw counts, and coordinates in
         ``obsm[spatial_key]``. Features are matched by name; with too few in common it is refused, and where its labels or its

@@ -87,6 +87,7 @@ def staig(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 50,
     resume: bool = False,
+    restart: bool = False,
     random_state: int = 42,
     key_added: str = "staig",
     copy: bool = False,
@@ -182,9 +183,9 @@ def staig(
         File (``.safetensors``) to write the trained network to; to read one from and apply it to the genes of the same
         names, without training. The domains are then those of the model, under their numbers, unless ``n_clusters``
         or how to cluster is given.
-    checkpoint, checkpoint_every, resume
-        Folder for checkpoints, epochs between them, and whether to go on from the one there: the result has the same
-        bits as without interruption.
+    checkpoint, checkpoint_every, resume, restart
+        Folder for checkpoints, epochs between them, and whether to go on from the one there (the result has the same
+        bits as without interruption) or to begin anew in its place; without either, one that is there is refused.
     integrate
         Of several slices: ``"harmony"`` takes their differences out of the embedding before it is clustered
         (:func:`brodmann.pp.harmony`); it is then in ``obsm["X_{key}_harmony"]``, too.

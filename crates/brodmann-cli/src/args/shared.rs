@@ -250,6 +250,15 @@ pub struct ModelArgs {
     /// Go on from the checkpoint in the folder: the same result as without the interruption
     #[arg(long, requires = "checkpoint", num_args = 0, default_missing_value = "true")]
     pub resume: Option<bool>,
+    /// Begin anew, in place of the checkpoint in the folder
+    #[arg(
+        long,
+        requires = "checkpoint",
+        conflicts_with = "resume",
+        num_args = 0,
+        default_missing_value = "true"
+    )]
+    pub restart: Option<bool>,
 }
 
 /// Counts or logarithms.

@@ -337,7 +337,8 @@ impl<'a> Runner<'a> {
         more
     }
 
-    /// `resume`, where a training of just this kind was stopped after its first checkpoint.
+    /// Where there is a checkpoint: `resume`, if a training of just this kind was stopped after it, else `restart`, if it is of
+    /// this study.
     fn resume(&self, step: &Step, now: &Record) -> Option<&'static str> {
         let folder = step.checkpoint.as_ref()?;
         let before = self.state.steps.get(&step.name)?;
@@ -346,7 +347,8 @@ impl<'a> Runner<'a> {
                 && !entry.file_name().to_string_lossy().starts_with('.')
         };
         let saved = std::fs::read_dir(folder).ok()?.flatten().any(is_saved);
-        (saved && !before.finished && before.differences(now).is_empty()).then_some("resume")
+        let is_same = !before.finished && before.differences(now).is_empty();
+        saved.then_some(if is_same { "resume" } else { "restart" })
     }
 
     fn run(&mut self) -> Result<(), Failure> {

@@ -38,6 +38,7 @@ pub const OUT: &str = "out";
 pub const IN_PLACE: &str = "in_place";
 pub const CHECKPOINT: &str = "checkpoint";
 pub const RESUME: &str = "resume";
+pub const RESTART: &str = "restart";
 pub const FORCE: &str = "force";
 pub const SEED: &str = "seed";
 

@@ -513,7 +513,9 @@ impl<'a> Making<'a> {
         let id = arg.get_id().as_str();
         let refused = match id {
             flags::IN_PLACE => Some("a step writes a file of its own; leave it out"),
-            flags::RESUME => Some("a study goes on from the checkpoint by itself; leave it out"),
+            flags::RESUME | flags::RESTART => {
+                Some("a study goes on from the checkpoint by itself; leave it out")
+            }
             flags::SEED => None,
             _ if arg.is_global_set() => {
                 Some("it belongs to the whole study; give it in [study] or with the command")

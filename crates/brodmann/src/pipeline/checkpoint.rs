@@ -28,18 +28,27 @@ pub struct CheckpointRequest {
     pub every: usize,
     /// Go on from the checkpoint there.
     pub resume: bool,
+    /// Begin anew, in place of a checkpoint there.
+    pub restart: bool,
 }
 
 impl CheckpointRequest {
     /// Makes the folder, finds out whether `file` can be written to it, before any work, and reserves the folder for
-    /// this training: two in one folder would each resume from what the other saved.
+    /// this training: two in one folder would each resume from what the other saved. A checkpoint that is there is hours
+    /// of work: it is gone on from, or replaced when that was said.
     ///
     /// # Errors
-    /// [`DataError::Write`]; [`DataError::Busy`].
+    /// [`DataError::Write`]; [`DataError::Busy`]; [`PipelineError::CheckpointThere`].
     pub fn prepare(&self, file: &CheckpointFile) -> Result<Reservation, PipelineError> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|source| DataError::Write { path: self.folder.clone(), source })?;
-        brodmann_data::check_writable(&file.path_in(&self.folder))?;
+        let path = file.path_in(&self.folder);
+        if !self.resume && !self.restart && path.exists() {
+            let read = TensorFile::read(&path, file.kind, file.expected).ok();
+            let epoch = read.and_then(|read| Some(read.f64(EPOCHS, None).ok()?.nrows()));
+            return Err(PipelineError::CheckpointThere { path, epoch });
+        }
+        brodmann_data::check_writable(&path)?;
         Ok(Reservation::of(self.folder.join("checkpoint"))?)
     }
 
@@ -218,7 +227,7 @@ mod tests {
         let file = CheckpointFile { name: "a.safetensors".to_owned(), kind: "test", expected: "a test" };
         let path = folder.path();
         assert!(matches!(file.read(path, &run, 2), Err(PipelineError::NoCheckpoint { .. })));
-        let request = CheckpointRequest { folder: path.join("new"), every: 2, resume: false };
+        let request = CheckpointRequest { folder: path.join("new"), every: 2, resume: false, restart: false };
         let reserved = request.prepare(&file).expect("a folder");
         request.prepare(&file).expect_err("the folder of a training that runs");
         drop(reserved);

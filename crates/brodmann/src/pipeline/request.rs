@@ -249,6 +249,8 @@ pub struct ModelOptions {
     pub checkpoint_every: usize,
     /// Go on from the checkpoint there.
     pub resume: bool,
+    /// Begin anew, in place of a checkpoint there.
+    pub restart: bool,
 }
 
 impl Default for ModelOptions {
@@ -259,6 +261,7 @@ impl Default for ModelOptions {
             checkpoint: None,
             checkpoint_every: CHECKPOINT_EVERY,
             resume: false,
+            restart: false,
         }
     }
 }
@@ -276,13 +279,22 @@ impl ModelOptions {
             let expected = format!("{} with the folder of an earlier run", Opt("checkpoint"));
             return Err(OptionError::new("resume", "given alone", expected).into());
         }
+        if self.restart && self.checkpoint.is_none() {
+            let expected = format!("{} with the folder of an earlier run", Opt("checkpoint"));
+            return Err(OptionError::new("restart", "given alone", expected).into());
+        }
+        if self.restart && self.resume {
+            let expected = format!("it or {}, not both", Opt("resume"));
+            return Err(OptionError::new("restart", format!("given with {}", Opt("resume")), expected).into());
+        }
         Ok(())
     }
 
     /// Checkpoints, where they are wanted.
     pub(super) fn checkpoints(&self) -> Option<CheckpointRequest> {
         let folder = self.checkpoint.clone()?;
-        Some(CheckpointRequest { folder, every: self.checkpoint_every, resume: self.resume })
+        let (every, resume, restart) = (self.checkpoint_every, self.resume, self.restart);
+        Some(CheckpointRequest { folder, every, resume, restart })
     }
 
     /// Refuses options that a loaded model has decided: what was said of `decided` has no effect.
@@ -295,7 +307,8 @@ impl ModelOptions {
         decided: &[&Map<String, Json>],
     ) -> Result<(), PipelineError> {
         let Some(path) = &self.load_model else { return Ok(()) };
-        let training = ["save_model", "checkpoint", "checkpoint_every", "resume", "preset", "restarts"];
+        let training =
+            ["save_model", "checkpoint", "checkpoint_every", "resume", "restart", "preset", "restarts"];
         let is_decided =
             |name: &str| training.contains(&name) || decided.iter().any(|d| d.contains_key(name));
         let options = said.which(is_decided);
