@@ -102,24 +102,54 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Simulate a tissue, find its domains, evaluate and plot them
+    #[command(after_help = "Examples:\n  \
+        brodmann demo\n  \
+        brodmann demo --side 60 --out larger --seed 7")]
     Demo(DemoArgs),
     /// Write a simulated tissue whose domains are known
+    #[command(after_help = "Examples:\n  \
+        brodmann simulate --out tissue.h5mu\n  \
+        brodmann simulate --out two.h5ad --modalities rna --slices 2 --batch-effect 1\n  \
+        brodmann simulate --out slide.h5ad --image --image-strength 0.5")]
     Simulate(SimulateArgs),
     /// Read a platform's output (Visium, 10x, tables) and write .h5ad or .h5mu
+    #[command(after_help = "Examples:\n  \
+        brodmann convert outs/ --out tissue.h5ad\n  \
+        brodmann convert square_outs/ --out hd.h5ad --bin 16\n  \
+        brodmann convert counts.csv.gz --coordinates places.csv --out tissue.h5ad")]
     Convert(ConvertArgs),
     /// Say what a file holds
+    #[command(after_help = "Examples:\n  \
+        brodmann info tissue.h5ad\n  \
+        brodmann info outs/ --features mt-*")]
     Info(InfoArgs),
     /// Look at the quality of spots: counts, genes, mitochondrial share, and outliers among their neighbours
+    #[command(after_help = "Examples:\n  \
+        brodmann qc tissue.h5ad --out looked.h5ad --plot qc.png\n  \
+        brodmann qc tissue.h5ad --table qc.csv --min-counts 500 --max-mt 20")]
     Qc(Box<QcCommand>),
     /// Normalise, select features and reduce dimensions
+    #[command(after_help = "Examples:\n  \
+        brodmann preprocess tissue.h5ad --out ready.h5ad\n  \
+        brodmann preprocess tissue.h5ad --out ready.h5ad --n-top-genes 2000 --n-pcs 50")]
     Preprocess(PreprocessCommand),
     /// Build the latent and the spatial neighbour graph
+    #[command(after_help = "Examples:\n  \
+        brodmann neighbors tissue.h5ad --out graphs.h5ad\n  \
+        brodmann neighbors tissue.h5ad --out graphs.h5ad --spatial grid --n-spatial 6")]
     Neighbors(NeighborsCommand),
     /// Find the domains that several cheap methods agree on, and how sure they are of each spot
     Domains(Box<DomainsCommand>),
     /// Cluster by the latent graph alone (Leiden)
+    #[command(after_help = "Examples:\n  \
+        brodmann leiden tissue.h5ad --out clusters.h5ad\n  \
+        brodmann leiden tissue.h5ad --out clusters.h5ad -k 12")]
     Leiden(LeidenCommand),
     /// Find spatial domains: multiplex Leiden over the modality graphs and the spatial graph
+    #[command(after_help = "Examples:\n  \
+        brodmann spatialleiden tissue.h5ad --out domains.h5ad -k 7\n  \
+        brodmann spatialleiden tissue.h5mu --out domains.h5mu -k 5 --layer-ratio 2\n  \
+        brodmann spatialleiden slice1.h5ad slice2.h5ad --out joined.h5ad -k 7 --integrate harmony")]
     Spatialleiden(LeidenCommand),
     /// Integrate several omics of one tissue (SpaMI): embedding, attention, domains, denoised expression
     Spami(Box<SpamiCommand>),
@@ -128,10 +158,17 @@ pub enum Command {
     /// Domains by expression beside that of the surroundings (BANKSY)
     Banksy(Box<BanksyCommand>),
     /// Domains by components of expression averaged over spatial neighbours: the baseline with space
+    #[command(after_help = "Examples:\n  \
+        brodmann smoothed-pca tissue.h5ad --out domains.h5ad -k 7")]
     SmoothedPca(Box<SmoothedPcaCommand>),
     /// Domains by principal components and a Gaussian mixture: the baseline without space
+    #[command(after_help = "Examples:\n  \
+        brodmann mixture tissue.h5ad --out types.h5ad -k 12")]
     Mixture(Box<MixtureCommand>),
     /// Cluster an embedding
+    #[command(after_help = "Examples:\n  \
+        brodmann cluster domains.h5ad --use-rep X_staig -k 7 --cluster gmm --out again.h5ad\n  \
+        brodmann cluster domains.h5ad --use-rep X_staig --cluster leiden --n-neighbors 50 --in-place")]
     Cluster(Box<ClusterCommand>),
     /// Make features of the picture around each spot
     ImageFeatures(Box<ImageFeaturesCommand>),
@@ -150,14 +187,24 @@ pub enum Command {
     /// Write what was found as one .html that opens in any browser
     Report(Box<ReportCommand>),
     /// Compare labels with a truth, and measure embeddings and spatial coherence
+    #[command(after_help = "Examples:\n  \
+        brodmann evaluate domains.h5ad --pred domains\n  \
+        brodmann evaluate domains.h5ad --pred staig --truth layer --use-rep X_staig --json")]
     Evaluate(EvaluateArgs),
     /// Draw the tissue coloured by obs columns or features
+    #[command(after_help = "Examples:\n  \
+        brodmann plot domains.h5ad --color domains domains_entropy --out domains.png\n  \
+        brodmann plot tissue.h5ad --color Mbp Cux2 --vmax p99 --out genes.pdf")]
     Plot(PlotArgs),
     /// Run a whole study, written down as a file; steps that are finished are not repeated
     Run(run::RunArgs),
     /// Measure speed, memory and quality on this machine, on simulated tissue
+    #[command(after_help = "Examples:\n  \
+        brodmann bench")]
     Bench(bench::BenchArgs),
     /// Print the completion script for a shell
+    #[command(after_help = "Examples:\n  \
+        brodmann completions bash")]
     Completions(CompletionsArgs),
 }
 
@@ -259,6 +306,9 @@ pub struct ConvertArgs {
 pub struct InfoArgs {
     /// File or folder to look into
     pub input: PathBuf,
+    /// Name the features that hold these letters, or fit a pattern such as `mt-*`
+    #[arg(long, value_name = "PATTERN")]
+    pub features: Option<String>,
     #[command(flatten)]
     pub source: SourceArgs,
 }

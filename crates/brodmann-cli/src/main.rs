@@ -13,7 +13,7 @@ mod terminal;
 use std::io::Write;
 use std::process::ExitCode;
 
-use args::defaults::with_defaults;
+use args::defaults::{with_defaults, with_options_of_all_told_once};
 use args::{Cli, Command};
 use brodmann_kernels::diagnosis::speak;
 use clap::{CommandFactory, FromArgMatches};
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     // For every thread: errors and notes are worded where they arise.
     speak(&CommandLine);
     brodmann_data::silence_guarded_panics();
-    let parsed = with_defaults(Cli::command())
+    let parsed = with_options_of_all_told_once(with_defaults(Cli::command()))
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(unfit);

@@ -76,6 +76,31 @@ pub fn with_defaults(command: Command) -> Command {
     })
 }
 
+/// Options that every command takes are told in full by `brodmann --help`; a command's own help names them in one line.
+pub fn with_options_of_all_told_once(mut command: Command) -> Command {
+    // Only then do the commands know them.
+    command.build();
+    command.mut_subcommands(|sub| {
+        if sub.get_name() == "help" {
+            return sub;
+        }
+        let mut named = Vec::new();
+        let sub = sub.mut_args(|arg| {
+            if !arg.is_global_set() {
+                return arg;
+            }
+            named.extend(arg.get_long().map(|long| format!("--{long}")));
+            arg.hide(true)
+        });
+        let everywhere = format!("Everywhere: {}; see `brodmann --help`", named.join(", "));
+        let after = match sub.get_after_help() {
+            Some(examples) => format!("{examples}\n\n{everywhere}"),
+            None => everywhere,
+        };
+        sub.after_help(after)
+    })
+}
+
 /// `10; visium 34, starmap 2`.
 fn default_text(table: &Table, option: &str) -> Option<String> {
     let (_, base) = table.first()?;
@@ -250,4 +275,47 @@ fn of_cluster() -> Table {
     let mut all = fields_of(&ClusterRequest::default_domains());
     all.extend(fields_of(&EmbeddingOptions::default()));
     vec![("", all)]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn every_command_has_examples_that_it_understands() {
+        for sub in Cli::command().get_subcommands() {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            // A remark may stand beside one.
+            let examples: Vec<&str> = help
+                .lines()
+                .filter_map(|line| line.split('#').next())
+                .map(str::trim)
+                .filter(|line| line.starts_with("brodmann "))
+                .collect();
+            assert!(!examples.is_empty(), "{} has no example", sub.get_name());
+            for example in examples {
+                let parsed = Cli::try_parse_from(example.split_whitespace());
+                assert!(parsed.is_ok(), "{example}: {}", parsed.expect_err("refused"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_every_command_takes_is_told_once() {
+        let mut whole = with_options_of_all_told_once(with_defaults(Cli::command()));
+        let domains = whole.find_subcommand_mut("domains").expect("there").render_help().to_string();
+        assert!(
+            domains.contains("Everywhere: --seed, --threads") && !domains.contains("--strict "),
+            "{domains}"
+        );
+        assert!(domains.contains("brodmann domains tissue.h5ad"), "{domains}");
+        let all = whole.render_help().to_string();
+        assert!(all.contains("--strict ") && all.contains("--max-memory <BYTES>"), "{all}");
+        // Hidden, not gone.
+        let parsed = whole.try_get_matches_from(["brodmann", "demo", "--seed", "3", "--json"]);
+        assert!(parsed.is_ok());
+    }
 }

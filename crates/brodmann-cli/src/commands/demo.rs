@@ -144,6 +144,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Result<(), Failure> {
              loss.png, slices.h5ad, slices-domains.h5ad, slices.png, slices-umap.png",
             report.out
         ));
+        lines.push(format!("next: open {}", Path::new(&report.out).join("domains.png").display()));
         lines
     })
 }

@@ -8,14 +8,15 @@ use crate::failure::Failure;
 
 pub fn run(context: &Context<'_>, args: &InfoArgs) -> Result<(), Failure> {
     let (options, monitor) = (args.source.options(), context.terminal);
+    let like = args.features.as_deref();
     let samples = brodmann_data::samples(&args.input);
     if samples.is_empty() {
-        let description = describe(&args.input, &options, monitor)?;
+        let description = describe(&args.input, &options, like, monitor)?;
         return context.print(&description, || description.lines());
     }
     let mut descriptions = Vec::with_capacity(samples.len());
     for sample in &samples {
-        descriptions.push(describe(sample, &options, monitor)?);
+        descriptions.push(describe(sample, &options, like, monitor)?);
     }
     let project = Project { path: args.input.display().to_string(), samples: descriptions };
     context.print(&project, || {

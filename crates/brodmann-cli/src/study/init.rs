@@ -37,7 +37,7 @@ pub fn write(input: &Path, out: &Path, replace: bool, monitor: &dyn Monitor) -> 
     }
     let samples = brodmann_data::samples(input);
     let first = samples.first().map_or(input, |sample| sample.as_path());
-    let description = describe(first, &OpenOptions::default(), monitor)?;
+    let description = describe(first, &OpenOptions::default(), None, monitor)?;
     let from_here = out.parent().is_none_or(|folder| folder.as_os_str().is_empty());
     let path = |path: &Path| {
         // Paths in the file start from its folder.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use brodmann::pipeline::near::nearest;
+
 use super::document::Place;
 use crate::failure::Failure;
 
@@ -44,18 +46,4 @@ impl Problems {
 /// `; did you mean X?`, where something known is near.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or_else(String::new, |near| format!("; did you mean {near}?"))
-}
-
-/// Of what is known, what a slip of the hand made `name` of.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace('_', "-");
-    let name = plain(name);
-    let far = |other: &str| {
-        let other = plain(other);
-        // Half a name is a name on its way.
-        let is_start = name.len() >= 3 && other.starts_with(&name);
-        if is_start { 1 } else { strsim::damerau_levenshtein(&name, &other) }
-    };
-    let (distance, near) = known.into_iter().map(|k| (far(k), k)).min_by_key(|(d, k)| (*d, k.len()))?;
-    (distance <= (name.chars().count() / 3).max(1)).then_some(near)
 }

@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser};
 use super::document::{Document, Place, Value};
 use super::flags::{self, Commands, Given, READ, Role};
 use super::plan::{Step, Study};
-use super::problems::{Problems, nearest};
+use super::problems::Problems;
 use crate::args::Cli;
 
 /// A folder with some files, and the study in it.
@@ -221,14 +221,6 @@ fn values_and_lines_are_those_of_the_file() {
     let of = |text: &str| Value::Text(text.to_owned());
     assert_eq!(values, [&of("16"), &of("1000"), &of("1.50"), &Value::List(vec![of("1"), of("x")])]);
     assert_eq!(step.entries[2].place, Place::Line(7));
-}
-
-#[test]
-fn near_names_are_found_and_far_ones_are_not() {
-    assert_eq!(nearest("n_cluster", ["n-clusters", "n-init"]), Some("n-clusters"));
-    assert_eq!(nearest("colour", ["color", "columns"]), Some("color"));
-    assert_eq!(nearest("library", ["library-key", "layer"]), Some("library-key"));
-    assert_eq!(nearest("elephant", ["color", "columns"]), None);
 }
 
 #[test]

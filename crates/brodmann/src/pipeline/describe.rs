@@ -10,6 +10,9 @@ use ndarray::ArrayView2;
 use super::PipelineError;
 use super::tissue::{Container, Opening, Tissue};
 
+/// Features that are named.
+const MOST_NAMED: usize = 50;
+
 /// What a file holds, for a person.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Description {
@@ -93,15 +96,19 @@ pub struct ModalityDescription {
     pub raw: Option<String>,
     /// Its elements, for a modality of a MuData.
     pub elements: Option<Elements>,
+    /// Features whose names fit what was looked for, where something was.
+    pub like: Option<Vec<String>>,
 }
 
-/// Describes a file.
+/// Describes a file; `like`: also names the features that hold these letters, or fit a pattern with `*` and `?`, in upper or
+/// lower case.
 ///
 /// # Errors
 /// As the readers.
 pub fn describe(
     path: &Path,
     source: &OpenOptions,
+    like: Option<&str>,
     monitor: &dyn Monitor,
 ) -> Result<Description, PipelineError> {
     let heard = Heard { lines: std::sync::Mutex::default(), also: monitor };
@@ -132,6 +139,10 @@ pub fn describe(
             density,
             raw,
             elements,
+            like: like.map(|like| {
+                let names = adata.var_names().iter();
+                names.filter(|name| fits(&name.to_lowercase(), &like.to_lowercase())).cloned().collect()
+            }),
         });
     }
     let (container, elements) = match &tissue.container {
@@ -144,10 +155,11 @@ pub fn describe(
     };
     let space = tissue.coordinates(keys::SPATIAL).ok().map(|at| space_of(&tissue, at.view()));
     let ending = if container == "AnnData" { "h5ad" } else { "h5mu" };
-    let next = if space.is_some() {
-        format!("brodmann domains {} --out domains.{ending}", path.display())
-    } else {
-        format!("no obsm[\"spatial\"]: brodmann leiden {} --out clusters.{ending}", path.display())
+    let file = quoted(path);
+    let next = match (result_of(&elements), space.is_some()) {
+        (Some(key), true) => format!("brodmann plot {file} --color {key} --out {key}.png"),
+        (None, true) => format!("brodmann domains {file} --out domains.{ending}"),
+        (_, false) => format!("no obsm[\"spatial\"]: brodmann leiden {file} --out clusters.{ending}"),
     };
     Ok(Description {
         path: path.display().to_string(),
@@ -159,6 +171,47 @@ pub fn describe(
         notes: heard.lines.into_inner().unwrap_or_default(),
         next,
     })
+}
+
+/// A column of domains that a run has left, those that methods agree on first.
+fn result_of(elements: &Elements) -> Option<&str> {
+    let has_record = |name: &str| elements.uns.iter().any(|(key, _)| key == name);
+    let results = || elements.obs.iter().map(|(name, _)| name.as_str()).filter(|name| has_record(name));
+    results().find(|name| *name == keys::DOMAINS).or_else(|| results().next())
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Whether a name holds the letters of a pattern, or fits one with `*` and `?`.
+fn fits(name: &str, pattern: &str) -> bool {
+    if !pattern.contains(['*', '?']) {
+        return name.contains(pattern);
+    }
+    let (name, pattern): (Vec<char>, Vec<char>) = (name.chars().collect(), pattern.chars().collect());
+    // Where the last star stands, and how far it reaches by now.
+    let (mut n, mut p, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == name[n] => (n, p) = (n + 1, p + 1),
+            _ => match &mut star {
+                Some((at, reach)) => {
+                    *reach += 1;
+                    (n, p) = (*reach, *at + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
 }
 
 /// What a matrix seems to hold, by its first rows.
@@ -220,6 +273,14 @@ impl Description {
             let density = m.density.map_or_else(String::new, |d| format!(", {:.1} % non-zero", 100.0 * d));
             lines.push(format!("  {} ({}): {} features; X {}{density}", m.name, m.kind, m.n_vars, m.x));
             lines.extend(m.raw.iter().map(|raw| format!("    raw: {raw}")));
+            if let Some(like) = &m.like {
+                let more = like.len().saturating_sub(MOST_NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let named = like.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+                let list = if like.is_empty() { String::new() } else { format!(": {named}{more}") };
+                let noun = if like.len() == 1 { "feature" } else { "features" };
+                lines.push(format!("    {} {noun} of such a name{list}", like.len()));
+            }
             if let Some(elements) = &m.elements {
                 lines.extend(elements.lines("    "));
             }
@@ -254,5 +315,49 @@ impl Elements {
                 format!("{indent}{name}: {}", list.join(", "))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_and_patterns_find_names() {
+        for (name, pattern, found) in [
+            ("cux2os", "ux2", true),
+            ("cux2os", "cux?", false),
+            ("cux2", "cux?", true),
+            ("cux2os", "c*2*", true),
+            ("mt-nd1", "mt-*", true),
+            ("gmt-1", "mt-*", false),
+            ("aab", "*ab", true),
+            ("", "*", true),
+            ("a", "?*?", false),
+        ] {
+            assert_eq!(fits(name, pattern), found, "{name} {pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_next_is_what_a_shell_takes() {
+        assert_eq!(quoted(Path::new("data/a-b_1.h5ad")), "data/a-b_1.h5ad");
+        assert_eq!(quoted(Path::new("my data/it's.h5ad")), r"'my data/it'\''s.h5ad'");
+    }
+
+    #[test]
+    fn a_result_is_a_column_with_a_record() {
+        let named =
+            |names: &[&str]| names.iter().map(|n| ((*n).to_owned(), String::new())).collect::<Vec<_>>();
+        let of = |obs: &[&str], uns: &[&str]| {
+            let elements = Elements { obs: named(obs), uns: named(uns), ..Elements::default() };
+            result_of(&elements).map(str::to_owned)
+        };
+        assert_eq!(
+            of(&["truth", "staig", "domains"], &["staig", "domains", "pca"]),
+            Some("domains".to_owned())
+        );
+        assert_eq!(of(&["truth", "staig"], &["staig", "pca"]), Some("staig".to_owned()));
+        assert_eq!(of(&["truth"], &["pca"]), None);
     }
 }

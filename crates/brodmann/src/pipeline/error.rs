@@ -7,6 +7,7 @@ use std::fmt::Display;
 
 use brodmann_kernels::{Blame, Diagnosis, Opt, OptionError, Step};
 
+use super::near::did_you_mean;
 use crate::cluster::{
     ConsensusError, GmmError, KMeansError, LeidenError, MembersError, RefineError, SelectError,
 };
@@ -134,6 +135,9 @@ pub enum PipelineError {
     /// A checkpoint of another run.
     #[error("the checkpoint {} is of another run: {}", path.display(), differences.join(", "))]
     CheckpointOfAnotherRun { path: std::path::PathBuf, differences: Vec<String> },
+    /// A checkpoint where a training would begin.
+    #[error("{}{} is there already; expected a folder without one", path.display(), epoch.map_or_else(String::new, |n| format!(", saved after epoch {n},")))]
+    CheckpointThere { path: std::path::PathBuf, epoch: Option<usize> },
     /// Nothing to go on from.
     #[error("the checkpoint {} does not exist", path.display())]
     NoCheckpoint { path: std::path::PathBuf },
@@ -168,8 +172,8 @@ pub enum PipelineError {
     #[error("the run {run:?} did not see the feature {feature}, so there is no denoised value of it")]
     NotDenoised { feature: String, run: String },
     /// Neither an obs column nor a feature nor a table.
-    #[error("{key:?} is neither an obs column nor a feature nor a table of obsm (there are {})", if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") })]
-    UnknownColor { key: String, columns: Vec<String> },
+    #[error("{key:?} is neither an obs column nor a feature nor a table of obsm (there are {}){}", if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") }, did_you_mean(near))]
+    UnknownColor { key: String, columns: Vec<String>, near: Vec<String> },
     /// The output's ending does not fit.
     #[error("the output is called {path}; expected a name ending in {expected}")]
     OutputEnding { path: String, expected: &'static str },
@@ -252,6 +256,12 @@ impl Diagnosis for PipelineError {
             Self::CheckpointOfAnotherRun { .. } => {
                 format!("repeat that run's data and options, or leave {} out to train anew", Opt("resume"))
             }
+            Self::CheckpointThere { .. } => format!(
+                "go on from it with {}, begin anew in its place with {}, or name another folder with {}",
+                Opt("resume"),
+                Opt("restart"),
+                Opt("checkpoint")
+            ),
             Self::NoCheckpoint { .. } => format!(
                 "name the folder of an earlier run with {}, or leave {} out",
                 Opt("checkpoint"),

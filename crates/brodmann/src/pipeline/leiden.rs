@@ -359,7 +359,6 @@ fn cluster(
         let partition = leiden_multiplex_with(layers, options, seed, monitor)?;
         return Ok(Found { partition, exact: true });
     };
-    monitor.stage("searching the resolution", 0);
     let search = SearchOptions { leiden: options.clone(), ..SearchOptions::default() };
     let spatial = request.spatial.then(|| layers.len() - 1);
     let found = search_n_clusters(layers, spatial, k, &search, seed, monitor)?;

@@ -64,6 +64,7 @@ pub mod leiden;
 pub mod memory;
 pub mod method;
 pub mod mixture;
+pub mod near;
 pub mod neighbors_file;
 pub mod outputs;
 pub mod picture;

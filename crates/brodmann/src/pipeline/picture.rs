@@ -24,6 +24,7 @@ use super::PipelineError;
 use super::embedding::LOG_NORMALIZED;
 use super::histology::SlideOptions;
 use super::histology::slides::{Placed, overview, placed};
+use super::near::nearest_of;
 use super::outputs::tell_undrawn;
 use super::tissue::{ModalityInfo, Opening, Tissue};
 use crate::plot::{
@@ -46,6 +47,8 @@ const OVER_IMAGE: f64 = 0.8;
 const EDGE_PX: f64 = 1.1;
 /// Slices side by side where one colour is drawn.
 const SLICES_ABREAST: usize = 4;
+/// Names that an unknown one may have meant.
+const MOST_NEAR: usize = 3;
 /// Wider tables are not drawn whole.
 const MAX_PANELS: usize = 12;
 
@@ -635,7 +638,10 @@ fn color(
     }
     let mut columns = tissue.obs_columns();
     columns.extend(tissue.obsm_names().into_iter().map(|k| format!("{OBSM}{k}")));
-    Err(PipelineError::UnknownColor { key: key.to_owned(), columns })
+    let of_modalities = tissue.modalities().iter().flat_map(|m| tissue.var_names(m));
+    let known = columns.iter().chain(of_modalities).map(String::as_str);
+    let near = nearest_of(key, known, MOST_NEAR).into_iter().map(str::to_owned).collect();
+    Err(PipelineError::UnknownColor { key: key.to_owned(), columns, near })
 }
 
 /// A feature from a layer: the one named, else log-normalised values where there are some, else `X`.
@@ -719,6 +725,12 @@ fn table_names(key: &str) -> Vec<&str> {
     names
 }
 
+fn unknown_table(key: &str, columns: Vec<String>) -> PipelineError {
+    let near = nearest_of(key, columns.iter().map(String::as_str), MOST_NEAR);
+    let near = near.into_iter().map(str::to_owned).collect();
+    PipelineError::UnknownColor { key: key.to_owned(), columns, near }
+}
+
 /// One panel per column of `obsm[KEY]`, or the one column of `KEY:COLUMN`.
 fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, Color)>, PipelineError> {
     let whole = tissue.table(table).map(|(names, numbers)| (table, None, names, numbers));
@@ -729,12 +741,12 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
     });
     let Some((table, column, names, numbers)) = found else {
         let columns = tissue.obsm_names().into_iter().map(|k| format!("{OBSM}{k}")).collect();
-        return Err(PipelineError::UnknownColor { key: key.to_owned(), columns });
+        return Err(unknown_table(key, columns));
     };
     if let Some(column) = column {
         let Some(j) = names.iter().position(|n| n == column) else {
             let columns = names.iter().map(|n| format!("{OBSM}{table}:{n}")).take(MAX_PANELS).collect();
-            return Err(PipelineError::UnknownColor { key: key.to_owned(), columns });
+            return Err(unknown_table(key, columns));
         };
         return Ok(vec![(
             format!("{}: {column}", title_of(table)),

@@ -189,6 +189,18 @@ pub fn search_resolution(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<ResolutionSearch, LeidenError> {
+    search(layers, which, n_clusters, options, (seed, monitor), "searching the resolution")
+}
+
+/// [`search_resolution`] under a name of its own in the log.
+fn search(
+    layers: &[Layer<'_>],
+    which: &[usize],
+    n_clusters: usize,
+    options: &SearchOptions,
+    (seed, monitor): (Seed, &dyn Monitor),
+    stage: &str,
+) -> Result<ResolutionSearch, LeidenError> {
     options.check()?;
     for &l in which {
         let n_layers = layers.len();
@@ -224,10 +236,10 @@ pub fn search_resolution(
     let (start, step) = if n_nodes < SCOUTED_FROM {
         (start, FIRST_STEP)
     } else {
-        monitor.stage("search resolution", 0);
+        monitor.stage(&format!("{stage}, roughly"), 0);
         (search.scouted(start)?, STEP_FROM_SCOUTED)
     };
-    monitor.stage("search resolution", u64::from(options.max_iterations));
+    monitor.stage(stage, u64::from(options.max_iterations));
     let mut unreached = search.run(start, step)?;
     // `run` computes at least one clustering.
     let Some((resolution, partition)) = search.best else { return Err(Interrupted.into()) };
@@ -457,13 +469,14 @@ pub fn search_resolution_latent_spatial(
     let latent: Vec<Layer<'_>> =
         layers.iter().enumerate().filter(|(l, _)| *l != spatial).map(|(_, layer)| *layer).collect();
     let all_latent: Vec<usize> = (0..latent.len()).collect();
+    let (of, without) = ((seed, monitor), "searching the resolution without space");
     let latent = if layers[spatial].graph.n_rows() < SCOUTED_FROM {
-        search_resolution(&latent, &all_latent, n_clusters, options, seed, monitor)?
+        search(&latent, &all_latent, n_clusters, options, of, without)?
     } else {
         let n_iterations = options.leiden.n_iterations.map_or(FEW_PASSES, |n| n.min(FEW_PASSES));
         let leiden = LeidenOptions { n_iterations: Some(n_iterations), ..options.leiden.clone() };
         let options = SearchOptions { leiden, ..options.clone() };
-        search_resolution(&latent, &all_latent, n_clusters, &options, seed, monitor)?
+        search(&latent, &all_latent, n_clusters, &options, of, without)?
     };
     let mut fixed = layers.to_vec();
     for (l, layer) in fixed.iter_mut().enumerate() {
@@ -473,7 +486,7 @@ pub fn search_resolution_latent_spatial(
     }
     // The start is for the latent layers; the spatial layer brings its own.
     let options = SearchOptions { start: None, ..options.clone() };
-    let spatial = search_resolution(&fixed, &[spatial], n_clusters, &options, seed, monitor)?;
+    let spatial = search(&fixed, &[spatial], n_clusters, &options, of, "searching the resolution in space")?;
     Ok(LatentSpatialSearch { latent, spatial })
 }
 
