@@ -118,7 +118,8 @@ def domains(
         Genes that were used.
     ``uns[key]`` : dict
         ``params``, ``n_clusters``, ``members``, their ``weights`` and ``agreement`` (``(members, members)``: mean
-        adjusted Rand index of a run of the one with a run of the other), ``features`` by modality, …
+        adjusted Rand index of a run of the one with a run of the other), ``features`` by modality, …; without a number
+        ``agreement_by_number`` (``n_clusters``, and their mean ``agreement`` at each).
 
     Raises
     ------

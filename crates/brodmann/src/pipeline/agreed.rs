@@ -824,12 +824,18 @@ impl Method for DomainsRequest {
             "refine": self.agreement.refine,
             "preprocess": preprocess,
         });
-        let written = Written::from([
+        let mut written = Written::from([
             ("features".to_owned(), json!(features).into()),
             ("members".to_owned(), json!(self.agreement.members).into()),
             ("weights".to_owned(), json!(found.weights).into()),
             ("agreement".to_owned(), Value::Array(Array::F64(found.agreement.into_dyn()))),
         ]);
+        if !tried.is_empty() {
+            let numbers: Vec<usize> = tried.iter().map(|t| t.n_clusters).collect();
+            let agreement: Vec<f64> = tried.iter().map(|t| t.agreement).collect();
+            let curve = json!({ "n_clusters": numbers, "agreement": agreement });
+            written.insert("agreement_by_number".to_owned(), curve.into());
+        }
         Ok(Finished {
             params,
             history: IndexMap::new(),
