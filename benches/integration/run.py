@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """SpaMI on tissues of two and three omics whose domains are known: its parts left out, and the methods beside it.
 
-    bash benches/run integration DATA [--seeds 10] [--ablation-seeds 3] [--epochs 1000]
+    bash benches/run integration DATA [--seeds 10] [--ablation-seeds 3] [--epochs 100]
 
 Every row is one method with one setting for all tissues, the number of domains given (5). DATA holds
 `sim_spatialglue_triplet`; the tissues of RNA and protein with growing noise are simulated here. The parts of SpaMI are

@@ -6,7 +6,7 @@
 noise      SpaMI beside the others as noise grows, on tissues simulated here and by others (SpaMI's figure 2)
 parts      SpaMI without its contrastive loss, without the loss that keeps modalities alike, with other fusions, and with
            one modality alone, on the same tissues (SpaMI's ablations)
-epochs     SpaMI's accuracy by epochs
+epochs     SpaMI's accuracy by epochs, on those and on real tissues of RNA alone
 denoising  Half of the molecules of each tissue, drawn by thinning, are given, and what is held out is predicted: by SpaMI's
            denoised expression, the mean of a spot and its six neighbours, principal components, MAGIC where it is
            installed, and the given half itself. Over the 100 features of the highest Moran's I in the given half: `r2` is the
@@ -30,6 +30,12 @@ import common
 
 STARMAP = ("STARmap V1", "starmap_v1_1k/starmap_v1_1k.h5ad", 7, ["--preset", "starmap"])
 DLPFC = ("DLPFC 151673", "dlpfc_151673/dlpfc_151673.h5ad", 7, ["--preset", "visium"])
+# Of RNA alone: what training is long enough for.
+MORE = [
+    ("her2st A1", "her2st_A1/her2st_A1.h5ad", 5),
+    ("her2st F1", "her2st_F1/her2st_F1.h5ad", 3),
+    ("osmFISH cortex", "osmfish_cortex/osmfish_cortex.h5ad", 11),
+]
 OTHERS = "sim_spatialglue_triplet/sim_spatialglue_triplet.h5mu"
 TWO = ["--modalities", "rna,adt"]
 NOISE = [0, 1, 2, 3]
@@ -180,7 +186,7 @@ def main():
     sections = ["noise", "parts", "epochs", "denoising", "staig", "layers"]
     parser.add_argument("--only", nargs="*", choices=sections, default=sections)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=200, help="of SpaMI, where they are not what is looked at")
+    parser.add_argument("--epochs", type=int, default=100, help="of SpaMI, where they are not what is looked at")
     parser.add_argument("--side", type=int, default=36, help="spots along the edge of a simulated tissue")
     parser.add_argument("--noise", nargs="*", type=float, default=NOISE, help="standard deviations of the noise")
     parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "papers.json")
@@ -227,6 +233,14 @@ def main():
             if "epochs" in arguments.only:
                 for epochs in EPOCHS:
                     add(f"{name}: SpaMI, {epochs} epochs", [*both(path), "--epochs", epochs])
+        if "epochs" in arguments.only:
+            for name, file, k, *_ in (STARMAP, DLPFC, *MORE):
+                path = arguments.data / file
+                if not path.exists():
+                    bench.note(f"{name}: skipped, {path.name} is absent.")
+                    continue
+                for epochs in EPOCHS:
+                    add(f"{name}: SpaMI, {epochs} epochs", ["spami", path, "-k", k, "--epochs", epochs])
         if "denoising" in arguments.only:
             subjects = {name: path for name, path in tissues.items() if "here" not in name or name.endswith((" 0", " 1"))}
             for name, file, *_ in (STARMAP, DLPFC):

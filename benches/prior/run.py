@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """SpaMI-P: what a labelled slice adds to another, beside the transfer of labels by nearest neighbours.
 
-    bash benches/run prior DATA [--seeds 3] [--epochs 1000] [--only simulated dlpfc starmap]
+    bash benches/run prior DATA [--seeds 3] [--epochs 100] [--only simulated dlpfc starmap]
 
 Simulated pairs are two slices of one tissue (RNA and proteins; the second with a batch effect), the first as the atlas of the
 second: with all, half or a tenth of its genes, with growing batch effects, without one of its regions, with labels shuffled,
@@ -157,7 +157,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--side", type=int, default=36, help="spots along the edge of a simulated slice")
     parser.add_argument("--noise", type=float, default=1.0)
     parser.add_argument("--only", nargs="*", choices=["simulated", *REAL])
