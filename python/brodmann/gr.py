@@ -55,8 +55,9 @@ def spatial_neighbors(
     delaunay: bool = False,
     n_rings: int = 1,
     percentile: float | None = None,
-    transform: Literal["spectral", "cosine"] | None = None,
+    transform: Literal["spectral", "cosine", "distance"] | None = None,
     set_diag: bool = False,
+    symmetrise: bool = False,
     key_added: str = "spatial",
     copy: bool = False,
 ) -> SpatialNeighbors | None:
@@ -87,9 +88,12 @@ def spatial_neighbors(
         Remove edges longer than this percentile of distances; not on a grid. As in squidpy, each observation's
         distance to itself counts.
     transform
-        Of the connectivities: degree-normalised, or cosine similarity of rows.
+        Of the connectivities: degree-normalised, cosine similarity of rows, or ``1 - d / d_max`` by distance, in float64,
+        as SpatialLeiden weighs them; the last is not for a grid, whose edges are of one length.
     set_diag
         Set the diagonal of the connectivities to 1.
+    symmetrise
+        Of the nearest neighbours: add every edge's reverse.
     key_added
         Names of the results, see below.
     copy
@@ -108,7 +112,11 @@ def spatial_neighbors(
     """
     el.require_container(data)
     el.require(coord_type in (None, "grid", "generic", "auto"), f"coord_type is {coord_type!r}", "grid or generic")
-    el.require(transform in (None, "spectral", "cosine"), f"transform is {transform!r}", "spectral, cosine or None")
+    el.require(
+        transform in (None, "spectral", "cosine", "distance"),
+        f"transform is {transform!r}",
+        "spectral, cosine, distance or None",
+    )
     if n_neighs is not None:
         n_neighs = el.whole(n_neighs, "n_neighs")
     n_rings = el.whole(n_rings, "n_rings")
@@ -129,6 +137,8 @@ def spatial_neighbors(
     if coord_type == "grid":
         if delaunay:
             raise ValueError("delaunay is True on a grid, False was expected; say coord_type='generic'")
+        if transform == "distance":
+            raise ValueError("transform is 'distance' on a grid, another was expected; say coord_type='generic'")
         kind = "grid"
     else:
         kind = "delaunay" if delaunay else "knn" if within is None else "radius"
@@ -139,7 +149,7 @@ def spatial_neighbors(
         n_neighbors=n_neighs,
         radius=within if kind == "radius" else None,
         n_rings=n_rings,
-        symmetrise=False,
+        symmetrise=bool(symmetrise),
         lengths=interval,
         percentile=None if percentile is None else float(percentile),
     )
@@ -150,7 +160,13 @@ def spatial_neighbors(
     grid = kind == "grid"
     connectivities = el.csr(connectivities, dtype=np.float32)
     distances = el.csr(distances, dtype=np.float32 if grid else None)
-    if set_diag or transform is not None:
+    if transform == "distance":
+        connectivities = el.csr(_brodmann.distance2connectivity(distances, "distances"))
+        if set_diag:
+            connectivities = connectivities.tolil()
+            connectivities.setdiag(1.0)
+            connectivities = connectivities.tocsr()
+    elif set_diag or transform is not None:
         made = _brodmann.transform_graph(connectivities, set_diag=bool(set_diag), transform=transform)
         connectivities = el.csr(made)
     if copy:
@@ -168,7 +184,7 @@ def spatial_neighbors(
         # A list, because AnnData cannot write a tuple.
         params |= {"radius": within if interval is None else list(interval), "delaunay": delaunay}
     params |= el.recorded({"library_key": library_key, "percentile": percentile})
-    params |= {"spatial_key": spatial_key, "set_diag": bool(set_diag)}
+    params |= {"spatial_key": spatial_key, "set_diag": bool(set_diag), "symmetrise": bool(symmetrise)}
     data.uns[f"{key_added}_neighbors"] = {**keys, "params": params}
     return None
 

@@ -201,3 +201,32 @@ def test_qc_is_the_command(tissue, tmp_path):
     for key in ("n_cells_by_counts", "total_counts"):
         same(here.var[key], written.var[key])
     assert report["modalities"][0]["local_outliers"]["n"] == here.obs["local_outlier"].sum()
+
+
+def test_the_steps_written_out_are_the_call(tissue):
+    at_once = bm.tl.spatialleiden(tissue, n_clusters=4, copy=True)
+    adata = tissue.copy()
+    bm.pp.filter_genes(adata, min_cells=3)
+    bm.pp.highly_variable_genes(adata, n_top_genes=3000, flavor="seurat_v3")
+    bm.pp.normalize_total(adata, target_sum=1e4)
+    bm.pp.log1p(adata)
+    bm.pp.pca(adata, n_comps=30, scale=True, random_state=42)
+    bm.pp.neighbors(adata, random_state=42)
+    bm.gr.spatial_neighbors(adata, coord_type="generic", n_neighs=10, symmetrise=True, transform="distance")
+    same(adata.obsm["X_pca"], at_once.obsm["X_pca"].astype(adata.obsm["X_pca"].dtype))
+    assert (adata.obsp["spatial_connectivities"] != at_once.obsp["spatial_connectivities"]).nnz == 0
+    bm.tl.spatialleiden(adata, n_clusters=4)
+    assert adata.obs["spatialleiden"].tolist() == at_once.obs["spatialleiden"].tolist()
+
+
+def test_edges_weigh_by_distance(tissue):
+    adata = tissue.copy()
+    bm.gr.spatial_neighbors(adata, coord_type="generic", n_neighs=4, transform="distance", key_added="near")
+    weights, lengths = adata.obsp["near_connectivities"], adata.obsp["near_distances"]
+    np.testing.assert_allclose(weights.data, 1 - lengths.data / lengths.data.max())
+    assert weights.dtype == np.float64
+    bm.gr.spatial_neighbors(adata, coord_type="generic", n_neighs=4, symmetrise=True, key_added="near")
+    both = adata.obsp["near_connectivities"]
+    assert (both != both.T).nnz == 0 and both.nnz > weights.nnz
+    with pytest.raises(ValueError, match="transform is 'distance' on a grid"):
+        bm.gr.spatial_neighbors(adata, coord_type="grid", n_neighs=4, transform="distance", key_added="near")

@@ -1,4 +1,4 @@
-"""docs/tutorial.py runs, finds what it says it finds, and docs/tutorial.md shows that script."""
+"""docs/tutorial.py and docs/howto.py run, find what they say they find, and the pages show those scripts."""
 
 import importlib.util
 import os
@@ -33,12 +33,30 @@ def test_the_tutorial_finds_all_five_domains_jointly_and_not_singly():
             assert line.rstrip() in page
 
 
-def test_the_page_shows_the_script_as_it_is():
+def test_the_answers_run_and_find_what_they_say():
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("mudata")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(DOCS / "howto.py")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )
+    assert done.returncode == 0, done.stderr
+    page = (DOCS / "howto.md").read_text()
+    scores = [line for line in done.stdout.splitlines() if "ARI" in line]
+    assert len(scores) == 4 and all(float(line.split()[-1]) > 0.5 for line in scores), scores
+    for line in scores:
+        assert line.rstrip() in page
+
+
+@pytest.mark.parametrize("stem", ["tutorial", "howto"])
+def test_the_page_shows_the_script_as_it_is(stem):
     spec = importlib.util.spec_from_file_location("render", DOCS / "render.py")
     render = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(render)
-    page = (DOCS / "tutorial.md").read_text()
-    for _, content in render.cells((DOCS / "tutorial.py").read_text()):
-        assert content in page, "docs/tutorial.md is of another docs/tutorial.py: run python docs/render.py"
-    for picture in re.findall(r"\]\((tutorial-\d+\.png)\)", page):
+    page = (DOCS / f"{stem}.md").read_text()
+    for _, content in render.cells((DOCS / f"{stem}.py").read_text()):
+        assert content in page, f"docs/{stem}.md is of another docs/{stem}.py: run python docs/render.py {stem}"
+    for picture in re.findall(rf"\]\(({stem}-\d+\.png)\)", page):
         assert (DOCS / picture).exists()
