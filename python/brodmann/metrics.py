@@ -346,6 +346,10 @@ def chaos(coordinates: ArrayLike, labels: ArrayLike) -> float:
 # All at once
 
 
+#: Column of the truth, where no other is named.
+_TRUTH = "ground_truth"
+
+
 def evaluate(
     data: Data,
     *,
@@ -372,7 +376,8 @@ def evaluate(
     pred
         Column of ``obs`` with the domains found.
     truth
-        Column of ``obs`` with the domains drawn by hand or simulated; missing entries are left out of the comparison.
+        Column of ``obs`` with the domains drawn by hand or simulated; missing entries are left out of the comparison. By
+        default ``ground_truth`` where it is there.
     use_rep
         Key of ``obsm`` with the embedding the domains were found in. By default ``X_pca`` where it is there.
     batch_key
@@ -401,6 +406,8 @@ def evaluate(
     advice = "run bm.tl.spatialleiden or another clustering first, or name one of these"
     codes = _complete(el.column(data, pred, advice=advice), f"obs[{pred!r}]")
     true = None
+    if truth is None and pred != _TRUTH and _TRUTH in data.obs and data.obs[_TRUTH].notna().any():
+        truth = _TRUTH
     if truth is not None:
         true = el.codes_of(el.column(data, truth, advice="name the column that holds the truth"))[0]
     embedding = None

@@ -185,3 +185,13 @@ def test_the_command_evaluates_to_the_same_numbers(tmp_path, batch_key):
     assert {"ari", "v_measure", "silhouette", "morans_i", "pas", "clisi_mean", "n_obs"} <= shared
     assert set(scores.index) <= set(found)
     assert {k: found[k] for k in shared} == {k: scores[k] for k in shared}
+
+
+def test_the_truth_is_found_where_it_has_its_usual_name():
+    adata = bm.datasets.simulated(side=8, modalities="rna")
+    adata.obs["pred"] = adata.obs["ground_truth"].astype(str)
+    assert bm.metrics.evaluate(adata, pred="pred")["ari"] == 1
+    # The truth itself is judged by space alone.
+    assert "ari" not in bm.metrics.evaluate(adata, pred="ground_truth")
+    adata.obs["ground_truth"] = np.nan
+    assert "ari" not in bm.metrics.evaluate(adata, pred="pred")
