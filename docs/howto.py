@@ -29,12 +29,14 @@ folder = Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## Bring data from Seurat
 #
-# Two tables are enough, and R needs no package for them:
+# Two tables are enough, and R needs no package for them. The names of spots must be the first column of both:
 #
 # ```r
 # counts <- GetAssayData(object, layer = "counts")
 # write.csv(t(as.matrix(counts)), "counts.csv")        # a row per spot
-# write.csv(GetTissueCoordinates(object)[, 1:2], "places.csv")
+# places <- GetTissueCoordinates(object)
+# if ("cell" %in% names(places)) rownames(places) <- places$cell
+# write.csv(places[, 1:2], "places.csv")
 # ```
 #
 # Here we write such tables ourselves. (For large data write a `.h5ad` from R, with `anndataR` or `zellkonverter`.)
@@ -111,7 +113,7 @@ bm.pl.spatial(slices, color="domains", library_key="library_id")
 
 # %% [markdown]
 # A domain of one slice alone is warned of. Where slices were measured very differently, `integrate="harmony"` takes more of
-# the difference out, for every method; it costs a little where there is none. STAIG is made for slices, too:
+# the difference out, for every method that starts from counts; it costs a little where there is none. STAIG is made for slices, too:
 
 # %%
 bm.tl.staig(slices, n_clusters=5, library_key="library_id", preset="integration", epochs=100)
@@ -120,7 +122,8 @@ print(f"ARI of STAIG with the truth: {bm.metrics.evaluate(slices, pred='staig')[
 # %% [markdown]
 # ## Join several modalities
 #
-# `domains` and SpatialLeiden take MuData as it is. SpaMI gives an embedding of all, and says what each spot attends to.
+# `bm.tl.domains` takes MuData as it is, as `brodmann spatialleiden` does (the [tutorial](tutorial.md) shows its steps in
+# Python). SpaMI gives an embedding of all, and says what each spot attends to.
 
 # %%
 mdata = bm.datasets.simulated(side=30, random_state=3)

@@ -1,7 +1,7 @@
 """Spatial domains from spatial omics data, on the AnnData and MuData objects you already have.
 
 ========================= ====================================================================================
-``bm.read``               Visium folders, tables and 10x files as AnnData
+``bm.read``               files and folders of instruments as AnnData or MuData
 ``bm.pp``                 from raw counts to features worth comparing
 ``bm.gr``                 spatial graphs, and what varies over them
 ``bm.tl``                 spatial domains
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from . import datasets, dist, gr, im, metrics, pl, pp, read, spatialleiden, tl
+    from . import datasets, dist, gr, im, metrics, pl, pp, spatialleiden, tl
     from ._report import report
+    from .read import _Reader
+
+    read: _Reader
 
 _SUBMODULES = ("datasets", "dist", "gr", "im", "metrics", "pl", "pp", "read", "spatialleiden", "tl")
 

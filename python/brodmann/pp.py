@@ -273,6 +273,11 @@ def log1p(
         ``(n_obs, n_vars)``, float32 (float64 where it was), the format it had.
     ``uns["log1p"]``
         ``{"base": base}``.
+
+    Raises
+    ------
+    ValueError
+        For values below 0, and such as are not finite.
     """
     el.require_anndata(adata)
     x = el.matrix(adata, layer, writes=True)

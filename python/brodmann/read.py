@@ -293,11 +293,22 @@ class _Reader(ModuleType):
         >>> adata = bm.read("outs/")
         """
         name = os.fspath(path)
-        if format in (None, "h5ad") and name.endswith(".h5ad"):
+        of_scverse = next((e for e in ("h5ad", "h5mu") if format in (None, e) and name.endswith(f".{e}")), None)
+        if of_scverse is not None:
+            options = {
+                "library_id": library_id,
+                "bin": bin,
+                "table_name": table_name,
+                "coordinate_system": coordinate_system,
+            }
+            for option, value in options.items():
+                if value is not None:
+                    raise ValueError(f"{option} is {value!r} for a .{of_scverse}, None was expected; leave it out")
+        if of_scverse == "h5ad":
             import anndata
 
             return anndata.read_h5ad(name)
-        if format in (None, "h5mu") and name.endswith(".h5mu"):
+        if of_scverse == "h5mu":
             from ._containers import require_mudata_package
 
             return require_mudata_package().read_h5mu(name)

@@ -154,6 +154,8 @@ def test_bad_files_are_os_errors_in_pythons_words(tmp_path):
 
 
 def test_anything_is_read_by_one_call(tmp_path):
+    pytest.importorskip("mudata")
+    pytest.importorskip("zarr")
     by_name = bm.read.tenx_h5(tenx_h5(tmp_path / "counts.h5"))
     found = bm.read(tmp_path / "counts.h5")
     assert found.obs_names.tolist() == by_name.obs_names.tolist() and (found.X != by_name.X).nnz == 0
@@ -166,6 +168,8 @@ def test_anything_is_read_by_one_call(tmp_path):
     assert set(bm.read(tmp_path / "mine.h5mu").mod) == set(mdata.mod)
     with pytest.raises(FileNotFoundError):
         bm.read(tmp_path / "absent")
+    with pytest.raises(ValueError, match="bin is 8 for a .h5ad"):
+        bm.read(tmp_path / "mine.h5ad", bin=8)
     (tmp_path / "odd.bin").write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match="odd.bin"):
         bm.read(tmp_path / "odd.bin")

@@ -389,3 +389,18 @@ def test_the_example_of_the_documentation_runs(tmp_path):
     (tmp_path / "pipeline.toml").write_text(example)
     assert ran(tmp_path) == ["domains", "evaluate", "plot"]
     assert (tmp_path / "results/domains.png").exists()
+
+
+def test_a_study_replaces_its_own_checkpoints_and_no_other(study):
+    text = STUDY + NETWORK.replace("epochs = 400", "epochs = 8")
+    (study / "pipeline.toml").write_text(text)
+    assert ran(study) == [*STEPS, "spami"]
+    # Another training of this study takes the place of the one before.
+    (study / "pipeline.toml").write_text(text.replace("epochs = 8", "epochs = 12\nhidden = 32"))
+    assert ran(study) == ["spami"]
+    assert ran(study, "--force", "spami") == ["spami"]
+    # Nobody knows any more whose it is.
+    (study / "results/pipeline.state.json").unlink()
+    refused = run(study, "run", "pipeline.toml", code=2).stderr
+    assert "saved after epoch 12, is there already" in refused and "--restart" in refused
+    assert "spami" in ran(study, "--restart")

@@ -121,7 +121,7 @@ pub enum Command {
     /// Say what a file holds
     #[command(after_help = "Examples:\n  \
         brodmann info tissue.h5ad\n  \
-        brodmann info outs/ --features mt-*")]
+        brodmann info outs/ --features 'mt-*'")]
     Info(InfoArgs),
     /// Look at the quality of spots: counts, genes, mitochondrial share, and outliers among their neighbours
     #[command(after_help = "Examples:\n  \

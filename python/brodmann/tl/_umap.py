@@ -84,7 +84,7 @@ def umap(
     seed = el.seed_of(random_state)
     if n_epochs is not None:
         n_epochs = el.whole(n_epochs, "n_epochs")
-    advice = "name another with use_rep="
+    advice, record = "name another with use_rep=", None
     if use_rep is not None:
         embedding: Any = el.obsm(adata, use_rep, advice=advice)
         n_neighbors = el.whole(n_neighbors, "n_neighbors", least=2)
@@ -116,6 +116,7 @@ def umap(
         "init": init,
         "random_state": seed,
         "use_rep": use_rep,
+        **({"n_neighbors": n_neighbors} if record is None else {"neighbors_key": neighbors_key}),
     }
     adata = el.copied(adata, copy)
     adata.obsm[key_added] = np.asarray(positions, dtype=np.float32)

@@ -297,7 +297,8 @@ mod tests {
                 .collect();
             assert!(!examples.is_empty(), "{} has no example", sub.get_name());
             for example in examples {
-                let parsed = Cli::try_parse_from(example.split_whitespace());
+                // Quoted for a shell, which takes the quotes away.
+                let parsed = Cli::try_parse_from(example.replace('\'', "").split_whitespace());
                 assert!(parsed.is_ok(), "{example}: {}", parsed.expect_err("refused"));
             }
         }

@@ -337,18 +337,23 @@ impl<'a> Runner<'a> {
         more
     }
 
-    /// Where there is a checkpoint: `resume`, if a training of just this kind was stopped after it, else `restart`, if it is of
-    /// this study.
-    fn resume(&self, step: &Step, now: &Record) -> Option<&'static str> {
+    /// Where there is a checkpoint: `restart`, if the step was asked to run again (`asked`) or ran otherwise before; `resume`, if a
+    /// training of just this kind was stopped after it. One that this study has not made is not its to replace.
+    fn resume(&self, step: &Step, now: &Record, asked: bool) -> Option<&'static str> {
         let folder = step.checkpoint.as_ref()?;
-        let before = self.state.steps.get(&step.name)?;
         let is_saved = |entry: std::fs::DirEntry| {
             entry.path().extension().is_some_and(|ending| ending == "safetensors")
                 && !entry.file_name().to_string_lossy().starts_with('.')
         };
-        let saved = std::fs::read_dir(folder).ok()?.flatten().any(is_saved);
+        if !std::fs::read_dir(folder).ok()?.flatten().any(is_saved) {
+            return None;
+        }
+        if asked {
+            return Some("restart");
+        }
+        let before = self.state.steps.get(&step.name)?;
         let is_same = !before.finished && before.differences(now).is_empty();
-        saved.then_some(if is_same { "resume" } else { "restart" })
+        Some(if is_same { "resume" } else { "restart" })
     }
 
     fn run(&mut self) -> Result<(), Failure> {
@@ -389,7 +394,8 @@ impl<'a> Runner<'a> {
                 "in {title}; what is finished stays, and the same command goes on there"
             )));
             let go_on = "the steps before it stay finished, and the same command goes on there";
-            self.work(step).map_err(|failure| failure.in_step(&title, go_on))?;
+            let asked = why.iter().any(|reason| reason.starts_with("--"));
+            self.work(step, asked).map_err(|failure| failure.in_step(&title, go_on))?;
             reports.push(self.report(index, step, Some(why)));
         }
         let report = StudyReport {
@@ -407,11 +413,11 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs one step and writes down that it is finished.
-    fn work(&mut self, step: &Step) -> Result<(), Failure> {
+    fn work(&mut self, step: &Step, asked: bool) -> Result<(), Failure> {
         let (context, state_file) = (self.context, self.study.state_file());
         let mut record = Record::start(step, self.inputs(step)?);
         let mut more = self.more(step);
-        more.extend(self.resume(step, &record));
+        more.extend(self.resume(step, &record, asked));
         let command = step.parse(&more)?;
         for folder in step.outputs().chain(&step.checkpoint).filter_map(|path| path.parent()) {
             make_folder(folder)?;

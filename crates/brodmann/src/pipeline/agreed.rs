@@ -61,7 +61,7 @@ const COMPONENTS: usize = 15;
 const NEIGHBORS: usize = 6;
 /// Hops.
 const HOPS: usize = 3;
-/// Runs of each member: its start moves the ARI by a tenth, and of three votes the middle one prevails.
+/// Runs of each member: its start moves the ARI by a tenth, and of three votes one that goes astray is outvoted.
 const RESTARTS: usize = 3;
 /// Spots in the hierarchy that a mixture starts from: of many starts none need be from all spots.
 const SUBSET: usize = 500;

@@ -33,23 +33,30 @@ pub struct CheckpointRequest {
 }
 
 impl CheckpointRequest {
-    /// Makes the folder, finds out whether `file` can be written to it, before any work, and reserves the folder for
+    /// Makes the folder, finds out whether `files`, one per network, can be written to it, before any work, and reserves the folder for
     /// this training: two in one folder would each resume from what the other saved. A checkpoint that is there is hours
     /// of work: it is gone on from, or replaced when that was said.
     ///
     /// # Errors
     /// [`DataError::Write`]; [`DataError::Busy`]; [`PipelineError::CheckpointThere`].
-    pub fn prepare(&self, file: &CheckpointFile) -> Result<Reservation, PipelineError> {
-        std::fs::create_dir_all(&self.folder)
-            .map_err(|source| DataError::Write { path: self.folder.clone(), source })?;
-        let path = file.path_in(&self.folder);
-        if !self.resume && !self.restart && path.exists() {
-            let read = TensorFile::read(&path, file.kind, file.expected).ok();
-            let epoch = read.and_then(|read| Some(read.f64(EPOCHS, None).ok()?.nrows()));
-            return Err(PipelineError::CheckpointThere { path, epoch });
+    pub fn prepare(&self, files: &[CheckpointFile]) -> Result<Reservation, PipelineError> {
+        let unwritable = |path: &Path, source| DataError::Write { path: path.to_owned(), source };
+        std::fs::create_dir_all(&self.folder).map_err(|source| unwritable(&self.folder, source))?;
+        let reserved = Reservation::of(self.folder.join("checkpoint"))?;
+        for file in files {
+            let path = file.path_in(&self.folder);
+            if !self.resume && path.exists() {
+                if !self.restart {
+                    let read = TensorFile::read(&path, file.kind, file.expected).ok();
+                    let epoch = read.and_then(|read| Some(read.f64(EPOCHS, None).ok()?.nrows()));
+                    return Err(PipelineError::CheckpointThere { path, epoch });
+                }
+                // Left there, it would be gone on from should this training end before it saves its own.
+                std::fs::remove_file(&path).map_err(|source| unwritable(&path, source))?;
+            }
+            brodmann_data::check_writable(&path)?;
         }
-        brodmann_data::check_writable(&path)?;
-        Ok(Reservation::of(self.folder.join("checkpoint"))?)
+        Ok(reserved)
     }
 
     /// Whether the state after `epoch` of `last` is to be saved.
@@ -228,9 +235,19 @@ mod tests {
         let path = folder.path();
         assert!(matches!(file.read(path, &run, 2), Err(PipelineError::NoCheckpoint { .. })));
         let request = CheckpointRequest { folder: path.join("new"), every: 2, resume: false, restart: false };
-        let reserved = request.prepare(&file).expect("a folder");
-        request.prepare(&file).expect_err("the folder of a training that runs");
+        let files = std::slice::from_ref(&file);
+        let reserved = request.prepare(files).expect("a folder");
+        request.prepare(files).expect_err("the folder of a training that runs");
         drop(reserved);
+        file.write(&request.folder, &run, state.clone()).expect("written");
+        let there = request.prepare(files).expect_err("there is one").to_string();
+        assert!(there.contains("a.safetensors, saved after epoch 2, is there already"), "{there}");
+        let resumed = CheckpointRequest { resume: true, ..request.clone() };
+        drop(resumed.prepare(files).expect("goes on from it"));
+        assert!(file.path_in(&request.folder).exists());
+        let anew = CheckpointRequest { restart: true, ..request.clone() };
+        drop(anew.prepare(files).expect("begins in its place"));
+        assert!(!file.path_in(&request.folder).exists());
         assert!(request.is_due(2, 5) && request.is_due(5, 5) && !request.is_due(3, 5));
         file.write(path, &run, state.clone()).expect("written");
         assert_eq!(file.read(path, &run, 2).expect("readable"), state);

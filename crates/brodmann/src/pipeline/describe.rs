@@ -155,9 +155,12 @@ pub fn describe(
     };
     let space = tissue.coordinates(keys::SPATIAL).ok().map(|at| space_of(&tissue, at.view()));
     let ending = if container == "AnnData" { "h5ad" } else { "h5mu" };
-    let file = quoted(path);
+    let file = quoted(&path.display().to_string());
     let next = match (result_of(&elements), space.is_some()) {
-        (Some(key), true) => format!("brodmann plot {file} --color {key} --out {key}.png"),
+        (Some(key), true) => {
+            let out = quoted(&format!("{}.png", key.replace('/', "-")));
+            format!("brodmann plot {file} --color {} --out {out}", quoted(key))
+        }
         (None, true) => format!("brodmann domains {file} --out domains.{ending}"),
         (_, false) => format!("no obsm[\"spatial\"]: brodmann leiden {file} --out clusters.{ending}"),
     };
@@ -180,11 +183,10 @@ fn result_of(elements: &Elements) -> Option<&str> {
     results().find(|name| *name == keys::DOMAINS).or_else(|| results().next())
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A word as a shell takes it.
+fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Whether a name holds the letters of a pattern, or fits one with `*` and `?`.
@@ -341,8 +343,8 @@ mod tests {
 
     #[test]
     fn what_is_next_is_what_a_shell_takes() {
-        assert_eq!(quoted(Path::new("data/a-b_1.h5ad")), "data/a-b_1.h5ad");
-        assert_eq!(quoted(Path::new("my data/it's.h5ad")), r"'my data/it'\''s.h5ad'");
+        assert_eq!(quoted("data/a-b_1.h5ad"), "data/a-b_1.h5ad");
+        assert_eq!(quoted("my data/it's.h5ad"), r"'my data/it'\''s.h5ad'");
     }
 
     #[test]

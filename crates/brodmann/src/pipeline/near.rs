@@ -13,9 +13,10 @@ pub fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, n: u
     let far = |other: &str| {
         let other = plain(other);
         // Half a name is a name on its way.
-        let is_start = name.len() >= 3 && other.starts_with(&name);
+        let (own, its) = (name.chars().count(), other.chars().count());
+        let is_start = own >= 3 && other.starts_with(&name);
         // Most are of another length, which is cheaper to see.
-        match name.len().abs_diff(other.len()) {
+        match own.abs_diff(its) {
             _ if is_start => 1,
             by if by > most => by,
             _ => strsim::damerau_levenshtein(&name, &other),
@@ -51,6 +52,7 @@ mod tests {
         assert_eq!(nearest("ENSMUSG0000042589", genes), Some("ENSMUSG00000042589"));
         assert_eq!(nearest("Gapdh", genes), None);
         assert_eq!(nearest("", genes), None);
+        assert_eq!(nearest("皮层一", ["皮层", "白质"]), Some("皮层"));
         assert_eq!(nearest("n_cluster", ["n-clusters", "n-init"]), Some("n-clusters"));
         assert_eq!(nearest("colour", ["color", "columns"]), Some("color"));
         assert_eq!(nearest("library", ["library-key", "layer"]), Some("library-key"));

@@ -6,6 +6,7 @@ use brodmann_data::{OpenOptions, ReadOptions, Select, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 
 use super::PipelineError;
+use super::embedding::of_a_single_slice;
 use super::forecast::{Forecast, announce, work_of};
 use super::graphs::{latent_graph, prepare_selection, spatial_graph};
 use super::qc::GENE_NAMES;
@@ -57,6 +58,9 @@ pub fn build_graphs(
     foresee(&tissue, feature_request, request, place, monitor)?;
     let n_obs = tissue.n_obs();
     let slices = tissue.slices(place.library_key.as_deref().or(tissue.library_key.as_deref()))?;
+    if let Some(integration) = request.integrate.filter(|_| slices.as_ref().is_none_or(|s| s.count() < 2)) {
+        return Err(of_a_single_slice(integration));
+    }
     let mut graphs = Vec::new();
     let mut report = |name: &str, graph: &CsrMatrix<f64>| {
         graphs.push(GraphReport {

@@ -728,6 +728,7 @@ fn table_names(key: &str) -> Vec<&str> {
 fn unknown_table(key: &str, columns: Vec<String>) -> PipelineError {
     let near = nearest_of(key, columns.iter().map(String::as_str), MOST_NEAR);
     let near = near.into_iter().map(str::to_owned).collect();
+    let columns = columns.into_iter().take(MAX_PANELS).collect();
     PipelineError::UnknownColor { key: key.to_owned(), columns, near }
 }
 
@@ -745,7 +746,7 @@ fn table_colors(tissue: &Tissue, table: &str, key: &str) -> Result<Vec<(String, 
     };
     if let Some(column) = column {
         let Some(j) = names.iter().position(|n| n == column) else {
-            let columns = names.iter().map(|n| format!("{OBSM}{table}:{n}")).take(MAX_PANELS).collect();
+            let columns = names.iter().map(|n| format!("{OBSM}{table}:{n}")).collect();
             return Err(unknown_table(key, columns));
         };
         return Ok(vec![(

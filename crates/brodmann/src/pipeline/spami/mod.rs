@@ -248,7 +248,7 @@ impl Method for Spami {
         // Space first: a tissue without coordinates is refused before the expensive stages.
         let (graph, mut fingerprint) = inputs::graph(tissue, request, options.n_neighbors, slices, run)?;
         // Held to the end: two trainings in one folder would each go on from what the other saved.
-        let _reserved = request.models.checkpoints().map(|c| c.prepare(&training::file())).transpose()?;
+        let _reserved = request.models.checkpoints().map(|c| c.prepare(&[training::file()])).transpose()?;
 
         let mut inputs: Vec<Input> = Vec::with_capacity(modalities.len());
         for (m, info) in modalities.iter().enumerate() {

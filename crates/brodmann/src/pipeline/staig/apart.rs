@@ -603,7 +603,7 @@ impl StaigLead {
         let options = self.request.options_for(self.names.len(), self.n_obs())?;
         let mut trainer = lead(&options, self.n_features(), self.seed)?;
         let request = self.request.models.checkpoints();
-        let reserved = request.as_ref().map(|r| r.prepare(&training::file(0))).transpose()?;
+        let reserved = request.as_ref().map(|r| r.prepare(&[training::file(0)])).transpose()?;
         if let Some(state) = self.checkpoints(request.as_ref(), &options).resume(monitor)? {
             trainer.resume(&state, options.epochs)?;
         }

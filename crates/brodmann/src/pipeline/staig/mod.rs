@@ -196,7 +196,8 @@ impl Method for Staig {
         let coordinates = scene.tissue.coordinates(&request.place.spatial_key)?;
         let graph = expression::graph(coordinates.view(), options.n_neighbors, slices, run)?;
         // Held to the end: two trainings in one folder would each go on from what the other saved.
-        let _reserved = request.models.checkpoints().map(|c| c.prepare(&training::file(0))).transpose()?;
+        let files: Vec<_> = (0..request.training.restarts).map(training::file).collect();
+        let _reserved = request.models.checkpoints().map(|c| c.prepare(&files)).transpose()?;
         let image = if request.slide.is_asked_for() {
             Some(inputs::seen(scene, request, run)?)
         } else {
