@@ -285,8 +285,10 @@ class _Reader(ModuleType):
         ------
         FileNotFoundError
             Without the file or folder.
-        ValueError
+        OSError
             For what is of no known format, naming what was found and what is known.
+        ValueError
+            For options that the kind of input does not have.
 
         Examples
         --------

@@ -171,5 +171,5 @@ def test_anything_is_read_by_one_call(tmp_path):
     with pytest.raises(ValueError, match="bin is 8 for a .h5ad"):
         bm.read(tmp_path / "mine.h5ad", bin=8)
     (tmp_path / "odd.bin").write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match="odd.bin"):
+    with pytest.raises(OSError, match="odd.bin is of no known format"):
         bm.read(tmp_path / "odd.bin")

@@ -90,7 +90,8 @@ def umap(
         n_neighbors = el.whole(n_neighbors, "n_neighbors", least=2)
         found = _brodmann.neighbors(embedding, n_neighbors=n_neighbors, random_state=seed)
         el.warn_notes(found["notes"])
-        graph = el.csr(found["connectivities"])
+        # As bm.pp.neighbors keeps it, so that both roads give the same bits.
+        graph = el.csr(found["connectivities"], dtype=np.float32)
     else:
         record = adata.uns.get(neighbors_key)
         if record is None:
