@@ -292,6 +292,7 @@ mod tests {
             let examples: Vec<&str> = help
                 .lines()
                 .filter_map(|line| line.split('#').next())
+                .flat_map(|line| line.split("&&"))
                 .map(str::trim)
                 .filter(|line| line.starts_with("brodmann "))
                 .collect();
