@@ -99,7 +99,7 @@ def test_training_goes_on_where_it_was(tissue, integrated, tmp_path):
     resumed = bm.tl.spami(tissue, n_clusters=4, epochs=EPOCHS, checkpoint=folder, resume=True, copy=True, denoise=False)
     assert np.array_equal(resumed.obsm["X_spami"], integrated.obsm["X_spami"])
     options = {"n_clusters": 4, "epochs": 2, "checkpoint": folder, "copy": True, "denoise": False}
-    with pytest.raises(ValueError, match=f"saved after epoch {EPOCHS}, is there already.*resume=True.*restart=True"):
+    with pytest.raises(ValueError, match=f"saved after epoch {EPOCHS}, is there already.*resume.*restart"):
         bm.tl.spami(tissue, **options)
     bm.tl.spami(tissue, restart=True, **options)
     with pytest.raises(ValueError, match="restart is given with resume"):
