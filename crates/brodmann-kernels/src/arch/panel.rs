@@ -1,25 +1,26 @@
-//! Products of a matrix with sixteen vectors at once, and of its transpose: what iterations for eigenvectors are made of.
+//! Products of a matrix with eight vectors at once, and of its transpose: what iterations for eigenvectors are made of.
 //!
 //! ```text
-//! gather:  sums[r] += Σ_j rows[r][j] · right[j]        (sums and right: rows of sixteen)
+//! gather:  sums[r] += Σ_j rows[r][j] · right[j]        (sums and right: rows of eight)
 //! scatter: out[j]  += Σ_r rows[r][j] · left[r]
 //! ```
 //!
-//! Eight rows at a time stay in registers with their sixteen sums, so that each number loaded is used sixteen times.
+//! Eight sums or eight rows of `out` at a time stay in registers, so that each number loaded is used eight times. Eight
+//! vectors are a cache line; grown by sixteen, a Krylov space of tissue comes to hold a third more vectors.
 //! A sum runs over `j` (or over `r`) in order in every copy of a body; copies differ in the tile they hold, and in
 //! that the portable one rounds products (see [`simd`](crate::simd)).
 
 use crate::simd::{Simd, active};
 
 /// Vectors multiplied together.
-pub const WIDTH: usize = 16;
+pub const WIDTH: usize = 8;
 /// One row of a block of vectors, at the start of a cache line: a vector that lies across two is read twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub struct Lanes(pub [f64; WIDTH]);
 
 impl Lanes {
-    /// Sixteen zeros.
+    /// Zeros.
     pub const ZERO: Self = Self([0.0; WIDTH]);
 
     /// The numbers of all rows, one row behind the other.
@@ -29,8 +30,11 @@ impl Lanes {
         unsafe { std::slice::from_raw_parts(rows.as_ptr().cast(), rows.len() * WIDTH) }
     }
 }
-/// Columns whose rows of a block of vectors fit the first-level cache: 16 KB.
+/// Columns whose rows of a block of vectors fit the first-level cache beside what they are multiplied with: 8 KB.
 pub const TILE: usize = 128;
+/// The same where a row has entries in few of them: 256 KB, of the second-level cache. To find where a row enters a
+/// small tile costs more than its few entries there.
+const SPARSE_TILE: usize = 4096;
 /// Sums a sparse product takes at the same time, so that one addition need not wait for the last.
 const CHAINS: usize = 4;
 
@@ -101,25 +105,28 @@ fn gather_body<const FUSED: bool, const R: usize, const L: usize>(
     }
 }
 
-/// `scatter` for `R` rows, `L` lanes at a time.
+/// `scatter` to the `R` rows of `out` from `first` on, `L` lanes at a time. The sum over the rows is the inner loop, or
+/// compilers put two rows of `out` into one vector, at the price of a shuffle for each number.
 #[inline(always)]
 fn scatter_tile<const FUSED: bool, const R: usize, const L: usize>(
     rows: &[&[f64]],
+    first_row: usize,
     left: &[Lanes],
     out: &mut [Lanes],
 ) {
-    let rows: [&[f64]; R] = std::array::from_fn(|r| &rows[r][..out.len()]);
     for first in (0..WIDTH).step_by(L) {
-        let tile: [[f64; L]; R] = std::array::from_fn(|r| part(&left[r], first));
-        for (j, lanes) in out.iter_mut().enumerate() {
-            let mut sum: [f64; L] = part(lanes, first);
+        let mut tile: [[f64; L]; R] = std::array::from_fn(|r| part(&out[r], first));
+        for (row, left) in rows.iter().zip(left) {
+            let row = &row[first_row..][..R];
+            let lanes: [f64; L] = part(left, first);
             for r in 0..R {
-                let a = rows[r][j];
                 for l in 0..L {
-                    sum[l] = fma::<FUSED>(a, tile[r][l], sum[l]);
+                    tile[r][l] = fma::<FUSED>(row[r], lanes[l], tile[r][l]);
                 }
             }
-            lanes.0[first..first + L].copy_from_slice(&sum);
+        }
+        for (out, tile) in out.iter_mut().zip(&tile) {
+            out.0[first..first + L].copy_from_slice(tile);
         }
     }
 }
@@ -130,19 +137,25 @@ fn scatter_body<const FUSED: bool, const R: usize, const L: usize>(
     left: &[Lanes],
     out: &mut [Lanes],
 ) {
-    let whole = rows.len() / R * R;
-    for (rows, left) in rows[..whole].chunks_exact(R).zip(left.chunks_exact(R)) {
-        scatter_tile::<FUSED, R, L>(rows, left, out);
+    let whole = out.len() / R * R;
+    let (tiles, rest) = out.split_at_mut(whole);
+    for (t, out) in tiles.chunks_exact_mut(R).enumerate() {
+        scatter_tile::<FUSED, R, L>(rows, t * R, left, out);
     }
-    for (row, left) in rows[whole..].iter().zip(&left[whole..]) {
-        scatter_tile::<FUSED, 1, L>(&[row], std::slice::from_ref(left), out);
+    for (j, out) in rest.iter_mut().enumerate() {
+        scatter_tile::<FUSED, 1, L>(rows, whole + j, left, std::slice::from_mut(out));
     }
 }
 
-/// How many of the rising `columns` lie before `end`, where at most [`TILE`] can.
+/// How many of the rising `columns` lie before `end`, where at most [`SPARSE_TILE`] can. In the last tile all do.
 #[inline(always)]
 fn before(columns: &[u32], end: u32) -> usize {
-    columns[..columns.len().min(TILE)].partition_point(|&column| column < end)
+    match columns.last() {
+        Some(&last) if last >= end => {
+            columns[..columns.len().min(SPARSE_TILE)].partition_point(|&column| column < end)
+        }
+        _ => columns.len(),
+    }
 }
 
 /// Adds to `sums` what the rows have in the tile before `end`, from where `from` stands on, and moves it there.
@@ -236,10 +249,10 @@ macro_rules! dispatched {
 }
 
 dispatched!(gather_on(rows: &[&[f64]], right: &[Lanes], sums: &mut [Lanes]) {
-    gather_body::<true, 8, 16>, gather_body::<true, 4, 8>, gather_body::<false, 2, 4>
+    gather_body::<true, 8, 8>, gather_body::<true, 4, 8>, gather_body::<false, 2, 4>
 });
 dispatched!(scatter_on(rows: &[&[f64]], left: &[Lanes], out: &mut [Lanes]) {
-    scatter_body::<true, 8, 16>, scatter_body::<true, 4, 8>, scatter_body::<false, 2, 4>
+    scatter_body::<true, 8, 8>, scatter_body::<true, 4, 8>, scatter_body::<false, 2, 4>
 });
 dispatched!(sparse_gather_on(
     rows: &SparsePanel<'_>, end: u32, from: &mut [usize], right: &[Lanes], sums: &mut [Lanes]
@@ -298,7 +311,7 @@ pub fn sparse_scatter(rows: &SparsePanel<'_>, left: &[Lanes], out: &mut [Lanes])
 
 /// Where the tiles end.
 fn tiles(n_columns: usize) -> impl Iterator<Item = u32> {
-    (0..n_columns).step_by(TILE).map(move |first| n_columns.min(first + TILE) as u32)
+    (0..n_columns).step_by(SPARSE_TILE).map(move |first| n_columns.min(first + SPARSE_TILE) as u32)
 }
 
 /// `out = x`, in double precision.

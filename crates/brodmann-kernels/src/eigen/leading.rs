@@ -229,7 +229,7 @@ impl Tridiagonal {
         (0..n).map(|i| at(i).powi(2)).sum::<f64>().sqrt()
     }
 
-    /// `Q z` for sixteen vectors.
+    /// `Q z` for eight vectors.
     fn turn_back(&self, block: &mut [Lanes]) {
         let n = self.len();
         for i in 1..n {

@@ -68,11 +68,11 @@ impl Pca {
 /// matrix), `Empty`, `Interrupted`.
 /// # Cost
 /// With `f = min(n_obs, n_vars) ≤ 5000`, whichever is estimated to be quicker:
-/// * about `0.8 k` passes of `32 · nnz` multiply-adds (`32 · n_obs · n_vars` where more than a third is stored), and
-///   `2300 f` bytes of partial sums: few observations, few components;
-/// * one pass of `Σ nnz_i² / 2` multiply-adds and `16 f²` bytes, then about `0.8 k` times `16 f²` multiply-adds: many.
+/// * about `1.5 k` passes of `16 · nnz` multiply-adds (`16 · n_obs · n_vars` where four fifths are stored), and
+///   `1200 f` bytes of partial sums: few observations, few components;
+/// * one pass of `Σ nnz_i² / 2` multiply-adds and `16 f²` bytes, then about `1.5 k` times `8 f²` multiply-adds: many.
 ///
-/// Both keep a basis of 12 to 16 vectors of `f` numbers per component.
+/// Both keep a basis of about 12 vectors of `f` numbers per component.
 ///
 /// Otherwise 4 to 20 passes of `2 · nnz · (k + 8)` and `8 f (k + 8)` numbers.
 /// # Source

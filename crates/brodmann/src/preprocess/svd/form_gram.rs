@@ -32,9 +32,9 @@ const SPAN_PIECES: (usize, usize) = (4, 16);
 const PAIR_BYTES: usize = 1 << 20;
 /// Cost of a multiply-add in each of the three ways, about nanoseconds: estimates from the instructions each takes, which
 /// need only be right where two ways cost about the same.
-const COST_DENSE: f64 = 0.04;
-const COST_MIXED: f64 = 0.14;
-const COST_PAIR: f64 = 1.0;
+const COST_DENSE: f64 = 0.12;
+const COST_MIXED: f64 = 0.42;
+const COST_PAIR: f64 = 3.0;
 
 /// `CᵀC` with its columns in another order.
 pub(crate) struct Gram {

@@ -22,10 +22,10 @@ const FULL_GROUP: usize = 16;
 /// Rows multiplied in one task.
 const TASK_ROWS: usize = 64;
 /// Nanoseconds per entry and pass where rows are written out and where they are not, measured on one core …
-const FULL_NS: f64 = 1.4;
-const SPARSE_NS: f64 = 4.5;
+const FULL_NS: f64 = 2.5;
+const SPARSE_NS: f64 = 4.0;
 /// … and so the stored share of a group from which it is written out.
-const FULL: f64 = 0.35;
+const FULL: f64 = 0.8;
 
 /// What the entries of the matrix are.
 pub(crate) trait Entry: Sync {
@@ -138,7 +138,7 @@ pub(crate) fn matrix_times(m: &Array2<f64>, v: ArrayView2<'_, f64>) -> Array2<f6
     out
 }
 
-/// Estimated nanoseconds of [`apply_gram`] to sixteen vectors on one core.
+/// Estimated nanoseconds of [`apply_gram`] to eight vectors on one core.
 pub(crate) fn pass_ns(c: CsrView<'_, f32>) -> f64 {
     let (stored, all) = (c.nnz() as f64, c.n_rows() as f64 * c.n_cols() as f64);
     if stored >= FULL * all { all * FULL_NS } else { stored * SPARSE_NS }
@@ -204,7 +204,7 @@ fn each_group(
     mut each: impl FnMut(usize, usize, Group<'_>),
 ) {
     let f = c.n_cols();
-    let (mut buffer, mut columns_read): (Vec<f64>, Vec<u32>) = (Vec::new(), Vec::new());
+    let mut buffer: Vec<f64> = Vec::new();
     for first in rows.clone().step_by(GROUP) {
         let last = rows.end.min(first + GROUP);
         let (start, end) = (c.indptr()[first], c.indptr()[last]);
@@ -230,10 +230,7 @@ fn each_group(
                 }
             }
             let indptr: Vec<usize> = c.indptr()[first..=last].iter().map(|at| at - start).collect();
-            // Read in order once, which memory is fast at; tile by tile every row would have to be waited for.
-            columns_read.clear();
-            columns_read.extend_from_slice(&c.indices()[start..end]);
-            let rows = SparsePanel { indptr: &indptr, indices: &columns_read, data: &buffer };
+            let rows = SparsePanel { indptr: &indptr, indices: &c.indices()[start..end], data: &buffer };
             each(first, last - first, Group::Sparse(rows));
         }
     }

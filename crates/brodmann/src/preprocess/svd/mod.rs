@@ -5,7 +5,7 @@
 //!
 //! 1. The smaller side is chosen: `AᵀA` over variables, or `AAᵀ` over spots.
 //! 2. Up to [`GRAM_LIMIT`] rows that product is either formed once, in one pass over the data ([`mod@form_gram`]), or applied
-//!    to sixteen vectors at a time, some dozens of times ([`gram`]): what is estimated to cost less. Its leading
+//!    to eight vectors at a time, some dozens of times ([`gram`]): what is estimated to cost less. Its leading
 //!    eigenvectors are exact to rounding either way. Above, it is applied to blocks of vectors until they are good.
 //! 3. The eigenvectors come from a block Krylov basis with thick restart ([`krylov`], [`narrow`]), stopped by the
 //!    residual. Small problems go to a dense eigensolver instead.
@@ -34,12 +34,12 @@ use super::scale::ColumnMap;
 pub(crate) const GRAM_LIMIT: usize = 5000;
 /// Up to this many rows the dense eigensolver is quicker than iterating.
 const DENSE_LIMIT: usize = 150;
-/// Vectors the basis comes to hold per component wanted: 11 to 16 measured on tissues.
+/// Vectors the basis comes to hold per component wanted: 11 to 12 measured on tissues.
 const VECTORS_PER_COMPONENT: usize = 12;
 /// Times that expectation after which iterating over the rows is given up.
 const PATIENCE: usize = 4;
-/// Nanoseconds per entry of a formed product and application to sixteen vectors, measured on one core.
-const FORMED_PASS_NS: f64 = 0.6;
+/// Nanoseconds per entry of a formed product and application to eight vectors, measured on one core.
+const FORMED_PASS_NS: f64 = 0.7;
 /// With fewer rows than so many per component it is, too.
 const DENSE_SHARE: usize = 10;
 /// Residual, relative to the largest eigenvalue, at which iteration stops: in memory …
@@ -275,7 +275,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// Applications to sixteen vectors until the residuals are small, as a rule.
+    /// Applications to eight vectors until the residuals are small, as a rule.
     fn passes(&self) -> usize {
         (VECTORS_PER_COMPONENT * self.k).div_ceil(WIDTH) + 4
     }

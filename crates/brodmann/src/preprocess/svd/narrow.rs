@@ -1,4 +1,4 @@
-//! The leading eigenpairs of an operator that is cheap to apply to a few vectors: a Krylov basis that grows sixteen
+//! The leading eigenpairs of an operator that is cheap to apply to a few vectors: a Krylov basis that grows eight
 //! vectors at a time, every one orthogonal to all before.
 
 use brodmann_kernels::Seed;
@@ -32,13 +32,13 @@ struct Basis {
     projected: Array2<f64>,
 }
 
-/// Sixteen vectors, a row of each behind the other, of which the first `width` are there.
+/// Eight vectors, a row of each behind the other, of which the first `width` are there.
 struct Block {
     rows: Vec<Lanes>,
     width: usize,
 }
 
-/// As [`leading_eigenpairs`](super::krylov::leading_eigenpairs), by sixteen vectors at a time.
+/// As [`leading_eigenpairs`](super::krylov::leading_eigenpairs), by eight vectors at a time.
 ///
 /// ```text
 /// V = orthonormal random block
@@ -54,8 +54,8 @@ struct Block {
 /// orthogonalisation drops of `W` as rounding is added to every residual.
 ///
 /// # Cost
-/// Per step one application to sixteen vectors and `128 n · basis` operations; `8 n` bytes per vector of the basis,
-/// which has at most `16 k + 64`.
+/// Per step one application to eight vectors and `64 n · basis` operations; `8 n` bytes per vector of the basis,
+/// which has at most `16 k + 32`.
 pub(super) fn narrow_eigenpairs(
     n: usize,
     k: usize,
@@ -75,7 +75,7 @@ pub(super) fn narrow_eigenpairs(
     let mut last_look: Option<(usize, f64)> = None;
     let (mut steps, mut applied) = (0, 0);
     loop {
-        let view = ArrayView2::from_shape((n, WIDTH), Lanes::flat(&block.rows)).expect("rows of sixteen");
+        let view = ArrayView2::from_shape((n, WIDTH), Lanes::flat(&block.rows)).expect("rows of eight");
         let image = apply(view)?;
         steps += 1;
         applied += block.width;
