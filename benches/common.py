@@ -157,7 +157,9 @@ def run(command, threads, ours=False):
 
 def brodmann(*words, binary=None):
     """The report of one of our commands, with the command and its wall time; `{}` for one that prints none."""
-    words = [str(binary or program()), *map(str, words), "--json", "--quiet"]
+    # A bench writes over what it wrote for the seed before.
+    again = ["--force"] if "--out" in words else []
+    words = [str(binary or program()), *map(str, words), *again, "--json", "--quiet"]
     started = time.perf_counter()
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -202,7 +202,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             mine, theirs, log = (Path(folder) / name for name in ("ours.h5ad", "theirs.h5ad", "ours.log"))
             command = [common.program(), "spatialleiden", source, "--out", mine, "--spatial", "grid", "--n-spatial", 4]
-            command += ["--seed", arguments.seed, "--log", log, "--json", "--quiet"]
+            command += ["--seed", arguments.seed, "--log", log, "--json", "--quiet", "--force"]
             script = [sys.executable, __file__, "--peer", source, theirs, arguments.seed]
             peers = {SCRIPTS[how]: [*script, how] for how in arguments.scaling}
             reports = bench.compare(

@@ -123,7 +123,7 @@ def main():
                 def one(seed, method=method, input_path=input_path, command=command, words=words):
                     out = folder / f"out-{seed}.h5mu"
                     return brodmann(
-                        arguments.binary, command, input_path, "--out", out, "-k", 5, "--seed", seed, "--json", "--quiet",
+                        arguments.binary, command, input_path, "--out", out, "-k", 5, "--seed", seed, "--json", "--quiet", "--force",
                         "--threads", 1, *words,
                     )
 

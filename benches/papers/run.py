@@ -252,7 +252,7 @@ def main():
                     given, held, out = (at(stem + path.suffix) for stem in ("given", "held", "denoised"))
                     common.aside(__file__, "--thin", path, given, held, seed)
                     words = ["--epochs", arguments.epochs, "--denoise", "always", "--seed", seed, "--out", out, "-k", "5"]
-                    done = common.brodmann("spami", given, *(TWO if path.suffix == ".h5mu" else []), *words, "--force")
+                    done = common.brodmann("spami", given, *(TWO if path.suffix == ".h5mu" else []), *words)
                     command = command or done["command"]
                     for way, scores in common.aside(__file__, "--predict", given, held, out).items():
                         of_spami = way.endswith("SpaMI")

@@ -64,7 +64,7 @@ class Bench:
         """One run: the report, with `metrics` and, where labels were refined, `metrics_unrefined`."""
         out = self.folder / "out.h5ad"
         slices = ["--library-key", library_key] if library_key and len(inputs) == 1 else []
-        common = ["--out", out, "-k", k, "--seed", seed, "--json", "--quiet", *slices]
+        common = ["--out", out, "-k", k, "--seed", seed, "--json", "--quiet", "--force", *slices]
         # Counts divided by the volume of the cell: neither counts nor logarithms.
         volumes = "merfish" in pathlib.Path(inputs[0]).name
         if name == "spatialleiden":
@@ -137,7 +137,7 @@ def main():
         def joined(inputs):
             path = bench.folder / ("joined-" + "-".join(p.stem for p in inputs) + ".h5ad")
             if not path.exists():
-                bench.run("staig", *inputs, "--out", path, "-k", 2, "--method", "smoothed-pca", "--json", "--quiet")
+                bench.run("staig", *inputs, "--out", path, "-k", 2, "--method", "smoothed-pca", "--json", "--quiet", "--force")
             return path
 
         for name, tissue, file, k, options in SINGLE:
@@ -155,7 +155,7 @@ def main():
                 results.note(f"{tissue}: skipped, {paths[0].parent.name} is absent.")
         for effect in BATCH_EFFECTS if wants("simulated") else []:
             path = bench.folder / f"simulated-{effect}.h5ad"
-            bench.run("simulate", "--out", path, "--slices", 2, "--batch-effect", effect, "--noise", 1, "--quiet")
+            bench.run("simulate", "--out", path, "--slices", 2, "--batch-effect", effect, "--noise", 1, "--quiet", "--force")
             compare(f"simulated, batch effect {effect}", [path], 5, ["--preset", "integration", "--values", "log"], "library_id")
     results.write()
 

@@ -55,6 +55,7 @@ def command(data, folder, *args):
     if not binary:
         pytest.skip("SKIPPED: BRODMANN does not name the command")
     data.write(folder / "in.h5ad")
+    (folder / "out.h5ad").unlink(missing_ok=True)
     done = subprocess.run(
         [binary, args[0], folder / "in.h5ad", "--out", folder / "out.h5ad", "--json", "--quiet", *args[1:]],
         capture_output=True, text=True, check=False,

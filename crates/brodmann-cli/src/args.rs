@@ -33,7 +33,7 @@ pub use methods::{
     SpamiCommand, StaigCommand,
 };
 pub use qc::QcCommand;
-pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs, SourceArgs};
+pub use shared::{FeatureArgs, GraphArgs, OutputArgs, PlaceArgs, ReplaceArgs, SourceArgs};
 
 /// Spatial domains from spatial omics data.
 #[derive(Debug, Parser)]
@@ -219,6 +219,8 @@ pub struct DemoArgs {
     /// Folder for the files and pictures
     #[arg(long, short, default_value = "demo-out", value_name = "DIR")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
     /// Spots along one side of the simulated grid
     #[arg(long, default_value_t = 36, value_name = "N")]
     pub side: usize,
@@ -229,6 +231,8 @@ pub struct SimulateArgs {
     /// Output file: .h5mu, or .h5ad when there is one modality
     #[arg(long, short, value_name = "OUT")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
     /// Spots along one side of the grid
     #[arg(long, default_value_t = 36, value_name = "N")]
     pub side: usize,
@@ -320,6 +324,8 @@ pub struct PreprocessCommand {
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
+    pub replace: ReplaceArgs,
+    #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
     pub features: FeatureArgs,
@@ -334,6 +340,8 @@ pub struct NeighborsCommand {
     pub input: PathBuf,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
@@ -386,6 +394,8 @@ pub struct PlotArgs {
     /// Picture to write: .png, .svg or .pdf
     #[arg(long, short, value_name = "FIG")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
     /// Draw an embedding in place of the tissue, by its key in obsm: X_umap, or umap; X_pca, or pca
     #[arg(long, value_name = "KEY", conflicts_with_all = ["loss", "library_key", "spatial_key", "shape", "spot_size", "no_image", "image", "outline", "alpha"])]
     pub basis: Option<String>,

@@ -27,9 +27,10 @@ fn main() -> ExitCode {
     brodmann_data::silence_guarded_panics();
     let parsed = with_options_of_all_told_once(with_defaults(Cli::command()))
         .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
         .map_err(unfit);
-    match parsed.and_then(run) {
+    match parsed.and_then(|(cli, matches)| study::existing::refuse_existing(&matches).and_then(|()| run(cli)))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();

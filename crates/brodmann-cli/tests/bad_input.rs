@@ -556,7 +556,7 @@ fn the_input_as_output() {
     folder.refuses(&["spatialleiden", IN, "--out", "./tissue.h5ad"], &names);
     folder.refuses(&["preprocess", IN, "--out", IN], &names);
     folder.refuses(&["convert", IN, "--out", IN, "--force"], &["is the input file", "--out"]);
-    folder.refuses(&["convert", IN, "--out", IN], &["exists", "--force"]);
+    folder.refuses(&["convert", IN, "--out", IN], &names);
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink(IN, folder.path("link.h5ad")).expect("linked");
@@ -565,6 +565,39 @@ fn the_input_as_output() {
         folder.refuses(&["spatialleiden", "link.h5ad", "--out", IN], &names);
         folder.refuses(&["spatialleiden", IN, "--out", "hard.h5ad"], &names);
     }
+}
+
+#[test]
+fn an_output_that_is_there_is_replaced_only_when_forced() {
+    let folder = Folder::with_tissue(IN, 8);
+    folder.run(&["spatialleiden", IN, "--out", OUT, "-k", "3"]).succeeded();
+    for name in ["map.png", "markers.csv", "report.html", "outlines.geojson", "new.h5ad", "model.safetensors"]
+    {
+        fs::write(folder.path(name), "precious").expect("written");
+    }
+    fs::create_dir(folder.path("folder")).expect("made");
+    fs::copy(folder.path(IN), folder.path("folder/tissue.h5ad")).expect("copied");
+    let there = ["exists already", "--force"];
+    for args in [
+        &["spatialleiden", IN, "--out", OUT][..],
+        &["preprocess", IN, "--out", OUT],
+        &["neighbors", IN, "--out", OUT],
+        &["qc", IN, "--table", "markers.csv"],
+        &["convert", IN, "--out", OUT],
+        &["simulate", "--out", "new.h5ad"],
+        &["plot", OUT, "--color", "spatialleiden", "--out", "map.png"],
+        &["markers", OUT, "--groupby", "spatialleiden", "--table", "markers.csv"],
+        &["export", OUT, "--groupby", "spatialleiden", "--out", "outlines.geojson"],
+        &["report", OUT, "--groupby", "spatialleiden", "--out", "report.html"],
+        &["demo", "--out", "folder"],
+        &["staig", IN, "--out", "more.h5ad", "--save-model", "model.safetensors"],
+        &["staig", IN, OUT, "--out", "folder"],
+    ] {
+        folder.refuses(args, &there);
+    }
+    folder.run(&["spatialleiden", IN, "--out", OUT, "-k", "3", "--force"]).succeeded();
+    folder.run(&["plot", OUT, "--color", "spatialleiden", "--out", "map.png", "--force"]).succeeded();
+    assert!(fs::read(folder.path("map.png")).expect("written").starts_with(b"\x89PNG"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
+use brodmann_data::Matrix;
 use common::Folder;
 use serde_json::Value as Json;
 
@@ -39,6 +40,30 @@ const CLUSTERING: &[&str] = &[
     "metrics.nmi",
     "metrics.ami",
 ];
+
+#[test]
+fn the_counts_are_kept_log_normalised_on_request() {
+    let folder = Folder::with_tissue("tissue.h5ad", 10);
+    for method in ["spatialleiden", "smoothed-pca"] {
+        let run = ["--out", "out.h5ad", "-k", "3", "--force", "--keep-log-normalized", "--quiet"];
+        folder.run(&[&[method, "tissue.h5ad"], &run[..]].concat()).succeeded();
+        let adata = folder.adata("out.h5ad");
+        assert_eq!(
+            adata.x.as_ref().map(Matrix::to_dense_f32),
+            folder.adata("tissue.h5ad").x.as_ref().map(Matrix::to_dense_f32)
+        );
+        let logs = adata.layers["log_normalized"].to_dense_f32();
+        let counts = adata.x.as_ref().expect("counts").to_dense_f32();
+        for (logs, counts) in logs.rows().into_iter().zip(counts.rows()) {
+            let total = counts.sum();
+            for (log, count) in logs.iter().zip(counts) {
+                assert!((log - (count * 1e4 / total).ln_1p()).abs() < 1e-5, "{log} {count}");
+            }
+        }
+    }
+    let both = ["--normalized", "--keep-log-normalized"];
+    folder.refuses(&[&["spatialleiden", "tissue.h5ad", "--out", "more.h5ad"], &both[..]].concat(), &both);
+}
 
 #[test]
 fn from_simulation_to_picture_step_by_step() {

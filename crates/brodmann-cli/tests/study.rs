@@ -39,6 +39,23 @@ fn options_and_inputs_are_looked_at_before_anything_runs() {
 }
 
 #[test]
+fn an_output_that_no_run_of_the_study_made_stays() {
+    let folder = Folder::with_tissue("tissue.h5ad", 8);
+    fs::create_dir(folder.path("results")).expect("made");
+    fs::write(folder.path("results/map.h5ad"), "precious").expect("written");
+    let study = "[[step]]\nname = \"map\"\ncommand = \"spatialleiden\"\ninput = \"tissue.h5ad\"\nk = 3\n";
+    fs::write(folder.path("p.toml"), study).expect("written");
+    for _ in 0..2 {
+        folder.run(&["run", "p.toml", "--quiet"]).is_refusal(&["map.h5ad exists already", "--force"]);
+        assert_eq!(fs::read(folder.path("results/map.h5ad")).expect("there"), b"precious");
+    }
+    fs::write(folder.path("p.toml"), study.to_owned() + "force = true\n").expect("written");
+    folder.run(&["run", "p.toml", "--quiet"]).succeeded();
+    fs::write(folder.path("p.toml"), study.replace("k = 3", "k = 4")).expect("written");
+    folder.run(&["run", "p.toml", "--quiet"]).succeeded();
+}
+
+#[test]
 fn what_is_no_study_and_what_is_no_step() {
     let folder = Folder::with_tissue("tissue.h5ad", 8);
     folder.refuses(&["run", "none.toml"], &["none.toml"]);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::histology::SlideArgs;
 use super::said::number;
-use super::shared::SpatialArg;
+use super::shared::{ReplaceArgs, SpatialArg};
 use super::{ModalityArg, PlaceArgs, SourceArgs};
 
 /// Where the results go: any of them.
@@ -26,6 +26,8 @@ pub struct ResultArgs {
     /// Draw them: .png, .svg or .pdf
     #[arg(long, value_name = "FIG")]
     pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
 }
 
 impl ResultArgs {
@@ -277,6 +279,9 @@ pub struct ExportCommand {
     pub out: PathBuf,
     #[command(flatten)]
     #[serde(skip)]
+    pub replace: ReplaceArgs,
+    #[command(flatten)]
+    #[serde(skip)]
     pub source: SourceArgs,
     #[command(flatten)]
     #[serde(flatten)]
@@ -499,6 +504,9 @@ pub struct ReportCommand {
     #[arg(long, short, value_name = "HTML")]
     #[serde(skip)]
     pub out: PathBuf,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub replace: ReplaceArgs,
     #[command(flatten)]
     #[serde(skip)]
     pub source: SourceArgs,

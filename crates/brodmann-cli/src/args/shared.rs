@@ -23,6 +23,14 @@ pub struct OutputArgs {
     pub in_place: bool,
 }
 
+/// Whether what is there may go: of commands that name no result.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ReplaceArgs {
+    /// Replace an output that exists already
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// What is said of an input beside its path.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
@@ -84,7 +92,7 @@ pub struct NamingArgs {
     /// Name of the result: `obs[NAME]`, `uns[NAME]`, of an embedding `obsm["X_NAME"]` [default: the method's]
     #[arg(long, value_name = "NAME")]
     pub key_added: Option<String>,
-    /// With --in-place, replace a column NAME of obs that no run of this program wrote
+    /// Replace an output that exists already; with --in-place, a column NAME of obs that no run of this program wrote
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub force: Option<bool>,
 }
@@ -159,6 +167,9 @@ pub struct FeatureArgs {
     /// The data are already normalised and log-transformed: skip both steps
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub normalized: Option<bool>,
+    /// Write the counts of all genes, log-normalised, as layers["log_normalized"], for scanpy's markers and for plots
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub keep_log_normalized: Option<bool>,
 }
 
 /// How neighbour graphs are built.

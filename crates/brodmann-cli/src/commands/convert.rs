@@ -19,10 +19,6 @@ struct Report {
 }
 
 pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
-    if args.out.exists() && !args.force {
-        return Err(Failure::input(format!("the output {} exists already", args.out.display()))
-            .hint("name another output, or replace it with --force"));
-    }
     check_output(&args.input, &args.out).map_err(|e| match e {
         // There is no --in-place here.
         DataError::OutputIsInput { path } => {

@@ -418,7 +418,7 @@ impl<'a> Runner<'a> {
         let mut record = Record::start(step, self.inputs(step)?);
         let mut more = self.more(step);
         more.extend(self.resume(step, &record, asked));
-        let command = step.parse(&more)?;
+        let command = step.parse_to_run(&more)?;
         for folder in step.outputs().chain(&step.checkpoint).filter_map(|path| path.parent()) {
             make_folder(folder)?;
         }

@@ -93,7 +93,8 @@ impl<'a> Flags<'a> {
         self.0.get_name()
     }
 
-    fn args(self) -> impl Iterator<Item = &'a Arg> {
+    /// All flags, and what is given without one.
+    pub fn args(self) -> impl Iterator<Item = &'a Arg> {
         self.0.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
     }
 
@@ -143,7 +144,7 @@ impl<'a> Flags<'a> {
     /// The name of its output where none is given: that of the step, ending as the help says, or as the input does.
     pub fn default_output(self, step: &str, input: Option<&str>) -> Option<String> {
         let out = self.by_id(OUT)?;
-        if value_name(out).contains("DIR") {
+        if names_folder(out) {
             return Some(step.to_owned());
         }
         let help = out.get_help().map(ToString::to_string).unwrap_or_default();
@@ -176,6 +177,11 @@ pub fn role(arg: &Arg) -> Role {
 /// Whether the program takes the value for a path.
 fn names_file(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
+}
+
+/// Whether what it names is a folder in any case.
+pub fn names_folder(arg: &Arg) -> bool {
+    value_name(arg).contains("DIR")
 }
 
 fn value_name(arg: &Arg) -> String {

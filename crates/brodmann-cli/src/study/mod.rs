@@ -16,6 +16,7 @@
 
 pub mod content;
 pub mod document;
+pub mod existing;
 pub mod flags;
 pub mod init;
 pub mod plan;

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use clap::{Arg, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
 use indexmap::IndexMap;
 
 use super::document::{Document, Entry, Place, Table, Value, step_name};
+use super::existing::refuse_existing;
 use super::flags::{self, Commands, Flags, Given, Role};
 use super::problems::{Problems, did_you_mean};
 use super::words::in_words;
@@ -82,6 +83,14 @@ impl Step {
     /// As the program takes it.
     pub fn parse(&self, more: &[&str]) -> Result<Command, Failure> {
         parse(&self.words_with(more)).map_err(|e| Failure::run(in_words(&e).0))
+    }
+
+    /// The same right before it runs: refused where it would write over what is there.
+    pub fn parse_to_run(&self, more: &[&str]) -> Result<Command, Failure> {
+        let matches = matches_of(&self.words_with(more)).map_err(|e| Failure::run(in_words(&e).0))?;
+        refuse_existing(&matches)?;
+        let cli = Cli::from_arg_matches(&matches).map_err(|e| Failure::run(in_words(&e).0))?;
+        Ok(cli.command)
     }
 }
 
@@ -698,9 +707,12 @@ impl<'a> Making<'a> {
 }
 
 fn parse(words: &[String]) -> Result<Command, clap::Error> {
+    Ok(Cli::from_arg_matches(&matches_of(words)?)?.command)
+}
+
+fn matches_of(words: &[String]) -> Result<ArgMatches, clap::Error> {
     let line = std::iter::once("brodmann").chain(words.iter().map(String::as_str));
-    let matches = Cli::command().try_get_matches_from(line)?;
-    Ok(Cli::from_arg_matches(&matches)?.command)
+    Cli::command().try_get_matches_from(line)
 }
 
 fn check_name(name: &str, place: Place, problems: &mut Problems) {

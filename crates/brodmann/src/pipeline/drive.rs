@@ -15,7 +15,7 @@ use super::clustering::{ClusterNumber, EmbeddingMethod, Integration};
 use super::cohort::Cohort;
 use super::domains;
 use super::doubts;
-use super::embedding::{integrated, of_a_single_slice};
+use super::embedding::{add_log_normalized, integrated, of_a_single_slice};
 use super::forecast::{Forecast, announce};
 use super::graphs::prepare_selection;
 use super::known::KnownDomains;
@@ -158,6 +158,9 @@ fn check<M: Method>(method: &M, scene: &Scene<'_>) -> Result<(), PipelineError> 
     if let Some(integration) = frame.integration().flatten().filter(|_| scene.n_slices < 2) {
         return Err(of_a_single_slice(integration));
     }
+    if let Some(features) = frame.features {
+        features.check()?;
+    }
     method.check(n_obs)
 }
 
@@ -247,6 +250,9 @@ fn drive<M: Method>(
         })?;
     }
     let mut finished = method.finish(scene, solved, &domains, run)?;
+    if let Some(features) = frame.features.filter(|f| f.keep_log_normalized) {
+        add_log_normalized(tissue, features, run)?;
+    }
 
     let key = frame.key();
     if let Some(integration) = integration {

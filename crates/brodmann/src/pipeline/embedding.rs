@@ -10,16 +10,17 @@ use ndarray::{Array2, ArrayView2};
 use super::PipelineError;
 use super::clustering::Integration;
 use super::count_rows::CountRowsError;
+use super::expression::{TARGET_SUM, choose};
 use super::request::FeatureRequest;
 use super::run::{Run, Stage};
 use super::tissue::{ModalityInfo, Tissue};
 use crate::embedding::{HarmonyOptions, harmony};
 use crate::preprocess::{
-    GeneSelection, HvgFlavor, Modality, Normalization, PreprocessError, PreprocessOptions, Preprocessed,
-    preprocess_rows,
+    GeneSelection, HvgFlavor, Modality, Normalization, NormalizeTotalOptions, PreprocessError,
+    PreprocessOptions, Preprocessed, check_counts, log1p, normalize_total, preprocess_rows,
 };
 
-/// Layer of log-normalised values written by `brodmann preprocess`.
+/// Layer of log-normalised values written by `brodmann preprocess`, and by methods on request.
 pub const LOG_NORMALIZED: &str = "log_normalized";
 
 /// An embedding and the `obsm` key it has, or will have.
@@ -204,6 +205,28 @@ pub(super) fn read_counts(
     let empty = (0..counts.n_rows()).filter(|&i| counts.view().row(i).1.iter().all(|v| *v == 0.0)).count();
     note_empty(empty, modality, monitor);
     Ok(counts)
+}
+
+/// Adds the counts of all genes, log-normalised, as the layer that markers and pictures look for.
+pub(super) fn add_log_normalized(
+    tissue: &Tissue,
+    request: &FeatureRequest,
+    run: &mut Run<'_>,
+) -> Result<(), PipelineError> {
+    let modality = choose(tissue)?;
+    run.monitor.stage(&format!("{}: log-normalised layer", modality.name), 0);
+    let mut counts: CsrMatrix<f32> =
+        run.timed(Stage::Read, || tissue.counts(&modality, request.layer.as_deref()))?;
+    let normalized = run.timed(Stage::Preprocess, || {
+        check_counts(counts.view())?;
+        let target_sum = Some(request.target_sum.unwrap_or(TARGET_SUM));
+        normalize_total(&mut counts, &NormalizeTotalOptions { target_sum })
+    });
+    normalized.map_err(|source| with_hint(source, tissue, &modality))?;
+    log1p(&mut counts);
+    let target = run.target(modality.key.as_deref());
+    target.layers.insert(LOG_NORMALIZED.to_owned(), Matrix::CsrF32(counts));
+    Ok(())
 }
 
 fn note_empty(empty: usize, modality: &ModalityInfo, monitor: &dyn Monitor) {

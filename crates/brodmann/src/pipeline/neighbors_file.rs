@@ -6,7 +6,7 @@ use brodmann_data::{OpenOptions, ReadOptions, Select, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 
 use super::PipelineError;
-use super::embedding::of_a_single_slice;
+use super::embedding::{add_log_normalized, of_a_single_slice};
 use super::forecast::{Forecast, announce, work_of};
 use super::graphs::{latent_graph, prepare_selection, spatial_graph};
 use super::qc::GENE_NAMES;
@@ -81,6 +81,9 @@ pub fn build_graphs(
         let graph = latent_graph(&tissue, modality, feature_request, request, slices.as_ref(), &mut run)?;
         report(&modality.name, &graph);
     }
+    if feature_request.keep_log_normalized {
+        add_log_normalized(&tissue, feature_request, &mut run)?;
+    }
     let mut additions = std::mem::take(&mut run.additions);
     tissue.place(&mut additions);
     run.timed(Stage::Write, || tissue.write(destination, &additions, monitor))?;
@@ -109,6 +112,7 @@ fn foresee(
     place: &Place,
     monitor: &dyn Monitor,
 ) -> Result<Forecast, PipelineError> {
+    feature_request.check()?;
     let n_obs = tissue.n_obs();
     if n_obs < 2 {
         return Err(PipelineError::TooFewObservations { n_obs, expected: 2 });

@@ -347,6 +347,8 @@ pub struct FeatureRequest {
     pub min_genes: Option<usize>,
     /// So are spots with a larger percentage of mitochondrial counts.
     pub max_mt: Option<f64>,
+    /// The counts of all genes, log-normalised, are written as a layer.
+    pub keep_log_normalized: bool,
 }
 
 impl FeatureRequest {
@@ -360,9 +362,23 @@ impl FeatureRequest {
         self.select.is_some_and(GeneSelection::needs_graph)
     }
 
+    /// Refuses what does not go together.
+    ///
+    /// # Errors
+    /// `keep_log_normalized` together with `normalized`.
+    pub fn check(&self) -> Result<(), OptionError> {
+        if !(self.keep_log_normalized && self.normalized) {
+            return Ok(());
+        }
+        let found = format!("asked for together with {}", Opt("normalized"));
+        let expected = "one of the two, since values that are normalised are logarithms already";
+        Err(OptionError::new("keep_log_normalized", found, expected))
+    }
+
     /// Whether anything was asked for, so that features already in the file are not enough.
     pub fn is_explicit(&self) -> bool {
-        *self != Self { modality: self.modality, ..Self::default() }
+        let Self { modality, keep_log_normalized, .. } = *self;
+        *self != Self { modality, keep_log_normalized, ..Self::default() }
     }
 }
 
