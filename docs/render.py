@@ -1,6 +1,6 @@
-"""Executes docs/tutorial.py and writes docs/tutorial.md with its output and pictures.
+"""Executes docs/tutorial.py, or another script there, and writes docs/tutorial.md with its output and pictures.
 
-    python docs/render.py            # needs nothing but brodmann[mudata,plot]
+    python docs/render.py [howto | spami | staig]      # needs nothing but brodmann[mudata,plot]
 
 Cells begin with `# %%`, those of text with `# %% [markdown]`, as Jupyter, VS Code and jupytext read them.
 """

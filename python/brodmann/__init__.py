@@ -1,19 +1,17 @@
 """Spatial domains from spatial omics data, on the AnnData and MuData objects you already have.
 
-========================= ====================================================================================
-``bm.read``               files and folders of instruments as AnnData or MuData
-``bm.pp``                 from raw counts to features worth comparing
-``bm.gr``                 spatial graphs, and what varies over them
-``bm.tl``                 spatial domains
-``bm.metrics``            how good is a partition or an embedding?
-``bm.pl``                 pictures
-``bm.im``                 what the slide shows around each spot
-``bm.report``             all of it as one page that people forward
-``bm.dist``               many slices on many machines, by Dask (``pip install 'brodmann[dist]'``)
-``bm.datasets``           tissues whose truth is known
-``bm.spatialleiden``      the public interface of the package ``spatialleiden``
-``bm.settings``           threads and progress
-========================= ====================================================================================
+* ``bm.read``: files and folders of instruments as AnnData or MuData
+* ``bm.pp``: from raw counts to features worth comparing
+* ``bm.gr``: spatial graphs, and what varies over them
+* ``bm.tl``: spatial domains
+* ``bm.metrics``: how good is a partition or an embedding?
+* ``bm.pl``: pictures
+* ``bm.im``: what the slide shows around each spot
+* ``bm.report``: all of it as one page that people forward
+* ``bm.dist``: many slices on many machines, by Dask (``pip install 'brodmann[dist]'``)
+* ``bm.datasets``: tissues whose truth is known
+* ``bm.spatialleiden``: the public interface of the package ``spatialleiden``
+* ``bm.settings``: threads and progress
 """
 
 from __future__ import annotations

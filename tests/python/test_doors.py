@@ -46,6 +46,29 @@ def test_options_of_graphs_and_features_are_those_of_the_command(tissue, tmp_pat
     same(here.obsp["connectivities"], written.obsp["connectivities"])
 
 
+def test_options_said_once_are_shared_by_calls(tissue):
+    genes, space = {"n_top_genes": 80, "min_cells": 2}, {"spatial_key": "spatial"}
+    for method in (bm.tl.spatialleiden, bm.tl.smoothed_pca, bm.tl.mixture, bm.tl.banksy):
+        name = method.__name__
+        shared = method(tissue, n_clusters=4, options=[genes, space], copy=True)
+        said = method(tissue, n_clusters=4, **genes, copy=True)
+        assert shared.obs[name].tolist() == said.obs[name].tolist()
+        assert shared.uns[name]["params"] == said.uns[name]["params"]
+    # A keyword stands before them.
+    fewer = bm.tl.mixture(tissue, n_clusters=3, options={"n_clusters": 5, "n_comps": 5}, copy=True)
+    assert fewer.obs["mixture"].nunique() == 3 and fewer.obsm["X_mixture"].shape[1] == 5
+    for wrong, words in [
+        ({"n_top_gene": 80}, "no option of mixture; did you mean n_top_genes"),
+        ({"data": tissue}, "no option of mixture"),
+        ({"options": {}}, "no option of mixture"),
+        ([{"refine": 1}, {"refine": 2}], "says refine twice, 1 and 2"),
+        ("refine", "expected a dict"),
+        ([3], "expected a dict"),
+    ]:
+        with pytest.raises(TypeError, match=words):
+            bm.tl.mixture(tissue, n_clusters=3, options=wrong)
+
+
 def test_graphs_that_are_there_are_used_as_they_are(tissue, tmp_path):
     adata = tissue.copy()
     bm.pp.pca(adata)

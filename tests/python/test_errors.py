@@ -17,7 +17,7 @@ NOT_IN_PYTHON = {
     "blur", "blur_filtered", "color", "cost_scale", "ctrl_size", "denoised", "density", "edges", "empty",
     "encoder_batch_size", "encoder_checkpoint", "encoder_checkpoint_every", "encoder_components", "encoder_epochs",
     "encoder_learning_rate", "encoder_resume", "encoder_side", "enhancers_per_gene", "follow_external", "force",
-    "frequencies", "highest", "in_place", "kind", "length_scales", "locus", "longest", "loss", "lowest",
+    "frequencies", "highest", "in_place", "keep_log_normalized", "kind", "length_scales", "locus", "longest", "loss", "lowest",
     "max_length", "max_memory", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall",
     "min_size", "min_spots_per_slice", "n_domains", "n_edges", "n_epochs", "n_hops", "n_permutations", "n_places",
     "n_runs", "n_spatial", "normalization", "options", "out", "patch_filter", "patches", "patience", "pitch",

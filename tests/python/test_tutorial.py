@@ -1,4 +1,4 @@
-"""docs/tutorial.py and docs/howto.py run, find what they say they find, and the pages show those scripts."""
+"""The scripts in docs run, find what they say they find, and the pages show those scripts."""
 
 import importlib.util
 import os
@@ -50,7 +50,22 @@ def test_the_answers_run_and_find_what_they_say():
         assert line.rstrip() in page
 
 
-@pytest.mark.parametrize("stem", ["tutorial", "howto"])
+@pytest.mark.parametrize(
+    ("stem", "found"), [("spami", r"^5 domains, ARI (\d\.\d+)"), ("staig", r"(?s)staig.*ARI (\d\.\d+)")]
+)
+def test_the_tutorial_of_a_network_finds_the_domains(stem, found):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("mudata")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(DOCS / f"{stem}.py")],
+        capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "Agg"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ari = re.search(found, done.stdout, flags=re.M)
+    assert ari and float(ari[1]) >= 0.75, done.stdout
+
+
+@pytest.mark.parametrize("stem", ["tutorial", "howto", "spami", "staig"])
 def test_the_page_shows_the_script_as_it_is(stem):
     spec = importlib.util.spec_from_file_location("render", DOCS / "render.py")
     render = importlib.util.module_from_spec(spec)

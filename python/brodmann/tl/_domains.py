@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from . import _tissue as tissue
 from ._gmm import Family
+from ._options import Options, with_options
 from ._said import Select, said
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Member = Literal["smoothed", "banksy.2", "banksy.8", "hops", "spatialleiden", "image"]
 
 
+@with_options
 def domains(
     data: AnnData | MuData,
     *,
@@ -54,6 +56,7 @@ def domains(
     random_state: int = 42,
     key_added: str = "domains",
     copy: bool = False,
+    options: Options | None = None,
 ) -> AnnData | MuData | None:
     """Finds the domains that several methods agree on, and how sure they are of each spot.
 
@@ -99,6 +102,8 @@ def domains(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``data``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------

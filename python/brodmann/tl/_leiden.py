@@ -14,6 +14,7 @@ from . import _multiplex as multiplex
 from . import _tissue as tissue
 from ._graphs import modality_graphs, stored_graph
 from ._multiplex import LATENT, SPATIAL, Layers
+from ._options import Options, with_options
 from ._record import check_target, run_record, write
 from ._said import Select, said
 
@@ -122,6 +123,7 @@ def leiden(
     )
 
 
+@with_options
 def spatialleiden(
     adata: AnnData,
     *,
@@ -155,6 +157,7 @@ def spatialleiden(
     library_key: str | None = None,
     key_added: str = "spatialleiden",
     copy: bool = False,
+    options: Options | None = None,
 ) -> AnnData | None:
     """Spatial domains: clusters that hold together in expression and in space (SpatialLeiden).
 
@@ -207,6 +210,8 @@ def spatialleiden(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``adata``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------
@@ -275,6 +280,7 @@ def spatialleiden(
     )
 
 
+@with_options
 def spatialleiden_multimodal(
     mdata: MuData,
     *,
@@ -290,6 +296,7 @@ def spatialleiden_multimodal(
     spatial_neighbors_key: str = "spatial_connectivities",
     key_added: str = "spatialleiden",
     copy: bool = False,
+    options: Options | None = None,
 ) -> MuData | None:
     """Spatial domains of several modalities measured on the same spots.
 
@@ -318,6 +325,8 @@ def spatialleiden_multimodal(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``mdata``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------

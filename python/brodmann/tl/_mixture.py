@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
+from ._options import Options, with_options
 from ._said import Select, said
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@with_options
 def mixture(
     data: AnnData | MuData,
     *,
@@ -40,6 +42,7 @@ def mixture(
     random_state: int = 42,
     key_added: str = "mixture",
     copy: bool = False,
+    options: Options | None = None,
 ) -> AnnData | MuData | None:
     """Finds domains without space: principal components, then a mixture of Gaussians.
 
@@ -69,6 +72,8 @@ def mixture(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``data``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def said(function: Callable[..., Any], given: Mapping[str, Any], *, leave: Itera
     leave
         Options that mean something here and not there.
     """
-    left = {"copy", "random_state", *leave}
+    left = {"copy", "options", "random_state", *leave}
     options = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or name in left:

@@ -11,6 +11,7 @@ from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
 from ._record import check_target
+from ._options import Options, with_options
 from ._said import Select, said
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Preset = Literal["default", "misar", "atac_rna_brain", "stereo_cite"]
 ModalityKind = Literal["rna", "adt", "atac"]
 
 
+@with_options
 def spami(
     data: MuData | AnnData,
     *,
@@ -84,6 +86,7 @@ def spami(
     random_state: int = 42,
     key_added: str = "spami",
     copy: bool = False,
+    options: Options | None = None,
 ) -> MuData | AnnData | None:
     """Integrates the modalities of a tissue and finds its domains (SpaMI).
 
@@ -172,6 +175,8 @@ def spami(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``data``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _elements as el
 from . import _tissue as tissue
 from ._gmm import Criterion, Family
+from ._options import Options, with_options
 from ._said import Select, said
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ Flavor = Literal["seurat_v3", "seurat", "cell_ranger"]
 _IMAGE = "the array given as image_key"
 
 
+@with_options
 def staig(
     data: AnnData | MuData,
     *,
@@ -91,6 +93,7 @@ def staig(
     random_state: int = 42,
     key_added: str = "staig",
     copy: bool = False,
+    options: Options | None = None,
 ) -> AnnData | MuData | None:
     """Finds spatial domains, of one slice or of several that need no alignment (STAIG).
 
@@ -195,6 +198,8 @@ def staig(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``data``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------
@@ -255,6 +260,7 @@ def staig(
     return _run(data, "staig", given, layer, spatial_key, library_key, image_key, random_state, key_added, copy)
 
 
+@with_options
 def banksy(
     data: AnnData | MuData,
     *,
@@ -286,6 +292,7 @@ def banksy(
     random_state: int = 42,
     key_added: str = "banksy",
     copy: bool = False,
+    options: Options | None = None,
 ) -> AnnData | MuData | None:
     """Finds domains from what each spot expresses beside what its surroundings do (BANKSY).
 
@@ -322,6 +329,8 @@ def banksy(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``data``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------
@@ -356,6 +365,7 @@ def banksy(
     return _run(data, "banksy", given, layer, spatial_key, library_key, None, random_state, key_added, copy)
 
 
+@with_options
 def smoothed_pca(
     data: AnnData | MuData,
     *,
@@ -384,6 +394,7 @@ def smoothed_pca(
     random_state: int = 42,
     key_added: str = "smoothed_pca",
     copy: bool = False,
+    options: Options | None = None,
 ) -> AnnData | MuData | None:
     """Finds spatial domains without a network: principal components of expression averaged over neighbours.
 
@@ -415,6 +426,8 @@ def smoothed_pca(
         Name of the result.
     copy
         Return a copy with the result instead of adding it to ``data``.
+    options
+        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
 
     Returns
     -------
