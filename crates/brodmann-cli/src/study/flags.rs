@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::path::PathBuf;
 
+use brodmann::pipeline::describe::quoted;
 use brodmann_kernels::Spelling;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
@@ -260,13 +261,5 @@ pub fn words(arg: &Arg, given: &Given) -> Vec<String> {
 
 /// A command line that can be pasted into a shell.
 pub fn shell(words: &[String]) -> String {
-    let quoted = |word: &String| {
-        let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
