@@ -11,19 +11,19 @@ import brodmann as bm
 # %% [markdown]
 # ## A tissue measured three ways
 #
-# 576 spots with counts of 300 genes, 30 proteins and 300 peaks. Each modality is blind to one or two of the five domains.
+# 576 spots with counts of 1000 genes, 100 proteins and 1000 peaks. Each modality is blind to one or two of the five domains.
 # Your own comes from `bm.read("tissue.h5mu")`, raw counts in each modality and coordinates in `obsm["spatial"]`.
 
 # %%
-mdata = bm.datasets.simulated(side=24, n_genes=300, n_proteins=30, n_peaks=300, random_state=1)
+mdata = bm.datasets.simulated(side=24, random_state=1)
 print(mdata.obs["ground_truth"].value_counts(sort=False).to_string())
 
 # %% [markdown]
 # ## Train, and find the domains
 #
 # One call takes the counts, makes features of each modality, trains, and clusters the embedding. The same seed gives the
-# same bits on any number of threads. Below it the loss of each part: what each modality's decoder misses (`rec`), spots told
-# from shuffled ones (`ctr`), modalities that agree (`cos`).
+# same bits on any number of threads. Below the map is the loss of each part: what each modality's decoder misses
+# (reconstruction), how badly spots are told from shuffled ones (contrast), how far apart the modalities are (cosine).
 
 # %%
 bm.tl.spami(mdata, n_clusters=5)
@@ -32,7 +32,7 @@ print(f"{mdata.obs['spami'].nunique()} domains, ARI {ari:.2f}")
 bm.pl.spatial(mdata, color=["ground_truth", "spami"], titles=["the truth", "SpaMI"])
 
 # %%
-bm.pl.loss(mdata, key="spami")
+bm.pl.loss(mdata, key="spami", log=True)
 
 # %% [markdown]
 # ## Which modality counts where
