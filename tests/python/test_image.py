@@ -229,7 +229,8 @@ def test_domains_become_shapes_of_a_spatialdata_store(tissue, tmp_path, pieces):
     more = ["--pieces"] if pieces else []
     args = [binary, "export", tmp_path / "in.h5ad", "--out", out, "--groupby", "ground_truth", *more]
     subprocess.run(args, check=True)
-    subprocess.run(args, check=True)  # what is there is replaced
+    assert subprocess.run(args, capture_output=True).returncode == 2
+    subprocess.run([*args, "--force"], check=True)  # what is there is replaced
     shapes = spatialdata.read_zarr(out).shapes["domains"]
     names = list(tissue.obs["ground_truth"].cat.categories)
     assert list(dict.fromkeys(shapes["ground_truth"])) == names and shapes.index.is_unique
@@ -258,7 +259,7 @@ def test_a_store_has_a_view_for_vitessce(tissue, tmp_path):
         assert (store / path).exists()
     used = {scope for part in view["layout"] for scope in part["coordinationScopes"]}
     assert used <= set(view["coordinationSpace"])
-    done = subprocess.run([binary, "export", tmp_path / "in.h5ad", "--out", out], capture_output=True, text=True)
+    done = subprocess.run([binary, "export", tmp_path / "in.h5ad", "--out", tmp_path / "other.json"], capture_output=True, text=True)
     assert done.returncode != 0 and ".zarr" in done.stderr
 
 

@@ -78,7 +78,7 @@ def test_links_are_written_for_browsers(regulated, tmp_path):
     done = links(path, genes, "--bedpe", bedpe, "--longrange", longrange, "--plot", figure, "--n-permutations", "20")
     assert done.returncode == 0, done.stderr
     assert "links of gene_" in figure.read_text()
-    done = links(path, genes, "--plot", figure, "--locus", "nobody", "--n-permutations", "20")
+    done = links(path, genes, "--plot", tmp_path / "b.svg", "--locus", "nobody", "--n-permutations", "20")
     assert done.returncode != 0 and "nobody" in done.stderr
     rows = [line.split("\t") for line in bedpe.read_text().splitlines()]
     assert rows[0][0].startswith("#chrom1") and rows[0][-2:] == ["domain", "p_adjusted"]

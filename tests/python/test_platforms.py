@@ -304,7 +304,9 @@ def test_outlines_are_found_whatever_a_join_calls_the_cells(tmp_path):
     for name in ("a", "b"):
         ids = joined.uns["spatial"][name]["cell_boundaries"]["ids"]
         assert ids.tolist() == joined.obs_names[joined.obs["library_id"] == name].tolist()
-    drawn = lambda path: run("plot", path, "--color", "library_id", "--library-key", "library_id", "--out", tmp_path / "p.svg")
+    drawn = lambda path: run(
+        "plot", path, "--color", "library_id", "--library-key", "library_id", "--out", tmp_path / "p.svg", "--force"
+    )
     drawn(tmp_path / "o.h5ad")
     cells = (tmp_path / "p.svg").read_text()
     parts = {name: bm.read.xenium(project / name) for name in ("a", "b")}
@@ -646,7 +648,7 @@ def test_coordinates_in_columns_or_as_texts(tmp_path):
     assert "warning" in said and "--spatial-columns x_centroid,y_centroid" in said
     adata.obs = adata.obs.rename(columns={"x_centroid": "east", "y_centroid": "north"})
     adata.write_h5ad(tmp_path / "b.h5ad")
-    _, said = run("spatialleiden", tmp_path / "b.h5ad", "-k", 4, "--out", tmp_path / "o.h5ad", code=2)
+    _, said = run("spatialleiden", tmp_path / "b.h5ad", "-k", 4, "--out", tmp_path / "n.h5ad", code=2)
     assert "spatial" in said
     found(tmp_path / "b.h5ad", tmp_path / "p.h5ad", "--spatial-columns", "east,north")
     adata = sample()

@@ -128,7 +128,7 @@ def test_the_result_of_a_step_is_that_of_its_command_line(study, name):
     content = output.read_bytes()
     words = step["command_line"].split()
     assert words[0] == "brodmann"
-    done = run(study, *words[1:], "--json")
+    done = run(study, *words[1:], "--json", *([] if name == "evaluate" else ["--force"]))
     if name == "evaluate":
         assert json.loads(done.stdout)["metrics"] == step["report"]["metrics"]
     elif name == "plot":
@@ -147,7 +147,10 @@ def test_a_dry_run_can_be_pasted_into_a_shell(study):
     script = done.stdout.replace("\nbrodmann ", f"\n{binary} ")
     subprocess.run(["sh", "-e"], input=script, cwd=study, text=True, check=True, capture_output=True)
     assert (study / "results/plots/domains.png").exists()
-    report(study)
+    # Of those files the study knows nothing.
+    refused = run(study, "run", "pipeline.toml", code=2).stderr
+    assert "domains.h5ad exists already" in refused and "brodmann run --force domains" in refused
+    report(study, "--restart")
     done = run(study, "run", "pipeline.toml", "--dry-run", "--set", "other.n-clusters=3")
     plain = [line for line in done.stdout.splitlines() if not line.startswith("#")]
     assert len(plain) == 1 and plain[0].startswith("brodmann mixture tissue.h5ad --n-clusters 3")
@@ -189,7 +192,7 @@ def test_changed_inputs_and_outputs_are_seen_by_their_content(study):
     outputs["domains.h5ad"].unlink()
     assert "domains" in ran(study)
 
-    run(study, "simulate", "--out", "tissue.h5ad", "--side", "12", "--n-genes", "150", "--seed", "1", "--quiet")
+    run(study, "simulate", "--out", "tissue.h5ad", "--side", "12", "--n-genes", "150", "--seed", "1", "--quiet", "--force")
     again = report(study)
     assert [s["name"] for s in again["steps"] if s["status"] == "run"] == STEPS
     assert again["steps"][0]["why"] == ["tissue.h5ad has changed"]
@@ -212,7 +215,6 @@ def test_a_step_that_asks_to_replace_its_output_replaces_its_own_alone(study):
     refused = run(study, "run", "pipeline.toml", code=2).stderr
     assert "step 1 of 1: convert: the output results/copy.h5ad exists already" in refused
     (study / "results/copy.h5ad").unlink()
-    (study / "results/pipeline.state.json").unlink()
     assert ran(study) == ["convert"]
     assert ran(study, "--restart") == ["convert"]
 
@@ -341,7 +343,7 @@ def test_one_step_for_each_of_several(study):
     """
     (study / "pipeline.toml").write_text(text)
     assert ran(study) == ["domains-left", "domains-right", "map-left", "map-right", "mixture"]
-    run(study, "simulate", "--out", "right.h5ad", "--side", "10", "--n-genes", "150", "--seed", "3", "--quiet")
+    run(study, "simulate", "--out", "right.h5ad", "--side", "10", "--n-genes", "150", "--seed", "3", "--quiet", "--force")
     assert ran(study) == ["domains-right", "map-right", "mixture"]
 
 
@@ -401,6 +403,11 @@ def test_a_study_replaces_its_own_checkpoints_and_no_other(study):
     assert ran(study, "--force", "spami") == ["spami"]
     # Nobody knows any more whose it is.
     (study / "results/pipeline.state.json").unlink()
+    refused = run(study, "run", "pipeline.toml", code=2).stderr
+    assert "domains.h5ad exists already" in refused and "--force domains" in refused
+    for output in (study / "results").rglob("*.*"):
+        if output.suffix != ".safetensors":
+            output.unlink()
     refused = run(study, "run", "pipeline.toml", code=2).stderr
     assert "saved after epoch 12, is there already" in refused and "--restart" in refused
     assert "spami" in ran(study, "--restart")

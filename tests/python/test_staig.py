@@ -44,6 +44,7 @@ def command(adata, folder, *flags, more=()):
     inputs = [folder / f"in{i}.h5ad" for i in range(len(several))]
     for path, one in zip(inputs, several):
         one.write(path)
+    (folder / "out.h5ad").unlink(missing_ok=True)
     done = subprocess.run(
         [binary, "staig", *inputs, "--out", folder / "out.h5ad", "--json", "--threads", "1", "--quiet", *flags, *more],
         capture_output=True, text=True,

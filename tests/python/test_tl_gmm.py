@@ -85,6 +85,7 @@ def command(adata, folder, *flags):
     if not binary:
         pytest.skip("SKIPPED: BRODMANN does not name the command")
     adata.write(folder / "in.h5ad")
+    (folder / "out.h5ad").unlink(missing_ok=True)
     done = subprocess.run(
         [binary, "cluster", folder / "in.h5ad", "--out", folder / "out.h5ad", "--method", "gmm", "--use-rep", "X_pca",
          "--json", "--threads", "1", "--quiet", *flags],

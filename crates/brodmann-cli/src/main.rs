@@ -29,8 +29,9 @@ fn main() -> ExitCode {
         .try_get_matches()
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
         .map_err(unfit);
-    match parsed.and_then(|(cli, matches)| study::existing::refuse_existing(&matches).and_then(|()| run(cli)))
-    {
+    match parsed.and_then(|(cli, matches)| {
+        study::existing::refuse_existing(&matches, "--force").and_then(|()| run(cli))
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();

@@ -593,10 +593,14 @@ fn an_output_that_is_there_is_replaced_only_when_forced() {
         &["staig", IN, "--out", "more.h5ad", "--save-model", "model.safetensors"],
         &["staig", IN, OUT, "--out", "folder"],
     ] {
-        folder.refuses(args, &there);
+        let before = folder.files();
+        folder.run_as_typed(args).is_refusal(&there);
+        folder.unchanged(&before);
     }
-    folder.run(&["spatialleiden", IN, "--out", OUT, "-k", "3", "--force"]).succeeded();
-    folder.run(&["plot", OUT, "--color", "spatialleiden", "--out", "map.png", "--force"]).succeeded();
+    folder.run_as_typed(&["spatialleiden", IN, "--out", OUT, "-k", "3", "--force"]).succeeded();
+    folder
+        .run_as_typed(&["plot", OUT, "--color", "spatialleiden", "--out", "map.png", "--force"])
+        .succeeded();
     assert!(fs::read(folder.path("map.png")).expect("written").starts_with(b"\x89PNG"));
 }
 

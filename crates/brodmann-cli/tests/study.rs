@@ -46,7 +46,9 @@ fn an_output_that_no_run_of_the_study_made_stays() {
     let study = "[[step]]\nname = \"map\"\ncommand = \"spatialleiden\"\ninput = \"tissue.h5ad\"\nk = 3\n";
     fs::write(folder.path("p.toml"), study).expect("written");
     for _ in 0..2 {
-        folder.run(&["run", "p.toml", "--quiet"]).is_refusal(&["map.h5ad exists already", "--force"]);
+        folder
+            .run(&["run", "p.toml", "--quiet"])
+            .is_refusal(&["map.h5ad exists already", "brodmann run --force map"]);
         assert_eq!(fs::read(folder.path("results/map.h5ad")).expect("there"), b"precious");
     }
     fs::write(folder.path("p.toml"), study.to_owned() + "force = true\n").expect("written");

@@ -308,7 +308,8 @@ impl<'a> Runner<'a> {
             Some(Outlook::Known(forecast)) => Some(forecast),
             _ => None,
         };
-        let more = if did_run { Vec::new() } else { self.more(step) };
+        let asked = matches!(&self.verdicts[index], Verdict::Runs(why) if is_asked(why));
+        let more = if did_run { Vec::new() } else { self.more(step, asked) };
         let words = [vec!["brodmann".to_owned()], step.words_with(&more)].concat();
         StepReport {
             name: step.name.clone(),
@@ -327,11 +328,11 @@ impl<'a> Runner<'a> {
     }
 
     /// What a step that ran before must be told beside its own flags.
-    fn more(&self, step: &Step) -> Vec<&'static str> {
+    fn more(&self, step: &Step, asked: bool) -> Vec<&'static str> {
         let mut more = Vec::new();
-        // An output that this study has not made is not its to replace.
+        // An output that this study has not made is not its to replace, unless it was told to run the step.
         let is_ours = self.state.steps.contains_key(&step.name);
-        if step.asks_to_replace && is_ours && step.outputs().any(|path| path.exists()) {
+        if step.asks_to_replace && (is_ours || asked) && step.outputs().any(|path| path.exists()) {
             more.push("force");
         }
         more
@@ -374,8 +375,11 @@ impl<'a> Runner<'a> {
             let why = match &self.verdicts[index] {
                 Verdict::Finished => Vec::new(),
                 Verdict::Runs(why) => {
-                    let asked = why.iter().any(|reason| reason.starts_with("--"));
-                    if asked { why.clone() } else { self.why(step)? }
+                    if is_asked(why) {
+                        why.clone()
+                    } else {
+                        self.why(step)?
+                    }
                 }
             };
             if why.is_empty() {
@@ -394,8 +398,7 @@ impl<'a> Runner<'a> {
                 "in {title}; what is finished stays, and the same command goes on there"
             )));
             let go_on = "the steps before it stay finished, and the same command goes on there";
-            let asked = why.iter().any(|reason| reason.starts_with("--"));
-            self.work(step, asked).map_err(|failure| failure.in_step(&title, go_on))?;
+            self.work(step, is_asked(&why)).map_err(|failure| failure.in_step(&title, go_on))?;
             reports.push(self.report(index, step, Some(why)));
         }
         let report = StudyReport {
@@ -416,7 +419,7 @@ impl<'a> Runner<'a> {
     fn work(&mut self, step: &Step, asked: bool) -> Result<(), Failure> {
         let (context, state_file) = (self.context, self.study.state_file());
         let mut record = Record::start(step, self.inputs(step)?);
-        let mut more = self.more(step);
+        let mut more = self.more(step, asked);
         more.extend(self.resume(step, &record, asked));
         let command = step.parse_to_run(&more)?;
         for folder in step.outputs().chain(&step.checkpoint).filter_map(|path| path.parent()) {
@@ -486,6 +489,11 @@ fn summary(report: &StudyReport) -> Vec<String> {
         })
         .chain([format!("{:.1} s in all, in {}", report.seconds, report.out)])
         .collect()
+}
+
+/// Whether it was said on the command line that a step is to run.
+fn is_asked(why: &[String]) -> bool {
+    why.iter().any(|reason| reason.starts_with("--"))
 }
 
 fn make_folder(folder: &Path) -> Result<(), Failure> {

@@ -12,7 +12,8 @@ use crate::failure::Failure;
 /// then, so nothing of a long run is lost.
 ///
 /// An output that is an input is left to the command, which has better advice.
-pub fn refuse_existing(matches: &ArgMatches) -> Result<(), Failure> {
+/// `force`: what is typed to replace it.
+pub fn refuse_existing(matches: &ArgMatches, force: &str) -> Result<(), Failure> {
     let commands = Commands::new();
     let Some((name, given)) = matches.subcommand() else { return Ok(()) };
     let Some(flags) = commands.find(name) else { return Ok(()) };
@@ -29,7 +30,7 @@ pub fn refuse_existing(matches: &ArgMatches) -> Result<(), Failure> {
     for arg in flags.args().filter(|arg| role(arg) == Role::Writes) {
         for path in paths(arg) {
             if let Some(there) = existing(&path, &inputs, names_folder(arg)) {
-                let hint = format!("name another with --{}, or replace it with --force", flags.key(arg));
+                let hint = format!("name another with --{}, or replace it with {force}", flags.key(arg));
                 let message = format!("the output {} exists already", there.display());
                 return Err(Failure::input(message).hint(hint));
             }

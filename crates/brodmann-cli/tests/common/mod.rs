@@ -59,7 +59,21 @@ impl Folder {
         command
     }
 
+    /// Runs a command, with `--force` where an output is there already: tests use their names again.
     pub fn run(&self, args: &[&str]) -> Outcome {
+        const WRITTEN: [&str; 5] = ["--out", "-o", "--table", "--plot", "--save-model"];
+        let is_there = |pair: &[&str]| WRITTEN.contains(&pair[0]) && self.path(pair[1]).exists();
+        let may_be = args.first().is_some_and(|command| *command != "run")
+            && !["--in-place", "--force"].iter().any(|flag| args.contains(flag));
+        let mut args = args.to_vec();
+        if may_be && args.windows(2).any(is_there) {
+            args.push("--force");
+        }
+        self.run_as_typed(&args)
+    }
+
+    /// The same, no word added.
+    pub fn run_as_typed(&self, args: &[&str]) -> Outcome {
         Outcome::of(&mut self.command(args))
     }
 
