@@ -186,7 +186,7 @@ fn integrate_slices(context: &Context<'_>, args: &DemoArgs) -> Result<RunRecord<
     };
     draw_file(&domains, &args.out.join("slices.png"), &places, context.terminal)?;
     let plane = PictureRequest {
-        spatial_key: format!("X_{}_umap", report.key_added),
+        basis: Some(format!("X_{}_umap", report.key_added)),
         columns: Some(3),
         ..of(&[LIBRARY_KEY, "ground_truth", &report.key_added])
     };
