@@ -114,7 +114,7 @@ def one(campaign, i, folder, prepared):
         return
     if left:
         # The next run to this output sweeps what the killed one left.
-        again = run([*args, "--quiet", *(["--force"] if args[0] == "convert" else [])])
+        again = run([*args, "--quiet", *(["--force"] if "--out" in args else [])])
         still = [p.name for p in folder.iterdir() if "brodmann-part" in p.name or "brodmann-lock" in p.name]
         if again.code != 0 or still:
             campaign.note(i, f"not swept: {still}, exit {again.code}", again)
