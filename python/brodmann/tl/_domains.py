@@ -103,7 +103,7 @@ def domains(
     copy
         Return a copy with the result instead of adding it to ``data``.
     options
-        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
+        Any of the above by name, or several such groups, to be shared by calls; a keyword takes precedence.
 
     Returns
     -------

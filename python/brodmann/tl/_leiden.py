@@ -211,7 +211,7 @@ def spatialleiden(
     copy
         Return a copy with the result instead of adding it to ``adata``.
     options
-        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
+        Any of the above by name, or several such groups, to be shared by calls; a keyword takes precedence.
 
     Returns
     -------
@@ -326,7 +326,7 @@ def spatialleiden_multimodal(
     copy
         Return a copy with the result instead of adding it to ``mdata``.
     options
-        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
+        Any of the above by name, or several such groups, to be shared by calls; a keyword takes precedence.
 
     Returns
     -------

@@ -199,7 +199,7 @@ def staig(
     copy
         Return a copy with the result instead of adding it to ``data``.
     options
-        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
+        Any of the above by name, or several such groups, to be shared by calls; a keyword takes precedence.
 
     Returns
     -------
@@ -330,7 +330,7 @@ def banksy(
     copy
         Return a copy with the result instead of adding it to ``data``.
     options
-        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
+        Any of the above by name, or several such groups, to be shared by calls; a keyword takes precedence.
 
     Returns
     -------
@@ -427,7 +427,7 @@ def smoothed_pca(
     copy
         Return a copy with the result instead of adding it to ``data``.
     options
-        Any of the above by name, or several such groups, to be shared by calls; what is said by keyword stands before.
+        Any of the above by name, or several such groups, to be shared by calls; a keyword takes precedence.
 
     Returns
     -------
