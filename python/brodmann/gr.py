@@ -128,10 +128,10 @@ def spatial_neighbors(
         visium = spatial_key in data.uns and n_neighs in (None, 4, 6, 8) and radius is None and not delaunay
         coord_type = "grid" if visium else "generic"
     elif coord_type == "auto":
-        lattice = _brodmann.lattice(coordinates, slices) if radius is None and not delaunay else None
-        wanted = {"hexagonal": (6,), "square": (4, 8), None: ()}[lattice]
-        coord_type = "grid" if n_neighs in (None, *wanted) and wanted else "generic"
-        n_neighs = n_neighs or (wanted[0] if wanted else None)
+        generic = radius is not None or delaunay
+        on_lattice = None if generic else _brodmann.lattice_neighbors(coordinates, slices, n_neighs)
+        coord_type = "grid" if on_lattice else "generic"
+        n_neighs = on_lattice or n_neighs
     n_neighs = n_neighs or 6
     interval, within = _lengths(radius)
     if coord_type == "grid":

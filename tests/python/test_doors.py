@@ -226,16 +226,24 @@ def test_qc_is_the_command(tissue, tmp_path):
     assert report["modalities"][0]["local_outliers"]["n"] == here.obs["local_outlier"].sum()
 
 
-def test_the_steps_written_out_are_the_call(tissue):
-    at_once = bm.tl.spatialleiden(tissue, n_clusters=4, copy=True)
+HEXAGONAL = {"coord_type": "grid"}
+ELSEWHERE = {"coord_type": "generic", "n_neighs": 10, "symmetrise": True, "transform": "distance"}
+
+
+@pytest.mark.parametrize("graph", [HEXAGONAL, ELSEWHERE], ids=["hexagonal", "square"])
+def test_the_steps_written_out_are_the_call(tissue, graph):
     adata = tissue.copy()
+    if graph is HEXAGONAL:
+        column, row = (adata.obsm["spatial"] / (np.ptp(adata.obsm["spatial"], axis=0) / 13)).round().T
+        adata.obsm["spatial"] = np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
+    at_once = bm.tl.spatialleiden(adata, n_clusters=4, copy=True)
     bm.pp.filter_genes(adata, min_cells=3)
     bm.pp.highly_variable_genes(adata, n_top_genes=3000, flavor="seurat_v3")
     bm.pp.normalize_total(adata, target_sum=1e4)
     bm.pp.log1p(adata)
     bm.pp.pca(adata, n_comps=30, scale=True, random_state=42)
     bm.pp.neighbors(adata, random_state=42)
-    bm.gr.spatial_neighbors(adata, coord_type="generic", n_neighs=10, symmetrise=True, transform="distance")
+    bm.gr.spatial_neighbors(adata, **graph)
     same(adata.obsm["X_pca"], at_once.obsm["X_pca"].astype(adata.obsm["X_pca"].dtype))
     assert (adata.obsp["spatial_connectivities"] != at_once.obsp["spatial_connectivities"]).nnz == 0
     bm.tl.spatialleiden(adata, n_clusters=4)

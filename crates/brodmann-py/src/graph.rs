@@ -1,8 +1,7 @@
 //! Neighbours in space and in feature space, and what varies over them: [`brodmann::graph`], [`brodmann::stats`].
 
 use brodmann::graph::{
-    GraphError, Lattice, NeighborsOptions, SpatialGraph, SpatialGraphOptions, Transform, detect_lattice,
-    with_loops,
+    GraphError, NeighborsOptions, SpatialGraph, SpatialGraphOptions, Transform, detect_lattice, with_loops,
 };
 use brodmann::stats::{Autocorrelation, AutocorrelationOptions, NullModel, StatsError, Tail, Variables};
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
@@ -88,20 +87,18 @@ fn transform_graph<'py>(
     Ok(csr_arrays(py, made))
 }
 
-/// `"hexagonal"`, `"square"` or `None`.
+/// The lattice neighbours of each spot where `n_neighbors` are asked for; `None` without a lattice that has them.
 #[pyfunction]
-fn lattice<'py>(
+fn lattice_neighbors<'py>(
     py: Python<'py>,
     coordinates: Dense<'py, f64>,
     slices: Option<Codes<'py>>,
-) -> PyResult<Option<&'static str>> {
+    n_neighbors: Option<usize>,
+) -> PyResult<Option<usize>> {
     let slices = slices.as_ref().map(Codes::slices).transpose()?;
     let coordinates = coordinates.view();
-    let found: Option<Lattice> = run(py, |_| detect_lattice(coordinates, slices.as_ref()))?;
-    Ok(found.map(|lattice| match lattice {
-        Lattice::Hexagonal => "hexagonal",
-        Lattice::Square => "square",
-    }))
+    let found = run(py, |_| detect_lattice(coordinates, slices.as_ref()))?;
+    Ok(found.and_then(|lattice| lattice.n_neighbors(n_neighbors)))
 }
 
 /// Refuses a graph that is not `n_obs × n_obs` with finite weights of 0 or more.
@@ -173,7 +170,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(neighbors, module)?)?;
     module.add_function(wrap_pyfunction!(spatial_neighbors, module)?)?;
     module.add_function(wrap_pyfunction!(transform_graph, module)?)?;
-    module.add_function(wrap_pyfunction!(lattice, module)?)?;
+    module.add_function(wrap_pyfunction!(lattice_neighbors, module)?)?;
     module.add_function(wrap_pyfunction!(validate_graph, module)?)?;
     module.add_function(wrap_pyfunction!(autocorrelation, module)?)?;
     Ok(())

@@ -164,7 +164,8 @@ def spatialleiden(
     Leiden on two layers at once, the ``"latent"`` graph of similar observations and the ``"spatial"`` graph of
     neighbouring ones. Graphs that are in ``adata.obsp`` are used as they are. Where one is missing, or an option below
     asks for another, this does what ``brodmann spatialleiden`` does, with the same bits: components of the counts,
-    their 15 nearest neighbours, and the 10 nearest spots in space weighted by their distance; all of it is written.
+    their 15 nearest neighbours, and in space the 6 neighbours on a hexagonal lattice (Visium), elsewhere the 10 nearest
+    weighted by their distance; all of it is written.
 
     Parameters
     ----------
@@ -201,7 +202,8 @@ def spatialleiden(
     n_neighbors
         Neighbours in latent space (15), the spot itself counted.
     spatial, n_spatial, radius
-        Kind of the spatial graph (``"knn"``), its neighbours (10), and the largest distance of an edge.
+        Kind of the spatial graph (``"grid"`` on a hexagonal lattice, else ``"knn"``), its neighbours (6, or the 10
+        nearest), and the largest distance of an edge.
     spatial_key
         Key of the coordinates.
     library_key

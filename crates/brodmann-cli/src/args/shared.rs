@@ -179,7 +179,7 @@ pub struct GraphArgs {
     /// Neighbours in latent space (each spot counts itself, as in scanpy) [default: 15]
     #[arg(long, value_name = "N")]
     pub n_neighbors: Option<usize>,
-    /// Kind of spatial graph [default: knn]
+    /// Kind of spatial graph [default: grid on a hexagonal lattice such as Visium's, else knn]
     #[arg(long, value_enum)]
     pub spatial: Option<SpatialArg>,
     /// Neighbours in space: k of knn, or the grid's 4, 6 or 8 [default: 10; grid: 6, of which a square lattice has 4]

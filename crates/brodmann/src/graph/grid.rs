@@ -26,6 +26,26 @@ pub enum Lattice {
     Square,
 }
 
+impl Lattice {
+    /// Lattice neighbours of a spot where `asked` were asked for; by itself a hexagonal lattice has 6 and a square one the 4
+    /// that share an edge. `None` where the lattice has no such neighbours.
+    pub fn n_neighbors(self, asked: Option<usize>) -> Option<usize> {
+        let possible: &[usize] = match self {
+            Self::Hexagonal => &[6],
+            Self::Square => &[4, 8],
+        };
+        asked.map_or(possible.first(), |n| possible.iter().find(|p| **p == n)).copied()
+    }
+
+    /// Its name, an adjective.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hexagonal => "hexagonal",
+            Self::Square => "square",
+        }
+    }
+}
+
 /// Lattice neighbours as squidpy's `coord_type="grid"`.
 ///
 /// 1. The `n_neighbors` nearest spots of the slice (ties to the lower index).

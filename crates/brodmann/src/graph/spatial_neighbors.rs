@@ -5,7 +5,7 @@ use ndarray::ArrayView2;
 
 use super::delaunay::delaunay;
 use super::error::GraphError;
-use super::grid::{Lattice, detect_lattice, grid_neighbors};
+use super::grid::{detect_lattice, grid_neighbors};
 use super::prune::{check_lengths, check_percentile, keep_lengths, keep_percentile};
 use super::radius::radius_neighbors;
 use super::slices::GraphNote;
@@ -103,8 +103,6 @@ impl Default for SpatialGraphOptions {
 
 /// Neighbours per spot where the caller names none: the hexagon's six, squidpy's default too.
 const DEFAULT_N_NEIGHBORS: usize = 6;
-/// Neighbours on a square lattice where the caller names none: the spots that share an edge.
-const DEFAULT_SQUARE: usize = 4;
 
 impl SpatialGraph {
     pub(crate) fn from_distances(distances: CsrMatrix<f64>, notes: Vec<GraphNote>) -> Self {
@@ -166,20 +164,14 @@ pub fn spatial_neighbors(
         SpatialKind::Auto if options.radius.is_some() => (SpatialKind::Radius, DEFAULT_N_NEIGHBORS),
         SpatialKind::Auto => {
             let lattice = detect_lattice(coordinates, slices)?;
-            let (kind, n_neighbors) = match (lattice, options.n_neighbors) {
-                (Some(Lattice::Hexagonal), None | Some(6)) => (SpatialKind::Grid, 6),
-                (Some(Lattice::Square), None) => (SpatialKind::Grid, DEFAULT_SQUARE),
-                (Some(Lattice::Square), Some(n @ (4 | 8))) => (SpatialKind::Grid, n),
-                (_, n) => (SpatialKind::Knn, n.unwrap_or(DEFAULT_N_NEIGHBORS)),
-            };
-            let found = match (lattice, kind) {
-                (Some(Lattice::Hexagonal), SpatialKind::Grid) => {
-                    "the spots lie on a hexagonal grid: 6 grid neighbours each".to_owned()
-                }
-                (Some(Lattice::Square), SpatialKind::Grid) => {
-                    format!("the spots lie on a square grid: {n_neighbors} grid neighbours each")
-                }
-                _ => format!("the {n_neighbors} nearest spots are neighbours"),
+            let on_lattice =
+                lattice.and_then(|lattice| Some((lattice, lattice.n_neighbors(options.n_neighbors)?)));
+            let (kind, n_neighbors, found) = if let Some((lattice, n)) = on_lattice {
+                let name = lattice.name();
+                (SpatialKind::Grid, n, format!("the spots lie on a {name} grid: {n} grid neighbours each"))
+            } else {
+                let n = options.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS);
+                (SpatialKind::Knn, n, format!("the {n} nearest spots are neighbours"))
             };
             notes.push(found.into());
             (kind, n_neighbors)
