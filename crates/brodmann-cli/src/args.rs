@@ -301,9 +301,8 @@ pub struct ConvertArgs {
     pub out: PathBuf,
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Replace an existing output file
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub replace: ReplaceArgs,
 }
 
 #[derive(Args, Debug)]

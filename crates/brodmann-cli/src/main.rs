@@ -19,25 +19,30 @@ use brodmann_kernels::diagnosis::speak;
 use clap::{CommandFactory, FromArgMatches};
 use failure::Failure;
 use spelling::CommandLine;
+use study::existing::refuse_existing;
+use study::flags::Commands;
 use terminal::Terminal;
 
 fn main() -> ExitCode {
     // For every thread: errors and notes are worded where they arise.
     speak(&CommandLine);
     brodmann_data::silence_guarded_panics();
-    let parsed = with_options_of_all_told_once(with_defaults(Cli::command()))
-        .try_get_matches()
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
-        .map_err(unfit);
-    match parsed.and_then(|(cli, matches)| {
-        study::existing::refuse_existing(&matches, "--force").and_then(|()| run(cli))
-    }) {
+    match command_line().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// What was typed, refused where it would write over what is there.
+fn command_line() -> Result<Cli, Failure> {
+    let mut command = with_options_of_all_told_once(with_defaults(Cli::command()));
+    let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(unfit)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(unfit)?;
+    refuse_existing(&Commands::of(command), &matches, "--force")?;
+    Ok(cli)
 }
 
 /// A value that no flag can have, in the words of every other refusal. The rest (help, version, usage) clap prints

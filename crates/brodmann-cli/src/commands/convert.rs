@@ -45,7 +45,7 @@ pub fn run(context: &Context<'_>, args: &ConvertArgs) -> Result<(), Failure> {
         ))
         .hint("rename the output"));
     }
-    let options = WriteOptions { overwrite: args.force, ..WriteOptions::default() };
+    let options = WriteOptions { overwrite: args.replace.force, ..WriteOptions::default() };
     context.terminal.stage("writing", 0);
     if to_zarr {
         write_zarr(&container, &args.out, &options)?;

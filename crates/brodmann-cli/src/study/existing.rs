@@ -12,9 +12,8 @@ use crate::failure::Failure;
 /// then, so nothing of a long run is lost.
 ///
 /// An output that is an input is left to the command, which has better advice.
-/// `force`: what is typed to replace it.
-pub fn refuse_existing(matches: &ArgMatches, force: &str) -> Result<(), Failure> {
-    let commands = Commands::new();
+/// `commands`: what was parsed by. `force`: what is typed to replace it.
+pub fn refuse_existing(commands: &Commands, matches: &ArgMatches, force: &str) -> Result<(), Failure> {
     let Some((name, given)) = matches.subcommand() else { return Ok(()) };
     let Some(flags) = commands.find(name) else { return Ok(()) };
     if flags.by_id(FORCE).is_none() || given.get_one::<bool>(FORCE).is_some_and(|force| *force) {

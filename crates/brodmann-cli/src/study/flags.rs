@@ -72,7 +72,11 @@ pub enum Given {
 
 impl Commands {
     pub fn new() -> Self {
-        let mut all = Cli::command();
+        Self::of(Cli::command())
+    }
+
+    /// Those of a command that is there already.
+    pub fn of(mut all: Command) -> Self {
         all.build();
         Self(all)
     }

@@ -88,7 +88,7 @@ impl Step {
     /// The same right before it runs: refused where it would write over what is there.
     pub fn parse_to_run(&self, more: &[&str]) -> Result<Command, Failure> {
         let matches = matches_of(&self.words_with(more)).map_err(|e| Failure::run(in_words(&e).0))?;
-        refuse_existing(&matches, &format!("brodmann run --force {}", self.name))?;
+        refuse_existing(&Commands::new(), &matches, &format!("brodmann run --force {}", self.name))?;
         let cli = Cli::from_arg_matches(&matches).map_err(|e| Failure::run(in_words(&e).0))?;
         Ok(cli.command)
     }
