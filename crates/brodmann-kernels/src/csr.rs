@@ -5,6 +5,7 @@
 
 mod grow;
 
+use crate::collect_vec::CollectVec;
 use crate::diagnosis::Diagnosis;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -368,7 +369,7 @@ impl<'a, T: Copy + Send + Sync> CsrView<'a, T> {
             n_cols: self.n_cols,
             indptr: self.indptr.to_vec(),
             indices: self.indices.to_vec(),
-            data: self.data.par_iter().map(|&v| f(v)).collect(),
+            data: self.data.par_iter().map(|&v| f(v)).collect_vec(),
         }
     }
 

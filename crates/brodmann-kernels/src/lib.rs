@@ -20,6 +20,7 @@
 
 pub mod arch;
 pub mod assignment;
+pub mod collect_vec;
 pub mod csr;
 pub mod diagnosis;
 pub mod eigen;
@@ -36,6 +37,7 @@ pub mod slices;
 pub mod solve;
 pub mod spmm;
 
+pub use collect_vec::CollectVec;
 pub use csr::{CsrError, CsrMatrix, CsrView};
 pub use diagnosis::{Blame, Diagnosis, Opt, OptionError, Setting, Spelling, Step, Told, speaking};
 pub use monitor::{Interrupted, Monitor, Silent};

@@ -1,5 +1,6 @@
 //! Dense matrix products.
 
+use crate::collect_vec::CollectVec;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
@@ -63,7 +64,7 @@ pub fn matmul_tn<T: Float>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2
             matmul_into_serial(part.view_mut(), at.t(), b.slice(ndarray::s![rows, ..]));
             part
         })
-        .collect();
+        .collect_vec();
     let mut total = Array2::from_elem((a.ncols(), b.ncols()), T::ZERO);
     for part in &parts {
         total.zip_mut_with(part, |t, &p| *t += p);

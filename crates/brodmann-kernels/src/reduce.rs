@@ -1,5 +1,6 @@
 //! Sums in a fixed order: the chunks depend on the data alone, never on the thread count.
 
+use crate::collect_vec::CollectVec;
 use rayon::prelude::*;
 
 /// Elements per chunk.
@@ -10,7 +11,7 @@ pub fn sum_by(n: usize, f: impl Fn(usize) -> f64 + Sync) -> f64 {
     let parts: Vec<f64> = (0..n.div_ceil(CHUNK))
         .into_par_iter()
         .map(|c| (c * CHUNK..n.min((c + 1) * CHUNK)).map(&f).sum())
-        .collect();
+        .collect_vec();
     parts.iter().sum()
 }
 

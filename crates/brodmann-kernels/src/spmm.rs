@@ -1,5 +1,6 @@
 //! Sparse times dense.
 
+use crate::collect_vec::CollectVec;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -65,7 +66,7 @@ pub fn csr_t_dense<T: Copy + Into<f64> + Send + Sync>(
             }
             part
         })
-        .collect();
+        .collect_vec();
     let mut total = Array2::<f64>::zeros((f, d));
     for part in &parts {
         total += part;

@@ -1,5 +1,6 @@
 //! Writing: [`StoreWriter`] on an HDF5 file, new or existing.
 
+use brodmann_kernels::CollectVec;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -181,8 +182,10 @@ impl Hdf5Writer {
             }
         } else {
             let pipeline = FilterPipeline::deflate(u32::from(growing.gzip));
-            let compressed: Result<Vec<Vec<u8>>, _> =
-                full.par_chunks_exact(chunk_bytes).map(|bytes| apply_filters(&pipeline, bytes)).collect();
+            let compressed: Result<Vec<Vec<u8>>, _> = full
+                .par_chunks_exact(chunk_bytes)
+                .map(|bytes| apply_filters(&pipeline, bytes))
+                .try_collect_vec();
             for (i, bytes) in compressed.map_err(|e| fail(e.into()))?.iter().enumerate() {
                 dataset.write_chunk_raw(growing.n_chunks + i, bytes, 0).map_err(fail)?;
             }
@@ -250,7 +253,7 @@ impl Hdf5Writer {
                     bytes.resize(chunk_bytes, 0);
                     apply_filters(&pipeline, &bytes)
                 })
-                .collect();
+                .try_collect_vec();
             for (i, bytes) in compressed.map_err(|e| fail(e.into()))?.iter().enumerate() {
                 dataset.write_chunk_raw(batch * BATCH + i, bytes, 0).map_err(fail)?;
             }

@@ -41,6 +41,7 @@ mod tiff;
 mod tile;
 mod zarr;
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -248,7 +249,7 @@ impl Slide {
             for row in rows.start / tile_height..=(rows.end - 1) / tile_height {
                 // One row of tiles is held at a time.
                 let tiles: Vec<Result<Arc<Tile>, DataError>> =
-                    across.par_iter().map(|&column| self.tile(level, row, column)).collect();
+                    across.par_iter().map(|&column| self.tile(level, row, column)).collect_vec();
                 for (&column, tile) in across.iter().zip(tiles) {
                     let at = (row * tile_height, column * tile_width);
                     tile?.copy_into(at, &mut out, &rows, &columns);

@@ -1,5 +1,6 @@
 //! One partition from many runs, and how far they agree on each spot.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::assignment::best_assignment;
 use brodmann_kernels::{Diagnosis, Interrupted, Monitor};
 use rayon::prelude::*;
@@ -139,7 +140,7 @@ pub fn consensus(runs: &[&[u32]], monitor: &dyn Monitor) -> Result<Consensus, Co
     while n_rounds < MAX_ROUNDS && !converged {
         monitor.check()?;
         n_rounds += 1;
-        aligned = named.par_iter().map(|run| align(run, &reference)).collect::<Vec<_>>();
+        aligned = named.par_iter().map(|run| align(run, &reference)).collect_vec();
         let votes = vote(&aligned, &reference.labels);
         converged = votes == reference.labels;
         reference.labels = votes;
@@ -150,7 +151,7 @@ pub fn consensus(runs: &[&[u32]], monitor: &dyn Monitor) -> Result<Consensus, Co
             let agreeing = aligned.iter().filter(|run| run[i] == reference.labels[i]).count();
             agreeing as f64 / aligned.len() as f64
         })
-        .collect();
+        .collect_vec();
     let number = by_size(&reference.labels, reference.count);
     let rename = |labels: &[u32]| -> Vec<u32> { labels.iter().map(|&l| number[l as usize]).collect() };
     let labels = rename(&reference.labels);
@@ -161,7 +162,7 @@ pub fn consensus(runs: &[&[u32]], monitor: &dyn Monitor) -> Result<Consensus, Co
         named
             .par_iter()
             .map(|run| adjusted_rand_index(&run.labels, &labels))
-            .collect::<Result<_, MetricsError>>()?
+            .try_collect_vec::<_, MetricsError>()?
     };
     Ok(Consensus { labels, stability, aligned, agreement, run_agreement, n_rounds, converged })
 }
@@ -211,7 +212,7 @@ fn pairwise(named: &[Named], n_obs: usize, monitor: &dyn Monitor) -> Result<(f64
             monitor.advance(1);
             Ok(score)
         })
-        .collect::<Result<_, ConsensusError>>()?;
+        .try_collect_vec::<_, ConsensusError>()?;
     let mut sums = vec![0.0; r];
     for (&(a, b), score) in pairs.iter().zip(&scores) {
         sums[a] += score;

@@ -1,5 +1,6 @@
 //! k-means clustering.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Diagnosis, Opt, OptionError};
 use std::ops::Range;
 
@@ -167,7 +168,7 @@ pub fn kmeans(
             monitor.advance(1);
             Ok(run)
         })
-        .collect::<Result<_, KMeansError>>()?;
+        .try_collect_vec::<_, KMeansError>()?;
     let best = starts
         .into_iter()
         .min_by(|a, b| a.inertia.total_cmp(&b.inertia))
@@ -227,7 +228,7 @@ impl Problem {
                 *to = from - m;
             }
         });
-        let norms = (0..n).into_par_iter().map(|i| x.row(i).iter().map(|v| v * v).sum()).collect();
+        let norms = (0..n).into_par_iter().map(|i| x.row(i).iter().map(|v| v * v).sum()).collect_vec();
         Ok(Self { x, norms, mean, chunk })
     }
 
@@ -344,13 +345,13 @@ impl Problem {
                 }
                 sum
             })
-            .collect();
+            .collect_vec();
         parts.iter().sum()
     }
 
     /// The first row where the running sum of `potential` passes `target`.
     fn draw(&self, potential: &[f64], target: f64) -> usize {
-        let sums: Vec<f64> = potential.par_chunks(self.chunk).map(|part| part.iter().sum()).collect();
+        let sums: Vec<f64> = potential.par_chunks(self.chunk).map(|part| part.iter().sum()).collect_vec();
         let mut left = target;
         let mut last_possible = 0;
         for (c, &sum) in sums.iter().enumerate() {
@@ -515,7 +516,7 @@ fn ordered_sums(
             add(c * chunk..n.min((c + 1) * chunk), &mut sums);
             sums
         })
-        .collect();
+        .collect_vec();
     let mut total = vec![0.0; width];
     for part in &parts {
         for (t, p) in total.iter_mut().zip(part) {

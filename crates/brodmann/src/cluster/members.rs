@@ -1,5 +1,6 @@
 //! One map from several methods' maps: what they agree on, how sure that is, and who stands apart.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Diagnosis, Interrupted, Monitor};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -197,7 +198,7 @@ fn settle(
     let mut every_domain_has_votes = true;
     for _ in 0..MAX_ROUNDS {
         monitor.check()?;
-        let aligned: Vec<Vec<u32>> = named.par_iter().map(|run| align(run, &map)).collect();
+        let aligned: Vec<Vec<u32>> = named.par_iter().map(|run| align(run, &map)).collect_vec();
         let mut next = vote(&aligned, weights, graph, &map);
         every_domain_has_votes = keep_every_domain(&mut next, &map);
         if next == map.labels {
@@ -430,7 +431,7 @@ fn agreements(
             monitor.check()?;
             Ok(adjusted_rand_index(members[a], members[b])?)
         })
-        .collect::<Result<_, MembersError>>()?;
+        .try_collect_vec::<_, MembersError>()?;
     let mut agreement = Array2::eye(members.len());
     for (&(a, b), ari) in pairs.iter().zip(found) {
         agreement[[a, b]] = ari;

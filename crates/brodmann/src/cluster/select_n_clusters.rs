@@ -1,5 +1,6 @@
 //! How many clusters?
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Diagnosis, OptionError};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{ArrayView2, Axis};
@@ -252,7 +253,7 @@ pub fn select_n_clusters(
             monitor.advance(1);
             Ok(Run { rows, labels: found })
         })
-        .collect::<Result<_, SelectError>>()?;
+        .try_collect_vec::<_, SelectError>()?;
     let fitted = Fitted::new(x, options, seed, monitor)?;
     let silhouette_seed = seed.derive("cluster/select/silhouette", 0);
     let mut table = Vec::with_capacity(numbers.len());
@@ -425,7 +426,7 @@ fn stability(runs: &[Run], at: usize) -> Result<f64, MetricsError> {
             // Two subsets of four fifths share at least three fifths.
             adjusted_rand_index(&first, &second)
         })
-        .collect::<Result<_, _>>()?;
+        .try_collect_vec()?;
     Ok(scores.iter().sum::<f64>() / scores.len() as f64)
 }
 

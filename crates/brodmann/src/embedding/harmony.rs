@@ -1,5 +1,6 @@
 //! Harmony: an embedding in which what tells batches apart, and nothing else, is taken out.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::exp::exp_in_place;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
 use brodmann_kernels::solve::solve_positive;
@@ -400,7 +401,7 @@ impl<'a> Mixing<'a> {
                 }
                 part
             })
-            .collect();
+            .collect_vec();
         for part in parts {
             self.observed -= &part;
         }
@@ -496,7 +497,7 @@ impl<'a> Mixing<'a> {
                 };
                 (members.iter().map(of).collect(), pairs)
             })
-            .collect();
+            .collect_vec();
         let mut sums = vec![Array2::<f64>::zeros((n_clusters, d)); n_levels];
         let mut pairs = Array2::<f64>::zeros((n_levels * n_levels, n_clusters));
         for (own, own_pairs) in parts {
@@ -526,7 +527,7 @@ impl<'a> Mixing<'a> {
                 // Without members all is 0, and nothing is explained.
                 solve_positive(normal.view(), right.view()).unwrap_or_else(|| Array2::zeros((size, d)))
             })
-            .collect();
+            .collect_vec();
         (0..n_levels)
             .map(|level| Array2::from_shape_fn((n_clusters, d), |(k, j)| shifts[k][[level + 1, j]]))
             .collect()

@@ -1,5 +1,6 @@
 //! Nearly all of the k nearest observations in feature space, for large tables.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Interrupted, Monitor, OptionError, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -296,7 +297,7 @@ impl CellIndex {
                 monitor.advance(block.len() as u64);
                 Ok(rows)
             })
-            .collect::<Result<_, Interrupted>>()?;
+            .try_collect_vec::<_, Interrupted>()?;
         Ok(blocks.into_iter().flatten().collect())
     }
 

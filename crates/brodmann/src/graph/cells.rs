@@ -1,5 +1,6 @@
 //! Feature space cut into cells around k-means centres, for the approximate search.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::matmul::matmul_into_serial;
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
@@ -94,7 +95,7 @@ impl Cells {
                 }
                 Ok(found)
             })
-            .collect::<Result<_, Interrupted>>()?;
+            .try_collect_vec::<_, Interrupted>()?;
         Ok(blocks.concat())
     }
 }

@@ -1,5 +1,6 @@
 //! UMAP's fuzzy-set weights of a nearest-neighbour graph.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::CsrMatrix;
 use rayon::prelude::*;
 
@@ -64,7 +65,7 @@ pub fn fuzzy_connectivities(neighbors: &Neighbors) -> CsrMatrix<f64> {
         .into_par_iter()
         .with_min_len(CHUNK)
         .map(|i| bandwidth(&neighbors.distances.row(i).to_vec(), overall_mean))
-        .collect();
+        .collect_vec();
     directed.data_mut().par_chunks_mut(CHUNK * k).enumerate().for_each(|(chunk, values)| {
         for (value, (rho, sigma)) in values
             .chunks_exact_mut(k)

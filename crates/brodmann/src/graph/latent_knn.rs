@@ -1,5 +1,6 @@
 //! The k nearest observations in feature space, exactly.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Interrupted, Monitor, OptionError};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -106,7 +107,7 @@ pub(crate) fn exact_rows(
             monitor.advance(block.len() as u64);
             Ok(candidates.into_iter().map(|c| c.finish(points, originals)).collect())
         })
-        .collect::<Result<_, Interrupted>>()?;
+        .try_collect_vec::<_, Interrupted>()?;
     Ok(blocks.into_iter().flatten().collect())
 }
 

@@ -1,5 +1,6 @@
 //! All spots within a radius.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{OptionError, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -66,7 +67,7 @@ fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<Slic
         .into_par_iter()
         .with_min_len(QUERY_CHUNK)
         .map(|at| tree.count_within(&tree.entry(at).0, radius).saturating_sub(1))
-        .collect();
+        .collect_vec();
     let tree_indptr = running_sum(counts.iter().copied());
     let nnz = tree_indptr[n_obs];
     if nnz > MAX_EDGES {

@@ -1,5 +1,6 @@
 //! Coordinates in, block-diagonal graphs out: no edge crosses a slice.
 
+use brodmann_kernels::CollectVec;
 use std::fmt::{self, Display, Formatter};
 
 use brodmann_kernels::{CsrMatrix, CsrView, SliceLength, Slices};
@@ -186,7 +187,7 @@ pub(crate) fn with_transpose(
             }
             (ends, indices, data)
         })
-        .collect();
+        .collect_vec();
     drop(transposed);
     let nnz = chunks.iter().map(|chunk| chunk.1.len()).sum();
     let mut indptr = Vec::with_capacity(n_obs + 1);

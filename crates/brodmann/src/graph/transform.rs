@@ -1,5 +1,6 @@
 //! Weights made comparable between spots: by degree, or as the likeness of neighbourhoods.
 
+use brodmann_kernels::CollectVec;
 use std::str::FromStr;
 
 use brodmann_kernels::diagnosis::OptionError;
@@ -112,7 +113,7 @@ fn cosine<T: Real>(graph: CsrView<'_, T>) -> CsrMatrix<T> {
                 row
             },
         )
-        .collect();
+        .collect_vec();
     CsrMatrix::from_rows(n, &rows)
 }
 
@@ -133,6 +134,6 @@ pub fn with_loops<T: Real>(graph: CsrView<'_, T>) -> CsrMatrix<T> {
                 entries.filter(|e| e.0 as usize != i).partition(|e| (e.0 as usize) < i);
             [before, vec![(i as u32, T::ONE)], after].concat()
         })
-        .collect();
+        .collect_vec();
     CsrMatrix::from_rows(n, &rows)
 }

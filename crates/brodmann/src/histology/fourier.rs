@@ -253,7 +253,10 @@ fn take<T: Float>(part: Part, re: T, im: T) -> T {
 /// [`OptionError`] for a band that names no frequency of such a plane.
 /// # Cost
 /// O(height · width · log(height · width)).
-pub fn band_pass(plane: ArrayView2<'_, f64>, band: &Band) -> Result<Array2<f64>, HistologyError> {
+pub fn band_pass<T: FftNum + Float>(
+    plane: ArrayView2<'_, T>,
+    band: &Band,
+) -> Result<Array2<T>, HistologyError> {
     let (height, width) = plane.dim();
     let filter = BandFilter::new(*band, height, width)?;
     let plane = plane.as_standard_layout();

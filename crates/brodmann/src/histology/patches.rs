@@ -3,6 +3,7 @@
 //! Spots are visited tile by tile, so that a file that keeps the tiles it read last reads each about once, a block of
 //! spots at a time, so that memory does not grow with their number. Beyond the border the picture is mirrored.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::{Monitor, OptionError};
@@ -141,7 +142,7 @@ pub fn patches<T: Send>(
                 monitor.check()?;
                 work(spot, cut(slide, (centres[[spot, 0]], centres[[spot, 1]]), side, options)?)
             })
-            .collect();
+            .collect_vec();
         for (&spot, outcome) in spots.iter().zip(done) {
             sink(spot, outcome?)?;
         }

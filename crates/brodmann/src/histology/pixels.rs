@@ -1,5 +1,6 @@
 //! A picture that is read by region, never whole.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use ndarray::Array3;
@@ -144,7 +145,7 @@ pub fn overview_by_region(
                 ((sum + n / 2) / n) as u8
             }))
         })
-        .collect();
+        .collect_vec();
     let mut rgb = Array3::zeros((rows, columns, 3));
     for ((i0, j0), part) in blocks.into_iter().zip(parts) {
         for ((i, j, k), v) in part?.indexed_iter() {

@@ -1,5 +1,6 @@
 //! Adjusted mutual information.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use super::{Contingency, MetricsError};
@@ -62,7 +63,7 @@ pub fn expected_mutual_information(table: &Contingency) -> f64 {
     let parts: Vec<f64> = pairs
         .par_chunks(64)
         .map(|chunk| chunk.iter().map(|&(a, b, times)| times * expected_cell(a, b, table.n_obs)).sum())
-        .collect();
+        .collect_vec();
     parts.iter().sum()
 }
 

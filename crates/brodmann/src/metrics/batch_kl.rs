@@ -1,5 +1,6 @@
 //! Batch mixing by Kullback–Leibler divergence.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::Monitor;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -72,7 +73,7 @@ pub fn batch_kl(neighbors: &Neighbors, batch: &[u32]) -> Result<BatchKl, Metrics
                     .sum()
             },
         )
-        .collect();
+        .collect_vec();
     let mean = per_obs.iter().sum::<f64>() / per_obs.len() as f64;
     Ok(BatchKl { per_obs, mean })
 }

@@ -1,5 +1,6 @@
 //! Cluster centres, shared by the scores that are built on them.
 
+use brodmann_kernels::CollectVec;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -82,7 +83,7 @@ fn per_cluster(
             }
             sums
         })
-        .collect();
+        .collect_vec();
     let mut total = vec![0.0; width];
     for part in &parts {
         for (t, p) in total.iter_mut().zip(part) {

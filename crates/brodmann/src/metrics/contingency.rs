@@ -1,5 +1,6 @@
 //! The contingency table of two labelings, stored sparsely.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use super::MetricsError;
@@ -35,7 +36,7 @@ impl Contingency {
             return Err(MetricsError::Empty);
         }
         let mut pairs: Vec<u64> =
-            truth.par_iter().zip(pred).map(|(&t, &p)| (u64::from(t) << 32) | u64::from(p)).collect();
+            truth.par_iter().zip(pred).map(|(&t, &p)| (u64::from(t) << 32) | u64::from(p)).collect_vec();
         pairs.par_sort_unstable();
         let mut runs: Vec<(u32, u32, u64)> = Vec::new();
         for run in pairs.chunk_by(|a, b| a == b) {

@@ -1,5 +1,6 @@
 //! Exact nearest neighbours, for the scores that look at neighbourhoods.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::Monitor;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -49,7 +50,7 @@ pub fn exact_neighbors(
             monitor.check()?;
             Ok(nearest(&points, block, k))
         })
-        .collect::<Result<_, MetricsError>>()?;
+        .try_collect_vec::<_, MetricsError>()?;
     let mut indices = Vec::with_capacity(queries.len() * k);
     let mut distances = Vec::with_capacity(queries.len() * k);
     for (squared, index) in blocks.into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! Labels side by side, and labels as dense codes.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use super::MetricsError;
@@ -52,7 +53,8 @@ impl Codes {
         let mut distinct = labels.to_vec();
         distinct.par_sort_unstable();
         distinct.dedup();
-        let of: Vec<u32> = labels.par_iter().map(|l| distinct.partition_point(|d| d < l) as u32).collect();
+        let of: Vec<u32> =
+            labels.par_iter().map(|l| distinct.partition_point(|d| d < l) as u32).collect_vec();
         let mut counts = vec![0; distinct.len()];
         for &c in &of {
             counts[c as usize] += 1;

@@ -1,5 +1,6 @@
 //! Distances between rows of an embedding, in tiles: never an N×N matrix.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::matmul::matmul_into_serial;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
@@ -38,7 +39,7 @@ impl Points {
                 *to = from - m;
             }
         });
-        let norms = (0..n).into_par_iter().map(|i| x.row(i).iter().map(|v| v * v).sum()).collect();
+        let norms = (0..n).into_par_iter().map(|i| x.row(i).iter().map(|v| v * v).sum()).collect_vec();
         Ok(Self { x, norms })
     }
 
@@ -129,7 +130,7 @@ pub(crate) fn column_means(x: ArrayView2<'_, f64>) -> Vec<f64> {
             }
             sums
         })
-        .collect();
+        .collect_vec();
     let mut mean = vec![0.0; d];
     for part in &parts {
         for (m, p) in mean.iter_mut().zip(part) {

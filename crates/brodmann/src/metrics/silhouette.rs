@@ -1,5 +1,6 @@
 //! Silhouette width.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::reduce::sum_by;
 use brodmann_kernels::{Monitor, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -98,7 +99,7 @@ pub fn silhouette(
             monitor.check()?;
             Ok(widths(&points, block, &starts))
         })
-        .collect::<Result<_, MetricsError>>()?;
+        .try_collect_vec::<_, MetricsError>()?;
     let samples = blocks.concat();
     let mean = sum_by(samples.len(), |i| samples[i]) / samples.len() as f64;
     Ok(Silhouette { mean, samples, rows })

@@ -1,5 +1,6 @@
 //! Principal components of expression averaged over spatial neighbours: the simple baseline every network must beat.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -107,7 +108,7 @@ fn neighbor_mean(x: CsrView<'_, f32>, graph: CsrView<'_, f64>) -> CsrMatrix<f32>
                 count
             },
         )
-        .collect();
+        .collect_vec();
     let mut indptr = Vec::with_capacity(n + 1);
     indptr.push(0);
     let mut total = 0;

@@ -18,6 +18,7 @@
 //! one layer of neighbours per modality. Every member sees them all.
 
 use brodmann_data::{Array, Categorical, Column, Value, keys};
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Slices};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis, concatenate};
@@ -424,7 +425,7 @@ impl DomainsRequest {
             .flat_map(|(member, view)| (0..n_runs).map(move |round| (*member, view, round)))
             .collect();
         let found: Vec<Vec<u32>> = run
-            .timed(Stage::Cluster, || tasks.into_par_iter().map(of).collect::<Result<_, PipelineError>>())?;
+            .timed(Stage::Cluster, || tasks.into_par_iter().map(of).try_collect_vec::<_, PipelineError>())?;
         let mut found = found.into_iter();
         Ok(views.iter().map(|_| found.by_ref().take(n_runs).collect()).collect())
     }

@@ -1,5 +1,6 @@
 //! Sums over the columns of a sparse matrix: the one loop behind gene filters, moments and dispersions.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Monitor, Real, SliceLength, Slices};
 use rayon::prelude::*;
 
@@ -230,5 +231,5 @@ pub fn row_totals<T: Real>(x: CsrView<'_, T>, keep: Option<&[bool]>) -> Vec<f64>
             let (columns, values) = x.row(i);
             row_total(columns, values, keep)
         })
-        .collect()
+        .collect_vec()
 }

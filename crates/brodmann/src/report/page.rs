@@ -1,5 +1,6 @@
 //! The page from its first to its last byte.
 
+use brodmann_kernels::CollectVec;
 use std::io::{self, Write};
 
 use rayon::prelude::*;
@@ -478,7 +479,7 @@ fn write_data(report: &Report, n_obs: usize, out: &mut impl Write) -> io::Result
     let at_once = rayon::current_num_threads().max(1);
     for batch in report.columns.chunks(at_once) {
         let packed: Vec<Packed> =
-            batch.par_iter().map(|column| pack_column(&column.values, &order, n_obs)).collect();
+            batch.par_iter().map(|column| pack_column(&column.values, &order, n_obs)).collect_vec();
         for (column, packed) in batch.iter().zip(packed) {
             write_block(&format!("column-{}", columns.len()), &packed.bytes, out)?;
             columns.push(describe(column, &packed, &mut color_maps));

@@ -3,6 +3,7 @@
 //! Each domain has its own density, size and hue of nuclei and its own pink. The picture carries the truth the
 //! way tissue does: locally, noisily, not as flat colour; how strongly, and what staining and optics do to it, are options.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::Seed;
 use rayon::prelude::*;
 
@@ -90,10 +91,10 @@ pub(crate) fn draw_image(options: &SimulationOptions, slice: usize) -> Simulated
     let nuclei: Vec<Vec<Nucleus>> = (0..side * side)
         .into_par_iter()
         .map(|i| nuclei_of(options.seed, &textures, side, first + i, i))
-        .collect();
+        .collect_vec();
     let tint = options.seed.derive("simulate/image/tint", slice as u64);
     let rows: Vec<Vec<u8>> =
-        (0..side).into_par_iter().map(|r| draw_spot_row(side, px, r, &textures, &nuclei, tint)).collect();
+        (0..side).into_par_iter().map(|r| draw_spot_row(side, px, r, &textures, &nuclei, tint)).collect_vec();
     let rgb = stain_and_blur(options, slice, width, rows.concat());
     SimulatedImage { width, height: width, rgb, scale: px as f64 / options.spot_pitch }
 }

@@ -1,5 +1,6 @@
 //! Peaks that truly regulate genes, in domains that are known: what methods of links are judged by.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrMatrix, Monitor, OptionError, Seed};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -267,7 +268,7 @@ pub fn simulate_regulation(
             monitor.advance(1);
             Ok((rna, atac, embedded))
         })
-        .collect::<Result<_, SimulateError>>()?;
+        .try_collect_vec::<_, SimulateError>()?;
     let mut embedding = Array2::zeros((domains.len(), width));
     let (mut rna, mut atac) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for (i, (genes, peaks, embedded)) in rows.into_iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Rows in blocks: a tissue larger than memory.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::CsrMatrix;
@@ -181,7 +182,7 @@ pub(super) fn draw(model: &ModalityModel, rows: Range<usize>) -> CsrMatrix<f32> 
             }
             (lengths, indices, data)
         })
-        .collect();
+        .collect_vec();
     let nnz = parts.iter().map(|p| p.1.len()).sum();
     let mut indptr = Vec::with_capacity(rows.len() + 1);
     indptr.push(0);

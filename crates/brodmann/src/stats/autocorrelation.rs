@@ -2,6 +2,7 @@
 
 mod sparse;
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::ArrayView2;
 use rand::RngExt;
@@ -385,7 +386,7 @@ impl Columns<'_> {
         let blocks: Vec<Vec<Measured>> = if n_obs > MANY_OBS {
             (0..n_blocks).map(run).collect::<Result<_, _>>()?
         } else {
-            (0..n_blocks).into_par_iter().map(run).collect::<Result<_, _>>()?
+            (0..n_blocks).into_par_iter().map(run).try_collect_vec()?
         };
         Ok(blocks.concat())
     }
@@ -456,7 +457,7 @@ fn measure(
                 }
                 Ok(spatial_sum(statistic, w, &shuffled))
             })
-            .collect::<Result<_, StatsError>>()?;
+            .try_collect_vec::<_, StatsError>()?;
         for draw in &draws {
             for lane in 0..width {
                 // A rearrangement that only renames equal places must count as equal despite round-off.
@@ -525,7 +526,7 @@ fn chunked(n: usize, f: impl Fn(usize) -> Lanes + Sync) -> Lanes {
             }
             sum
         })
-        .collect();
+        .collect_vec();
     let mut total = [0.0; LANES];
     for part in &parts {
         for (t, p) in total.iter_mut().zip(part) {

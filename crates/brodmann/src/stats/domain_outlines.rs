@@ -1,5 +1,6 @@
 //! Domains as polygons, for programs that draw regions rather than spots.
 
+use brodmann_kernels::CollectVec;
 use std::collections::{HashMap, HashSet};
 use std::f64::consts::PI;
 
@@ -104,7 +105,8 @@ pub fn domain_outlines(
         let lattice = detect_lattice(coordinates.select(Axis(0), &within).view(), None)?.is_some();
         outlines(slice as u32, own, codes, labels.n_groups, lattice)
     };
-    let found: Result<Vec<Vec<Outline>>, StatsError> = slices.rows().par_iter().enumerate().map(of).collect();
+    let found: Result<Vec<Vec<Outline>>, StatsError> =
+        slices.rows().par_iter().enumerate().map(of).try_collect_vec();
     Ok(found?.into_iter().flatten().collect())
 }
 
@@ -128,7 +130,7 @@ fn reach(points: &[[f64; 2]], tree: &KdTree<2>, on_lattice: bool) -> f64 {
         tree.nearest(point, i as u32, &mut nearest);
         nearest.pairs().last().map_or(0.0, |(d2, _)| d2.sqrt())
     };
-    let mut all: Vec<f64> = points.par_iter().enumerate().map(distance).collect();
+    let mut all: Vec<f64> = points.par_iter().enumerate().map(distance).collect_vec();
     all.sort_unstable_by(f64::total_cmp);
     let median = all[all.len() / 2];
     let spacing = if to_next { median } else { median * (PI / k as f64).sqrt() };
@@ -148,7 +150,7 @@ fn places_outside(points: &[[f64; 2]], tree: &KdTree<2>, reach: f64) -> Vec<[f64
             let is_outside = |place: &[f64; 2]| tree.count_within(place, OUTSIDE * reach) == 0;
             (0..DIRECTIONS).map(at).filter(is_outside).collect()
         })
-        .collect();
+        .collect_vec();
     let apart = APART * reach;
     let cell = |[x, y]: [f64; 2]| ((x / apart).floor() as i64, (y / apart).floor() as i64);
     let mut kept: Vec<[f64; 2]> = Vec::new();

@@ -1,5 +1,6 @@
 //! How large are domains, and of what shape?
 
+use brodmann_kernels::CollectVec;
 use std::f64::consts::PI;
 
 use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Slices};
@@ -296,7 +297,7 @@ impl Part<'_> {
                 let local = tree.entry(at).1;
                 (local, self.exposed(rows[local as usize], local, spots, &tree))
             })
-            .collect();
+            .collect_vec();
         let mut lengths = vec![0.0; spots.len()];
         for (local, length) in found {
             lengths[local as usize] = length;

@@ -1,5 +1,6 @@
 //! Which labels neighbour each other more often than chance would have it?
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Monitor, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -229,7 +230,7 @@ fn count(
             monitor.advance(rows.len() as u64);
             Ok((table, sums))
         })
-        .collect::<Result<_, StatsError>>()?;
+        .try_collect_vec::<_, StatsError>()?;
     let (mut table, mut sums) = (vec![0.0; k * k], Sums::default());
     for (part, of_part) in parts {
         for (t, p) in table.iter_mut().zip(part) {

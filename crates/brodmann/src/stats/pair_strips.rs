@@ -4,6 +4,7 @@
 //! by the first. Whatever lies within a distance of a point is then one run of consecutive points per strip, its ends
 //! moving with the point. Strips hold what they have: neither gaps nor far outliers cost anything.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -154,7 +155,7 @@ impl<const D: usize> Strips<D> {
                 monitor.advance(n_points as u64);
                 Ok(accumulator)
             })
-            .collect()
+            .try_collect_vec()
     }
 
     fn chunks(&self) -> Vec<(usize, Range<usize>)> {

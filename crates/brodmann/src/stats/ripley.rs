@@ -2,6 +2,7 @@
 
 mod window;
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Monitor, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
@@ -427,7 +428,7 @@ impl Task<'_> {
                 }
                 Ok(counts)
             })
-            .collect::<Result<_, StatsError>>()?;
+            .try_collect_vec::<_, StatsError>()?;
         self.monitor.advance(spots.len() as u64);
         for (bin, sum) in sums.iter_mut().enumerate() {
             *sum += weight * found.iter().map(|counts| counts[bin]).sum::<u64>() as f64;

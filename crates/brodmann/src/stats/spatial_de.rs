@@ -1,5 +1,6 @@
 //! How much of a gene's variance is a smooth function of place? A Gaussian process against noise.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::matmul;
 use brodmann_kernels::{Monitor, OptionError};
@@ -144,7 +145,7 @@ pub fn spatial_de(
                 let model = Model { spectrum: &spectrum, ones: &ones, gene: rotated.row(j) };
                 model.best()
             })
-            .collect();
+            .collect_vec();
         for (j, (value, log_delta)) in best.into_iter().enumerate() {
             log_likelihood[[j, at]] = value;
             delta[[j, at]] = log_delta.exp();

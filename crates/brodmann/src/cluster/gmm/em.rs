@@ -1,5 +1,6 @@
 //! Expectation and maximisation.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::matmul::{Float, matmul_into_serial, matmul_tn};
@@ -128,7 +129,7 @@ impl Data {
                 }
                 Ok(sum)
             })
-            .collect::<Result<_, Interrupted>>()?;
+            .try_collect_vec::<_, Interrupted>()?;
         Ok((shares, parts.iter().sum()))
     }
 
@@ -307,7 +308,7 @@ impl Data {
                 add(c * self.chunk..n.min((c + 1) * self.chunk), &mut part);
                 part
             })
-            .collect();
+            .collect_vec();
         let mut total = Array2::zeros(shape);
         for part in &parts {
             total += part;
@@ -426,7 +427,7 @@ pub(super) fn likeliest_rows(
             }
             Ok((labels, densities))
         })
-        .collect::<Result<_, Interrupted>>()?;
+        .try_collect_vec::<_, Interrupted>()?;
     let mut labels = Vec::with_capacity(n);
     let mut densities = Vec::with_capacity(n);
     for (part, of_part) in parts {
@@ -497,7 +498,7 @@ pub(super) fn ordered_sums(
             add(c * chunk..n.min((c + 1) * chunk), &mut sums);
             sums
         })
-        .collect();
+        .collect_vec();
     let mut total = vec![0.0; width];
     for part in &parts {
         for (t, p) in total.iter_mut().zip(part) {

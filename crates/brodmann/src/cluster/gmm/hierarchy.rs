@@ -1,5 +1,6 @@
 //! Model-based agglomerative hierarchical clustering: the start of a Gaussian mixture.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
 use brodmann_kernels::{Interrupted, Monitor};
@@ -218,7 +219,7 @@ impl Agglomeration {
                 monitor.check()?;
                 Ok((i + 1..n).map(|j| self.cost(i, j)).collect())
             })
-            .collect::<Result<_, Interrupted>>()?;
+            .try_collect_vec::<_, Interrupted>()?;
         let mut best: Vec<(f64, usize)> = (0..n).map(|i| cheapest(&costs[i], i, &self.alive)).collect();
         let mut merges = Vec::with_capacity(n.saturating_sub(1));
         for step in 1..n {

@@ -17,6 +17,7 @@ mod hierarchy;
 mod model;
 pub(in crate::cluster) mod start;
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Diagnosis, Opt, OptionError};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
@@ -309,7 +310,7 @@ impl Starts {
         let sources = (0..options.n_init)
             .into_par_iter()
             .map(|index| Source::new(&data, options, seed, index, monitor))
-            .collect::<Result<_, Interrupted>>()?;
+            .try_collect_vec::<_, Interrupted>()?;
         Ok(Self { data, mean, sources, options: *options })
     }
 
@@ -331,7 +332,7 @@ impl Starts {
                 monitor.advance(1);
                 Ok(fit)
             })
-            .collect::<Result<_, GmmError>>()?;
+            .try_collect_vec::<_, GmmError>()?;
         Ok(choose(fits, &options, &self.mean, monitor))
     }
 }

@@ -1,5 +1,6 @@
 //! Aggregation: groups become nodes, the edges between groups their sums.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use super::adjacency::{Adjacency, Edges};
@@ -50,7 +51,7 @@ pub(crate) fn aggregate<G: Adjacency>(edges: &G, groups: &[u32], grouping: &Grou
         rows.fill(edges, groups, grouping, groups_of_range)
     };
     let written: Vec<usize> = if tasks.len() > 1 {
-        tasks.into_par_iter().map(build).collect()
+        tasks.into_par_iter().map(build).collect_vec()
     } else {
         tasks.into_iter().map(build).collect()
     };

@@ -252,7 +252,7 @@ fn component(graph: CsrView<'_, f64>, seed: Seed, monitor: &dyn Monitor) -> Resu
     let total: f64 = degrees.iter().sum();
     let trivial = Array2::from_shape_fn((n, 1), |(i, _)| (degrees[i] / total.max(f64::MIN_POSITIVE)).sqrt());
     // (I + S) / 2 has eigenvalues in [0, 1], as the solver wants.
-    let apply = |v: ArrayView2<'_, f64>| -> Result<Array2<f64>, PreprocessError> {
+    let mut apply = |v: ArrayView2<'_, f64>| -> Result<Array2<f64>, PreprocessError> {
         monitor.check()?;
         let mut out = csr_dense(normalised.view(), v);
         out += &v;
@@ -267,7 +267,7 @@ fn component(graph: CsrView<'_, f64>, seed: Seed, monitor: &dyn Monitor) -> Resu
     } else {
         let max_steps = if n < LARGE { MAX_STEPS } else { MAX_STEPS_LARGE };
         let options = EigenOptions { tolerance: TOLERANCE, max_steps, growth: Growth::Wide };
-        leading_eigenpairs(n, 2, apply, &options, seed)?
+        leading_eigenpairs(n, 2, &mut apply, &options, seed)?
     };
     let mut vectors = pairs.vectors;
     for mut column in vectors.axis_iter_mut(Axis(1)) {

@@ -181,7 +181,7 @@ fn unfit_requests_are_refused_in_words() {
     assert!(run(&slide, arr2(&[[1.0, f64::NAN]]), 3.0, 0).starts_with("spot 0 lies at row 1, column NaN"));
     assert!(run(&slide, arr2(&[[1.0, 1.0, 1.0]]), 3.0, 0).starts_with("the positions of the spots have 3"));
     let band = Band { frequencies: Frequencies::Window { from: 9, to: 9 }, ..Band::default() };
-    let error = band_pass(Array2::zeros((10, 10)).view(), &band).expect_err("empty");
+    let error = band_pass(Array2::<f64>::zeros((10, 10)).view(), &band).expect_err("empty");
     let wanted =
         "`frequencies` is the window from 9 to 9; expected two ends from 0 to 10, the first below the second";
     assert_eq!(error.to_string(), wanted);

@@ -242,7 +242,7 @@ pub(super) fn streamed(
         }
         m
     };
-    let apply = |v: ArrayView2<'_, f64>| {
+    let mut apply = |v: ArrayView2<'_, f64>| {
         let right = weigh(v.to_owned());
         let mut out = Array2::<f64>::zeros(right.dim());
         blocks.each(monitor, |_, rows| {
@@ -255,7 +255,7 @@ pub(super) fn streamed(
     };
     let (tolerance, max_steps) = (STREAMED_TOLERANCE, STREAMED_STEPS);
     let options = EigenOptions { tolerance, max_steps, growth: Growth::Wide };
-    leading_eigenpairs(blocks.n_cols(), k, apply, &options, seed)
+    leading_eigenpairs(blocks.n_cols(), k, &mut apply, &options, seed)
 }
 
 /// Scores of all weightings, in one pass.

@@ -1,5 +1,6 @@
 //! The contrastive term: a spot fits its own surroundings, a spot from elsewhere does not.
 
+use brodmann_kernels::CollectVec;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -108,7 +109,7 @@ impl<T: Scalar> Loss<T> for Contrast<T> {
                 });
                 sum
             })
-            .collect();
+            .collect_vec();
         for (grad, mean) in [(grad, &*mean_grad), (grad_permuted, &*mean_grad_permuted)] {
             if let Some(grad) = grad {
                 self.context.apply_transposed(grad.data, Mat::new(mean, rows, d), true);

@@ -1,5 +1,6 @@
 //! One minus the mean cosine of matching rows.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use super::ordered_sum;
@@ -59,7 +60,7 @@ impl<T: Scalar> Loss<T> for Cosine {
                 }
                 total
             })
-            .collect();
+            .collect_vec();
         Ok(1.0 - ordered_sum(&parts) / count)
     }
 }

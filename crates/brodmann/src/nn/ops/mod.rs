@@ -57,6 +57,7 @@ pub use weighted_sum::WeightedSum;
 
 use super::mat::BLOCK_ROWS;
 use super::scalar::Scalar;
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 /// Most partial sums of a parameter's gradient alive at once.
@@ -105,6 +106,6 @@ pub fn sum_blocks(rows: usize, body: impl Fn(usize, usize) -> f64 + Sync) -> f64
     let parts: Vec<f64> = (0..rows.div_ceil(BLOCK_ROWS))
         .into_par_iter()
         .map(|b| body(b * BLOCK_ROWS, BLOCK_ROWS.min(rows - b * BLOCK_ROWS)))
-        .collect();
+        .collect_vec();
     ordered_sum(&parts)
 }

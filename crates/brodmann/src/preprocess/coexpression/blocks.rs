@@ -3,6 +3,7 @@
 //! Each gene is a point: its correlations with the leading principal components. Blocks are halved around two opposite
 //! genes until each is small enough; a gene and its mirror image belong together.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
@@ -68,7 +69,7 @@ fn halve(points: &Array2<f64>, block: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<(f64, usize)> = Vec::new();
     let mut n_one = 0;
     for _ in 0..ROUNDS {
-        order = block.par_iter().map(|&g| (near(g, &two) - near(g, &one), g)).collect();
+        order = block.par_iter().map(|&g| (near(g, &two) - near(g, &one), g)).collect_vec();
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let least = ((block.len() as f64 * LEAST_SHARE).ceil() as usize).max(1);
         let now = order.partition_point(|o| o.0 < 0.0).clamp(least, block.len() - least);

@@ -1,5 +1,6 @@
 //! The network of genes: adjacency and topological overlap.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::matmul::matmul_into_serial;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
@@ -134,7 +135,7 @@ fn for_each_stripe(adjacency: ArrayView2<'_, f64>, visit: &mut dyn FnMut(usize, 
                 }
                 shared
             })
-            .collect();
+            .collect_vec();
         some.iter().zip(&stripes).for_each(|(&first, stripe)| visit(first, stripe));
     }
 }

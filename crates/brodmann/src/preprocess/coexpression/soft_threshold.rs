@@ -1,5 +1,6 @@
 //! The power at which a network of genes is nearest to scale-free.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::solve::solve_positive;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -76,7 +77,7 @@ pub fn pick_soft_threshold(
         }
         sums
     };
-    let sums: Vec<Vec<f64>> = (0..n).into_par_iter().map(sums).collect();
+    let sums: Vec<Vec<f64>> = (0..n).into_par_iter().map(sums).collect_vec();
     let of = |(at, &power): (usize, &f64)| fit(power, sums.iter().map(|s| s[at]).collect());
     powers.iter().enumerate().map(of).collect()
 }

@@ -5,6 +5,7 @@
 //! at which it meets the other lies well above its core. Two modules that meet stay two; what is not a module joins the
 //! branch it meets.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 /// Two nodes made one; leaves are `0..n`, the k-th merge is node `n + k`.
@@ -229,7 +230,7 @@ fn add_nearest(triangle: &Triangle<'_>, modules: &[Vec<u32>]) -> Vec<Option<usiz
     let radius: Vec<f64> = modules
         .par_iter()
         .map(|members| members.iter().map(|&leaf| mean(leaf as usize, members)).fold(0.0, f64::max))
-        .collect();
+        .collect_vec();
     let found: Vec<Option<usize>> = (0..triangle.n)
         .into_par_iter()
         .map(|leaf| {
@@ -240,6 +241,6 @@ fn add_nearest(triangle: &Triangle<'_>, modules: &[Vec<u32>]) -> Vec<Option<usiz
             let (distance, m) = near.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))?;
             (distance <= radius[m]).then_some(m)
         })
-        .collect();
+        .collect_vec();
     found
 }

@@ -1,5 +1,6 @@
 //! Much about the labels, little about each other: minimum redundancy, maximum relevance.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Monitor, OptionError};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -121,7 +122,7 @@ pub fn mrmr(
     // Genes as rows, so that each is read in one go.
     let genes = levels.t().as_standard_layout().into_owned();
     let with = |known: &[usize], n_known: usize| -> Vec<f64> {
-        (0..n_vars).into_par_iter().map(|j| mutual_information(genes.row(j), known, n_known)).collect()
+        (0..n_vars).into_par_iter().map(|j| mutual_information(genes.row(j), known, n_known)).collect_vec()
     };
     let relevance = with(&classes, distinct.len());
     let mut redundancy = vec![0.0; n_vars];

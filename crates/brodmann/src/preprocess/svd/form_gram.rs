@@ -10,6 +10,7 @@
 //! How many columns count as full is where the three together cost least. Every sum runs over the rows in their
 //! order, whatever the number of threads.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::arch::rows::{RowKernels, SparseRows};
@@ -122,7 +123,7 @@ pub(crate) fn form_gram(
         let pieces: Vec<Piece> = starts
             .par_iter()
             .map(|&start| Piece::new(c, entry, &place, n_full, start..last.min(start + ROWS)))
-            .collect();
+            .collect_vec();
         first = last;
         // Rows of the result are owned by tasks, each of which looks at all entries for its own.
         let sparse_part = &mut values.as_slice_mut().expect("row-major")[n_full * f..];

@@ -4,6 +4,7 @@
 //! written out where enough of them is stored: each entry of a full row then costs a third of what it costs among
 //! column numbers.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::CsrView;
@@ -100,7 +101,7 @@ pub(crate) fn apply_gram(c: CsrView<'_, f32>, entry: &impl Entry, v: ArrayView2<
             let parts: Vec<Vec<Lanes>> = starts
                 .par_iter()
                 .map(|&first| panel_product(c, entry, first..n.min(first + chunk), right))
-                .collect();
+                .collect_vec();
             sum.par_iter_mut().with_min_len(256).enumerate().for_each(|(j, sum)| {
                 for part in &parts {
                     sum.0.iter_mut().zip(&part[j].0).for_each(|(s, p)| *s += p);

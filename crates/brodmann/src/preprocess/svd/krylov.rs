@@ -41,6 +41,10 @@ pub(crate) enum Growth {
     Narrow,
 }
 
+/// A symmetric positive semidefinite matrix, known by its product with a block of vectors. Called a few hundred times at most,
+/// so that one compiled iteration serves all of them.
+pub(crate) type Operator<'a> = dyn FnMut(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError> + 'a;
+
 /// Eigenvalues falling, eigenvectors as columns.
 pub(crate) struct EigenPairs {
     pub(crate) values: Vec<f64>,
@@ -75,7 +79,7 @@ pub(crate) fn dense_eigenpairs(gram: &Array2<f64>, k: usize) -> Result<EigenPair
 pub(crate) fn leading_eigenpairs(
     n: usize,
     k: usize,
-    mut apply: impl FnMut(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError>,
+    apply: &mut Operator<'_>,
     options: &EigenOptions,
     seed: Seed,
 ) -> Result<EigenPairs, PreprocessError> {
@@ -223,7 +227,7 @@ mod tests {
     ) -> [EigenPairs; 2] {
         [Growth::Wide, Growth::Narrow].map(|growth| {
             let options = EigenOptions { tolerance, max_steps, growth };
-            leading_eigenpairs(n, k, &apply, &options, Seed(3)).expect("ok")
+            leading_eigenpairs(n, k, &mut |v| apply(v), &options, Seed(3)).expect("ok")
         })
     }
 

@@ -209,14 +209,14 @@ impl<E: Entry> Product<'_, E> {
         if size > GRAM_LIMIT {
             let (tolerance, max_steps) = (STREAMED_TOLERANCE, STREAMED_STEPS);
             let options = EigenOptions { tolerance, max_steps, growth: Growth::Wide };
-            let pairs = leading_eigenpairs(size, k, |v| self.apply(v, monitor), &options, seed)?;
+            let pairs = leading_eigenpairs(size, k, &mut |v| self.apply(v, monitor), &options, seed)?;
             return Ok((pairs, SvdMethod::Streamed));
         }
         let shape = Shape { arrangement: arrange(self.x), size, k };
         if iterates(size, k) && self.applied_ns(&shape) < shape.formed_ns() {
             let max_steps = PATIENCE * shape.passes();
             let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps, growth: Growth::Narrow };
-            let pairs = leading_eigenpairs(size, k, |v| self.apply(v, monitor), &options, seed)?;
+            let pairs = leading_eigenpairs(size, k, &mut |v| self.apply(v, monitor), &options, seed)?;
             if pairs.converged {
                 return Ok((pairs, SvdMethod::Streamed));
             }
@@ -308,14 +308,14 @@ pub(crate) fn formed_eigenpairs(
         return Ok((dense()?, SvdMethod::Dense));
     }
     let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps: 1000, growth: Growth::Narrow };
-    let apply = |v: ArrayView2<'_, f64>| {
+    let mut apply = |v: ArrayView2<'_, f64>| {
         monitor.check()?;
         if factors.is_empty() {
             return Ok(matrix_times(gram, v));
         }
         Ok(multiplied(matrix_times(gram, multiplied(v.to_owned()).view())))
     };
-    let pairs = leading_eigenpairs(size, k, apply, &options, seed)?;
+    let pairs = leading_eigenpairs(size, k, &mut apply, &options, seed)?;
     if pairs.converged {
         return Ok((pairs, SvdMethod::Gram));
     }

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 
 use super::krylov::{
-    EigenOptions, EigenPairs, GUARD, INDEPENDENT, dense_eigenpairs, random_block, symmetrized,
+    EigenOptions, EigenPairs, GUARD, INDEPENDENT, Operator, dense_eigenpairs, random_block, symmetrized,
 };
 use crate::preprocess::error::PreprocessError;
 
@@ -59,7 +59,7 @@ struct Block {
 pub(super) fn narrow_eigenpairs(
     n: usize,
     k: usize,
-    mut apply: impl FnMut(ArrayView2<'_, f64>) -> Result<Array2<f64>, PreprocessError>,
+    apply: &mut Operator<'_>,
     options: &EigenOptions,
     seed: Seed,
 ) -> Result<EigenPairs, PreprocessError> {

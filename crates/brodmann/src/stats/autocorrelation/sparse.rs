@@ -1,5 +1,6 @@
 //! Sums of sparse variables over a graph, row by row: no transpose, and zeros are never visited.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::{CsrView, Monitor, Seed};
@@ -95,7 +96,7 @@ pub(super) fn measure(
                 }
                 graph_sums(statistic, x, weights, &Walk { visits: None, order: Some(order) }, monitor)
             })
-            .collect::<Result<_, StatsError>>()?;
+            .try_collect_vec::<_, StatsError>()?;
         for draw in &draws {
             for v in 0..n_vars {
                 let value = combine(draw, v);
@@ -176,7 +177,7 @@ fn moments(x: CsrView<'_, f32>, monitor: &dyn Monitor) -> Result<Moments, StatsE
             }
             Ok(part)
         })
-        .collect::<Result<_, StatsError>>()?;
+        .try_collect_vec::<_, StatsError>()?;
     let mut stored = vec![0usize; n_vars];
     let (mut low, mut high) = (vec![f32::INFINITY; n_vars], vec![f32::NEG_INFINITY; n_vars]);
     for part in &parts {
@@ -211,7 +212,7 @@ fn moments(x: CsrView<'_, f32>, monitor: &dyn Monitor) -> Result<Moments, StatsE
             }
             Ok((second, fourth))
         })
-        .collect::<Result<_, StatsError>>()?;
+        .try_collect_vec::<_, StatsError>()?;
     let (second, fourth): (Vec<Vec<f64>>, Vec<Vec<f64>>) = parts.into_iter().unzip();
     let (mut second, mut fourth) = (add(second, n_vars), add(fourth, n_vars));
     for g in 0..n_vars {
@@ -300,7 +301,7 @@ fn graph_sums(
             }
             Ok(Sums { pairs, degrees })
         })
-        .collect::<Result<_, StatsError>>()?;
+        .try_collect_vec::<_, StatsError>()?;
     let (pairs, degrees): (Vec<Vec<f64>>, Vec<Vec<f64>>) =
         parts.into_iter().map(|part| (part.pairs, part.degrees)).unzip();
     Ok(Sums { pairs: add(pairs, n_vars), degrees: add(degrees, n_vars) })

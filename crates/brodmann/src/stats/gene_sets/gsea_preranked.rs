@@ -1,5 +1,6 @@
 //! Which gene sets gather at an end of a ranking of all genes?
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Monitor, OptionError, Seed};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -275,7 +276,7 @@ impl Significance {
                     (own().sum::<f64>().abs() / n as f64, n)
                 })
             })
-            .collect();
+            .collect_vec();
         let side = |es: f64| usize::from(es >= 0.0);
         let tested = observed.par_iter().zip(&size_of).map(|(&es, &s)| {
             let (mean, n) = means[s][side(es)];

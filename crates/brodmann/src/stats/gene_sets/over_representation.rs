@@ -1,5 +1,6 @@
 //! Which gene sets hold more genes of a list than chance would give them?
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Monitor, OptionError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -176,7 +177,7 @@ pub fn over_representation(
         monitor.advance(chunk.len() as u64);
         Ok(found)
     };
-    let chunks: Vec<_> = tested.par_chunks(CHUNK).map(of_chunk).collect::<Result<_, _>>()?;
+    let chunks: Vec<_> = tested.par_chunks(CHUNK).map(of_chunk).try_collect_vec()?;
     let (genes, ln_p_value): (Vec<Vec<u32>>, Vec<f64>) = chunks.into_iter().flatten().unzip();
 
     let size: Vec<usize> = tested.iter().map(|&set| sets.genes(set).len()).collect();

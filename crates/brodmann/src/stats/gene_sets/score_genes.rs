@@ -1,5 +1,6 @@
 //! How strongly does each spot express a set of genes, compared with genes that are expressed alike?
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Monitor, OptionError, Real, Seed};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -300,7 +301,7 @@ fn means<T: Real>(x: CsrView<'_, T>, monitor: &dyn Monitor) -> Result<Vec<f64>, 
         Ok(sums)
     };
     let parts: Vec<Vec<f64>> =
-        (0..n_rows.div_ceil(MEAN_ROWS)).into_par_iter().map(of_chunk).collect::<Result<_, _>>()?;
+        (0..n_rows.div_ceil(MEAN_ROWS)).into_par_iter().map(of_chunk).try_collect_vec()?;
     let mut means = vec![0.0; x.n_cols()];
     for part in parts {
         for (mean, sum) in means.iter_mut().zip(part) {

@@ -1,5 +1,6 @@
 //! What correlation says of the pairs: how peak and gene vary together from cell to cell.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Monitor};
 use ndarray::Array1;
 use rayon::prelude::*;
@@ -42,7 +43,7 @@ pub fn link_correlations<T: Count>(
     let ranked: Vec<Ranked> = (0..pairs.n_peaks())
         .into_par_iter()
         .map(|p| Ranked::new(&values(peaks.of(p as u32).1), n_cells))
-        .collect();
+        .collect_vec();
     let mut table = vec![[f64::NAN; 3]; pairs.len()];
     by_gene(pairs, &mut table, 1)
         .into_par_iter()

@@ -4,6 +4,7 @@
 //! species with the same partners share one potential but for the logarithm of their own mass. A window on a line has few
 //! different sets of partners (at most two per gene and one), whatever the number of peaks.
 
+use brodmann_kernels::CollectVec;
 use std::collections::HashMap;
 
 use rayon::prelude::*;
@@ -79,7 +80,7 @@ impl Side {
                     cells.iter().map(take).collect()
                 },
             )
-            .collect();
+            .collect_vec();
         let starts = |lengths: &mut dyn Iterator<Item = usize>| {
             let mut indptr = vec![0];
             let mut end = 0;

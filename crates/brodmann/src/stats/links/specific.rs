@@ -1,5 +1,6 @@
 //! Strengths of one domain against the rest, with a permutation null.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{Monitor, OptionError, Seed};
 use ndarray::Array2;
 use rand_chacha::rand_core::Rng;
@@ -149,7 +150,7 @@ fn arrangements(labels: &[u32], n: usize, seed: Seed) -> Vec<Vec<u8>> {
             cells.iter().zip(dealt).for_each(|(&i, label)| all[i] = label);
             all
         })
-        .collect()
+        .collect_vec()
 }
 
 struct Null<'a> {

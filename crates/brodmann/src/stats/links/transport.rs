@@ -1,5 +1,6 @@
 //! Unbalanced transport with an entropic term, from the accessibility of peaks to the expression of genes.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Monitor, OptionError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -514,7 +515,7 @@ impl<T: Count> Half<'_, T> {
                     (group as u32, change)
                 },
             )
-            .collect()
+            .collect_vec()
     }
 
     fn group(

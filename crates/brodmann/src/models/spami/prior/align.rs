@@ -1,5 +1,6 @@
 //! The term that draws anchored spots of the target to their partners in the reference.
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use crate::nn::mat::BLOCK_ROWS;
@@ -44,7 +45,7 @@ impl<T: Scalar> Loss<T> for Aligned {
 }
 
 fn lengths<T: Scalar>(rows: Mat<'_, T>) -> Vec<f64> {
-    (0..rows.rows).into_par_iter().map(|i| T::dot(rows.row(i), rows.row(i)).to_f64().sqrt()).collect()
+    (0..rows.rows).into_par_iter().map(|i| T::dot(rows.row(i), rows.row(i)).to_f64().sqrt()).collect_vec()
 }
 
 /// The loss by the rows of one side, and the gradient by them.
@@ -97,9 +98,9 @@ fn one_side<T: Scalar>(
                 .par_chunks_mut(BLOCK_ROWS * d)
                 .enumerate()
                 .map(|(b, rows)| block(b * BLOCK_ROWS, Some((rows, add))))
-                .collect()
+                .collect_vec()
         }
-        None => (0..n_blocks).into_par_iter().map(|b| block(b * BLOCK_ROWS, None)).collect(),
+        None => (0..n_blocks).into_par_iter().map(|b| block(b * BLOCK_ROWS, None)).collect_vec(),
     };
     ordered_sum(&parts)
 }

@@ -1,5 +1,6 @@
 //! Anchors: which spots of target and reference belong together, and whether what they say is to be trusted.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -74,7 +75,7 @@ pub(super) fn neighborhood(graph: &SpamiGraph) -> Vec<Vec<u32>> {
             all.dedup();
             all
         })
-        .collect()
+        .collect_vec()
 }
 
 /// Looks for anchors, again and again.
@@ -108,7 +109,7 @@ impl<'a> Finder<'a> {
                     }
                     mean
                 })
-                .collect();
+                .collect_vec();
             let mut smooth = Array2::from_shape_fn(values.dim(), |(i, t)| rows[i][t]);
             // What is shifted as a whole is the platform, not the tissue.
             for mut column in smooth.columns_mut() {
@@ -166,7 +167,7 @@ impl<'a> Finder<'a> {
                 }
                 votes
             })
-            .collect();
+            .collect_vec();
         let votes = Array2::from_shape_fn((n, c), |(i, l)| rows[i][l]);
         let n_anchors = pairs.nnz();
         let weights: Vec<Vec<(u32, f32)>> = (0..n)
@@ -218,7 +219,7 @@ impl<'a> Finder<'a> {
                 }
                 (same, count)
             })
-            .collect();
+            .collect_vec();
         let (same, count) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         if count == 0.0 || expected >= 1.0 {
             return 0.0;

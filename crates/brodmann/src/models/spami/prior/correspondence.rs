@@ -1,5 +1,6 @@
 //! Do the genes of the reference mean in the target what they mean there?
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::{CsrView, Seed};
 use ndarray::Array2;
 use rand::seq::SliceRandom;
@@ -80,7 +81,7 @@ fn surroundings(values: CsrView<'_, f32>, graph: &SpamiGraph, seed: Seed) -> (Ar
             }
             mean
         })
-        .collect();
+        .collect_vec();
     let size = |i: usize| around[places[i]].len() as f64;
     let mean = Array2::from_shape_fn((places.len(), values.n_cols()), |(i, g)| rows[i][g] / size(i));
     (standardised(mean), places)
@@ -118,7 +119,7 @@ fn compare(
                 let with = |p: &Vec<f64>| spot.iter().zip(p).map(|(a, b)| a * b).sum::<f64>();
                 ordered.iter().map(with).fold(f64::NEG_INFINITY, f64::max)
             })
-            .collect();
+            .collect_vec();
         best.iter().sum::<f64>() / best.len() as f64
     };
     let mut order: Vec<usize> = (0..n_genes).collect();

@@ -1,5 +1,6 @@
 //! The head that tells labels apart, in training and on the target.
 
+use brodmann_kernels::CollectVec;
 use ndarray::{Array1, Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -172,7 +173,7 @@ impl LabelHead {
                 }
                 out
             })
-            .collect();
+            .collect_vec();
         Array2::from_shape_fn((n, c), |(i, l)| rows[i][l])
     }
 

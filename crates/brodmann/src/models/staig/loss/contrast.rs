@@ -1,5 +1,6 @@
 //! Value and gradient of the loss.
 
+use brodmann_kernels::CollectVec;
 use brodmann_kernels::similarity::{exp_gradient, exp_row_sums};
 use brodmann_kernels::{Monitor, Opt, Real};
 use ndarray::{Array2, ArrayView2};
@@ -196,7 +197,7 @@ impl<T: Real> ContrastLoss<T> {
                 let anchors = || chunk.iter().flatten();
                 (anchors().map(|a| a.loss).sum(), anchors().map(|a| a.bound).fold(0.0, f64::max))
             })
-            .collect();
+            .collect_vec();
         let n = 2.0 * self.anchors.len() as f64;
         ContrastValue {
             loss: parts.iter().map(|p| p.0).sum::<f64>() / n,

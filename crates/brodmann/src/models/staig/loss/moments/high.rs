@@ -12,6 +12,7 @@
 //! What the projection loses is bounded by the lengths it cuts off: `|s − s̃| ≤ |zᵢ − z̃ᵢ| |zⱼ − z̃ⱼ|`. The directions
 //! count as constants in the gradient.
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::Real;
@@ -134,7 +135,7 @@ impl<T: Real> Basis<T> {
                 }
                 total
             })
-            .collect();
+            .collect_vec();
         let mut total = Array2::zeros((p, r + p));
         for part in &parts {
             total += part;

@@ -19,6 +19,7 @@
 mod high;
 mod polynomial;
 
+use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::{Interrupted, Monitor, Real};
@@ -82,7 +83,7 @@ impl Moments {
                 }
                 total
             })
-            .collect();
+            .collect_vec();
         let mut total = Self::zero(d);
         for part in &parts {
             total.add(part, 1.0);
