@@ -37,15 +37,14 @@ pub(crate) fn optimise(
     settings: &Settings<'_>,
     monitor: &dyn Monitor,
 ) -> Result<Outcome, Interrupted> {
-    // The number of terms is a compile-time constant in the hot loops; zero terms pad to the next size.
+    // The number of terms is a compile-time constant in the hot loops; zero terms pad to the next size, and leave the same
+    // bits. Each size is a copy of the whole, so what is rare has none of its own.
     match terms.len() {
         0 | 1 => run::<1>(edges, terms, settings, monitor),
         2 => run::<2>(edges, terms, settings, monitor),
         3 => run::<3>(edges, terms, settings, monitor),
         4 => run::<4>(edges, terms, settings, monitor),
-        5 | 6 => run::<6>(edges, terms, settings, monitor),
-        7 | 8 => run::<8>(edges, terms, settings, monitor),
-        9..=16 => run::<16>(edges, terms, settings, monitor),
+        5..=8 => run::<8>(edges, terms, settings, monitor),
         _ => run::<32>(edges, terms, settings, monitor),
     }
 }
