@@ -2,9 +2,11 @@
 """Accuracy over seeds on tissues whose domains are known: `brodmann domains`, its members, and the other methods.
 
     bash benches/run accuracy DATA [--seeds 10] [--methods domains spatialleiden staig] [--only starmap dlpfc] [-- OPTIONS]
+    bash benches/run accuracy DATA --methods domains --peers pybanksy cellcharter [--peer-seeds 3]
 
 The same settings for every tissue and method (the defaults, with the options given after --), the number of domains given.
-Members are run alone, as `domains --members NAME`. Needs only Python's standard library and the data folder.
+Members are run alone, as `domains --members NAME`. Needs only Python's standard library and the data folder, but for peers
+(peers.py), which stand beside the first of the methods on the tissues of one modality.
 """
 import argparse
 import pathlib
@@ -34,6 +36,8 @@ METHODS = {
     "staig": ["staig"],
     "spami": ["spami"],
 }
+# What peers.py knows, here without its imports.
+PEERS = ["pybanksy", "squidpy utag", "squidpy cellcharter", "cellcharter", "scanpy leiden"]
 # Of one modality; of several the RNA is taken.
 SINGLE = {"staig"}
 
@@ -50,12 +54,35 @@ def run(binary, path, method, k, seed, options):
     return {**common.judged(report), **kept, "command": [binary, *given, "out" + path.suffix]}
 
 
+def beside(bench, label, path, k, command, reports, peers):
+    """Rows of ours beside each peer, whose means go into `peers`. A peer that fails is noted and left out."""
+    script = pathlib.Path(__file__).with_name("peers.py")
+    of_peer = lambda peer, seed: [sys.executable, script, peer, path, k, seed]
+    commands, all_reports = {"brodmann": command}, {"brodmann": reports}
+    for peer in peers:
+        try:
+            seeds = range(bench.arguments.peer_seeds)
+            all_reports[peer] = [common.run(of_peer(peer, seed), bench.arguments.threads) for seed in seeds]
+        except RuntimeError as failed:
+            bench.note(f"{label}, {peer}: left out. {str(failed).splitlines()[-1][:300]}")
+            continue
+        commands[peer] = of_peer(peer, f"0..{len(seeds) - 1}")
+        bench.versions.update(all_reports[peer][0].get("versions", {}))
+        missed = sum(report["found"] != k for report in all_reports[peer])
+        if missed:
+            bench.note(f"{label}, {peer}: {missed} of {len(seeds)} runs did not reach {k} domains.")
+        peers[peer].append(statistics.mean(report["quality"]["ARI"] for report in all_reports[peer]))
+    bench.add(label, reports[0]["n_obs"], commands, all_reports)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--binary", default=common.program())
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=["spatialleiden"])
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=[])
+    parser.add_argument("--peer-seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=sorted({group for group, *_ in TISSUES}))
     parser.add_argument("--json", type=pathlib.Path, default=common.RESULTS / "accuracy.json")
     # What stands after -- is for brodmann.
@@ -72,6 +99,7 @@ def main():
         arguments,
     )
     means = {method: [] for method in arguments.methods}
+    peers = {peer: [] for peer in arguments.peers}
     for group, name, file, k in TISSUES:
         path = arguments.data / file
         if arguments.only and group not in arguments.only:
@@ -91,10 +119,16 @@ def main():
             means[method].append(statistics.mean(report["quality"]["ARI"] for report in reports))
             command = [f"0..{len(reports) - 1}" if before == "--seed" else word for before, word in zip([None, *reports[0]["command"]], reports[0]["command"])]
             label = f"{name}, {k} domains" + (f": {method}" if len(arguments.methods) > 1 else "")
-            bench.add(label, reports[0]["n_obs"], {"brodmann": command}, {"brodmann": reports})
+            if method == arguments.methods[0] and path.suffix == ".h5ad" and peers:
+                beside(bench, label, path, k, command, reports, peers)
+            else:
+                bench.add(label, reports[0]["n_obs"], {"brodmann": command}, {"brodmann": reports})
     for method, of in means.items():
         if len(arguments.methods) > 1 and len(of) > 1:
             bench.note(f"Mean ARI over {len(of)} tissues, {method}: {statistics.mean(of):.3f}.")
+    for peer, of in peers.items():
+        if len(of) > 1:
+            bench.note(f"Mean ARI over {len(of)} tissues of one modality, {peer}: {statistics.mean(of):.3f}.")
     bench.write()
 
 
