@@ -155,6 +155,11 @@ def run(command, threads, ours=False):
     return report
 
 
+def reason(failed):
+    """The last line of a failure, without places of this machine."""
+    return re.sub(r"/\S*/", "", str(failed).splitlines()[-1])[:300]
+
+
 def brodmann(*words, binary=None):
     """The report of one of our commands, with the command and its wall time; `{}` for one that prints none."""
     # A bench writes over what it wrote for the seed before.
@@ -277,8 +282,7 @@ class Bench:
                 except RuntimeError as failed:
                     if tool in ours:
                         raise
-                    reason = str(failed).splitlines()[-1].replace(f"{REPOSITORY}/", "")
-                    self.note(f"{tool} on {case}: left out. {reason[:300]}")
+                    self.note(f"{tool} on {case}: left out. {reason(failed)}")
                     commands.pop(tool)
                     reports.pop(tool)
                     continue

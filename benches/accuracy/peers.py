@@ -3,15 +3,16 @@
 
     python benches/accuracy/peers.py METHOD FILE K SEED
 
-Each as its own tutorial does it, with one way from counts to components for all: total 10,000, logarithm, the 3000 most
-variable genes, 30 components. Where a package clusters by Leiden, the resolution is bisected for K.
+One setting for every tissue, and one way from counts to components: total 10,000, logarithm, the 3000 most variable genes, 30
+components. Where a package clusters by Leiden, the resolution is bisected for K, and the seconds are those of the search.
 
-pybanksy             its matrix (lambda .2, 18 neighbours, AGF), 20 components, Leiden of 50 neighbours
-squidpy utag         `calculate_niche`: means over neighbours, Leiden
-squidpy cellcharter  `calculate_niche`: components of 0 to 3 hops, mixture
+pybanksy .2, .8      its matrix (that lambda, 15 neighbours, AGF), 20 components, scanpy's Leiden of 50 neighbours
+squidpy utag         `calculate_niche`: means over neighbours, Leiden; takes no seed
+squidpy cellcharter  `calculate_niche`: expression of 0 to 3 hops, components, mixture
 cellcharter          components of 0 to 3 hops, its own mixture
 scanpy leiden        expression alone
 """
+import importlib
 import pathlib
 import sys
 import warnings
@@ -21,7 +22,7 @@ import common
 
 warnings.filterwarnings("ignore")
 N_GENES, N_COMPONENTS = 3000, 30
-# What a bisection may take.
+# Most steps of a bisection.
 STEPS = 20
 
 
@@ -59,16 +60,15 @@ def leiden(adata, scanpy, seed, k):
     return bisected(cluster, k)
 
 
-def pybanksy(adata, k, seed, scanpy):
-    import numpy
+def pybanksy(adata, k, seed, scanpy, share):
     from banksy.embed_banksy import generate_banksy_matrix
     from banksy.initialize_banksy import initialize_banksy
 
-    adata.obs["x"], adata.obs["y"] = numpy.asarray(adata.obsm["spatial"], dtype=float)[:, :2].T
-    adata.obsm["xy"] = numpy.asarray(adata.obsm["spatial"], dtype=float)[:, :2]
+    adata.obsm["xy"] = adata.obsm["spatial"][:, :2].astype(float)
+    adata.obs["x"], adata.obs["y"] = adata.obsm["xy"].T
     quiet = dict(plt_edge_hist=False, plt_nbr_weights=False, plt_agf_angles=False, plt_theta=False)
-    found = initialize_banksy(adata, ("x", "y", "xy"), num_neighbours=18, max_m=1, **quiet)
-    _, matrix = generate_banksy_matrix(adata, found, [0.2], max_m=1, verbose=False)
+    found = initialize_banksy(adata, ("x", "y", "xy"), num_neighbours=15, max_m=1, **quiet)
+    _, matrix = generate_banksy_matrix(adata, found, [share], max_m=1, verbose=False)
     scanpy.pp.pca(matrix, n_comps=min(20, adata.n_obs - 1), random_state=0, key_added="banksy")
     scanpy.pp.neighbors(matrix, n_neighbors=50, use_rep="banksy", random_state=0)
     return leiden(matrix, scanpy, seed, k)
@@ -81,10 +81,10 @@ def neighborhood(adata, squidpy):
         squidpy.gr.spatial_neighbors(adata, coord_type="generic", delaunay=True, percentile=99)
 
 
-def niche(adata, column_of):
+def niche(adata, calculate):
     """The one column that a call adds to obs."""
     before = set(adata.obs)
-    column_of()
+    calculate()
     return adata.obs[next(name for name in adata.obs if name not in before)].astype(str)
 
 
@@ -106,15 +106,18 @@ def squidpy_cellcharter(adata, k, seed, scanpy):
 
     neighborhood(adata, squidpy)
     call = lambda: squidpy.gr.calculate_niche(
-        adata, flavor="cellcharter", distance=3, aggregation="mean", n_components=k, random_state=seed, use_rep="X_pca"
+        adata, flavor="cellcharter", distance=3, aggregation="mean", n_components=k, random_state=seed
     )
     return niche(adata, call)
 
 
 def cellcharter(adata, k, seed, scanpy):
     import cellcharter as cc
+    import pytorch_lightning
     import squidpy
 
+    # `Cluster` takes a seed and leaves it unread.
+    pytorch_lightning.seed_everything(seed)
     neighborhood(adata, squidpy)
     cc.gr.aggregate_neighbors(adata, n_layers=3, use_rep="X_pca", out_key="X_cellcharter")
     trainer = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
@@ -130,11 +133,19 @@ def scanpy_leiden(adata, k, seed, scanpy):
 
 
 METHODS = {
-    "pybanksy": pybanksy,
+    "pybanksy .2": lambda *given: pybanksy(*given, 0.2),
+    "pybanksy .8": lambda *given: pybanksy(*given, 0.8),
     "squidpy utag": squidpy_utag,
     "squidpy cellcharter": squidpy_cellcharter,
     "cellcharter": cellcharter,
     "scanpy leiden": scanpy_leiden,
+}
+# What is imported before the clock starts, and of which package.
+MODULES = {
+    "pybanksy": ["banksy.embed_banksy", "banksy.initialize_banksy"],
+    "squidpy": ["squidpy"],
+    "cellcharter": ["cellcharter", "squidpy", "pytorch_lightning"],
+    "scanpy": ["igraph"],
 }
 
 
@@ -144,6 +155,9 @@ def main():
     import scanpy
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+    package = method.split()[0]
+    for module in MODULES[package]:
+        importlib.import_module(module)
     adata = anndata.read_h5ad(path)
     truth = adata.obs["ground_truth"]
     with common.Clock() as clock:
@@ -152,7 +166,6 @@ def main():
     known = truth.notna().to_numpy()
     pair = truth[known].astype(str), labels[known]
     quality = {"ARI": adjusted_rand_score(*pair), "NMI": normalized_mutual_info_score(*pair)}
-    package = {"pybanksy": "pybanksy", "cellcharter": "cellcharter", "scanpy leiden": "scanpy"}.get(method, "squidpy")
     found = len(set(labels))
     common.say(clock.report(quality=quality, peak_mib=common.peak_mib(), found=found, versions=common.versions(package)))
 

@@ -2,11 +2,11 @@
 """Accuracy over seeds on tissues whose domains are known: `brodmann domains`, its members, and the other methods.
 
     bash benches/run accuracy DATA [--seeds 10] [--methods domains spatialleiden staig] [--only starmap dlpfc] [-- OPTIONS]
-    bash benches/run accuracy DATA --methods domains --peers pybanksy cellcharter [--peer-seeds 3]
+    bash benches/run accuracy DATA --methods domains --peers "pybanksy .2" cellcharter [--peer-seeds 3]
 
 The same settings for every tissue and method (the defaults, with the options given after --), the number of domains given.
-Members are run alone, as `domains --members NAME`. Needs only Python's standard library and the data folder, but for peers
-(peers.py), which stand beside the first of the methods on the tissues of one modality.
+Members are run alone, as `domains --members NAME`. Needs only Python's standard library and the data folder. Peers (peers.py)
+need their packages; they stand beside the first of the methods on the tissues of one modality.
 """
 import argparse
 import pathlib
@@ -37,7 +37,9 @@ METHODS = {
     "spami": ["spami"],
 }
 # What peers.py knows, here without its imports.
-PEERS = ["pybanksy", "squidpy utag", "squidpy cellcharter", "cellcharter", "scanpy leiden"]
+PEERS = ["pybanksy .2", "pybanksy .8", "squidpy utag", "squidpy cellcharter", "cellcharter", "scanpy leiden"]
+# Takes no seed.
+WITHOUT_SEED = {"squidpy utag"}
 # Of one modality; of several the RNA is taken.
 SINGLE = {"staig"}
 
@@ -61,17 +63,18 @@ def beside(bench, label, path, k, command, reports, peers):
     commands, all_reports = {"brodmann": command}, {"brodmann": reports}
     for peer in peers:
         try:
-            seeds = range(bench.arguments.peer_seeds)
+            seeds = range(1 if peer in WITHOUT_SEED else max(1, bench.arguments.peer_seeds))
             all_reports[peer] = [common.run(of_peer(peer, seed), bench.arguments.threads) for seed in seeds]
         except RuntimeError as failed:
-            bench.note(f"{label}, {peer}: left out. {str(failed).splitlines()[-1][:300]}")
+            bench.note(f"{label}, {peer}: left out. {common.reason(failed)}")
             continue
         commands[peer] = of_peer(peer, f"0..{len(seeds) - 1}")
         bench.versions.update(all_reports[peer][0].get("versions", {}))
         missed = sum(report["found"] != k for report in all_reports[peer])
         if missed:
             bench.note(f"{label}, {peer}: {missed} of {len(seeds)} runs did not reach {k} domains.")
-        peers[peer].append(statistics.mean(report["quality"]["ARI"] for report in all_reports[peer]))
+        of = lambda tool: statistics.mean(report["quality"]["ARI"] for report in all_reports[tool])
+        peers[peer].append((of("brodmann"), of(peer)))
     bench.add(label, reports[0]["n_obs"], commands, all_reports)
 
 
@@ -128,7 +131,8 @@ def main():
             bench.note(f"Mean ARI over {len(of)} tissues, {method}: {statistics.mean(of):.3f}.")
     for peer, of in peers.items():
         if len(of) > 1:
-            bench.note(f"Mean ARI over {len(of)} tissues of one modality, {peer}: {statistics.mean(of):.3f}.")
+            ours, theirs = (statistics.mean(side) for side in zip(*of))
+            bench.note(f"Mean ARI over {len(of)} tissues of one modality: {peer} {theirs:.3f}, ours {ours:.3f}.")
     bench.write()
 
 

@@ -226,17 +226,22 @@ def test_qc_is_the_command(tissue, tmp_path):
     assert report["modalities"][0]["local_outliers"]["n"] == here.obs["local_outlier"].sum()
 
 
-HEXAGONAL = {"coord_type": "grid"}
+ON_A_HEXAGONAL_LATTICE = {"coord_type": "grid"}
 ELSEWHERE = {"coord_type": "generic", "n_neighs": 10, "symmetrise": True, "transform": "distance"}
 
 
-@pytest.mark.parametrize("graph", [HEXAGONAL, ELSEWHERE], ids=["hexagonal", "square"])
-def test_the_steps_written_out_are_the_call(tissue, graph):
+@pytest.mark.parametrize(
+    ("lattice", "kind", "graph"),
+    [("hexagonal", "grid", ON_A_HEXAGONAL_LATTICE), ("square", "knn", ELSEWHERE)],
+)
+def test_the_steps_written_out_are_the_call(tissue, lattice, kind, graph):
     adata = tissue.copy()
-    if graph is HEXAGONAL:
-        column, row = (adata.obsm["spatial"] / (np.ptp(adata.obsm["spatial"], axis=0) / 13)).round().T
+    if lattice == "hexagonal":
+        places = adata.obsm["spatial"]
+        column, row = (places / (np.ptp(places, axis=0) / (np.sqrt(adata.n_obs) - 1))).round().T
         adata.obsm["spatial"] = np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
     at_once = bm.tl.spatialleiden(adata, n_clusters=4, copy=True)
+    assert at_once.uns["spatial_neighbors"]["params"]["kind"] == kind
     bm.pp.filter_genes(adata, min_cells=3)
     bm.pp.highly_variable_genes(adata, n_top_genes=3000, flavor="seurat_v3")
     bm.pp.normalize_total(adata, target_sum=1e4)
@@ -246,6 +251,7 @@ def test_the_steps_written_out_are_the_call(tissue, graph):
     bm.gr.spatial_neighbors(adata, **graph)
     same(adata.obsm["X_pca"], at_once.obsm["X_pca"].astype(adata.obsm["X_pca"].dtype))
     assert (adata.obsp["spatial_connectivities"] != at_once.obsp["spatial_connectivities"]).nnz == 0
+    assert (adata.obsp["connectivities"] != at_once.obsp["connectivities"]).nnz == 0
     bm.tl.spatialleiden(adata, n_clusters=4)
     assert adata.obs["spatialleiden"].tolist() == at_once.obs["spatialleiden"].tolist()
 

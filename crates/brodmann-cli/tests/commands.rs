@@ -5,8 +5,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
-use brodmann_data::Matrix;
+use brodmann_data::{Matrix, Value};
 use common::Folder;
+use ndarray::Array2;
 use serde_json::Value as Json;
 
 /// The labels a run wrote, as bytes that are equal only if all are.
@@ -272,6 +273,36 @@ fn graphs_in_the_file_are_used_unless_an_option_asks_for_others() {
     assert!(log.contains(latent) && !log.contains(spatial), "{log}");
     let log = run(&["--n-pcs", "7"]);
     assert!(!log.contains(latent) && log.contains(spatial), "{log}");
+}
+
+#[test]
+fn a_hexagonal_lattice_is_the_spatial_graph_and_elsewhere_the_ten_nearest_are() {
+    // Every other row of a square lattice moved by half a pitch, and rows closer: a hexagonal one.
+    let hexagonal =
+        |i: usize| [(i % 12) as f64 + (i / 12 % 2) as f64 / 2.0, (i / 12) as f64 * 0.75_f64.sqrt()];
+    let square = |i: usize| [(i % 12) as f64, (i / 12) as f64];
+    // Kind, neighbours and weights as recorded, and the graph itself.
+    let built = |place: &dyn Fn(usize) -> [f64; 2], more: &[&str]| {
+        let folder = Folder::with_changed(12, |adata| {
+            let places = Array2::from_shape_fn((144, 2), |(i, axis)| place(i)[axis]);
+            adata.obsm.insert("spatial".to_owned(), places.into());
+        });
+        folder.run(&[&["neighbors", "tissue.h5ad", "--out", "out.h5ad"], more].concat()).succeeded();
+        let adata = folder.adata("out.h5ad");
+        let Some(Value::Dict(record)) = adata.uns.get("spatial_neighbors") else { panic!("no record") };
+        let Some(Value::Dict(params)) = record.get("params") else { panic!("no parameters") };
+        let said = ["kind", "n_neighbors", "weights"].map(|key| format!("{:?}", params.get(key)));
+        (said, adata.obsp["spatial_connectivities"].clone())
+    };
+    let by_default = built(&hexagonal, &[]);
+    assert!(by_default.0[0].contains("grid") && by_default.0[1].contains('6'), "{:?}", by_default.0);
+    assert_eq!(by_default, built(&hexagonal, &["--spatial", "grid", "--n-spatial", "6"]));
+    assert_eq!(by_default, built(&hexagonal, &["--n-spatial", "6"]));
+    assert_eq!(built(&hexagonal, &["--n-spatial", "10"]), built(&hexagonal, &["--spatial", "knn"]));
+    let elsewhere = built(&square, &[]);
+    assert!(elsewhere.0[0].contains("knn") && elsewhere.0[1].contains("10"), "{:?}", elsewhere.0);
+    assert_eq!(elsewhere, built(&square, &["--spatial", "knn", "--n-spatial", "10"]));
+    assert!(built(&hexagonal, &["--radius", "1.1"]).0[0].contains("radius"));
 }
 
 #[test]

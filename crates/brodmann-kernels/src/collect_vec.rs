@@ -4,8 +4,8 @@ use rayon::iter::IndexedParallelIterator;
 
 /// Collects a parallel iterator of known length.
 ///
-/// Rayon's `collect` does the same, but a second road, for iterators whose length is not known, is compiled beside it at
-/// every call: a sixth of what this workspace's largest crate came to.
+/// Rayon's `collect` does the same, but a second code path, for iterators of unknown length, is compiled beside it at
+/// every call: 168 of the 544 parallel loops that our largest crate came to.
 pub trait CollectVec: IndexedParallelIterator {
     /// All items, in order.
     fn collect_vec(self) -> Vec<Self::Item> {
@@ -17,7 +17,8 @@ pub trait CollectVec: IndexedParallelIterator {
     /// All values in order, or the first error in order (rayon's `collect` returns whichever came first in time).
     ///
     /// # Errors
-    /// That of the first item that has one. The others are worked out all the same.
+    /// That of the first item that has one. The others are worked out all the same: a long one should ask its monitor first,
+    /// so that an interruption is not waited for.
     fn try_collect_vec<T, E>(self) -> Result<Vec<T>, E>
     where
         Self: IndexedParallelIterator<Item = Result<T, E>>,

@@ -202,8 +202,8 @@ def spatialleiden(
     n_neighbors
         Neighbours in latent space (15), the spot itself counted.
     spatial, n_spatial, radius
-        Kind of the spatial graph (``"grid"`` on a hexagonal lattice, else ``"knn"``), its neighbours (6, or the 10
-        nearest), and the largest distance of an edge.
+        Kind of the spatial graph (``"grid"`` on a hexagonal lattice, else ``"knn"``), its neighbours (6 there, another
+        number takes the nearest; else 10), and the largest distance of an edge.
     spatial_key
         Key of the coordinates.
     library_key

@@ -182,7 +182,7 @@ pub struct GraphArgs {
     /// Kind of spatial graph [default: grid on a hexagonal lattice such as Visium's, else knn]
     #[arg(long, value_enum)]
     pub spatial: Option<SpatialArg>,
-    /// Neighbours in space: k of knn, or the grid's 4, 6 or 8 [default: 10; grid: 6, of which a square lattice has 4]
+    /// Neighbours in space: k of knn, or the grid's 4, 6 or 8 [default: 10; on a hexagonal lattice 6, and another number takes the nearest]
     #[arg(long, value_name = "N")]
     pub n_spatial: Option<usize>,
     /// Largest distance of a spatial edge (radius graph; cut-off for delaunay), in units of the coordinates

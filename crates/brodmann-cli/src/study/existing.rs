@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// then, so nothing of a long run is lost.
 ///
 /// An output that is an input is left to the command, which has better advice.
-/// `commands`: what was parsed by. `force`: what is typed to replace it.
+/// `commands`: those that `matches` was parsed with. `force`: what is typed to replace it.
 pub fn refuse_existing(commands: &Commands, matches: &ArgMatches, force: &str) -> Result<(), Failure> {
     let Some((name, given)) = matches.subcommand() else { return Ok(()) };
     let Some(flags) = commands.find(name) else { return Ok(()) };

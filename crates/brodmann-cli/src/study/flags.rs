@@ -75,7 +75,7 @@ impl Commands {
         Self::of(Cli::command())
     }
 
-    /// Those of a command that is there already.
+    /// From a tree that was built already.
     pub fn of(mut all: Command) -> Self {
         all.build();
         Self(all)

@@ -1,8 +1,8 @@
 //! Writing: [`StoreWriter`] on an HDF5 file, new or existing.
 
-use brodmann_kernels::CollectVec;
 use std::path::{Path, PathBuf};
 
+use brodmann_kernels::CollectVec;
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use rust_hdf5::format::messages::filter::{FilterPipeline, apply_filters};

@@ -41,11 +41,11 @@ mod tiff;
 mod tile;
 mod zarr;
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use brodmann_kernels::CollectVec;
 use ndarray::Array3;
 use rayon::prelude::*;
 

@@ -1,8 +1,7 @@
 //! One partition from many runs, and how far they agree on each spot.
 
-use brodmann_kernels::CollectVec;
 use brodmann_kernels::assignment::best_assignment;
-use brodmann_kernels::{Diagnosis, Interrupted, Monitor};
+use brodmann_kernels::{CollectVec, Diagnosis, Interrupted, Monitor};
 use rayon::prelude::*;
 
 use crate::metrics::{MetricsError, adjusted_rand_index};

@@ -1,7 +1,6 @@
 //! k-means clustering.
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{Diagnosis, Opt, OptionError};
+use brodmann_kernels::{CollectVec, Diagnosis, Opt, OptionError};
 use std::ops::Range;
 
 use brodmann_kernels::matmul::matmul_into_serial;

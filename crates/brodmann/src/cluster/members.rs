@@ -1,7 +1,6 @@
 //! One map from several methods' maps: what they agree on, how sure that is, and who stands apart.
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{CsrView, Diagnosis, Interrupted, Monitor};
+use brodmann_kernels::{CollectVec, CsrView, Diagnosis, Interrupted, Monitor};
 use ndarray::Array2;
 use rayon::prelude::*;
 

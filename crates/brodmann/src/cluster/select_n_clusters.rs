@@ -1,7 +1,6 @@
 //! How many clusters?
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{Diagnosis, OptionError};
+use brodmann_kernels::{CollectVec, Diagnosis, OptionError};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
@@ -247,6 +246,7 @@ pub fn select_n_clusters(
     let runs: Vec<Run> = (0..options.n_runs)
         .into_par_iter()
         .map(|run| {
+            monitor.check()?;
             let seed = seed.derive("cluster/select/run", run as u64);
             let rows: Vec<usize> = sample(pool.len(), run_obs, seed).into_iter().map(|at| pool[at]).collect();
             let found = labels_of_run(x.select(Axis(0), &rows).view(), options, &numbers, seed, monitor)?;

@@ -1,10 +1,9 @@
 //! Harmony: an embedding in which what tells batches apart, and nothing else, is taken out.
 
-use brodmann_kernels::CollectVec;
 use brodmann_kernels::exp::exp_in_place;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
 use brodmann_kernels::solve::solve_positive;
-use brodmann_kernels::{Diagnosis, Interrupted, Monitor, OptionError, Seed, Slices};
+use brodmann_kernels::{CollectVec, Diagnosis, Interrupted, Monitor, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 

@@ -1,7 +1,6 @@
 //! UMAP's fuzzy-set weights of a nearest-neighbour graph.
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CollectVec, CsrMatrix};
 use rayon::prelude::*;
 
 use super::latent_knn::Neighbors;

@@ -27,8 +27,8 @@ pub enum Lattice {
 }
 
 impl Lattice {
-    /// Lattice neighbours of a spot where `asked` were asked for; by itself a hexagonal lattice has 6 and a square one the 4
-    /// that share an edge. `None` where the lattice has no such neighbours.
+    /// Neighbours of a spot on this lattice: `asked`, if it has so many; by default 6 (hexagonal) or the 4 that share an edge
+    /// (square). `None` where it does not have `asked`.
     pub fn n_neighbors(self, asked: Option<usize>) -> Option<usize> {
         let possible: &[usize] = match self {
             Self::Hexagonal => &[6],

@@ -1,7 +1,6 @@
 //! All spots within a radius.
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{OptionError, Slices};
+use brodmann_kernels::{CollectVec, OptionError, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 

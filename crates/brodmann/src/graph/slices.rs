@@ -1,9 +1,8 @@
 //! Coordinates in, block-diagonal graphs out: no edge crosses a slice.
 
-use brodmann_kernels::CollectVec;
 use std::fmt::{self, Display, Formatter};
 
-use brodmann_kernels::{CsrMatrix, CsrView, SliceLength, Slices};
+use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, SliceLength, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 

@@ -168,7 +168,13 @@ pub fn spatial_neighbors(
                 lattice.and_then(|lattice| Some((lattice, lattice.n_neighbors(options.n_neighbors)?)));
             let (kind, n_neighbors, found) = if let Some((lattice, n)) = on_lattice {
                 let name = lattice.name();
-                (SpatialKind::Grid, n, format!("the spots lie on a {name} grid: {n} grid neighbours each"))
+                (
+                    SpatialKind::Grid,
+                    n,
+                    format!(
+                        "the spots lie on a {name} lattice; those beside each, at most {n}, are its neighbours"
+                    ),
+                )
             } else {
                 let n = options.n_neighbors.unwrap_or(DEFAULT_N_NEIGHBORS);
                 (SpatialKind::Knn, n, format!("the {n} nearest spots are neighbours"))

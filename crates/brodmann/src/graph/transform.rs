@@ -1,10 +1,9 @@
 //! Weights made comparable between spots: by degree, or as the likeness of neighbourhoods.
 
-use brodmann_kernels::CollectVec;
 use std::str::FromStr;
 
 use brodmann_kernels::diagnosis::OptionError;
-use brodmann_kernels::{CsrMatrix, CsrView, Real};
+use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, Real};
 use rayon::prelude::*;
 
 use super::error::GraphError;

@@ -3,10 +3,9 @@
 //! Spots are visited tile by tile, so that a file that keeps the tiles it read last reads each about once, a block of
 //! spots at a time, so that memory does not grow with their number. Beyond the border the picture is mirrored.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
-use brodmann_kernels::{Monitor, OptionError};
+use brodmann_kernels::{CollectVec, Monitor, OptionError};
 use ndarray::{Array3, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

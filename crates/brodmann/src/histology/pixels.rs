@@ -1,8 +1,8 @@
 //! A picture that is read by region, never whole.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
+use brodmann_kernels::CollectVec;
 use ndarray::Array3;
 use rayon::prelude::*;
 

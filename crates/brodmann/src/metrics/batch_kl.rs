@@ -1,7 +1,6 @@
 //! Batch mixing by Kullback–Leibler divergence.
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{CollectVec, Monitor};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 

@@ -1,7 +1,6 @@
 //! Principal components of expression averaged over spatial neighbours: the simple baseline every network must beat.
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
+use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, Monitor, Seed, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -18,8 +18,7 @@
 //! one layer of neighbours per modality. Every member sees them all.
 
 use brodmann_data::{Array, Categorical, Column, Value, keys};
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Slices};
+use brodmann_kernels::{CollectVec, CsrMatrix, Monitor, Opt, OptionError, Slices};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;
@@ -406,6 +405,7 @@ impl DomainsRequest {
         };
         let (seed, monitor) = (run.seed, run.monitor);
         let of = |(member, view, round): (Member, &View, usize)| -> Result<Vec<u32>, PipelineError> {
+            monitor.check()?;
             let seed = seed.derive("domains/member", member as u64).derive(purpose, round as u64);
             // What one run of several misses is no news.
             let own =

@@ -297,6 +297,7 @@ fn spatial_neighbours(graphs: &GraphRequest) -> usize {
     match graphs.spatial {
         // Six on average in the plane; a radius says nothing before the spots are looked at.
         Some(SpatialKind::Delaunay | SpatialKind::Radius) => 8,
+        // At most: coordinates are not read for a forecast, and a hexagonal lattice has fewer.
         _ => graphs.n_spatial.unwrap_or(DEFAULT_N_SPATIAL),
     }
 }

@@ -15,9 +15,11 @@ use crate::graph::{
     detect_lattice, distance2connectivity, neighbors, spatial_neighbors, validate_graph,
 };
 
-/// Neighbours in space where nothing is said, but on a hexagonal lattice: enough that a domain boundary is smoothed over more
-/// than one spot.
+/// Neighbours in space where nothing is said, except on a hexagonal lattice: enough that a domain boundary is smoothed over
+/// more than one spot.
 pub const DEFAULT_N_SPATIAL: usize = 10;
+/// Neighbours on a hexagonal lattice.
+const HEXAGONAL: usize = 6;
 /// Neighbours in latent space where nothing is said, as in scanpy.
 pub const DEFAULT_N_NEIGHBORS: usize = 15;
 
@@ -79,9 +81,8 @@ pub fn latent_graph(
 }
 
 /// The spatial graph: from `obsp["spatial_connectivities"]`, or built, and then written. Where nothing is asked for, the
-/// 6 neighbours on a hexagonal lattice, elsewhere the 10 nearest. (Over ten seeds the lattice gains .03 to .04 of ARI on two
-/// slices of Visium and costs nothing where simulated noise is strong. The 4 of a square lattice are too few for noise, .15
-/// for .44, and its 8 no better than the 10 nearest.)
+/// 6 neighbours on a hexagonal lattice and elsewhere the 10 nearest: on Visium the lattice finds more and loses nothing to noise,
+/// while of a square lattice the 4 are too few and the 8 no better than the 10 nearest (docs/methods.md, 2).
 ///
 /// A kNN, radius or Delaunay graph is weighted by `1 − d / d_max` (`distance2connectivity`); on a grid all
 /// neighbours of a spot are equally near, so its edges weigh 1.
@@ -104,32 +105,30 @@ pub fn spatial_graph(
         return Ok(without_diagonal(graph));
     }
     let coordinates = tissue.coordinates(&place.spatial_key)?;
-    let kind = request.spatial.unwrap_or(if request.radius.is_some() && request.n_spatial.is_none() {
-        SpatialKind::Radius
-    } else {
-        SpatialKind::Auto
-    });
-    check_spatial(request.n_spatial, request.radius, kind)?;
+    let within_radius = request.radius.is_some() && request.n_spatial.is_none();
+    let said = request.spatial.or(within_radius.then_some(SpatialKind::Radius));
+    check_spatial(request.n_spatial, request.radius, said.unwrap_or(SpatialKind::Knn))?;
     require_places(coordinates.view())?;
-    let kind = match kind {
-        SpatialKind::Auto => {
+    let (kind, n_neighbors) = match said {
+        Some(SpatialKind::Knn) => (SpatialKind::Knn, request.n_spatial.or(Some(DEFAULT_N_SPATIAL))),
+        Some(kind) => (kind, request.n_spatial),
+        None => {
             let lattice = run.timed(Stage::Graph, || detect_lattice(coordinates.view(), slices))?;
-            let hexagonal =
-                lattice.filter(|l| *l == Lattice::Hexagonal).and_then(|l| l.n_neighbors(request.n_spatial));
-            if hexagonal.is_some() {
+            if lattice == Some(Lattice::Hexagonal) && matches!(request.n_spatial, None | Some(HEXAGONAL)) {
                 monitor.note(
-                    "spatial graph: the spots lie on a hexagonal lattice, on which each has 6 neighbours",
+                    "spatial graph: the spots lie on a hexagonal lattice; those beside each, at most 6, are its neighbours",
                 );
-                SpatialKind::Grid
+                (SpatialKind::Grid, Some(HEXAGONAL))
             } else {
-                SpatialKind::Knn
+                let n = request.n_spatial.unwrap_or(DEFAULT_N_SPATIAL);
+                monitor.note(&format!("spatial graph: the {n} nearest spots are neighbours"));
+                (SpatialKind::Knn, Some(n))
             }
         }
-        kind => kind,
     };
     let options = SpatialGraphOptions {
         kind,
-        n_neighbors: request.n_spatial.or((kind == SpatialKind::Knn).then_some(DEFAULT_N_SPATIAL)),
+        n_neighbors,
         radius: request.radius.filter(|_| kind == SpatialKind::Radius),
         max_length: request.radius.filter(|_| kind == SpatialKind::Delaunay),
         ..SpatialGraphOptions::default()

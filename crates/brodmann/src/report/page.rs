@@ -1,8 +1,8 @@
 //! The page from its first to its last byte.
 
-use brodmann_kernels::CollectVec;
 use std::io::{self, Write};
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 use serde::Serialize;
 

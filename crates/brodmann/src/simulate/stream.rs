@@ -1,9 +1,8 @@
 //! Rows in blocks: a tissue larger than memory.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
-use brodmann_kernels::CsrMatrix;
+use brodmann_kernels::{CollectVec, CsrMatrix};
 use ndarray::Array2;
 use rayon::prelude::*;
 

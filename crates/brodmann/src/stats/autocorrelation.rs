@@ -2,8 +2,7 @@
 
 mod sparse;
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::ArrayView2;
 use rand::RngExt;
 use rayon::prelude::*;

@@ -1,10 +1,9 @@
 //! Domains as polygons, for programs that draw regions rather than spots.
 
-use brodmann_kernels::CollectVec;
 use std::collections::{HashMap, HashSet};
 use std::f64::consts::PI;
 
-use brodmann_kernels::Slices;
+use brodmann_kernels::{CollectVec, Slices};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 

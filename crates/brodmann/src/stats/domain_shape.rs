@@ -1,9 +1,8 @@
 //! How large are domains, and of what shape?
 
-use brodmann_kernels::CollectVec;
 use std::f64::consts::PI;
 
-use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Slices};
+use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, OptionError, Slices};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 

@@ -4,11 +4,10 @@
 //! by the first. Whatever lies within a distance of a point is then one run of consecutive points per strip, its ends
 //! moving with the point. Strips hold what they have: neither gaps nor far outliers cost anything.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use brodmann_kernels::Monitor;
+use brodmann_kernels::{CollectVec, Monitor};
 use rayon::prelude::*;
 
 use super::StatsError;

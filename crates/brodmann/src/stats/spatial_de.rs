@@ -1,9 +1,8 @@
 //! How much of a gene's variance is a smooth function of place? A Gaussian process against noise.
 
-use brodmann_kernels::CollectVec;
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::matmul;
-use brodmann_kernels::{Monitor, OptionError};
+use brodmann_kernels::{CollectVec, Monitor, OptionError};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 

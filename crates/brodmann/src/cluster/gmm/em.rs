@@ -1,10 +1,9 @@
 //! Expectation and maximisation.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::matmul::{Float, matmul_into_serial, matmul_tn};
-use brodmann_kernels::{Interrupted, Monitor};
+use brodmann_kernels::{CollectVec, Interrupted, Monitor};
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis};
 use rayon::prelude::*;
 

@@ -1,9 +1,8 @@
 //! Model-based agglomerative hierarchical clustering: the start of a Gaussian mixture.
 
-use brodmann_kernels::CollectVec;
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
-use brodmann_kernels::{Interrupted, Monitor};
+use brodmann_kernels::{CollectVec, Interrupted, Monitor};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 

@@ -17,8 +17,7 @@ mod hierarchy;
 mod model;
 pub(in crate::cluster) mod start;
 
-use brodmann_kernels::CollectVec;
-use brodmann_kernels::{Diagnosis, Opt, OptionError};
+use brodmann_kernels::{CollectVec, Diagnosis, Opt, OptionError};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -309,7 +308,10 @@ impl Starts {
         let data = Data::new(centred, options.regularization, options.model);
         let sources = (0..options.n_init)
             .into_par_iter()
-            .map(|index| Source::new(&data, options, seed, index, monitor))
+            .map(|index| {
+                monitor.check()?;
+                Source::new(&data, options, seed, index, monitor)
+            })
             .try_collect_vec::<_, Interrupted>()?;
         Ok(Self { data, mean, sources, options: *options })
     }
@@ -326,6 +328,7 @@ impl Starts {
             .sources
             .par_iter()
             .map(|source| {
+                monitor.check()?;
                 let start = source.parameters(&self.data, &options, k, monitor)?;
                 let (tolerance, most) = (options.tolerance, options.max_iterations);
                 let fit = self.data.fit(start, options.model, tolerance, most, monitor)?;

@@ -1,8 +1,8 @@
 //! The contrastive term: a spot fits its own surroundings, a spot from elsewhere does not.
 
-use brodmann_kernels::CollectVec;
 use std::sync::Arc;
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use crate::nn::mat::{BLOCK_ROWS, gemm, gemm_nt, gemm_tn};

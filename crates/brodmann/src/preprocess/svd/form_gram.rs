@@ -10,12 +10,11 @@
 //! How many columns count as full is where the three together cost least. Every sum runs over the rows in their
 //! order, whatever the number of threads.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
 use brodmann_kernels::arch::rows::{RowKernels, SparseRows};
 use brodmann_kernels::matmul::matmul_add_into_serial;
-use brodmann_kernels::{CsrView, Monitor};
+use brodmann_kernels::{CollectVec, CsrView, Monitor};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 

@@ -4,13 +4,12 @@
 //! written out where enough of them is stored: each entry of a full row then costs a third of what it costs among
 //! column numbers.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
-use brodmann_kernels::CsrView;
 use brodmann_kernels::arch::panel::{
     Lanes, SparsePanel, TILE, WIDTH, gather, scatter, sparse_gather, sparse_scatter, widen,
 };
+use brodmann_kernels::{CollectVec, CsrView};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 

@@ -1,9 +1,8 @@
 //! Sums of sparse variables over a graph, row by row: no transpose, and zeros are never visited.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
-use brodmann_kernels::{CsrView, Monitor, Seed};
+use brodmann_kernels::{CollectVec, CsrView, Monitor, Seed};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -89,6 +88,7 @@ pub(super) fn measure(
         let draws: Vec<Sums> = (first..n_permutations.min(first + BATCH))
             .into_par_iter()
             .map(|p| {
+                monitor.check()?;
                 let mut rng = seed.stream(super::PERMUTATION, p as u64);
                 let mut order: Vec<u32> = (0..n_obs as u32).collect();
                 for i in (1..n_obs).rev() {

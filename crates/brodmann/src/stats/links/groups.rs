@@ -4,9 +4,9 @@
 //! species with the same partners share one potential but for the logarithm of their own mass. A window on a line has few
 //! different sets of partners (at most two per gene and one), whatever the number of peaks.
 
-use brodmann_kernels::CollectVec;
 use std::collections::HashMap;
 
+use brodmann_kernels::CollectVec;
 use rayon::prelude::*;
 
 use super::masses::{Count, Masses};

@@ -1,8 +1,7 @@
 //! Value and gradient of the loss.
 
-use brodmann_kernels::CollectVec;
 use brodmann_kernels::similarity::{exp_gradient, exp_row_sums};
-use brodmann_kernels::{Monitor, Opt, Real};
+use brodmann_kernels::{CollectVec, Monitor, Opt, Real};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 

@@ -12,10 +12,9 @@
 //! What the projection loses is bounded by the lengths it cuts off: `|s − s̃| ≤ |zᵢ − z̃ᵢ| |zⱼ − z̃ⱼ|`. The directions
 //! count as constants in the gradient.
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
-use brodmann_kernels::Real;
+use brodmann_kernels::{CollectVec, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 

@@ -19,10 +19,9 @@
 mod high;
 mod polynomial;
 
-use brodmann_kernels::CollectVec;
 use std::ops::Range;
 
-use brodmann_kernels::{Interrupted, Monitor, Real};
+use brodmann_kernels::{CollectVec, Interrupted, Monitor, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
