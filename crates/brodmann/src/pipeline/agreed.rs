@@ -711,6 +711,10 @@ impl Method for DomainsRequest {
         let surroundings = self.surroundings(scene, run)?;
         let mut modalities = Vec::new();
         let mut seen: Vec<Vec<View>> = self.agreement.members.iter().map(|_| Vec::new()).collect();
+        // First, since a picture that is missing or does not fit is told at once then.
+        if let Some(place) = self.agreement.members.iter().position(|m| *m == Member::Image) {
+            seen[place].push(self.picture(scene, &surroundings.near, run)?);
+        }
         for info in scene.tissue.modalities() {
             let mut expression = expression::prepare(scene, info, &self.wanted(), run)?;
             let features = expression.summary();
@@ -720,9 +724,6 @@ impl Method for DomainsRequest {
             let views = self.views(scene.slices(), &values, &surroundings, run)?;
             of_expression.zip(views).for_each(|((seen, _), view)| seen.push(view));
             modalities.push(Modality { info: info.clone(), expression, features });
-        }
-        if let Some(place) = self.agreement.members.iter().position(|m| *m == Member::Image) {
-            seen[place].push(self.picture(scene, &surroundings.near, run)?);
         }
         let views = seen.into_iter().map(joined).collect::<Result<Vec<View>, PipelineError>>()?;
         let space = surroundings.near;

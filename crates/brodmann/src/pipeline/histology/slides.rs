@@ -194,7 +194,7 @@ pub(in crate::pipeline) fn placed(
             None if named == FILE => {
                 let Some((array, scale)) = kept(library) else {
                     let of = if name.is_empty() { String::new() } else { format!(" of slice {name}") };
-                    let found = format!("a file without a picture{of}");
+                    let found = format!("{FILE:?}, and the input keeps no picture{of}");
                     let expected = "the name of a slide (.png, .jpg, .tif, .ome.tif, .svs)";
                     return Err(PipelineError::option("image", found, expected));
                 };
