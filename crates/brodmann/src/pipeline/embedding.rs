@@ -61,7 +61,13 @@ pub fn features(
     let made = make(tissue, modality, request, slices, false, run)?;
     let seed = run.seed;
     add(modality, &made, seed, run.target(modality.key.as_deref()));
-    Ok(Features { embedding: made.preprocessed.embedding, key: key.to_owned() })
+    Ok(Features { embedding: as_written(made.preprocessed.embedding), key: key.to_owned() })
+}
+
+/// Rounded to what is written of it, so that who goes on from the file, or from a step in Python, gets the same bits.
+pub(super) fn as_written(mut embedding: Array2<f64>) -> Array2<f64> {
+    embedding.mapv_inplace(|v| f64::from(v as f32));
+    embedding
 }
 
 /// Takes the differences of slices out of an embedding.

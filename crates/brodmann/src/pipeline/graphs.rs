@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::PipelineError;
 use super::doubts::{require_differences, require_places};
-use super::embedding::{Features, features, integrated};
+use super::embedding::{Features, as_written, features, integrated};
 use super::request::{FeatureRequest, GraphRequest, Place};
 use super::run::{Run, Stage};
 use super::tissue::{ModalityInfo, Tissue};
@@ -46,7 +46,7 @@ pub fn latent_graph(
         features(tissue, modality, feature_request, request.use_rep.as_deref(), slices, run)?;
     require_differences(embedding.view(), &key)?;
     if let Some(integration) = request.integrate {
-        embedding = integrated(embedding.view(), integration, slices, seed, run)?;
+        embedding = as_written(integrated(embedding.view(), integration, slices, seed, run)?);
         // Beside the one it was made from, under a name of its own.
         key = format!("{key}_{}", integration.name());
         let narrowed = embedding.mapv(|v| v as f32);
@@ -58,6 +58,7 @@ pub fn latent_graph(
     };
     monitor.stage(&format!("{}: latent neighbours", modality.name), 0);
     let built = run.timed(Stage::Graph, || neighbors(embedding.view(), &options, seed, monitor))?;
+    drop(embedding);
     for note in &built.notes {
         monitor.note(&format!("{}: {note}", modality.name));
     }
@@ -65,9 +66,10 @@ pub fn latent_graph(
         monitor.note(&format!("{}: approximate neighbours, recall {recall:.3} on a sample", modality.name));
     }
     let target = run.target(modality.key.as_deref());
-    drop(embedding);
-    // Narrowed first: what is copied for writing is half as large then.
+    // What is written is half as large, and what goes on is what was written.
     let weights = built.connectivities.view().map(|v| v as f32);
+    drop(built.connectivities);
+    let connectivities = weights.view().map(f64::from);
     target.obsp.insert(keys::CONNECTIVITIES.to_owned(), Matrix::CsrF32(weights));
     target.obsp.insert(keys::DISTANCES.to_owned(), Matrix::CsrF64(built.distances));
     let mut params = IndexMap::new();
@@ -77,7 +79,7 @@ pub fn latent_graph(
     params.insert("random_state".to_owned(), Value::Int(seed.0 as i64));
     params.insert("use_rep".to_owned(), Value::String(key));
     insert_graph_record(target, keys::NEIGHBORS, keys::CONNECTIVITIES, keys::DISTANCES, params);
-    Ok(built.connectivities)
+    Ok(connectivities)
 }
 
 /// The spatial graph: from `obsp["spatial_connectivities"]`, or built, and then written. Where nothing is asked for, the
