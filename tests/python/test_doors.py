@@ -237,7 +237,7 @@ ELSEWHERE = {"coord_type": "generic", "n_neighs": 10, "symmetrise": True, "trans
 def test_the_steps_written_out_are_the_call(tissue, lattice, kind, graph):
     adata = tissue.copy()
     if lattice == "hexagonal":
-        places = adata.obsm["spatial"]
+        places = adata.obsm["spatial"] - adata.obsm["spatial"].min(axis=0)
         column, row = (places / (np.ptp(places, axis=0) / (np.sqrt(adata.n_obs) - 1))).round().T
         adata.obsm["spatial"] = np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
     at_once = bm.tl.spatialleiden(adata, n_clusters=4, copy=True)
