@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+# Kernels for AVX-512 round differently in the last digit, which a training enlarges: what they find, and what the page shows.
+WITHOUT_AVX512 = {"ARI of SpaMI with the truth: 0.95": "ARI of SpaMI with the truth: 0.94"}
 
 
 def what_says(stem):
@@ -41,12 +43,9 @@ def test_the_answers_run_and_find_what_they_say():
     said = what_says("howto")
     page = (DOCS / "howto.md").read_text()
     scores = [line for line in said.splitlines() if "ARI" in line]
-    assert len(scores) == 4
+    assert len(scores) == 4 and all(float(line.split()[-1]) > 0.4 for line in scores), scores
     for line in scores:
-        what, score = line.rsplit(maxsplit=1)
-        shown = re.search(rf"^{re.escape(what)} (\d\.\d+)$", page, flags=re.M)
-        # A training rounds differently on processors of another kind: SpaMI's .94 is .95 with AVX-512.
-        assert shown and float(score) == pytest.approx(float(shown[1]), abs=0.05), line
+        assert WITHOUT_AVX512.get(line.rstrip(), line.rstrip()) in page
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@
 //! * [`spmm`]: sparse times dense.
 //! * [`real`]: `f32` and `f64` under one name.
 //! * [`exp`]: `exp`, `ln`, `sigmoid`, `tanh` of whole slices; [`simd`]: on which instruction set.
-//! * [`collect_vec`]: results of parallel work, in order. [`reduce`]: sums in a fixed order. [`assignment`]: the best matching of two sets of names.
+//! * [`collect_vec`]: results of parallel work, in order. [`reduce`]: sums in a fixed order.
+//! * [`assignment`]: the best matching of two sets of names.
 //! * [`similarity`]: sums of `exp(zᵢ·zⱼ/τ)` over all pairs, and their gradient, tile by tile.
 //! * [`rng`]: one counter-based random stream per purpose.
 //! * [`slices`]: which slice each observation belongs to.

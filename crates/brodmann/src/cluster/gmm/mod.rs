@@ -17,8 +17,7 @@ mod hierarchy;
 mod model;
 pub(in crate::cluster) mod start;
 
-use brodmann_kernels::{CollectVec, Diagnosis, Opt, OptionError};
-use brodmann_kernels::{Interrupted, Monitor, Seed};
+use brodmann_kernels::{CollectVec, Diagnosis, Interrupted, Monitor, Opt, OptionError, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
 
