@@ -5,8 +5,8 @@
 
 mod grow;
 
-use crate::collect_vec::CollectVec;
 use crate::diagnosis::Diagnosis;
+use crate::parallel_loop::ParallelLoop;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -257,7 +257,7 @@ impl<T: Copy + Send + Sync> CsrMatrix<T> {
             chunks.push((first, chunk));
             rest = tail;
         }
-        chunks.into_par_iter().for_each(|(first, chunk)| {
+        chunks.into_par_iter().each(|(first, chunk)| {
             let base = indptr[first];
             for i in first..n_rows.min(first + ROWS) {
                 let range = indptr[i]..indptr[i + 1];

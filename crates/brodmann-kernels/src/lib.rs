@@ -10,7 +10,7 @@
 //! * [`spmm`]: sparse times dense.
 //! * [`real`]: `f32` and `f64` under one name.
 //! * [`exp`]: `exp`, `ln`, `sigmoid`, `tanh` of whole slices; [`simd`]: on which instruction set.
-//! * [`collect_vec`]: results of parallel work, in order. [`reduce`]: sums in a fixed order.
+//! * [`parallel_loop`]: parallel loops, results in order. [`reduce`]: sums in a fixed order.
 //! * [`assignment`]: the best matching of two sets of names.
 //! * [`similarity`]: sums of `exp(zᵢ·zⱼ/τ)` over all pairs, and their gradient, tile by tile.
 //! * [`rng`]: one counter-based random stream per purpose.
@@ -21,13 +21,13 @@
 
 pub mod arch;
 pub mod assignment;
-pub mod collect_vec;
 pub mod csr;
 pub mod diagnosis;
 pub mod eigen;
 pub mod exp;
 pub mod matmul;
 pub mod monitor;
+pub mod parallel_loop;
 pub mod proofread;
 pub mod real;
 pub mod reduce;
@@ -38,10 +38,10 @@ pub mod slices;
 pub mod solve;
 pub mod spmm;
 
-pub use collect_vec::CollectVec;
 pub use csr::{CsrError, CsrMatrix, CsrView};
 pub use diagnosis::{Blame, Diagnosis, Opt, OptionError, Setting, Spelling, Step, Told, speaking};
 pub use monitor::{Interrupted, Monitor, Silent};
+pub use parallel_loop::ParallelLoop;
 pub use real::Real;
 pub use rng::Seed;
 pub use slices::{SliceLength, Slices};

@@ -1,6 +1,6 @@
 //! Dense matrix products.
 
-use crate::collect_vec::CollectVec;
+use crate::parallel_loop::ParallelLoop;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Sums in a fixed order: the chunks depend on the data alone, never on the thread count.
 
-use crate::collect_vec::CollectVec;
+use crate::parallel_loop::ParallelLoop;
 use rayon::prelude::*;
 
 /// Elements per chunk.

@@ -1,6 +1,6 @@
 //! Sparse times dense.
 
-use crate::collect_vec::CollectVec;
+use crate::parallel_loop::ParallelLoop;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -22,7 +22,7 @@ pub fn csr_dense<T: Copy + Into<f64> + Send + Sync>(
         return out;
     }
     let dense = b.as_slice().expect("standard layout was just made");
-    out.as_slice_mut().expect("freshly allocated").par_chunks_mut(d).enumerate().for_each(|(i, row)| {
+    out.as_slice_mut().expect("freshly allocated").par_chunks_mut(d).enumerate().each(|(i, row)| {
         let (columns, values) = a.row(i);
         for (&j, &v) in columns.iter().zip(values) {
             let v: f64 = v.into();

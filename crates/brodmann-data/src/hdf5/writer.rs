@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use rust_hdf5::format::messages::filter::{FilterPipeline, apply_filters};

@@ -45,7 +45,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use ndarray::Array3;
 use rayon::prelude::*;
 

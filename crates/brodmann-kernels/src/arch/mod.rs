@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod elementary;
+pub(crate) mod gathered;
 pub(crate) mod gemm;
 pub mod masked;
 pub mod panel;

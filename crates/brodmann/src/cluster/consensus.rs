@@ -1,7 +1,7 @@
 //! One partition from many runs, and how far they agree on each spot.
 
 use brodmann_kernels::assignment::best_assignment;
-use brodmann_kernels::{CollectVec, Diagnosis, Interrupted, Monitor};
+use brodmann_kernels::{Diagnosis, Interrupted, Monitor, ParallelLoop};
 use rayon::prelude::*;
 
 use crate::metrics::{MetricsError, adjusted_rand_index};
@@ -255,7 +255,7 @@ pub(super) fn align(run: &Named, reference: &Named) -> Vec<u32> {
 /// The most frequent name of each spot, ties to `reference`, then to the lower name.
 fn vote(aligned: &[Vec<u32>], reference: &[u32]) -> Vec<u32> {
     let mut winners = reference.to_vec();
-    winners.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+    winners.par_chunks_mut(CHUNK).enumerate().each(|(chunk, out)| {
         let mut names = Vec::with_capacity(aligned.len());
         for (offset, winner) in out.iter_mut().enumerate() {
             let i = chunk * CHUNK + offset;

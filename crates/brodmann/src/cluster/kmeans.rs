@@ -1,6 +1,6 @@
 //! k-means clustering.
 
-use brodmann_kernels::{CollectVec, Diagnosis, Opt, OptionError};
+use brodmann_kernels::{Diagnosis, Opt, OptionError, ParallelLoop};
 use std::ops::Range;
 
 use brodmann_kernels::matmul::matmul_into_serial;
@@ -222,7 +222,7 @@ impl Problem {
         // Centring moves nothing relative to anything, and keeps digits in ‖x‖² + ‖c‖² − 2 x·c.
         let mut x = Array2::<f64>::zeros((n, d));
         let flat = x.as_slice_mut().expect("a fresh array is contiguous");
-        flat.par_chunks_mut(d.max(1)).enumerate().for_each(|(i, row)| {
+        flat.par_chunks_mut(d.max(1)).enumerate().each(|(i, row)| {
             for ((to, from), m) in row.iter_mut().zip(data.row(i)).zip(&mean) {
                 *to = from - m;
             }

@@ -1,6 +1,6 @@
 //! One map from several methods' maps: what they agree on, how sure that is, and who stands apart.
 
-use brodmann_kernels::{CollectVec, CsrView, Diagnosis, Interrupted, Monitor};
+use brodmann_kernels::{CsrView, Diagnosis, Interrupted, Monitor, ParallelLoop};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -212,7 +212,7 @@ fn settle(
 /// lower name.
 fn vote(aligned: &[Vec<u32>], weights: &[f64], graph: Option<CsrView<'_, f64>>, map: &Named) -> Vec<u32> {
     let mut winners = map.labels.clone();
-    winners.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+    winners.par_chunks_mut(CHUNK).enumerate().each(|(chunk, out)| {
         let mut votes = vec![0.0; map.count];
         for (offset, winner) in out.iter_mut().enumerate() {
             let i = chunk * CHUNK + offset;

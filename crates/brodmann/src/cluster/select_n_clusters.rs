@@ -1,6 +1,6 @@
 //! How many clusters?
 
-use brodmann_kernels::{CollectVec, Diagnosis, OptionError};
+use brodmann_kernels::{Diagnosis, OptionError, ParallelLoop};
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;

@@ -3,7 +3,7 @@
 use brodmann_kernels::exp::exp_in_place;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
 use brodmann_kernels::solve::solve_positive;
-use brodmann_kernels::{CollectVec, Diagnosis, Interrupted, Monitor, OptionError, Seed, Slices};
+use brodmann_kernels::{Diagnosis, Interrupted, Monitor, OptionError, ParallelLoop, Seed, Slices};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 
@@ -455,7 +455,7 @@ impl<'a> Mixing<'a> {
     fn corrected(&self) -> Array2<f64> {
         let explained = self.explained();
         let mut out = self.original.as_standard_layout().into_owned();
-        out.axis_chunks_iter_mut(Axis(0), CHUNK).collect::<Vec<_>>().into_par_iter().enumerate().for_each(
+        out.axis_chunks_iter_mut(Axis(0), CHUNK).collect::<Vec<_>>().into_par_iter().enumerate().each(
             |(chunk, mut rows)| {
                 for (offset, mut row) in rows.rows_mut().into_iter().enumerate() {
                     let i = chunk * CHUNK + offset;

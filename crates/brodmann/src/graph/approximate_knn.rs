@@ -1,6 +1,6 @@
 //! Nearly all of the k nearest observations in feature space, for large tables.
 
-use brodmann_kernels::{CollectVec, Interrupted, Monitor, OptionError, Seed};
+use brodmann_kernels::{Interrupted, Monitor, OptionError, ParallelLoop, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 

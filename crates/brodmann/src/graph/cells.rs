@@ -1,7 +1,7 @@
 //! Feature space cut into cells around k-means centres, for the approximate search.
 
 use brodmann_kernels::matmul::matmul_into_serial;
-use brodmann_kernels::{CollectVec, Interrupted, Monitor, Seed};
+use brodmann_kernels::{Interrupted, Monitor, ParallelLoop, Seed};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rand::RngExt;
 use rayon::prelude::*;

@@ -1,6 +1,6 @@
 //! UMAP's fuzzy-set weights of a nearest-neighbour graph.
 
-use brodmann_kernels::{CollectVec, CsrMatrix};
+use brodmann_kernels::{CsrMatrix, ParallelLoop};
 use rayon::prelude::*;
 
 use super::latent_knn::Neighbors;
@@ -65,7 +65,7 @@ pub fn fuzzy_connectivities(neighbors: &Neighbors) -> CsrMatrix<f64> {
         .with_min_len(CHUNK)
         .map(|i| bandwidth(&neighbors.distances.row(i).to_vec(), overall_mean))
         .collect_vec();
-    directed.data_mut().par_chunks_mut(CHUNK * k).enumerate().for_each(|(chunk, values)| {
+    directed.data_mut().par_chunks_mut(CHUNK * k).enumerate().each(|(chunk, values)| {
         for (value, (rho, sigma)) in values
             .chunks_exact_mut(k)
             .zip(&bandwidths[chunk * CHUNK..])

@@ -1,6 +1,6 @@
 //! The k nearest observations in feature space, exactly.
 
-use brodmann_kernels::{CollectVec, Interrupted, Monitor, OptionError};
+use brodmann_kernels::{Interrupted, Monitor, OptionError, ParallelLoop};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 

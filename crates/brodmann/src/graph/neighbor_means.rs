@@ -1,6 +1,6 @@
 //! Rows averaged over a spot and its neighbours.
 
-use brodmann_kernels::CsrView;
+use brodmann_kernels::{CsrView, ParallelLoop};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -36,7 +36,7 @@ pub fn neighbor_means(x: ArrayView2<'_, f64>, graph: CsrView<'_, f64>) -> Array2
         return out;
     }
     let rows = out.as_slice_mut().expect("row-major");
-    rows.par_chunks_mut(CHUNK * d).enumerate().for_each(|(chunk, rows)| {
+    rows.par_chunks_mut(CHUNK * d).enumerate().each(|(chunk, rows)| {
         for (offset, sum) in rows.chunks_exact_mut(d).enumerate() {
             let i = chunk * CHUNK + offset;
             let neighbors = graph.row(i).0.iter().map(|&j| j as usize).filter(|&j| j != i);

@@ -1,6 +1,6 @@
 //! All spots within a radius.
 
-use brodmann_kernels::{CollectVec, OptionError, Slices};
+use brodmann_kernels::{OptionError, ParallelLoop, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -74,7 +74,7 @@ fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<Slic
     }
     let (mut tree_indices, mut tree_data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
     let chunks = row_chunks(&tree_indptr, &mut tree_indices, &mut tree_data);
-    chunks.into_par_iter().for_each(|(start, indices, data)| {
+    chunks.into_par_iter().each(|(start, indices, data)| {
         let mut row: Vec<(u32, f64)> = Vec::new();
         let mut slots = indices.iter_mut().zip(data);
         for at in start..n_obs.min(start + QUERY_CHUNK) {
@@ -91,7 +91,7 @@ fn radius_graph<const D: usize>(points: &[[f64; D]], radius: f64) -> Result<Slic
     let position = tree.positions();
     let indptr = running_sum(position.iter().map(|&at| counts[at as usize]));
     let (mut indices, mut data) = (vec![0u32; nnz], vec![0.0f64; nnz]);
-    row_chunks(&indptr, &mut indices, &mut data).into_par_iter().for_each(|(start, indices, data)| {
+    row_chunks(&indptr, &mut indices, &mut data).into_par_iter().each(|(start, indices, data)| {
         for i in start..n_obs.min(start + QUERY_CHUNK) {
             let at = position[i] as usize;
             let from = tree_indptr[at]..tree_indptr[at + 1];

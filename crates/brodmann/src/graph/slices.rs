@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, SliceLength, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, ParallelLoop, SliceLength, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! The k nearest spots in the plane or in space.
 
-use brodmann_kernels::{CsrMatrix, OptionError, Slices};
+use brodmann_kernels::{CsrMatrix, OptionError, ParallelLoop, Slices};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -114,7 +114,7 @@ pub(crate) fn nearest_rows<const D: usize>(
     }
     let tree = KdTree::new(points);
     let mut in_tree_order = vec![(0.0f64, 0u32); n_obs * k];
-    in_tree_order.par_chunks_mut(QUERY_CHUNK * k).enumerate().for_each(|(chunk, out)| {
+    in_tree_order.par_chunks_mut(QUERY_CHUNK * k).enumerate().each(|(chunk, out)| {
         let mut nearest = Nearest::new(k);
         for (offset, row) in out.chunks_exact_mut(k).enumerate() {
             let (point, id) = tree.entry(chunk * QUERY_CHUNK + offset);
@@ -124,11 +124,8 @@ pub(crate) fn nearest_rows<const D: usize>(
     });
     let position = tree.positions();
     let (mut indices, mut distances) = (vec![0u32; n_obs * k], vec![0.0f64; n_obs * k]);
-    indices
-        .par_chunks_mut(QUERY_CHUNK * k)
-        .zip(distances.par_chunks_mut(QUERY_CHUNK * k))
-        .enumerate()
-        .for_each(|(chunk, (indices, distances))| {
+    indices.par_chunks_mut(QUERY_CHUNK * k).zip(distances.par_chunks_mut(QUERY_CHUNK * k)).enumerate().each(
+        |(chunk, (indices, distances))| {
             let rows = indices.chunks_exact_mut(k).zip(distances.chunks_exact_mut(k));
             for (offset, (row_indices, row_distances)) in rows.enumerate() {
                 let at = position[chunk * QUERY_CHUNK + offset] as usize;
@@ -137,7 +134,8 @@ pub(crate) fn nearest_rows<const D: usize>(
                     row_distances[slot] = d2.sqrt();
                 }
             }
-        });
+        },
+    );
     Ok(NearestRows { k, indices, distances })
 }
 
@@ -160,7 +158,7 @@ impl NearestRows {
     pub(crate) fn into_graph(self, n_obs: usize) -> CsrMatrix<f64> {
         let Self { k, mut indices, mut distances } = self;
         if k > 0 {
-            indices.par_chunks_mut(QUERY_CHUNK * k).zip(distances.par_chunks_mut(QUERY_CHUNK * k)).for_each(
+            indices.par_chunks_mut(QUERY_CHUNK * k).zip(distances.par_chunks_mut(QUERY_CHUNK * k)).each(
                 |(indices, distances)| {
                     let mut row: Vec<(u32, f64)> = Vec::with_capacity(k);
                     for (columns, values) in indices.chunks_exact_mut(k).zip(distances.chunks_exact_mut(k)) {

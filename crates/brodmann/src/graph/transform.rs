@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use brodmann_kernels::diagnosis::OptionError;
-use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, Real};
+use brodmann_kernels::{CsrMatrix, CsrView, ParallelLoop, Real};
 use rayon::prelude::*;
 
 use super::error::GraphError;

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::{CollectVec, Monitor, OptionError};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop};
 use ndarray::{Array3, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,6 @@ pub fn patches<T: Send>(
         monitor.check()?;
         let done: Vec<Result<T, HistologyError>> = spots
             .par_iter()
-            .with_max_len(1)
             .map(|&spot| {
                 monitor.check()?;
                 work(spot, cut(slide, (centres[[spot, 0]], centres[[spot, 1]]), side, options)?)

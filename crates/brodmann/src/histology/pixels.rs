@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use ndarray::Array3;
 use rayon::prelude::*;
 

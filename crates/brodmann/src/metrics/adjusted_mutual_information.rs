@@ -1,6 +1,6 @@
 //! Adjusted mutual information.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::{Contingency, MetricsError};

@@ -1,6 +1,6 @@
 //! Batch mixing by Kullback–Leibler divergence.
 
-use brodmann_kernels::{CollectVec, Monitor};
+use brodmann_kernels::{Monitor, ParallelLoop};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 

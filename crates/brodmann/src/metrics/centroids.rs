@@ -1,6 +1,6 @@
 //! Cluster centres, shared by the scores that are built on them.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 

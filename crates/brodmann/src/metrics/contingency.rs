@@ -1,6 +1,6 @@
 //! The contingency table of two labelings, stored sparsely.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::MetricsError;

@@ -1,6 +1,6 @@
 //! Exact nearest neighbours, for the scores that look at neighbourhoods.
 
-use brodmann_kernels::{CollectVec, Monitor};
+use brodmann_kernels::{Monitor, ParallelLoop};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 

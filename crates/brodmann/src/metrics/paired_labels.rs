@@ -1,6 +1,6 @@
 //! Labels side by side, and labels as dense codes.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::MetricsError;

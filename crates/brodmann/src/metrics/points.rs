@@ -1,6 +1,6 @@
 //! Distances between rows of an embedding, in tiles: never an N×N matrix.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::matmul::matmul_into_serial;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ impl Points {
         let (n, d) = (order.map_or(embedding.nrows(), <[u32]>::len), embedding.ncols());
         let mut x = Array2::<f64>::zeros((n, d));
         let flat = x.as_slice_mut().expect("a fresh array is contiguous");
-        flat.par_chunks_mut(d.max(1)).enumerate().for_each(|(i, row)| {
+        flat.par_chunks_mut(d.max(1)).enumerate().each(|(i, row)| {
             let source = embedding.row(order.map_or(i, |o| o[i] as usize));
             for ((to, from), m) in row.iter_mut().zip(source).zip(&mean) {
                 *to = from - m;

@@ -1,7 +1,7 @@
 //! Silhouette width.
 
 use brodmann_kernels::reduce::sum_by;
-use brodmann_kernels::{CollectVec, Monitor, Seed};
+use brodmann_kernels::{Monitor, ParallelLoop, Seed};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Principal components of expression averaged over spatial neighbours: the simple baseline every network must beat.
 
-use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, ParallelLoop, Seed, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,7 @@ fn neighbor_mean(x: CsrView<'_, f32>, graph: CsrView<'_, f64>) -> CsrMatrix<f32>
         parts.push((rows, own_columns, own_values));
         (columns, values) = (more_columns, more_values);
     }
-    parts.into_par_iter().with_max_len(1).for_each(|(rows, columns, values)| {
+    parts.into_par_iter().with_max_len(1).each(|(rows, columns, values)| {
         let mut sums = vec![0f64; x.n_cols()];
         let mut seen = vec![false; x.n_cols()];
         let mut touched: Vec<u32> = Vec::new();

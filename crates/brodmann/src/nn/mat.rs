@@ -1,5 +1,6 @@
 //! A borrowed row-major matrix, and loops over its rows in fixed blocks.
 
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::matmul::Float;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
@@ -77,7 +78,7 @@ pub fn for_blocks<T: Send>(out: &mut [T], cols: usize, body: impl Fn(usize, &mut
     if cols == 0 || out.is_empty() {
         return;
     }
-    out.par_chunks_mut(BLOCK_ROWS * cols).enumerate().for_each(|(b, rows)| body(b * BLOCK_ROWS, rows));
+    out.par_chunks_mut(BLOCK_ROWS * cols).enumerate().each(|(b, rows)| body(b * BLOCK_ROWS, rows));
 }
 
 /// Calls `body(i, row)` for every row of `out`, in parallel blocks.

@@ -18,7 +18,7 @@
 //! one layer of neighbours per modality. Every member sees them all.
 
 use brodmann_data::{Array, Categorical, Column, Value, keys};
-use brodmann_kernels::{CollectVec, CsrMatrix, Monitor, Opt, OptionError, Slices};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, ParallelLoop, Slices};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;

@@ -1,5 +1,6 @@
 //! Which rows of a table are alike: average linkage, and the order of the leaves.
 
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::matmul::matmul_into_serial;
 use kodama::{Method, linkage};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
@@ -65,7 +66,7 @@ pub fn tree(values: ArrayView2<'_, f64>, distance: Distance) -> Option<Tree> {
         triangle.push(own);
         rest = others;
     }
-    triangle.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+    triangle.par_chunks_mut(BLOCK).enumerate().each(|(block, out)| {
         let from = block * BLOCK;
         let own = rows.slice_axis(Axis(0), Slice::from(from..from + out.len()));
         let others = rows.slice_axis(Axis(0), Slice::from(from..));

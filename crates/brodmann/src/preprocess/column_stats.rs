@@ -1,6 +1,6 @@
 //! Sums over the columns of a sparse matrix: the one loop behind gene filters, moments and dispersions.
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor, Real, SliceLength, Slices};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop, Real, SliceLength, Slices};
 use rayon::prelude::*;
 
 use super::error::PreprocessError;

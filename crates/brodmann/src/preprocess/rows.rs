@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::ops::{ControlFlow, Range};
 
-use brodmann_kernels::{CsrMatrix, CsrView, Interrupted, Monitor, Silent};
+use brodmann_kernels::{CsrMatrix, CsrView, Interrupted, Monitor, ParallelLoop, Silent};
 use rayon::prelude::*;
 
 use super::error::PreprocessError;
@@ -165,7 +165,7 @@ impl<P: Fold, N: Fn() -> P + Sync> Folding<P, N> {
                 .iter()
                 .map(|rows| self.open.take_if(|_| rows.start % CHUNK != 0).unwrap_or_else(&self.new))
                 .collect();
-            parts.par_iter_mut().zip(chunks).for_each(|(part, rows)| {
+            parts.par_iter_mut().zip(chunks).each(|(part, rows)| {
                 for i in rows.clone() {
                     let (columns, values) = block.rows.row(i - block.first);
                     part.row(i, columns, values);

@@ -4,7 +4,7 @@
 //! the scaled matrix; [`pca`](super::pca()) works on the sparse one through it, and [`Scaling::to_dense`] writes
 //! it out where it is small enough.
 
-use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError, ParallelLoop, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ impl Scaling {
             return dense;
         }
         let rows = dense.as_slice_mut().expect("freshly allocated");
-        rows.par_chunks_mut(x.n_cols()).enumerate().for_each(|(i, row)| {
+        rows.par_chunks_mut(x.n_cols()).enumerate().each(|(i, row)| {
             row.copy_from_slice(&zero);
             let (columns, values) = x.row(i);
             for (&j, &v) in columns.iter().zip(values) {

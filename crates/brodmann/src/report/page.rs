@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 use serde::Serialize;
 

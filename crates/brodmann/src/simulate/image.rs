@@ -3,7 +3,7 @@
 //! Each domain has its own density, size and hue of nuclei and its own pink. The picture carries the truth the
 //! way tissue does: locally, noisily, not as flat colour; how strongly, and what staining and optics do to it, are options.
 
-use brodmann_kernels::{CollectVec, Seed};
+use brodmann_kernels::{ParallelLoop, Seed};
 use rayon::prelude::*;
 
 use super::options::SimulationOptions;

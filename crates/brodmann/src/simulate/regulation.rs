@@ -1,6 +1,6 @@
 //! Peaks that truly regulate genes, in domains that are known: what methods of links are judged by.
 
-use brodmann_kernels::{CollectVec, CsrMatrix, Monitor, OptionError, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, OptionError, ParallelLoop, Seed};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

@@ -3,6 +3,7 @@
 //! Stains absorb exponentially: a pixel's densities are split into haematoxylin, eosin and a rest, their amounts are
 //! changed, and the densities put together again. Light is blurred after that, as in a microscope.
 
+use brodmann_kernels::ParallelLoop;
 use std::f64::consts::TAU;
 
 use rayon::prelude::*;
@@ -74,7 +75,7 @@ fn restain(staining: &Staining, width: usize, rgb: &mut [u8]) {
     // Amount of a stain = densities · its column of the inverse matrix.
     let columns = [cross(e, rest), cross(rest, h)];
     let determinant = dot(h, columns[0]);
-    rgb.par_chunks_exact_mut(3 * width).enumerate().for_each(|(row, line)| {
+    rgb.par_chunks_exact_mut(3 * width).enumerate().each(|(row, line)| {
         let y = (row as f64 + 0.5) / height as f64;
         for (column, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
             let x = (column as f64 + 0.5) / width as f64;
@@ -100,7 +101,7 @@ fn blur(rgb: &[u8], width: usize, sigma: f64) -> Vec<u8> {
     let weights: Vec<f32> = weights.iter().map(|w| (w / sum) as f32).collect();
     let place = |i: usize, t: usize, n: usize| (i + t).saturating_sub(reach).min(n - 1);
     let mut across = vec![0f32; rgb.len()];
-    across.par_chunks_exact_mut(3 * width).zip(rgb.par_chunks_exact(3 * width)).for_each(|(out, line)| {
+    across.par_chunks_exact_mut(3 * width).zip(rgb.par_chunks_exact(3 * width)).each(|(out, line)| {
         for (i, v) in out.iter_mut().enumerate() {
             let (column, k) = (i / 3, i % 3);
             for (t, w) in weights.iter().enumerate() {
@@ -109,7 +110,7 @@ fn blur(rgb: &[u8], width: usize, sigma: f64) -> Vec<u8> {
         }
     });
     let mut blurred = vec![0u8; rgb.len()];
-    blurred.par_chunks_exact_mut(3 * width).enumerate().for_each(|(row, out)| {
+    blurred.par_chunks_exact_mut(3 * width).enumerate().each(|(row, out)| {
         let mut sums = vec![0f32; 3 * width];
         for (t, w) in weights.iter().enumerate() {
             let line = &across[place(row, t, height) * 3 * width..][..3 * width];

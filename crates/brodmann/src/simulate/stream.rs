@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::{CollectVec, CsrMatrix};
+use brodmann_kernels::{CsrMatrix, ParallelLoop};
 use ndarray::Array2;
 use rayon::prelude::*;
 

@@ -2,7 +2,7 @@
 
 mod sparse;
 
-use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, Monitor, ParallelLoop, Seed};
 use ndarray::ArrayView2;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -412,7 +412,7 @@ impl Columns<'_> {
 
 /// Columns `first .. first + width` of `value(row, column)`, one lane each.
 fn fill(block: &mut [Lanes], first: usize, width: usize, value: impl Fn(usize, usize) -> f64 + Sync) {
-    block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().for_each(|(i, to)| {
+    block.par_iter_mut().with_min_len(CHUNK_ROWS).enumerate().each(|(i, to)| {
         for (lane, to) in to.iter_mut().enumerate().take(width) {
             *to = value(i, first + lane);
         }
@@ -432,7 +432,7 @@ fn measure(
     let constant: Vec<bool> = (0..width).map(|lane| z.iter().all(|row| row[lane] == z[0][lane])).collect();
     let sums = chunked(n, |i| z[i]);
     let mean = sums.map(|s| s / n as f64);
-    z.par_iter_mut().with_min_len(CHUNK_ROWS).for_each(|row| {
+    z.par_iter_mut().with_min_len(CHUNK_ROWS).each(|row| {
         for (v, m) in row.iter_mut().zip(mean) {
             *v -= m;
         }

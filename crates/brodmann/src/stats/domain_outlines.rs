@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::f64::consts::PI;
 
-use brodmann_kernels::{CollectVec, Slices};
+use brodmann_kernels::{ParallelLoop, Slices};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 

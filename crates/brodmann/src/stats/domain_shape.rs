@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use brodmann_kernels::{CollectVec, CsrMatrix, CsrView, OptionError, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError, ParallelLoop, Slices};
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Which labels neighbour each other more often than chance would have it?
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor, Slices};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use brodmann_kernels::{CollectVec, Monitor};
+use brodmann_kernels::{Monitor, ParallelLoop};
 use rayon::prelude::*;
 
 use super::StatsError;

@@ -2,7 +2,7 @@
 
 mod window;
 
-use brodmann_kernels::{CollectVec, Monitor, OptionError, Seed, Slices};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rayon::prelude::*;

@@ -2,7 +2,7 @@
 
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::matmul;
-use brodmann_kernels::{CollectVec, Monitor, OptionError};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use brodmann_kernels::matmul::{Float, matmul_into_serial, matmul_tn};
-use brodmann_kernels::{CollectVec, Interrupted, Monitor};
+use brodmann_kernels::{Interrupted, Monitor, ParallelLoop};
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis};
 use rayon::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use brodmann_kernels::eigen::symmetric_eigen;
 use brodmann_kernels::matmul::{matmul, matmul_tn};
-use brodmann_kernels::{CollectVec, Interrupted, Monitor};
+use brodmann_kernels::{Interrupted, Monitor, ParallelLoop};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 

@@ -17,7 +17,7 @@ mod hierarchy;
 mod model;
 pub(in crate::cluster) mod start;
 
-use brodmann_kernels::{CollectVec, Diagnosis, Interrupted, Monitor, Opt, OptionError, Seed};
+use brodmann_kernels::{Diagnosis, Interrupted, Monitor, Opt, OptionError, ParallelLoop, Seed};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
 

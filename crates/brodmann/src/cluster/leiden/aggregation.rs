@@ -1,6 +1,6 @@
 //! Aggregation: groups become nodes, the edges between groups their sums.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::adjacency::{Adjacency, Edges};

@@ -7,7 +7,7 @@
 //! alone, so the result is the same on any number of threads, and every move still improves the quality.
 
 use brodmann_kernels::arch::prefetch::prefetch;
-use brodmann_kernels::{Interrupted, Monitor, Seed};
+use brodmann_kernels::{Interrupted, Monitor, ParallelLoop, Seed};
 use rayon::prelude::*;
 
 use super::adjacency::Adjacency;
@@ -86,7 +86,7 @@ pub(crate) fn move_nodes<G: Adjacency, const T: usize>(
                 .par_iter_mut()
                 .zip(batch.par_chunks(per_thread))
                 .zip(proposals.par_chunks_mut(per_thread))
-                .for_each(|((scratch, nodes), out)| evaluate(scratch, nodes, out));
+                .each(|((scratch, nodes), out)| evaluate(scratch, nodes, out));
         } else {
             evaluate(&mut scratches[0], &batch, &mut proposals);
         }

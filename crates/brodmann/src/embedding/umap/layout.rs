@@ -1,6 +1,6 @@
 //! The layout by sampled forces.
 
-use brodmann_kernels::{CsrView, Interrupted, Monitor, Seed};
+use brodmann_kernels::{CsrView, Interrupted, Monitor, ParallelLoop, Seed};
 use rayon::prelude::*;
 
 /// Points moved by one task; fixed.
@@ -76,7 +76,7 @@ pub(super) fn optimize(
         let step = learning_rate * (1.0 - (epoch - 1) as f32 / n_epochs as f32);
         let due = f64::from(epoch) / largest;
         let before = f64::from(epoch - 1) / largest;
-        moved.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+        moved.par_chunks_mut(CHUNK).enumerate().each(|(chunk, out)| {
             for (offset, to) in out.iter_mut().enumerate() {
                 let i = chunk * CHUNK + offset;
                 let mut place = places[i];

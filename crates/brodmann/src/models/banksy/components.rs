@@ -1,5 +1,6 @@
 //! Principal components of the blocks, for several weightings of them at once.
 
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::matmul::{matmul, matmul_add_into_serial};
 use brodmann_kernels::{Monitor, Seed};
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice};
@@ -130,7 +131,7 @@ fn column_product(blocks: &Blocks<'_>, monitor: &dyn Monitor) -> Result<Array2<f
     let mut parts: Vec<Array2<f64>> =
         pairs.iter().map(|&(a, b)| Array2::zeros((panel(a).len(), panel(b).len()))).collect();
     blocks.each(monitor, |_, rows| {
-        parts.par_iter_mut().zip(&pairs).for_each(|(part, &(a, b))| {
+        parts.par_iter_mut().zip(&pairs).each(|(part, &(a, b))| {
             let (left, right) = (columns_of(rows.view(), panel(a)), columns_of(rows.view(), panel(b)));
             matmul_add_into_serial(part.view_mut(), left.t(), right);
         });
@@ -218,7 +219,7 @@ fn loadings(
 
 /// `out += rowsᵀ · right`, columns of `rows` in tasks.
 fn add_transposed(mut out: ArrayViewMut2<'_, f64>, rows: ArrayView2<'_, f64>, right: ArrayView2<'_, f64>) {
-    out.axis_chunks_iter_mut(Axis(0), PANEL).collect::<Vec<_>>().into_par_iter().enumerate().for_each(
+    out.axis_chunks_iter_mut(Axis(0), PANEL).collect::<Vec<_>>().into_par_iter().enumerate().each(
         |(p, out)| {
             let columns = columns_of(rows, p * PANEL..p * PANEL + out.nrows());
             matmul_add_into_serial(out, columns.t(), right);

@@ -1,5 +1,6 @@
 //! The three blocks of features, some rows at a time.
 
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::{CsrView, Interrupted, Monitor, Slices};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
@@ -137,7 +138,7 @@ impl<'a> Blocks<'a> {
             self.fill(range.clone(), room.view_mut());
             let (sum, squares) = &mut sums[*slice];
             // Columns in tasks, rows in order.
-            sum.par_chunks_mut(256).zip(squares.par_chunks_mut(256)).enumerate().for_each(
+            sum.par_chunks_mut(256).zip(squares.par_chunks_mut(256)).enumerate().each(
                 |(chunk, (sum, squares))| {
                     let columns = chunk * 256..chunk * 256 + sum.len();
                     for row in room.slice_axis(Axis(1), Slice::from(columns)).rows() {
@@ -179,7 +180,7 @@ impl<'a> Blocks<'a> {
 
     fn scale(&self, slice: usize, mut rows: ArrayViewMut2<'_, f64>) {
         let (mean, inverse) = &self.scaling[slice];
-        rows.axis_iter_mut(Axis(0)).collect::<Vec<_>>().into_par_iter().with_min_len(TASK_ROWS).for_each(
+        rows.axis_iter_mut(Axis(0)).collect::<Vec<_>>().into_par_iter().with_min_len(TASK_ROWS).each(
             |mut row| {
                 for ((v, mean), inverse) in row.iter_mut().zip(mean).zip(inverse) {
                     *v = (*v - mean) * inverse;
@@ -191,11 +192,8 @@ impl<'a> Blocks<'a> {
     /// Rows as they are measured.
     fn fill(&self, places: Range<usize>, mut out: ArrayViewMut2<'_, f64>) {
         let g = self.n_genes();
-        out.axis_chunks_iter_mut(Axis(0), TASK_ROWS)
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(chunk, mut rows)| {
+        out.axis_chunks_iter_mut(Axis(0), TASK_ROWS).collect::<Vec<_>>().into_par_iter().enumerate().each(
+            |(chunk, mut rows)| {
                 let mut sums = vec![[0.0f64; 4]; if self.around.is_some() { g } else { 0 }];
                 for (offset, mut row) in rows.rows_mut().into_iter().enumerate() {
                     let i = self.row_at(places.start + chunk * TASK_ROWS + offset);
@@ -211,7 +209,8 @@ impl<'a> Blocks<'a> {
                     let sizes = sums.iter().map(|s| (s[1] * s[1] + s[2] * s[2]).sqrt());
                     gradient.iter_mut().zip(sizes).for_each(|(to, size)| *to = size);
                 }
-            });
+            },
+        );
     }
 }
 

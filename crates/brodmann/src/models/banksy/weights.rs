@@ -1,6 +1,6 @@
 //! Who is whose neighbour, with the weights of the mean and of the gradient.
 
-use brodmann_kernels::Slices;
+use brodmann_kernels::{ParallelLoop, Slices};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -84,7 +84,7 @@ fn build<const D: usize>(
         (rest, rest_weights) = (others, others_weights);
         tasks.push((first..last, own, own_weights));
     }
-    tasks.into_par_iter().for_each(|(spots, indices, weights)| {
+    tasks.into_par_iter().each(|(spots, indices, weights)| {
         let mut at = 0;
         let mut distances = Vec::with_capacity(wanted);
         for i in spots {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use crate::nn::mat::{BLOCK_ROWS, gemm, gemm_nt, gemm_tn};

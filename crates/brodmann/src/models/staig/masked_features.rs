@@ -1,7 +1,7 @@
 //! `X · (mask ⊙ W)` for both views in one pass over sparse `X`.
 
-use brodmann_kernels::CsrView;
 use brodmann_kernels::arch::masked::MaskedKernels;
+use brodmann_kernels::{CsrView, ParallelLoop};
 use rayon::prelude::*;
 
 use super::views::FEATURES;
@@ -47,7 +47,7 @@ impl<T: Scalar + MaskedKernels> Op<T> for MaskedFeatures {
         let (first, second) = pass.output.split_at_mut(half);
         if self.n_views == 1 {
             // Without a second view its result is written where nobody looks.
-            first.par_chunks_mut(block).enumerate().for_each(|(b, out)| {
+            first.par_chunks_mut(block).enumerate().each(|(b, out)| {
                 pass.pool.with(out.len() + 3 * width, |scratch| {
                     let (ignored, scratch) = scratch.split_at_mut(out.len());
                     let outs = [out, ignored];
@@ -56,7 +56,7 @@ impl<T: Scalar + MaskedKernels> Op<T> for MaskedFeatures {
             });
             return;
         }
-        first.par_chunks_mut(block).zip(second.par_chunks_mut(block)).enumerate().for_each(
+        first.par_chunks_mut(block).zip(second.par_chunks_mut(block)).enumerate().each(
             |(b, (out1, out2))| {
                 pass.pool.with(3 * width, |scratch| {
                     let outs = [out1, out2];
@@ -86,7 +86,7 @@ impl<T: Scalar + MaskedKernels> Op<T> for MaskedFeatures {
             .par_chunks_mut(size)
             .zip(first.par_chunks(chunk * width).zip(second.par_chunks(chunk * width)))
             .enumerate()
-            .for_each(|(c, (partial, (up1, up2)))| {
+            .each(|(c, (partial, (up1, up2)))| {
                 partial.fill(T::ZERO);
                 pass.pool.with(3 * width, |scratch| {
                     let ups = [up1, up2];

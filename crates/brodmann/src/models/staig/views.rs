@@ -1,7 +1,7 @@
 //! The two views of an epoch, and the graph convolution over them.
 
 use brodmann_kernels::arch::masked::{BOTH, FIRST, SECOND};
-use brodmann_kernels::{CsrView, Real, Seed};
+use brodmann_kernels::{CsrView, ParallelLoop, Real, Seed};
 use rayon::prelude::*;
 
 use super::augment::{GraphAugmenter, GraphView, feature_mask};
@@ -75,7 +75,7 @@ impl PropagateViews {
         for ((out, dense), graph) in out.chunks_mut(half).zip(dense.chunks(half)).zip(graphs) {
             let (indptr, indices, data) = (graph.indptr(), graph.indices(), graph.data());
             let rows = SparseRows { indptr, indices, data, dense, width };
-            out.par_chunks_mut(BLOCK_ROWS * width).enumerate().for_each(|(b, block)| {
+            out.par_chunks_mut(BLOCK_ROWS * width).enumerate().each(|(b, block)| {
                 T::sparse_rows(block, b * BLOCK_ROWS, rows, bias, add);
             });
         }
@@ -109,7 +109,7 @@ impl<T: Scalar> Op<T> for PropagateViews {
         }
         let chunk = chunk_rows(up.rows);
         pass.pool.with(up.rows.div_ceil(chunk) * width, |partials| {
-            partials.par_chunks_mut(width).zip(up.data.par_chunks(chunk * width)).for_each(|(sums, rows)| {
+            partials.par_chunks_mut(width).zip(up.data.par_chunks(chunk * width)).each(|(sums, rows)| {
                 sums.fill(T::ZERO);
                 T::column_sums(sums, rows);
             });

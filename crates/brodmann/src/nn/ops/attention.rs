@@ -1,5 +1,6 @@
 //! `Z = Σ_m a_m Z_m`: each row decides how much to listen to each input.
 
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::softmax::softmax_row;
@@ -41,27 +42,25 @@ impl<T: Scalar> Op<T> for Attention {
         let (d, n_inputs) = (self.width, self.n_inputs);
         let (w, u) = (pass.parameters[0], pass.parameters[1].data);
         let outs = pass.output.par_chunks_mut(BLOCK_ROWS * d);
-        outs.zip(pass.saved.par_chunks_mut(BLOCK_ROWS * n_inputs)).enumerate().for_each(
-            |(b, (out, weights))| {
-                let (first, count) = (b * BLOCK_ROWS, out.len() / d);
-                pass.pool.with(count * d, |v| {
-                    for (m, z) in pass.inputs.iter().enumerate() {
-                        gemm(v, z.block(first, count), w, false);
-                        T::tanh_all(v);
-                        for (row, a) in v.chunks_exact(d).zip(weights.chunks_exact_mut(n_inputs)) {
-                            a[m] = T::dot(row, u);
-                        }
-                    }
-                });
-                let rows = out.chunks_exact_mut(d).zip(weights.chunks_exact_mut(n_inputs)).enumerate();
-                for (i, (row, a)) in rows {
-                    softmax_row(a);
-                    for (m, (z, &a)) in pass.inputs.iter().zip(a.iter()).enumerate() {
-                        T::scaled(row, a, z.row(first + i), m > 0);
+        outs.zip(pass.saved.par_chunks_mut(BLOCK_ROWS * n_inputs)).enumerate().each(|(b, (out, weights))| {
+            let (first, count) = (b * BLOCK_ROWS, out.len() / d);
+            pass.pool.with(count * d, |v| {
+                for (m, z) in pass.inputs.iter().enumerate() {
+                    gemm(v, z.block(first, count), w, false);
+                    T::tanh_all(v);
+                    for (row, a) in v.chunks_exact(d).zip(weights.chunks_exact_mut(n_inputs)) {
+                        a[m] = T::dot(row, u);
                     }
                 }
-            },
-        );
+            });
+            let rows = out.chunks_exact_mut(d).zip(weights.chunks_exact_mut(n_inputs)).enumerate();
+            for (i, (row, a)) in rows {
+                softmax_row(a);
+                for (m, (z, &a)) in pass.inputs.iter().zip(a.iter()).enumerate() {
+                    T::scaled(row, a, z.row(first + i), m > 0);
+                }
+            }
+        });
     }
 
     fn backward(&self, pass: Backward<'_, '_, T>) {

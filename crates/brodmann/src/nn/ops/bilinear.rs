@@ -1,5 +1,6 @@
 //! `y_i = x_iᵀ W c_i + b`: how well two rows fit each other.
 
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::{add_partials, chunk_rows, n_chunks, optional_chunks};
@@ -31,7 +32,7 @@ impl<T: Scalar> Op<T> for Bilinear {
 
     fn forward(&self, pass: Forward<'_, T>) {
         let (x, c, w, b) = (pass.inputs[0], pass.inputs[1], pass.parameters[0], pass.parameters[1].data[0]);
-        pass.output.par_chunks_mut(BLOCK_ROWS).enumerate().for_each(|(k, out)| {
+        pass.output.par_chunks_mut(BLOCK_ROWS).enumerate().each(|(k, out)| {
             let first = k * BLOCK_ROWS;
             pass.pool.with(out.len() * self.left, |wc| {
                 gemm_nt(wc, c.block(first, out.len()), w, false);

@@ -1,6 +1,6 @@
 //! One minus the mean cosine of matching rows.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::ordered_sum;

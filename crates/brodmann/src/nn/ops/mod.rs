@@ -57,7 +57,7 @@ pub use weighted_sum::WeightedSum;
 
 use super::mat::BLOCK_ROWS;
 use super::scalar::Scalar;
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 /// Most partial sums of a parameter's gradient alive at once.
@@ -78,7 +78,7 @@ pub fn n_chunks(rows: usize) -> usize {
 pub fn add_partials<T: Scalar>(grad: &mut [T], partials: &[T], stride: usize, offset: usize) {
     const PIECE: usize = 2048;
     let len = grad.len();
-    grad.par_chunks_mut(PIECE).enumerate().for_each(|(p, piece)| {
+    grad.par_chunks_mut(PIECE).enumerate().each(|(p, piece)| {
         let start = offset + p * PIECE;
         for partial in partials.chunks_exact(stride) {
             let part = &partial[start..start + piece.len()];

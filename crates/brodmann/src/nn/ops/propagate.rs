@@ -1,5 +1,6 @@
 //! `Y = A · X + b`: one step of a graph convolution.
 
+use brodmann_kernels::ParallelLoop;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -52,7 +53,7 @@ pub(super) fn bias_gradient<T: Scalar>(
     }
     let chunk = chunk_rows(rows);
     pool.with(rows.div_ceil(chunk) * width, |partials| {
-        partials.par_chunks_mut(width).zip(upstream.par_chunks(chunk * width)).for_each(|(sums, rows)| {
+        partials.par_chunks_mut(width).zip(upstream.par_chunks(chunk * width)).each(|(sums, rows)| {
             sums.fill(T::ZERO);
             T::column_sums(sums, rows);
         });

@@ -3,7 +3,7 @@
 //! Each gene is a point: its correlations with the leading principal components. Blocks are halved around two opposite
 //! genes until each is small enough; a gene and its mirror image belong together.
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop, Seed, Slices};
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 

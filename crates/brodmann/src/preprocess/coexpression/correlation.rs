@@ -1,6 +1,6 @@
 //! Correlation of the columns of a sparse matrix, within slices.
 
-use brodmann_kernels::{CsrView, Monitor, Slices};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop, Slices};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -83,7 +83,7 @@ pub fn correlation(
     let mut r = Array2::<f64>::zeros((p, p));
     if p > 0 {
         let rows = r.as_slice_mut().expect("freshly allocated");
-        rows.par_chunks_mut(p).enumerate().for_each(|(i, row)| {
+        rows.par_chunks_mut(p).enumerate().each(|(i, row)| {
             for (j, value) in row.iter_mut().enumerate() {
                 let length = lengths[i] * lengths[j];
                 *value = match (i == j, length > 0.0) {

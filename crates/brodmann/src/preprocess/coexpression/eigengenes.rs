@@ -1,6 +1,6 @@
 //! One profile per module, modules with nearly the same profile made one, and how near each gene is to it.
 
-use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop, Seed, Slices};
 use kodama::{Method, linkage};
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
@@ -96,7 +96,7 @@ impl Profiles {
         let by_gene = x.transpose();
         let mut membership = Array2::zeros((x.n_cols(), self.modules.len()));
         let rows: Vec<_> = membership.rows_mut().into_iter().collect();
-        rows.into_par_iter().enumerate().for_each(|(j, mut row)| {
+        rows.into_par_iter().enumerate().each(|(j, mut row)| {
             let each = moments.iter().zip(slices.sizes());
             let squares: f64 = each.map(|(m, &n)| m.variance[j] * (n as f64 - 1.0).max(0.0)).sum();
             // Profiles have mean 0 within slices, so that the gene need not be centred.

@@ -1,6 +1,6 @@
 //! The network of genes: adjacency and topological overlap.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::matmul::matmul_into_serial;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
@@ -53,7 +53,7 @@ pub(super) fn raised(value: f64, power: f64) -> f64 {
 /// O(n²) time.
 pub fn adjacency(correlations: &mut Array2<f64>, network: Network, power: f64) {
     let rows: Vec<_> = correlations.rows_mut().into_iter().collect();
-    rows.into_par_iter().enumerate().for_each(|(i, mut row)| {
+    rows.into_par_iter().enumerate().each(|(i, mut row)| {
         row.mapv_inplace(|r| raised(network.similarity(r), power));
         row[i] = 1.0;
     });

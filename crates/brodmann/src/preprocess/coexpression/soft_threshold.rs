@@ -1,6 +1,6 @@
 //! The power at which a network of genes is nearest to scale-free.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::solve::solve_positive;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;

@@ -5,7 +5,7 @@
 //! at which it meets the other lies well above its core. Two modules that meet stay two; what is not a module joins the
 //! branch it meets.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 /// Two nodes made one; leaves are `0..n`, the k-th merge is node `n + k`.

@@ -1,6 +1,6 @@
 //! Much about the labels, little about each other: minimum redundancy, maximum relevance.
 
-use brodmann_kernels::{CollectVec, Monitor, OptionError};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use brodmann_kernels::arch::rows::{RowKernels, SparseRows};
 use brodmann_kernels::matmul::matmul_add_into_serial;
-use brodmann_kernels::{CollectVec, CsrView, Monitor};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
@@ -126,7 +126,7 @@ pub(crate) fn form_gram(
         first = last;
         // Rows of the result are owned by tasks, each of which looks at all entries for its own.
         let sparse_part = &mut values.as_slice_mut().expect("row-major")[n_full * f..];
-        sparse_part.par_chunks_mut(own_rows * f).enumerate().for_each(|(t, part)| {
+        sparse_part.par_chunks_mut(own_rows * f).enumerate().each(|(t, part)| {
             let low = t * own_rows;
             for piece in &pieces {
                 piece.add_pairs(low as u32, n_full, f, part);
@@ -140,7 +140,7 @@ pub(crate) fn form_gram(
             let n_rows = piece.rows.len();
             let by_column = piece.by_column(n_sparse);
             let of = |p: usize| &piece.full[p * PANEL * n_rows..][..width(p) * n_rows];
-            mixed.par_iter_mut().enumerate().for_each(|(p, mixed)| {
+            mixed.par_iter_mut().enumerate().each(|(p, mixed)| {
                 let rows = SparseRows {
                     indptr: &by_column.0,
                     indices: &by_column.1,
@@ -150,7 +150,7 @@ pub(crate) fn form_gram(
                 };
                 f64::sparse_rows(mixed, 0, rows, &[], true);
             });
-            dense.par_iter_mut().zip(&pairs).for_each(|(out, &(a, b))| {
+            dense.par_iter_mut().zip(&pairs).each(|(out, &(a, b))| {
                 let view = |p: usize| {
                     ArrayView2::from_shape((n_rows, width(p)), of(p)).expect("sized by the rows of the piece")
                 };

@@ -9,7 +9,7 @@ use std::ops::Range;
 use brodmann_kernels::arch::panel::{
     Lanes, SparsePanel, TILE, WIDTH, gather, scatter, sparse_gather, sparse_scatter, widen,
 };
-use brodmann_kernels::{CollectVec, CsrView};
+use brodmann_kernels::{CsrView, ParallelLoop};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -101,7 +101,7 @@ pub(crate) fn apply_gram(c: CsrView<'_, f32>, entry: &impl Entry, v: ArrayView2<
                 .par_iter()
                 .map(|&first| panel_product(c, entry, first..n.min(first + chunk), right))
                 .collect_vec();
-            sum.par_iter_mut().with_min_len(256).enumerate().for_each(|(j, sum)| {
+            sum.par_iter_mut().with_min_len(256).enumerate().each(|(j, sum)| {
                 for part in &parts {
                     sum.0.iter_mut().zip(&part[j].0).for_each(|(s, p)| *s += p);
                 }
@@ -273,7 +273,7 @@ pub(crate) fn rows_times(
     }
     let panels = panels(v);
     let rows = out.as_slice_mut().expect("row-major");
-    rows.par_chunks_mut(TASK_ROWS * l).enumerate().for_each(|(t, out)| {
+    rows.par_chunks_mut(TASK_ROWS * l).enumerate().each(|(t, out)| {
         let start = t * TASK_ROWS;
         each_group(c, entry, start..n.min(start + TASK_ROWS), |first, n_rows, group| {
             let out = &mut out[(first - start) * l..][..n_rows * l];

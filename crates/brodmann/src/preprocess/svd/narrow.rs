@@ -1,9 +1,9 @@
 //! The leading eigenpairs of an operator that is cheap to apply to a few vectors: a Krylov basis that grows eight
 //! vectors at a time, every one orthogonal to all before.
 
-use brodmann_kernels::Seed;
 use brodmann_kernels::arch::panel::{Lanes, WIDTH, gather, scatter};
 use brodmann_kernels::matmul::matmul;
+use brodmann_kernels::{ParallelLoop, Seed};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 
@@ -158,18 +158,16 @@ fn transposed(rows: &[Lanes]) -> Vec<f64> {
 fn products(vectors: &[f64], rows: &[Lanes]) -> Vec<Lanes> {
     let n = rows.len();
     let mut sums = vec![Lanes::ZERO; vectors.len() / n];
-    sums.par_chunks_mut(TASK_VECTORS).zip(vectors.par_chunks(TASK_VECTORS * n)).for_each(
-        |(sums, vectors)| {
-            gather(&vectors.chunks_exact(n).collect::<Vec<_>>(), rows, sums);
-        },
-    );
+    sums.par_chunks_mut(TASK_VECTORS).zip(vectors.par_chunks(TASK_VECTORS * n)).each(|(sums, vectors)| {
+        gather(&vectors.chunks_exact(n).collect::<Vec<_>>(), rows, sums);
+    });
     sums
 }
 
 /// `B += Aᵀ factors`; rows of the block in parallel.
 fn add_multiples(vectors: &[f64], factors: &[Lanes], rows: &mut [Lanes]) {
     let n = rows.len();
-    rows.par_chunks_mut(TASK_ROWS).enumerate().for_each(|(t, rows)| {
+    rows.par_chunks_mut(TASK_ROWS).enumerate().each(|(t, rows)| {
         let first = t * TASK_ROWS;
         let own: Vec<&[f64]> =
             vectors.chunks_exact(n).map(|vector| &vector[first..first + rows.len()]).collect();

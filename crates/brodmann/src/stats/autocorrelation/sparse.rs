@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor, Seed};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop, Seed};
 use rand::RngExt;
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Which gene sets gather at an end of a ranking of all genes?
 
-use brodmann_kernels::{CollectVec, Monitor, OptionError, Seed};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop, Seed};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

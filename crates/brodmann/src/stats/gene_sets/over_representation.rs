@@ -1,6 +1,6 @@
 //! Which gene sets hold more genes of a list than chance would give them?
 
-use brodmann_kernels::{CollectVec, Monitor, OptionError};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

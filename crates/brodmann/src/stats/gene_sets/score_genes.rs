@@ -1,6 +1,6 @@
 //! How strongly does each spot express a set of genes, compared with genes that are expressed alike?
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor, OptionError, Real, Seed};
+use brodmann_kernels::{CsrView, Monitor, OptionError, ParallelLoop, Real, Seed};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

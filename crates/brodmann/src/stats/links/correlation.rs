@@ -1,6 +1,6 @@
 //! What correlation says of the pairs: how peak and gene vary together from cell to cell.
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor};
+use brodmann_kernels::{CsrView, Monitor, ParallelLoop};
 use ndarray::Array1;
 use rayon::prelude::*;
 

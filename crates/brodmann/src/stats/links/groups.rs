@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use super::masses::{Count, Masses};

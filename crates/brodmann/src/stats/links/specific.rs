@@ -1,6 +1,6 @@
 //! Strengths of one domain against the rest, with a permutation null.
 
-use brodmann_kernels::{CollectVec, Monitor, OptionError, Seed};
+use brodmann_kernels::{Monitor, OptionError, ParallelLoop, Seed};
 use ndarray::Array2;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;

@@ -1,6 +1,6 @@
 //! Unbalanced transport with an entropic term, from the accessibility of peaks to the expression of genes.
 
-use brodmann_kernels::{CollectVec, CsrView, Monitor, OptionError};
+use brodmann_kernels::{CsrView, Monitor, OptionError, ParallelLoop};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! The term that draws anchored spots of the target to their partners in the reference.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use rayon::prelude::*;
 
 use crate::nn::mat::BLOCK_ROWS;

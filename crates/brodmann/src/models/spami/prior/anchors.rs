@@ -1,6 +1,6 @@
 //! Anchors: which spots of target and reference belong together, and whether what they say is to be trusted.
 
-use brodmann_kernels::{CollectVec, CsrMatrix, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, ParallelLoop, Seed};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::Serialize;

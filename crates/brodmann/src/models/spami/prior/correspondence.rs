@@ -1,6 +1,6 @@
 //! Do the genes of the reference mean in the target what they mean there?
 
-use brodmann_kernels::{CollectVec, CsrView, Seed};
+use brodmann_kernels::{CsrView, ParallelLoop, Seed};
 use ndarray::Array2;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;

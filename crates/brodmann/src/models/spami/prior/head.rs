@@ -1,6 +1,6 @@
 //! The head that tells labels apart, in training and on the target.
 
-use brodmann_kernels::CollectVec;
+use brodmann_kernels::ParallelLoop;
 use ndarray::{Array1, Array2, ArrayView2};
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! The normalised graph of a view: some edges dropped, then `Â = D^-½ (A + I) D^-½`.
 
-use brodmann_kernels::{CsrMatrix, CsrView, OptionError, Real, Seed};
+use brodmann_kernels::{CsrMatrix, CsrView, OptionError, ParallelLoop, Real, Seed};
 use rayon::prelude::*;
 
 use super::super::error::StaigError;
@@ -162,7 +162,7 @@ impl GraphAugmenter {
             parts.push((first, part));
             rest = tail;
         }
-        parts.into_par_iter().zip(scale.par_chunks_mut(ROWS)).for_each(|((first, kept), scale)| {
+        parts.into_par_iter().zip(scale.par_chunks_mut(ROWS)).each(|((first, kept), scale)| {
             let base = self.indptr[first];
             for (k, scale) in scale.iter_mut().enumerate() {
                 let i = first + k;
@@ -208,7 +208,7 @@ impl GraphAugmenter {
             (rest, values) = (tail, value_tail);
         }
         let (scale, kept) = (&view.scale, &view.kept);
-        parts.into_par_iter().for_each(|(first, indices, values)| {
+        parts.into_par_iter().each(|(first, indices, values)| {
             let mut at = 0;
             let mut put = |i: usize, j: u32| {
                 indices[at] = j;

@@ -1,7 +1,7 @@
 //! Value and gradient of the loss.
 
 use brodmann_kernels::similarity::{exp_gradient, exp_row_sums};
-use brodmann_kernels::{CollectVec, Monitor, Opt, Real};
+use brodmann_kernels::{Monitor, Opt, ParallelLoop, Real};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -247,7 +247,7 @@ impl<T: Real> ContrastLoss<T> {
             return;
         }
         let weight = T::from_f64(weight);
-        out.par_chunks_mut(d).with_min_len(64).zip(self.pairs.places()).for_each(|(row, &place)| {
+        out.par_chunks_mut(d).with_min_len(64).zip(self.pairs.places()).each(|(row, &place)| {
             let gradient = self.gradient.row(self.pairs.rows(place as usize)[view]);
             for (o, &g) in row.iter_mut().zip(gradient) {
                 *o = if accumulate { *o + weight * g } else { weight * g };

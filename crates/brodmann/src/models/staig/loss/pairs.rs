@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use brodmann_kernels::similarity::Pairs;
-use brodmann_kernels::{CsrView, Slices};
+use brodmann_kernels::{CsrView, ParallelLoop, Slices};
 use rayon::prelude::*;
 
 use super::super::error::StaigError;
@@ -236,7 +236,7 @@ impl ContrastPairs {
                 rest = tail;
             }
         }
-        parts.into_par_iter().for_each(|(slice, view, part)| {
+        parts.into_par_iter().each(|(slice, view, part)| {
             part.par_chunks_mut(width)
                 .with_min_len(64)
                 .enumerate()

@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::{CollectVec, Real};
+use brodmann_kernels::{ParallelLoop, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 

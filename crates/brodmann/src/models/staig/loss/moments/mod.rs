@@ -21,7 +21,7 @@ mod polynomial;
 
 use std::ops::Range;
 
-use brodmann_kernels::{CollectVec, Interrupted, Monitor, Real};
+use brodmann_kernels::{Interrupted, Monitor, ParallelLoop, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
