@@ -9,7 +9,7 @@ use crate::error::HistologyError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
-    /// The processor: the same seed gives the same bits on any number of threads.
+    /// The processor: on one machine the same seed gives the same bits on any number of threads.
     #[default]
     Cpu,
     /// A graphics card, through Vulkan, Metal or DirectX: faster, and not the same bits from one card to another. Only

@@ -394,6 +394,7 @@ mod tests {
         sparse_gather(&rows, &right, &mut own_sums);
         sparse_scatter(&rows, &left, &mut own_out);
         assert!(close(&own_sums, &sums) && close(&own_out, &out));
+        let mut fused: Option<(Vec<Lanes>, Vec<Lanes>)> = None;
         for simd in crate::simd::available() {
             let (mut own_sums, mut own_out) = (lanes(stored.len(), 1), lanes(f, 2));
             let (mut from, mut also) = (indptr[..stored.len()].to_vec(), indptr[..stored.len()].to_vec());
@@ -403,6 +404,8 @@ mod tests {
             }
             assert_eq!((&from[..], &also[..]), (&indptr[1..], &indptr[1..]));
             assert!(close(&own_sums, &sums) && close(&own_out, &out), "{simd:?}");
+            let fused = fused.get_or_insert_with(|| (own_sums.clone(), own_out.clone()));
+            assert!(simd == Simd::Portable || (&own_sums, &own_out) == (&fused.0, &fused.1), "{simd:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Loops over the lower triangle of a symmetric matrix, in one pass over it each.
 //!
-//! Rows are `stride` apart; row `r` holds the columns up to `r`. Sums are those of sixteen lanes, and the copies for
-//! instruction sets differ as everywhere (see [`simd`](crate::simd)).
+//! Rows are `stride` apart; row `r` holds the columns up to `r`. Sums are those of sixteen lanes, and the portable
+//! copy rounds products, as everywhere (see [`simd`](crate::simd)).
 
 use crate::simd::{Simd, active};
 

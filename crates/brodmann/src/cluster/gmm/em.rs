@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use brodmann_kernels::matmul::{Float, matmul_into_serial, matmul_tn};
+use brodmann_kernels::matmul::{Float, matmul, matmul_into_serial, matmul_tn};
 use brodmann_kernels::{Interrupted, Monitor, ParallelLoop};
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis};
 use rayon::prelude::*;
@@ -243,7 +243,7 @@ impl Data {
             for (mut row, &mass) in weighted.outer_iter_mut().zip(masses) {
                 row *= if mass > EMPTY { mass } else { 0.0 };
             }
-            let within = total - &means.t().dot(&weighted);
+            let within = total - &matmul(means.t(), weighted.view());
             let safe = within.diag().iter().zip(total.diag()).all(|(w, t)| *w > CANCELLING * t);
             if safe {
                 return Ok(within);

@@ -1,5 +1,6 @@
 //! The families of covariances, and what a mixture's parameters are.
 
+use brodmann_kernels::matmul::matmul;
 use ndarray::{Array2, Array3, Axis};
 
 use super::cholesky::Factor;
@@ -181,7 +182,9 @@ impl Parameters {
     /// With one covariance for all, rows and means are whitened once.
     pub(super) fn whitened_means(&self) -> Option<Array2<f64>> {
         match &self.whitening {
-            Whitening::Full(factors) if factors.len() == 1 => Some(self.means.dot(&factors[0])),
+            Whitening::Full(factors) if factors.len() == 1 => {
+                Some(matmul(self.means.view(), factors[0].view()))
+            }
             _ => None,
         }
     }

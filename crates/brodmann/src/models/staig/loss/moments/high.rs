@@ -14,6 +14,7 @@
 
 use std::ops::Range;
 
+use brodmann_kernels::matmul::matmul;
 use brodmann_kernels::{ParallelLoop, Real};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
@@ -59,7 +60,7 @@ impl<T: Real> Basis<T> {
         let mut v = second.select(Axis(1), &order[..RANK]);
         for _ in 0..STEPS {
             orthonormalise(&mut v);
-            v = second.dot(&v);
+            v = matmul(second.view(), v.view());
         }
         orthonormalise(&mut v);
         Self { directions: v.mapv(T::from_f64) }
