@@ -9,4 +9,5 @@ pub mod panel;
 pub mod prefetch;
 pub mod rows;
 pub(crate) mod similarity;
+pub mod sparse_tile;
 pub(crate) mod triangle;

@@ -5,7 +5,10 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::preprocess::{PcaOptions, PreprocessError, pca_by_slice, slices_of};
+use crate::preprocess::pca::check_size;
+use crate::preprocess::svd::GRAM_LIMIT;
+use crate::preprocess::svd::made_rows::{self, LARGE, MadeRows, Visit, each_block, fits_single};
+use crate::preprocess::{PcaOptions, PreprocessError, check_finite, pca_by_slice, slices_of};
 
 /// Rows averaged in one task; fixed.
 const CHUNK: usize = 256;
@@ -37,7 +40,8 @@ impl Default for SmoothedPcaOptions {
 /// `Option`, `NonFinite`, `Empty`, `ShapeMismatch`, `Interrupted`.
 /// # Cost
 /// O(rounds · edges · entries per row) and a PCA; memory for the averaged matrix (8 bytes per entry), which has up to
-/// `1 + neighbours` times the entries per round.
+/// `1 + neighbours` times the entries per round. Where there are more than 67 million numbers (in at most 5000 columns, no
+/// more than spots), the last round is not written out but made three times, and its product is summed in single precision.
 /// # Source
 /// Common practice; the mean with spatial neighbours is one untrained graph convolution.
 ///
@@ -67,6 +71,18 @@ pub fn smoothed_pca(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Array2<f64>, PreprocessError> {
+    smoothed_pca_from(features, graph, slices, (options, LARGE), seed, monitor)
+}
+
+/// [`smoothed_pca()`], with the numbers above which averages are made when they are needed.
+fn smoothed_pca_from(
+    features: CsrView<'_, f32>,
+    graph: CsrView<'_, f64>,
+    slices: Option<&Slices>,
+    (options, large): (&SmoothedPcaOptions, usize),
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Array2<f64>, PreprocessError> {
     if graph.n_rows() != features.n_rows() {
         return Err(PreprocessError::ShapeMismatch {
             what: "the spatial graph",
@@ -75,16 +91,84 @@ pub fn smoothed_pca(
             per: "spot",
         });
     }
+    let of = PcaOptions { n_components: options.n_components };
+    let slices = slices_of(features.n_rows(), slices)?;
+    let (n_obs, n_features) = (features.n_rows(), features.n_cols());
+    let is_large = n_obs * n_features > large && n_features <= GRAM_LIMIT.min(n_obs);
+    let made = options.rounds > 0 && is_large && fits_single(features.data());
+    let written = if made { options.rounds - 1 } else { options.rounds };
     let mut smooth: Option<CsrMatrix<f32>> = None;
-    for _ in 0..options.rounds {
+    for _ in 0..written {
         monitor.check()?;
         let x = smooth.as_ref().map_or(features, CsrMatrix::view);
         smooth = Some(neighbor_mean(x, graph));
     }
     let x = smooth.as_ref().map_or(features, CsrMatrix::view);
-    let slices = slices_of(x.n_rows(), slices)?;
-    let of = PcaOptions { n_components: options.n_components };
-    Ok(pca_by_slice(x, &slices, None, &of, seed, monitor)?.scores)
+    if !made {
+        return Ok(pca_by_slice(x, &slices, None, &of, seed, monitor)?.scores);
+    }
+    check_size(x, of)?;
+    check_finite(x)?;
+    made_rows::scores(&Averaged::new(x, graph, &slices, monitor)?, of.n_components, seed, monitor)
+}
+
+/// Whether the averaged features of a tissue are made when they are needed, and never written out.
+pub(crate) fn is_made_when_needed(n_obs: usize, n_features: usize) -> bool {
+    n_obs * n_features > LARGE && n_features <= GRAM_LIMIT.min(n_obs)
+}
+
+/// Every row the mean of itself and its neighbours' rows, less the mean of these over its slice.
+struct Averaged<'a> {
+    x: CsrView<'a, f32>,
+    graph: CsrView<'a, f64>,
+    slices: &'a Slices,
+    /// Of each slice.
+    means: Vec<Vec<f64>>,
+}
+
+impl<'a> Averaged<'a> {
+    fn new(
+        x: CsrView<'a, f32>,
+        graph: CsrView<'a, f64>,
+        slices: &'a Slices,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PreprocessError> {
+        let mut averaged = Self { x, graph, slices, means: vec![vec![0.0; x.n_cols()]; slices.count()] };
+        let mut sums = averaged.means.clone();
+        averaged.each(monitor, &mut |first, block| {
+            for (i, row) in block.rows().into_iter().enumerate() {
+                sums[slices.of(first + i)].iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+            }
+            Ok(())
+        })?;
+        for (sums, size) in sums.iter_mut().zip(slices.sizes()) {
+            for sum in sums {
+                *sum /= (*size).max(1) as f64;
+            }
+        }
+        averaged.means = sums;
+        Ok(averaged)
+    }
+}
+
+impl MadeRows for Averaged<'_> {
+    fn dim(&self) -> (usize, usize) {
+        (self.x.n_rows(), self.x.n_cols())
+    }
+
+    fn each(&self, monitor: &dyn Monitor, visit: &mut Visit<'_>) -> Result<(), PreprocessError> {
+        each_block(self.dim(), monitor, visit, &|i, row| {
+            row.fill(0.0);
+            let mut n = 0usize;
+            for j in itself_and_neighbors(self.graph, i) {
+                n += 1;
+                let (columns, values) = self.x.row(j);
+                columns.iter().zip(values).for_each(|(&c, &v)| row[c as usize] += f64::from(v));
+            }
+            let share = 1.0 / n as f64;
+            row.iter_mut().zip(&self.means[self.slices.of(i)]).for_each(|(v, mean)| *v = *v * share - mean);
+        })
+    }
 }
 
 /// Every row the mean of itself and its neighbours' rows.
@@ -125,7 +209,7 @@ fn neighbor_mean(x: CsrView<'_, f32>, graph: CsrView<'_, f64>) -> CsrMatrix<f32>
         parts.push((rows, own_columns, own_values));
         (columns, values) = (more_columns, more_values);
     }
-    parts.into_par_iter().with_max_len(1).each(|(rows, columns, values)| {
+    parts.into_par_iter().each(|(rows, columns, values)| {
         let mut sums = vec![0f64; x.n_cols()];
         let mut seen = vec![false; x.n_cols()];
         let mut touched: Vec<u32> = Vec::new();
@@ -204,6 +288,40 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn averages_made_when_needed_have_the_components_of_those_written_out() {
+        // More than one block of rows and one panel of columns; three slices, their spots in turn.
+        let (n, f) = (2500, 300);
+        // Ten axes, each of half the variance of the one before, and what shifts a slice.
+        let word = |at: usize| (Seed(2).word(at as u64) >> 40) as f32 / (1 << 24) as f32 - 0.5;
+        let dense = Array2::from_shape_fn((n, f), |(i, j)| {
+            let axes = (0..10).map(|t| 0.7f32.powi(t as i32) * word(i * 10 + t) * word((n + j) * 10 + t));
+            axes.sum::<f32>() + (i % 3 * 5) as f32
+        });
+        let x = CsrMatrix::from_dense(dense.view());
+        let rows: Vec<Vec<(u32, f64)>> = (0..n).map(|i| vec![((i + 3) as u32 % n as u32, 1.0)]).collect();
+        let graph = CsrMatrix::from_rows(n, &rows);
+        let slices = Slices::from_codes(&(0..n as u32).map(|i| i % 3).collect::<Vec<_>>(), &[]);
+        let options = SmoothedPcaOptions { n_components: 8, rounds: 1 };
+        let written =
+            smoothed_pca(x.view(), graph.view(), Some(&slices), &options, Seed(1), &Silent).expect("valid");
+        let from = |x: &CsrMatrix<f32>, n_components: usize| {
+            let options = SmoothedPcaOptions { n_components, rounds: 1 };
+            smoothed_pca_from(x.view(), graph.view(), Some(&slices), (&options, 0), Seed(1), &Silent)
+        };
+        let made = from(&x, 8).expect("valid");
+        assert_ne!(made, written);
+        assert_eq!(made.dim(), written.dim());
+        let largest = written.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+        let worst = made.iter().zip(&written).fold(0.0f64, |w, (a, b)| w.max((a - b).abs()));
+        assert!(worst < 1e-5 * largest, "{worst} {largest}");
+        assert!(matches!(from(&x, 0), Err(PreprocessError::Option(_))));
+        let mut broken = dense.clone();
+        broken[[7, 3]] = f32::NAN;
+        let broken = from(&CsrMatrix::from_dense(broken.view()), 8);
+        assert!(matches!(broken, Err(PreprocessError::NonFinite { .. })));
     }
 
     #[test]

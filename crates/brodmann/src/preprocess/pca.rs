@@ -162,7 +162,7 @@ pub fn pca_by_slice(
     decompose(x, &maps, &slices, *options, seed, monitor)
 }
 
-fn check_size(x: CsrView<'_, f32>, options: PcaOptions) -> Result<(), PreprocessError> {
+pub(crate) fn check_size(x: CsrView<'_, f32>, options: PcaOptions) -> Result<(), PreprocessError> {
     if options.n_components == 0 {
         return Err(OptionError::new("n_pcs", 0, "at least 1").into());
     }

@@ -1,8 +1,7 @@
 //! Principal components of the blocks, for several weightings of them at once.
 
-use brodmann_kernels::ParallelLoop;
 use brodmann_kernels::matmul::{matmul, matmul_add_into_serial};
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Monitor, ParallelLoop, Seed};
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -13,6 +12,7 @@ use crate::preprocess::pca::fix_signs;
 use crate::preprocess::svd::{
     STREAMED_STEPS, STREAMED_TOLERANCE, formed_eigenpairs,
     krylov::{EigenOptions, EigenPairs, Growth, leading_eigenpairs},
+    made_rows::{columns_product, rectangle},
 };
 
 /// Columns up to which their product is formed (9000² f64 are 648 MB) …
@@ -68,7 +68,9 @@ pub(super) fn leading(
     let (n, d) = (blocks.n_obs(), blocks.n_cols());
     let k = n_components.min(n.saturating_sub(1)).min(d);
     let found: Vec<(Array2<f64>, bool)> = if d <= COLUMNS_LIMIT && d <= n {
-        let gram = column_product(blocks, monitor)?;
+        monitor.stage("products of features", n as u64);
+        let gram =
+            if blocks.kept() { column_product(blocks, monitor)? } else { columns_product(blocks, monitor)? };
         monitor.stage("principal components", factors.len() as u64);
         let of = |factors: &[f64; 3]| {
             let (pairs, _) = formed_eigenpairs(&gram, &column_factors(blocks, factors), k, seed, monitor)?;
@@ -110,21 +112,18 @@ fn columns_mut(m: ArrayViewMut2<'_, f64>, n: usize) -> ArrayViewMut2<'_, f64> {
     m.slice_axis_move(Axis(1), Slice::from(..n))
 }
 
-/// A rectangle of a matrix.
-fn place(m: &mut Array2<f64>, rows: Range<usize>, columns: Range<usize>) -> ArrayViewMut2<'_, f64> {
-    m.view_mut().slice_axis_move(Axis(0), Slice::from(rows)).slice_axis_move(Axis(1), Slice::from(columns))
-}
-
 /// The factor of every column.
 fn column_factors(blocks: &Blocks<'_>, factors: &[f64; 3]) -> Vec<f64> {
     let g = blocks.n_genes();
     (0..blocks.n_cols()).map(|j| factors[j / g]).collect()
 }
 
-/// `ZᵀZ`, `(n_cols, n_cols)`.
-fn column_product(blocks: &Blocks<'_>, monitor: &dyn Monitor) -> Result<Array2<f64>, PreprocessError> {
-    let (n, d) = (blocks.n_obs(), blocks.n_cols());
-    monitor.stage("products of features", n as u64);
+/// `ZᵀZ`, `(n_cols, n_cols)`, in double precision.
+pub(super) fn column_product(
+    blocks: &Blocks<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Array2<f64>, PreprocessError> {
+    let d = blocks.n_cols();
     let panel = |p: usize| p * PANEL..d.min((p + 1) * PANEL);
     let n_panels = d.div_ceil(PANEL);
     let pairs: Vec<(usize, usize)> = (0..n_panels).flat_map(|a| (a..n_panels).map(move |b| (a, b))).collect();
@@ -140,8 +139,8 @@ fn column_product(blocks: &Blocks<'_>, monitor: &dyn Monitor) -> Result<Array2<f
     })?;
     let mut gram = Array2::zeros((d, d));
     for (part, &(a, b)) in parts.iter().zip(&pairs) {
-        place(&mut gram, panel(a), panel(b)).assign(part);
-        place(&mut gram, panel(b), panel(a)).assign(&part.t());
+        rectangle(&mut gram, panel(a), panel(b)).assign(part);
+        rectangle(&mut gram, panel(b), panel(a)).assign(&part.t());
     }
     Ok(gram)
 }
@@ -161,9 +160,9 @@ fn row_products(blocks: &Blocks<'_>, monitor: &dyn Monitor) -> Result<Vec<Array2
                 let columns = b * g..(b + 1) * g;
                 let (left, right) =
                     (columns_of(rows.view(), columns.clone()), columns_of(others.view(), columns));
-                let mut own = place(gram, first..first + left.nrows(), other..other + right.nrows());
+                let mut own = rectangle(gram, first..first + left.nrows(), other..other + right.nrows());
                 let strips = own.axis_chunks_iter_mut(Axis(0), STRIP).collect::<Vec<_>>().into_par_iter();
-                strips.zip(left.axis_chunks_iter(Axis(0), STRIP).collect::<Vec<_>>()).enumerate().for_each(
+                strips.zip(left.axis_chunks_iter(Axis(0), STRIP).collect::<Vec<_>>()).enumerate().each(
                     |(at, (strip, left))| {
                         // Of a block against itself, what lies below the diagonal.
                         let seen = if other == first { at * STRIP + left.nrows() } else { right.nrows() };

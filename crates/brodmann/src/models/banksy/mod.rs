@@ -70,10 +70,12 @@ impl BanksyOptions {
     /// Most bytes at a time beside the genes themselves: neighbours while they are found, then the rows and their product.
     pub fn memory_bytes(&self, n_obs: usize, n_genes: usize) -> u64 {
         let edges = n_obs as u64 * self.n_neighbors.max(self.n_neighbors_agf) as u64;
-        let neighbors =
-            if self.looks_around() { edges * (weights::EDGE_BYTES + weights::FOUND_BYTES) } else { 0 };
-        let n_blocks = if self.looks_around() { 2 + usize::from(self.n_neighbors_agf > 0) } else { 1 };
-        neighbors + components::memory_bytes(n_obs, n_blocks * n_genes)
+        if !self.looks_around() {
+            return components::memory_bytes(n_obs, n_genes);
+        }
+        let n_blocks = 2 + usize::from(self.n_neighbors_agf > 0);
+        let components = components::memory_bytes(n_obs, n_blocks * n_genes);
+        edges * weights::EDGE_BYTES + components.max(edges * weights::FOUND_BYTES)
     }
 
     /// Whether any embedding looks beyond the spot itself.
@@ -158,7 +160,9 @@ pub struct Banksy {
 /// # Cost
 /// With `d = 3 n_genes` columns (`n_genes` if every λ is 0): per pass over the rows `n_neighbors_agf · nnz`
 /// multiply-adds, two or three passes; up to 9000 columns or 4000 spots (whichever are fewer) one product of
-/// `n_obs · d² / 2` or `n_obs² · d / 2`, beyond 20 passes at most. Memory for the neighbours (28 bytes per edge), the
+/// `n_obs · d² / 2` or `n_obs² · d / 2`, beyond 20 passes at most. Where the rows take more than
+/// half a gigabyte, the product is summed in single precision, and own values of which at most 30 % are not zero are multiplied
+/// one by one. Memory for the neighbours (28 bytes per edge), the
 /// product and half a gigabyte of rows.
 /// # Source
 /// Singhal et al. 2024 (BANKSY), Nature Genetics 56:431. The gradient is that around the neighbours' mean, as in the

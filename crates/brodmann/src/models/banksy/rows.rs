@@ -1,24 +1,23 @@
 //! The three blocks of features, some rows at a time.
 
-use brodmann_kernels::ParallelLoop;
-use brodmann_kernels::{CsrView, Interrupted, Monitor, Slices};
+use brodmann_kernels::{CsrMatrix, CsrView, Interrupted, Monitor, ParallelLoop, Slices};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
 use std::ops::Range;
 
 use super::weights::Surroundings;
+use crate::preprocess::PreprocessError;
+use crate::preprocess::svd::made_rows::{BLOCK_ROWS, LARGE, MadeRows, Visit};
 
 /// Rows made in one task.
 const TASK_ROWS: usize = 32;
-/// Rows made at a time; fixed, since sums run over them one block after the other.
-const BLOCK_ROWS: usize = 1024;
-/// Bytes of rows that are kept rather than made anew in each pass.
-const KEPT_BYTES: usize = 1 << 29;
+/// Share of own values that are not zero up to which they are multiplied one by one.
+const SPARSE: f64 = 0.3;
 
-/// Most bytes of rows: all of them where they are kept, else those of two blocks.
+/// Most bytes of rows: all of them where they are kept, else those of two blocks and one in single precision.
 pub(super) fn memory_bytes(n_obs: usize, n_cols: usize) -> u64 {
-    let all = 8 * n_obs as u64 * n_cols as u64;
-    if all <= KEPT_BYTES as u64 { all } else { 16 * (BLOCK_ROWS * n_cols) as u64 }
+    let all = n_obs as u64 * n_cols as u64;
+    if all <= LARGE as u64 { 8 * all } else { 20 * (BLOCK_ROWS * n_cols) as u64 }
 }
 
 /// A column whose deviation is below this share of its gene's size is constant but for rounding.
@@ -79,6 +78,11 @@ impl<'a> Blocks<'a> {
         self.per_gene * self.x.n_cols()
     }
 
+    /// Whether all rows are at hand; if not, each pass makes them anew.
+    pub(super) fn kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// The row of the tissue at a place.
     pub(super) fn row_at(&self, place: usize) -> usize {
         self.order[place] as usize
@@ -127,7 +131,7 @@ impl<'a> Blocks<'a> {
     fn standardise(&mut self, slices: &Slices, monitor: &dyn Monitor) -> Result<(), Interrupted> {
         monitor.stage("means and deviations", self.ranges.len() as u64);
         let d = self.n_cols();
-        let mut kept = (8 * d * self.n_obs() <= KEPT_BYTES).then(|| Array2::zeros((self.n_obs(), d)));
+        let mut kept = (d * self.n_obs() <= LARGE).then(|| Array2::zeros((self.n_obs(), d)));
         let mut sums = vec![(vec![0.0f64; d], vec![0.0f64; d]); slices.count()];
         let mut room = Array2::zeros((0, 0));
         for (slice, range) in &self.ranges {
@@ -211,6 +215,40 @@ impl<'a> Blocks<'a> {
                 }
             },
         );
+    }
+}
+
+impl MadeRows for Blocks<'_> {
+    fn dim(&self) -> (usize, usize) {
+        (self.n_obs(), self.n_cols())
+    }
+
+    fn each(&self, monitor: &dyn Monitor, visit: &mut Visit<'_>) -> Result<(), PreprocessError> {
+        Blocks::each(self, monitor, |first, rows| {
+            visit(first, rows)?;
+            monitor.advance(rows.nrows() as u64);
+            Ok(())
+        })
+    }
+
+    /// Own values, where few enough are not zero that they are multiplied one by one.
+    fn n_sparse(&self) -> usize {
+        let all = self.n_obs() * self.n_genes();
+        if self.x.nnz() as f64 <= SPARSE * all as f64 { self.n_genes() } else { 0 }
+    }
+
+    /// Own values over the deviations of their slice, not centred.
+    fn sparse(&self, places: Range<usize>) -> CsrMatrix<f32> {
+        let slice = self.ranges.partition_point(|(_, range)| range.end <= places.start);
+        let inverse = &self.scaling[self.ranges[slice].0].1;
+        let rows: Vec<usize> = places.map(|at| self.row_at(at)).collect();
+        let mut own = self.x.select_rows(&rows);
+        own.for_each_row_mut(|_, columns, values| {
+            for (v, j) in values.iter_mut().zip(columns) {
+                *v = (f64::from(*v) * inverse[*j as usize]) as f32;
+            }
+        });
+        own
     }
 }
 

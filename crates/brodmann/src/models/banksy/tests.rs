@@ -2,6 +2,7 @@ use brodmann_kernels::{CsrMatrix, Silent};
 use ndarray::{Array1, Array2, Axis, Slice};
 
 use super::*;
+use crate::preprocess::svd::made_rows::columns_product;
 
 fn grid(side: usize) -> Array2<f64> {
     Array2::from_shape_fn((side * side, 2), |(i, axis)| if axis == 0 { i % side } else { i / side } as f64)
@@ -178,9 +179,36 @@ fn rows_made_anew_are_the_rows_kept_and_threads_do_not_matter() {
     let kept = find(&make());
     let mut anew = make();
     anew.forget();
-    assert_eq!(find(&anew), kept);
+    let same = |a: &Array2<f64>, b: &Array2<f64>| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
+    assert!(same(&find(&anew), &kept));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
     assert_eq!(pool.install(|| find(&make())), kept);
+}
+
+#[test]
+fn single_precision_gives_the_product_but_for_rounding() {
+    // Panels of 256 and 44 own values, and of 256, 256 and 88 others; two blocks of rows in a slice.
+    let (n, g) = (2000, 300);
+    let spots = Array2::from_shape_fn((n, 2), |(i, a)| ((i * 31 + a * 7) % 1999) as f64);
+    let codes: Vec<u32> = (0..n as u32).map(|i| u32::from(i % 4 == 0)).collect();
+    let slices = Slices::from_codes(&codes, &[]);
+    let dense = genes(n, g);
+    let mut sparse = dense.view().to_dense();
+    sparse
+        .indexed_iter_mut()
+        .filter(|((i, j), _)| (i * 7 + j * 13 + i * j) % 11 > 1)
+        .for_each(|(_, v)| *v = 0.0);
+    for x in [dense, CsrMatrix::from_dense(sparse.view())] {
+        let around = Surroundings::new(spots.view(), &slices, &of(0.5, 4)).expect("spots");
+        let blocks = Blocks::new(x.view(), &slices, Some(around), true, &Silent).expect("goes on");
+        let exact = components::column_product(&blocks, &Silent).expect("goes on");
+        let single = columns_product(&blocks, &Silent).expect("goes on");
+        assert_eq!(single, single.t());
+        let worst = exact.iter().zip(&single).fold(0.0f64, |w, (a, b)| w.max((a - b).abs()));
+        assert!(worst < 1e-5 * n as f64, "{worst}");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
+        assert_eq!(pool.install(|| columns_product(&blocks, &Silent)).expect("goes on"), single);
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 
 use crate::preprocess::error::PreprocessError;
 
-/// Rows written out together: as many as the dense kernels sum before they store.
+/// Rows written out together: half of what the dense kernels sum in one go.
 const ROWS: usize = 256;
 /// … in panels of so many columns: a quarter of a megabyte of f64, of which two stay in a core's second-level cache.
 const PANEL: usize = 128;
@@ -52,6 +52,13 @@ pub(crate) struct Arrangement {
     n_full: usize,
     /// Estimated nanoseconds of forming the product on one core.
     pub(crate) ns: f64,
+}
+
+impl Arrangement {
+    /// Whether all columns are written out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.n_full == self.order.len()
+    }
 }
 
 /// The arrangement that costs least.

@@ -237,7 +237,7 @@ fn each_group(
 }
 
 /// Writes row `i` out.
-fn write_row(c: CsrView<'_, f32>, entry: &impl Entry, i: usize, row: &mut [f64]) {
+pub(super) fn write_row(c: CsrView<'_, f32>, entry: &impl Entry, i: usize, row: &mut [f64]) {
     let (columns, values) = c.row(i);
     if columns.len() < row.len() {
         row.fill(0.0);

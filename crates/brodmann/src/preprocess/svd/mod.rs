@@ -6,11 +6,13 @@
 //! 1. The smaller side is chosen: `AᵀA` over variables, or `AAᵀ` over spots.
 //! 2. Up to [`GRAM_LIMIT`] rows that product is either formed once, in one pass over the data ([`mod@form_gram`]), or applied
 //!    to eight vectors at a time, some dozens of times ([`gram`]): what is estimated to cost less. Its leading
-//!    eigenvectors are exact to rounding either way. Above, it is applied to blocks of vectors until they are good.
+//!    eigenvectors are exact to rounding either way, but for a large centred matrix with few zeros, whose product is formed
+//!    in single precision ([`made_rows`]). Above, it is applied to blocks of vectors until they are good.
 //! 3. The eigenvectors come from a block Krylov basis with thick restart ([`krylov`], [`narrow`]), stopped by the
 //!    residual. Small problems go to a dense eigensolver instead.
 //!
 //! * [`mod@form_gram`]: `CᵀC` of a sparse matrix, formed.
+//! * [`made_rows`]: the same of rows that are made when they are needed.
 //! * [`gram`]: the same, applied.
 //! * [`krylov`]: leading eigenpairs of a symmetric operator.
 //! * [`narrow`]: the same, a few vectors at a time.
@@ -18,15 +20,18 @@
 pub(crate) mod form_gram;
 pub(crate) mod gram;
 pub(crate) mod krylov;
+pub(crate) mod made_rows;
 mod narrow;
 
 use brodmann_kernels::arch::panel::WIDTH;
+use brodmann_kernels::matmul::matmul;
 use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 
-use self::form_gram::{Arrangement, Gram, arrange, form_gram};
+use self::form_gram::{Gram, arrange, form_gram};
 use self::gram::{Entry, Plain, Turned, apply_gram, matrix_times, pass_ns};
 use self::krylov::{EigenOptions, EigenPairs, Growth, dense_eigenpairs, leading_eigenpairs};
+use self::made_rows::{LARGE, MadeRows, Visit, columns_product, columns_product_ns, each_block, fits_single};
 use super::error::PreprocessError;
 use super::scale::ColumnMap;
 
@@ -92,16 +97,27 @@ pub(crate) fn truncated_svd(
     seed: Seed,
     monitor: &dyn Monitor,
 ) -> Result<Svd, PreprocessError> {
+    truncated_svd_from(a, k, LARGE, seed, monitor)
+}
+
+/// [`truncated_svd`], with the numbers above which a matrix is large.
+fn truncated_svd_from(
+    a: Implicit<'_>,
+    k: usize,
+    large: usize,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<Svd, PreprocessError> {
     match a.maps {
-        [] => by_smaller_side(a, k, seed, monitor, Plain),
-        [map] => by_smaller_side(a, k, seed, monitor, |_, j, v| map.value(j, v)),
-        maps => by_smaller_side(a, k, seed, monitor, |i, j, v| maps[a.slices.of(i)].value(j, v)),
+        [] => by_smaller_side(a, (k, large), seed, monitor, Plain),
+        [map] => by_smaller_side(a, (k, large), seed, monitor, |_, j, v| map.value(j, v)),
+        maps => by_smaller_side(a, (k, large), seed, monitor, |i, j, v| maps[a.slices.of(i)].value(j, v)),
     }
 }
 
 fn by_smaller_side(
     a: Implicit<'_>,
-    k: usize,
+    (k, large): (usize, usize),
     seed: Seed,
     monitor: &dyn Monitor,
     entry: impl Entry,
@@ -111,7 +127,10 @@ fn by_smaller_side(
         // AᵀA = BᵀB − Σ_s n_s μ_s μ_sᵀ over the slices s, because the rows of B in s add up to n_s μ_s.
         let sized = a.means.iter().zip(a.slices.sizes());
         let terms = sized.map(|(mean, size)| (-(*size as f64), mean.as_slice(), mean.as_slice())).collect();
-        let (pairs, method) = Product { x: a.x, entry: &entry, terms }.leading(k, seed, monitor)?;
+        let centred = Centred { a, entry: &entry };
+        let in_single = !a.means.is_empty() && n * f > large && fits_single(a.x.data());
+        let product = Product { x: a.x, entry: &entry, terms, centred: in_single.then_some(&centred) };
+        let (pairs, method) = product.leading(k, seed, monitor)?;
         let components = pairs.vectors;
         let scores = times_right(&a, &entry, components.view());
         return Ok(finish(scores, components, &pairs.values, method, pairs.converged));
@@ -139,7 +158,8 @@ fn by_smaller_side(
     let (shifted_first, members_first) = (shifted.iter().zip(&members), members.iter().zip(&shifted));
     let terms = shifted_first.chain(members_first).map(|(l, r)| (-1.0, l.as_slice(), r.as_slice())).collect();
     let entry_of = Turned(&entry);
-    let (pairs, method) = Product { x: c, entry: &entry_of, terms }.leading(k, seed, monitor)?;
+    let product = Product { x: c, entry: &entry_of, terms, centred: None };
+    let (pairs, method) = product.leading(k, seed, monitor)?;
     let singular_values: Vec<f64> = pairs.values.iter().map(|v| v.max(0.0).sqrt()).collect();
     let u = pairs.vectors;
     // V = AᵀU / s = (CU − Σ_s μ_s (e_sᵀU)) / s. Directions without variance get zero loadings.
@@ -184,11 +204,33 @@ fn column(values: &[f64]) -> Array2<f64> {
 pub(crate) fn times_right(a: &Implicit<'_>, entry: &impl Entry, v: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.x.n_rows(), v.ncols()));
     gram::rows_times(a.x, entry, v, &mut out);
-    let shifts: Vec<Array2<f64>> = a.means.iter().map(|mean| column(mean).t().dot(&v)).collect();
+    let shifts: Vec<Array2<f64>> = a.means.iter().map(|mean| matmul(column(mean).t(), v)).collect();
     for (i, mut row) in out.rows_mut().into_iter().enumerate().filter(|_| !shifts.is_empty()) {
         row -= &shifts[a.slices.of(i)].row(0);
     }
     out
+}
+
+/// The rows of `A`, written out.
+struct Centred<'a, E> {
+    a: Implicit<'a>,
+    entry: &'a E,
+}
+
+impl<E: Entry> MadeRows for Centred<'_, E> {
+    fn dim(&self) -> (usize, usize) {
+        (self.a.x.n_rows(), self.a.x.n_cols())
+    }
+
+    fn each(&self, monitor: &dyn Monitor, visit: &mut Visit<'_>) -> Result<(), PreprocessError> {
+        let Implicit { x, means, slices, .. } = self.a;
+        each_block(self.dim(), monitor, visit, &|i, row| {
+            gram::write_row(x, self.entry, i, row);
+            if let Some(means) = means.get(slices.of(i)) {
+                row.iter_mut().zip(means).for_each(|(v, mean)| *v -= mean);
+            }
+        })
+    }
 }
 
 /// `CᵀC + Σ factor · left · rightᵀ` over the terms, symmetric.
@@ -196,6 +238,8 @@ struct Product<'a, E> {
     x: CsrView<'a, f32>,
     entry: &'a E,
     terms: Vec<(f64, &'a [f64], &'a [f64])>,
+    /// Rows that the whole is the product of, where that may be summed in single precision.
+    centred: Option<&'a Centred<'a, E>>,
 }
 
 impl<E: Entry> Product<'_, E> {
@@ -212,17 +256,25 @@ impl<E: Entry> Product<'_, E> {
             let pairs = leading_eigenpairs(size, k, &mut |v| self.apply(v, monitor), &options, seed)?;
             return Ok((pairs, SvdMethod::Streamed));
         }
-        let shape = Shape { arrangement: arrange(self.x), size, k };
+        let arrangement = arrange(self.x);
+        let large = self.centred.filter(|_| arrangement.is_full());
+        let product_ns = large.map_or(arrangement.ns, |rows| columns_product_ns(rows.dim()));
+        let shape = Shape { product_ns, size, k };
         if iterates(size, k) && self.applied_ns(&shape) < shape.formed_ns() {
-            let max_steps = PATIENCE * shape.passes();
+            // What has taken as long as the other way will not become the quicker one.
+            let as_long = (shape.formed_ns() / pass_ns(self.x)) as usize;
+            let max_steps = as_long.clamp(shape.passes(), PATIENCE * shape.passes());
             let options = EigenOptions { tolerance: FORMED_TOLERANCE, max_steps, growth: Growth::Narrow };
             let pairs = leading_eigenpairs(size, k, &mut |v| self.apply(v, monitor), &options, seed)?;
             if pairs.converged {
                 return Ok((pairs, SvdMethod::Streamed));
             }
         }
+        if let Some(rows) = large {
+            return formed_eigenpairs(&columns_product(rows, monitor)?, &[], k, seed, monitor);
+        }
         let Gram { values: mut gram, order } =
-            form_gram(self.x, shape.arrangement, &|i, j, v| self.entry.of(i, j, v), monitor)?;
+            form_gram(self.x, arrangement, &|i, j, v| self.entry.of(i, j, v), monitor)?;
         for (factor, left, right) in &self.terms {
             for (mut row, &a) in gram.rows_mut().into_iter().zip(&order) {
                 let l = factor * left[a as usize];
@@ -254,7 +306,7 @@ impl<E: Entry> Product<'_, E> {
     /// Adds the rank-one terms to `out = CᵀC v`.
     fn correct(&self, v: ArrayView2<'_, f64>, out: &mut Array2<f64>) {
         for (factor, left, right) in &self.terms {
-            let projected = column(right).t().dot(&v);
+            let projected = matmul(column(right).t(), v);
             for (mut row, l) in out.rows_mut().into_iter().zip(*left) {
                 row.scaled_add(factor * l, &projected.row(0));
             }
@@ -269,7 +321,8 @@ fn iterates(size: usize, k: usize) -> bool {
 
 /// What the ways to the eigenpairs of a product cost.
 struct Shape {
-    arrangement: Arrangement,
+    /// Estimated nanoseconds of forming the product.
+    product_ns: f64,
     size: usize,
     k: usize,
 }
@@ -282,7 +335,7 @@ impl Shape {
 
     /// Estimated nanoseconds of forming the product and iterating on it.
     fn formed_ns(&self) -> f64 {
-        self.arrangement.ns + self.passes() as f64 * (self.size * self.size) as f64 * FORMED_PASS_NS
+        self.product_ns + self.passes() as f64 * (self.size * self.size) as f64 * FORMED_PASS_NS
     }
 }
 
@@ -320,4 +373,45 @@ pub(crate) fn formed_eigenpairs(
         return Ok((pairs, SvdMethod::Gram));
     }
     Ok((dense()?, SvdMethod::Dense))
+}
+
+#[cfg(test)]
+mod tests {
+    use brodmann_kernels::{CsrMatrix, Silent};
+
+    use super::*;
+
+    #[test]
+    fn single_precision_gives_the_components_of_double() {
+        // Eight axes, each of half the variance of the one before; two slices, the second shifted, and one map each.
+        let (n, f) = (1500, 300);
+        let word = |at: usize| (Seed(4).word(at as u64) >> 40) as f32 / (1 << 24) as f32 - 0.5;
+        let dense = Array2::from_shape_fn((n, f), |(i, j)| {
+            let axes = (0..8).map(|t| 0.7f32.powi(t as i32) * word(i * 8 + t) * word((n + j) * 8 + t));
+            axes.sum::<f32>() + 0.01 * word(1_000_000 + i * f + j) + (i % 2 * 3) as f32
+        });
+        let x = CsrMatrix::from_dense(dense.view());
+        let slices = Slices::from_codes(&(0..n as u32).map(|i| i % 2).collect::<Vec<_>>(), &[]);
+        let mut means = vec![vec![0.0; f]; 2];
+        for (i, row) in dense.rows().into_iter().enumerate() {
+            means[i % 2].iter_mut().zip(row).for_each(|(mean, v)| *mean += f64::from(*v) / (n / 2) as f64);
+        }
+        let of = |means: &[Vec<f64>], large: usize| {
+            let a = Implicit { x: x.view(), maps: &[], means, slices: &slices };
+            truncated_svd_from(a, 6, large, Seed(1), &Silent).expect("converges")
+        };
+        let (single, double) = (of(&means, 0), of(&means, usize::MAX));
+        assert_eq!(single.method, SvdMethod::Gram);
+        for t in 0..6 {
+            let (a, b) = (single.singular_values[t], double.singular_values[t]);
+            assert!(
+                (a - b).abs() < 1e-5 * b && single.singular_values[t] != double.singular_values[t],
+                "{a} {b}"
+            );
+            let overlap = single.components.column(t).dot(&double.components.column(t)).abs();
+            assert!((overlap - 1.0).abs() < 1e-8, "{t}: {overlap}");
+        }
+        // What is not centred is not rounded.
+        assert_eq!(of(&[], 0).singular_values, of(&[], usize::MAX).singular_values);
+    }
 }
