@@ -31,8 +31,8 @@ pub use leiden::limits::{
 pub use leiden::{
     ClusterCountSearch, EntryEdges, GraphView, LatentSpatialSearch, Layer, LeidenError, LeidenOptions,
     Partition, Quality, ResolutionSearch, SearchOptions, Unreached, entry_edges, leiden, leiden_multiplex,
-    leiden_multiplex_with, move_difference, quality, search_n_clusters, search_resolution,
-    search_resolution_latent_spatial, unreached_warning,
+    leiden_multiplex_with, move_difference, quality, search_n_clusters, search_n_clusters_by_seed,
+    search_resolution, search_resolution_latent_spatial, unreached_warning,
 };
 pub use members::{MemberVotes, Members, MembersError, agreeing_runs, member_votes, members};
 pub use refine::{NO_NEIGHBOR, RefineError, majority_vote, refine_labels};

@@ -18,12 +18,13 @@
 //! one layer of neighbours per modality. Every member sees them all.
 
 use brodmann_data::{Array, Categorical, Column, Value, keys};
-use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, ParallelLoop, Slices};
+use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, ParallelLoop, Seed, Slices};
 use indexmap::IndexMap;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::ops::Range;
 
 use super::PipelineError;
 use super::clustering::{ClusterNumber, Integration, MAX_CLUSTERS, note_unreached};
@@ -31,7 +32,7 @@ use super::domains::{Domains, Labels};
 use super::embedding::integrated;
 use super::expression::{self, CLUSTER_NEIGHBORS, Expression, FeatureSummary, N_INIT, ValueOptions, Wanted};
 use super::fingerprint::Fingerprint;
-use super::forecast::{FEWER_SPOTS, Forecast, Need, product_bytes};
+use super::forecast::{FEWER_SPOTS, Forecast, Need, Work, product_bytes};
 use super::histology::features::{Picture, image_features};
 use super::histology::request::{FILE, SlideOptions};
 use super::histology::{EncoderOptions, Networks};
@@ -45,7 +46,7 @@ use super::smoothed_pca::smoothed_bytes;
 use super::tissue::ModalityInfo;
 use crate::cluster::{
     CovarianceModel, GmmOptions, Layer, Members, SearchOptions, agreeing_runs, gmm, member_votes, members,
-    search_n_clusters,
+    search_n_clusters_by_seed,
 };
 use crate::graph::{NeighborsOptions, neighbor_means, neighbors};
 use crate::metrics::adjusted_rand_index;
@@ -404,30 +405,63 @@ impl DomainsRequest {
             ..GmmOptions::default()
         };
         let (seed, monitor) = (run.seed, run.monitor);
-        let of = |(member, view, round): (Member, &View, usize)| -> Result<Vec<u32>, PipelineError> {
+        let seed_of = |member: Member, round| {
+            seed.derive("domains/member", member as u64).derive(purpose, round as u64)
+        };
+        // What one run of several misses is no news.
+        let own = |member: Member, is_silent: bool| OfMember {
+            name: member.name(),
+            whole: monitor,
+            is_silent: is_silent || purpose == SEARCH,
+        };
+        let of = |(member, view, rounds): (Member, &View, Range<usize>)| {
             monitor.check()?;
-            let seed = seed.derive("domains/member", member as u64).derive(purpose, round as u64);
-            // What one run of several misses is no news.
-            let own =
-                OfMember { name: member.name(), whole: monitor, is_silent: round > 0 || purpose == SEARCH };
-            match view {
-                View::Embedding(embedding) => Ok(gmm(embedding.view(), &mixture, seed, &own)?.labels),
+            let found = match view {
+                View::Embedding(embedding) => rounds
+                    .clone()
+                    .map(|round| {
+                        let (seed, own) = (seed_of(member, round), own(member, round > 0));
+                        Ok(gmm(embedding.view(), &mixture, seed, &own)?.labels)
+                    })
+                    .collect::<Result<Vec<_>, PipelineError>>()?,
                 View::Neighbors(graphs) => {
                     let layers: Vec<Layer<'_>> = graphs.iter().chain([space]).map(Layer::new).collect();
                     let (search, last) = (SearchOptions::default(), Some(graphs.len()));
-                    let found = search_n_clusters(&layers, last, n_clusters, &search, seed, &own)?.last;
-                    note_unreached(&found, n_clusters, &own);
-                    Ok(found.partition.membership)
+                    let seeds: Vec<Seed> = rounds.clone().map(|round| seed_of(member, round)).collect();
+                    let silent = own(member, true);
+                    let found =
+                        search_n_clusters_by_seed(&layers, last, n_clusters, &search, &seeds, &silent)?;
+                    if let Some(first) = found.first() {
+                        note_unreached(&first.last, n_clusters, &own(member, false));
+                    }
+                    found.into_iter().map(|found| found.last.partition.membership).collect()
                 }
+            };
+            if purpose != SEARCH {
+                monitor.advance(rounds.len() as u64);
             }
+            Ok(found)
         };
-        let tasks: Vec<(Member, &View, usize)> = (self.agreement.members.iter().zip(views))
-            .flat_map(|(member, view)| (0..n_runs).map(move |round| (*member, view, round)))
+        // Runs of a graph share what they find on the way, and take longest.
+        let shared = |view: &View| matches!(view, View::Neighbors(_));
+        let mut tasks: Vec<(usize, Range<usize>)> = views
+            .iter()
+            .enumerate()
+            .flat_map(|(at, view)| {
+                let step = if shared(view) { n_runs } else { 1 };
+                (0..n_runs).step_by(step).map(move |first| (at, first..first + step))
+            })
             .collect();
-        let found: Vec<Vec<u32>> = run
-            .timed(Stage::Cluster, || tasks.into_par_iter().map(of).try_collect_vec::<_, PipelineError>())?;
-        let mut found = found.into_iter();
-        Ok(views.iter().map(|_| found.by_ref().take(n_runs).collect()).collect())
+        tasks.sort_by_key(|(at, _)| !shared(&views[*at]));
+        let found: Vec<Vec<Vec<u32>>> = run.timed(Stage::Cluster, || {
+            let runs = tasks.par_iter();
+            let runs =
+                runs.map(|(at, rounds)| of((self.agreement.members[*at], &views[*at], rounds.clone())));
+            runs.try_collect_vec::<_, PipelineError>()
+        })?;
+        let mut labels: Vec<Vec<Vec<u32>>> = views.iter().map(|_| Vec::new()).collect();
+        tasks.iter().zip(found).for_each(|((at, _), found)| labels[*at].extend(found));
+        Ok(labels)
     }
 
     /// The number of domains that the members agree on best, and all that were tried.
@@ -691,18 +725,25 @@ impl Method for DomainsRequest {
     }
 
     fn need<'a>(&'a self, scene: &'a Scene<'_>) -> Result<Option<Need<'a>>, PipelineError> {
-        let (mut bytes, mut work, mut reading) = (0, 0, 0);
-        for info in scene.tissue.modalities() {
-            let expected = expression::expected(scene, info, &self.wanted())?;
-            (bytes, reading) = (expected.bytes.max(bytes), expected.reading.max(reading));
-            let (n_obs, width) = (scene.n_obs(), expected.n_features);
-            let smoothed = smoothed_bytes(n_obs, &expected, SMOOTHED_NEIGHBORS) + product_bytes(n_obs, width);
-            work = self.banksy_options().memory_bytes(n_obs, width).max(smoothed).max(work);
-        }
         // The members' components, and their copies on the way to a mixture.
         let width = (4 + HOPS) * COMPONENTS;
         let embeddings = 16 * (scene.n_obs() * width * scene.tissue.modalities().len()) as u64;
-        let forecast = Forecast { bytes: bytes + reading.max(work + embeddings), seconds: None };
+        let clustering = Work {
+            n_obs: scene.n_obs(),
+            latent: vec![(CLUSTER_NEIGHBORS, COMPONENTS); scene.tissue.modalities().len()],
+            spatial: Some(NEIGHBORS + SMOOTHED_NEIGHBORS),
+            n_clusterings: 1,
+            ..Work::default()
+        };
+        let mut bytes = clustering.bytes() + embeddings;
+        for info in scene.tissue.modalities() {
+            let expected = expression::expected(scene, info, &self.wanted())?;
+            let (n_obs, width) = (scene.n_obs(), expected.n_features);
+            let smoothed = smoothed_bytes(n_obs, &expected, SMOOTHED_NEIGHBORS) + product_bytes(n_obs, width);
+            let work = self.banksy_options().memory_bytes(n_obs, width).max(smoothed);
+            bytes = (expected.with(work) + clustering.graphs_in_space()).max(bytes);
+        }
+        let forecast = Forecast { bytes, seconds: None };
         Ok(Some(Need { forecast, advice: Box::new(|_| FEWER_SPOTS.to_owned()) }))
     }
 
@@ -731,7 +772,7 @@ impl Method for DomainsRequest {
             Some(k) => (k, Vec::new()),
             None => self.number((&views, &space), scene.n_obs(), run)?,
         };
-        monitor.stage("members", 0);
+        monitor.stage("members", (views.len() * self.agreement.restarts) as u64);
         let of = (self.agreement.restarts, self.agreement.n_init);
         let runs = self.label((&views, &space), n_clusters, of, "domains/run", run)?;
         drop(views);

@@ -274,12 +274,14 @@ pub(super) struct Expected {
     pub bytes: u64,
     /// What reading them takes besides, and gives back.
     pub reading: u64,
+    /// What of all that is left when the work begins: the features.
+    pub kept: u64,
 }
 
 impl Expected {
     /// The most that is held with `work` that follows the reading.
     pub(super) fn with(&self, work: u64) -> u64 {
-        self.bytes + self.reading.max(work)
+        (self.bytes + self.reading).max(self.kept + work)
     }
 }
 
@@ -299,10 +301,11 @@ pub(super) fn expected(
     let nnz = size.map_or(0, |s| s.nnz as u64);
     // Genes that vary are also seen in more spots: of what is stored, they hold more than their share.
     let share = (2.0 * n_features as f64 / n_vars.max(1) as f64).min(1.0);
-    let bytes =
-        ENTRY_BYTES * (nnz + 2 * (nnz as f64 * share) as u64) + every_run_bytes(scene.n_obs(), n_vars, 0);
+    let features = ENTRY_BYTES * (nnz as f64 * share) as u64;
+    let always = every_run_bytes(scene.n_obs(), n_vars, 0);
+    let (bytes, kept) = (ENTRY_BYTES * nnz + 2 * features + always, features + always);
     let density = nnz as f64 * share / (scene.n_obs() * n_features).max(1) as f64;
-    Ok(Expected { n_features, density: density.min(1.0), bytes, reading: block_bytes(nnz as usize) })
+    Ok(Expected { n_features, density: density.min(1.0), bytes, reading: block_bytes(nnz as usize), kept })
 }
 
 /// The spatial graph: k nearest, either way, slice by slice.

@@ -135,6 +135,11 @@ impl Work {
         Need { forecast, advice: Box::new(move |available| advice(&self, available)) }
     }
 
+    /// The neighbours in space alone, once they are found.
+    pub(super) fn graphs_in_space(&self) -> u64 {
+        (EDGE_BYTES * SPATIAL_EDGES * (self.n_obs * self.spatial.unwrap_or(0)) as f64) as u64
+    }
+
     /// Memory at the peak.
     pub(super) fn bytes(&self) -> u64 {
         let n = self.n_obs as f64;

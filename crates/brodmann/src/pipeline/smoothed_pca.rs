@@ -11,13 +11,14 @@ use super::domains::{Domains, Embedding};
 use super::expression::{
     self, CLUSTER_NEIGHBORS, Expected, Expression, FeatureSummary, N_INIT, N_TOP_GENES, ValueOptions, Wanted,
 };
-use super::forecast::{FEWER_SPOTS, Forecast, Need, product_bytes};
+use super::forecast::{FEWER_SPOTS, Forecast, Need, Work, product_bytes};
 use super::method::{Facts, Finished, Frame, Method, Outcome, Reads, Written};
 use super::request::{FeatureRequest, Naming, Place, check_n_neighbors};
 use super::run::{Run, Stage};
 use super::said::Said;
 use super::scene::Scene;
 use super::tissue::ModalityInfo;
+use crate::models::smoothed_pca::is_made_when_needed;
 use crate::models::{SmoothedPcaOptions, smoothed_pca};
 
 /// An entry of the averaged features, and neighbours per one asked for where either of two may ask.
@@ -115,8 +116,12 @@ impl Facts for SmoothedPcaFacts {
     }
 }
 
-/// Bytes of the features averaged over neighbours: most of what is empty in a spot is not in one of them.
+/// Bytes of the features averaged over neighbours, where they are written out: most of what is empty in a spot is not in one
+/// of them.
 pub(super) fn smoothed_bytes(n_obs: usize, expected: &Expected, n_neighbors: usize) -> u64 {
+    if is_made_when_needed(n_obs, expected.n_features) {
+        return 0;
+    }
     let empty = (1.0 - expected.density).powf(1.0 + NEIGHBORS_EITHER_WAY * n_neighbors as f64);
     (AVERAGED_BYTES * (n_obs * expected.n_features) as f64 * (1.0 - empty)) as u64
 }
@@ -147,7 +152,9 @@ impl Method for SmoothedPcaRequest {
         let smoothed = smoothed_bytes(n_obs, &expected, self.smoothing.n_neighbors);
         // The components, and their copies on the way to a mixture.
         let embedding = 8 * (n_obs * self.n_pcs()) as u64;
-        let bytes = expected.with(smoothed + product_bytes(n_obs, width) + 4 * embedding);
+        let graph = Work { n_obs, spatial: Some(self.smoothing.n_neighbors), ..Work::default() };
+        let work = smoothed + product_bytes(n_obs, width) + 4 * embedding;
+        let bytes = expected.with(work) + graph.graphs_in_space();
         let forecast = Forecast { bytes, seconds: None };
         Ok(Some(Need { forecast, advice: Box::new(|_| FEWER_SPOTS.to_owned()) }))
     }

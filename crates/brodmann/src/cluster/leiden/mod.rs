@@ -38,7 +38,7 @@ use brodmann_kernels::{Monitor, OptionError, Seed, Silent};
 pub use entry_edges::{EntryEdges, entry_edges};
 pub use error::{LayerId, LeidenError};
 pub use layer::{GraphView, Layer, Quality};
-pub use n_clusters::{ClusterCountSearch, search_n_clusters, unreached_warning};
+pub use n_clusters::{ClusterCountSearch, search_n_clusters, search_n_clusters_by_seed, unreached_warning};
 pub use quality::{move_difference, quality};
 pub use resolution::{
     LatentSpatialSearch, ResolutionSearch, SearchOptions, Unreached, search_resolution,

@@ -1,11 +1,13 @@
 //! A wanted number of clusters of several layers: which resolutions are searched, and in what order.
 
-use brodmann_kernels::{Monitor, Seed};
+use brodmann_kernels::{Monitor, ParallelLoop, Seed};
+use rayon::prelude::*;
 
 use super::error::LeidenError;
 use super::layer::Layer;
 use super::resolution::{
-    ResolutionSearch, SearchOptions, search_resolution, search_resolution_latent_spatial,
+    ResolutionSearch, SCOUTED_FROM, SearchOptions, search_resolution, search_resolution_latent_spatial,
+    search_resolution_near,
 };
 
 /// What [`search_n_clusters`] found.
@@ -80,6 +82,54 @@ pub fn search_n_clusters(
     Ok(ClusterCountSearch { latent: first, last, resolution })
 }
 
+/// [`search_n_clusters`] with several seeds, side by side.
+///
+/// From 20,000 nodes on the first seed searches alone, and the others begin where it ended: one clustering each, or two where
+/// the first of them misses the number, and the nearer is taken.
+///
+/// # Returns
+/// One result per seed, in order.
+/// # Errors
+/// As [`search_n_clusters`].
+/// # Cost
+/// One search per seed; on a large graph one search, and at most two clusterings for each other seed.
+pub fn search_n_clusters_by_seed(
+    layers: &[Layer<'_>],
+    spatial: Option<usize>,
+    n_clusters: usize,
+    options: &SearchOptions,
+    seeds: &[Seed],
+    monitor: &dyn Monitor,
+) -> Result<Vec<ClusterCountSearch>, LeidenError> {
+    let search = |seed: &Seed| search_n_clusters(layers, spatial, n_clusters, options, *seed, monitor);
+    let (Some((first, others)), Some(layer)) = (seeds.split_first(), layers.first()) else {
+        return seeds.iter().map(search).collect();
+    };
+    if layer.graph.n_rows() < SCOUTED_FROM {
+        return seeds.par_iter().map(search).try_collect_vec();
+    }
+    let first = search(first)?;
+    let mut fixed = layers.to_vec();
+    for (layer, resolution) in fixed.iter_mut().zip(&first.resolution) {
+        layer.resolution = *resolution;
+    }
+    // Where space was searched, it was so last.
+    let space = spatial.filter(|&s| layers[s].weight > 0.0);
+    let latent = || (0..layers.len()).filter(|l| Some(*l) != spatial).collect();
+    let which = space.map_or_else(latent, |space| vec![space]);
+    let near = (&which[..], first.last.resolution);
+    let again = |seed: &Seed| {
+        let last = search_resolution_near(&fixed, near, n_clusters, options, *seed, monitor)?;
+        let mut resolution = first.resolution.clone();
+        for l in &which {
+            resolution[*l] = last.resolution;
+        }
+        Ok(ClusterCountSearch { latent: first.latent.clone(), last, resolution })
+    };
+    let found: Vec<ClusterCountSearch> = others.par_iter().map(again).try_collect_vec::<_, LeidenError>()?;
+    Ok(std::iter::once(first).chain(found).collect())
+}
+
 /// What to warn of where `n_clusters` was not reached: what was found instead, and why.
 pub fn unreached_warning(found: &ResolutionSearch, n_clusters: usize) -> Option<String> {
     if found.exact {
@@ -149,6 +199,29 @@ mod tests {
         let found = search([1.0, 2.0], None);
         assert!(found.latent.is_none());
         assert_eq!(found.resolution, [found.last.resolution; 2]);
+    }
+
+    #[test]
+    fn several_seeds_each_find_the_number_and_share_the_way_on_a_large_graph() {
+        let seeds = [Seed(1), Seed(2), Seed(3)];
+        let options = SearchOptions::default();
+        let small = [rings(6), rings(6)];
+        let layers: Vec<Layer<'_>> = small.iter().map(Layer::new).collect();
+        let found = search_n_clusters_by_seed(&layers, Some(1), 6, &options, &seeds, &Silent).expect("ran");
+        for (seed, found) in seeds.iter().zip(&found) {
+            let alone = search_n_clusters(&layers, Some(1), 6, &options, *seed, &Silent).expect("ran");
+            assert_eq!(found, &alone);
+        }
+        let n = SCOUTED_FROM / 5 + 1;
+        let large = [rings(n), rings(n)];
+        let layers: Vec<Layer<'_>> = large.iter().map(Layer::new).collect();
+        let found = search_n_clusters_by_seed(&layers, Some(1), n, &options, &seeds, &Silent).expect("ran");
+        assert_eq!(
+            found[0],
+            search_n_clusters(&layers, Some(1), n, &options, seeds[0], &Silent).expect("ran")
+        );
+        assert!(found.iter().all(|f| f.is_exact() && f.resolution[0] == found[0].resolution[0]));
+        assert!(found[1..].iter().all(|f| f.last.trace.len() == 1));
     }
 
     #[test]

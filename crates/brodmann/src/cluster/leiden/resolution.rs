@@ -17,10 +17,12 @@ use super::limits::is_cluster_count;
 use super::{LeidenOptions, Partition, Prepared};
 
 /// With fewer nodes clusterings take no time that could be saved.
-const SCOUTED_FROM: usize = 20_000;
+pub(super) const SCOUTED_FROM: usize = 20_000;
 /// Passes of a large clustering of which the resolution alone is wanted: those after it raised the quality by 3 in 10,000 and
 /// took two thirds of the time (100,000 simulated spots).
 const FEW_PASSES: u32 = 2;
+/// Most clusterings for each further seed, near the resolution where the first seed's search ended.
+const FEW_CLUSTERINGS: u32 = 2;
 /// Factor of the first step away from where the search begins …
 const FIRST_STEP: f64 = 2.0;
 /// … and where scouts have been.
@@ -192,14 +194,42 @@ pub fn search_resolution(
     search(layers, which, n_clusters, options, (seed, monitor), "searching the resolution")
 }
 
+/// [`search_resolution`] from the resolution where another seed's search ended: few clusterings, by small steps and without
+/// scouts.
+pub(super) fn search_resolution_near(
+    layers: &[Layer<'_>],
+    (which, resolution): (&[usize], f64),
+    n_clusters: usize,
+    options: &SearchOptions,
+    seed: Seed,
+    monitor: &dyn Monitor,
+) -> Result<ResolutionSearch, LeidenError> {
+    let max_iterations = options.max_iterations.min(FEW_CLUSTERINGS);
+    let near = SearchOptions { start: Some(resolution), max_iterations, ..options.clone() };
+    search_from(layers, which, n_clusters, &near, (seed, monitor), "searching the resolution", false)
+}
+
 /// [`search_resolution`] under a name of its own in the log.
 fn search(
     layers: &[Layer<'_>],
     which: &[usize],
     n_clusters: usize,
     options: &SearchOptions,
+    of: (Seed, &dyn Monitor),
+    stage: &str,
+) -> Result<ResolutionSearch, LeidenError> {
+    let has_scouts = layers.first().is_some_and(|layer| layer.graph.n_rows() >= SCOUTED_FROM);
+    search_from(layers, which, n_clusters, options, of, stage, has_scouts)
+}
+
+fn search_from(
+    layers: &[Layer<'_>],
+    which: &[usize],
+    n_clusters: usize,
+    options: &SearchOptions,
     (seed, monitor): (Seed, &dyn Monitor),
     stage: &str,
+    has_scouts: bool,
 ) -> Result<ResolutionSearch, LeidenError> {
     options.check()?;
     for &l in which {
@@ -233,11 +263,11 @@ fn search(
         finer: None,
     };
     let start = options.start.unwrap_or(layers[first].resolution).clamp(options.lowest, options.highest);
-    let (start, step) = if n_nodes < SCOUTED_FROM {
-        (start, FIRST_STEP)
-    } else {
+    let (start, step) = if has_scouts {
         monitor.stage(&format!("{stage}, roughly"), 0);
         (search.scouted(start)?, STEP_FROM_SCOUTED)
+    } else {
+        (start, if n_nodes < SCOUTED_FROM { FIRST_STEP } else { STEP_FROM_SCOUTED })
     };
     monitor.stage(stage, u64::from(options.max_iterations));
     let mut unreached = search.run(start, step)?;
