@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a run says it will take beside what it took, method by method.
 
-    bash benches/run forecasts [--sizes 1296 10000 100000 --methods spatialleiden staig]
+    bash benches/run forecasts [--sizes 1296 10000 100000 --methods spatialleiden staig --genes 2000 --density .05]
 
-Simulated tissues of 2000 genes, 5 % non-zero (SpaMI: with 30 proteins beside them), read from a file and written to one. The
+Simulated tissues of 2000 genes, 5 % non-zero unless told otherwise (SpaMI: with 30 proteins beside them), read from a file
+and written to one; --json keeps the results of other ones apart. The
 forecast is what the run itself said before it began; memory is the peak of the process. Networks are trained for a few
 epochs: these are all alike.
 """
@@ -30,14 +31,16 @@ METHODS = {
 }
 
 
-def tissue(folder, side, method):
+def tissue(folder, side, method, genes, density):
     """The input of a method, made once."""
+    name = f"{side}" if (genes, density) == (2000, 0.05) else f"{side}-{genes}-{density}"
     if method != "spami":
-        return common.simulate(folder / f"{side}.h5ad", side)
-    path = folder / f"{side}.h5mu"
+        return common.simulate(folder / f"{name}.h5ad", side, genes, density)
+    path = folder / f"{name}.h5mu"
     if not path.exists():
-        words = ["simulate", "--out", path, "--side", side, "--genes", 2000, "--density", 0.05, "--modalities", "rna,adt"]
-        common.run([common.program(), *words, "--n-proteins", 30, "--json", "--quiet"], 2)
+        words = ["simulate", "--out", path, "--side", side, "--genes", genes, "--density", density]
+        words += ["--modalities", "rna,adt", "--n-proteins", 30]
+        common.run([common.program(), *words, "--json", "--quiet"], 2)
     return path
 
 
@@ -61,18 +64,21 @@ def main():
     parser = common.parser(__doc__, "forecasts", repeats=1)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1296, 10_000, 100_000])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--genes", type=int, default=2000)
+    parser.add_argument("--density", type=float, default=0.05, help="share of counts that are not 0")
     arguments = parser.parse_args()
     bench = common.Bench(
         "forecasts",
         "Forecasts",
-        "What each run said it would take, and what it took: 1 is right, above 1 it took more than it said. 2000 genes, 5 % "
-        "non-zero, input and output included; networks are trained for 4 epochs.",
+        "What each run said it would take, and what it took: 1 is right, above 1 it took more than it said. "
+        f"{arguments.genes} genes, {100 * arguments.density:g} % non-zero, input and output included; networks are trained for "
+        "4 epochs.",
         arguments,
     )
     for size in arguments.sizes:
         side = round(size**0.5)
         for method in arguments.methods:
-            path = tissue(common.tissues(), side, method)
+            path = tissue(common.tissues(), side, method, arguments.genes, arguments.density)
             bench.compare(f"{side * side:,} spots, {method}", side * side, [sys.executable, __file__, "--ours", method, path])
     bench.write()
 
