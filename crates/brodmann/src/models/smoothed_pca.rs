@@ -94,7 +94,7 @@ fn smoothed_pca_from(
     let of = PcaOptions { n_components: options.n_components };
     let slices = slices_of(features.n_rows(), slices)?;
     let (n_obs, n_features) = (features.n_rows(), features.n_cols());
-    let is_large = n_obs * n_features > large && n_features <= GRAM_LIMIT.min(n_obs);
+    let is_large = exceeds(large, n_obs, n_features);
     let made = options.rounds > 0 && is_large && fits_single(features.data());
     let written = if made { options.rounds - 1 } else { options.rounds };
     let mut smooth: Option<CsrMatrix<f32>> = None;
@@ -114,7 +114,12 @@ fn smoothed_pca_from(
 
 /// Whether the averaged features of a tissue are made when they are needed, and never written out.
 pub(crate) fn is_made_when_needed(n_obs: usize, n_features: usize) -> bool {
-    n_obs * n_features > LARGE && n_features <= GRAM_LIMIT.min(n_obs)
+    exceeds(LARGE, n_obs, n_features)
+}
+
+/// Whether a tissue has more numbers, in few enough columns that their product is formed.
+fn exceeds(large: usize, n_obs: usize, n_features: usize) -> bool {
+    n_obs * n_features > large && n_features <= GRAM_LIMIT.min(n_obs)
 }
 
 /// Every row the mean of itself and its neighbours' rows, less the mean of these over its slice.

@@ -252,7 +252,7 @@ mod tests {
         }
     }
 
-    /// Two blocks of rows and a part of one, two panels of sparse columns, three of others.
+    /// Two blocks of rows and a part of one; 300 columns that may be sparse, and 550 others.
     fn example(n_sparse: usize) -> Example {
         let (n, d) = (2500, 850);
         let before = Array2::from_shape_fn((n, d), |(i, j)| {
