@@ -81,6 +81,20 @@ impl SpamiGraph {
         Ok(())
     }
 
+    /// The operators of some spots alone, which have all their neighbours among themselves, renumbered.
+    ///
+    /// `places`: of each spot among those of its own slice.
+    pub(super) fn operators_within(&self, members: &[u32], places: &[u32]) -> Operators<f32> {
+        let rows: Vec<Vec<(u32, f64)>> = members
+            .iter()
+            .map(|&i| {
+                let (columns, values) = self.neighbors.view().row(i as usize);
+                columns.iter().zip(values).map(|(&j, &v)| (places[j as usize], v)).collect()
+            })
+            .collect();
+        Operators::new(&CsrMatrix::from_rows(members.len(), &rows))
+    }
+
     /// The same operators in double precision, for checks.
     #[cfg(test)]
     pub(super) fn operators_f64(&self) -> Operators<f64> {

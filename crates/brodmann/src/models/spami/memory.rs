@@ -12,18 +12,28 @@ use super::prior::{Labelled, UNLABELLED};
 ///
 /// The graph is taken to have `n_neighbors` neighbours in each row, every other one in both directions.
 pub fn memory_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions) -> u64 {
+    memory_bytes_of_slices(&[n_obs], widths, options)
+}
+
+/// [`memory_bytes`] of slices of these sizes: they are trained on in turn, in buffers for the largest.
+pub fn memory_bytes_of_slices(sizes: &[usize], widths: &[usize], options: &SpamiOptions) -> u64 {
     if options.validate(widths.len()).is_err() {
         return 0;
     }
+    let n_obs: usize = sizes.iter().sum();
+    let largest = sizes.iter().copied().max().unwrap_or(0);
     let (parameters, layout) = network::parameters::<f32>(options, widths, Seed(0));
     let operators = Operators::<f32>::empty();
     let buffers =
-        |training| network::write(options, &layout, &operators, n_obs, training).0.memory_bytes(training);
+        |n, training| network::write(options, &layout, &operators, n, training).0.memory_bytes(training);
     let n = n_obs as u64;
     let features = 4 * n * widths.iter().sum::<usize>() as u64;
     let k = options.n_neighbors.min(n_obs) as u64;
-    // Rows: 12 bytes an entry as given, 8 each for the context, its transpose, and the union with loops.
-    let graph = n * (12 * k + 8 * (2 * (k + 1) + 3 * k / 2 + 1) + 4 * 8);
+    // The context, its transpose, and the union with loops: 8 bytes an entry.
+    let operators_of_all = n * (8 * (2 * (k + 1) + 3 * k / 2 + 1) + 3 * 8);
+    // Rows as given: 12 bytes an entry. Of several slices each has operators of its own.
+    let copies = if sizes.len() > 1 { 2 } else { 1 };
+    let graph = n * (12 * k + 8) + copies * operators_of_all;
     // The lists of rows it is made from: freed, but rarely given back to the system.
     let building = n * (2 * 24 + 16 * (3 * k + 4));
     let permutations = 4 * n * (widths.len() as u64 + 1);
@@ -33,7 +43,7 @@ pub fn memory_bytes(n_obs: usize, widths: &[usize], options: &SpamiOptions) -> u
     let outputs =
         4 * n * (options.embedding_width(widths.len()) + widths.len() * (options.latent + 1)) as u64
             + features;
-    let peak = (buffers(true) + permutations).max(buffers(false) + outputs);
+    let peak = (buffers(largest, true) + permutations).max(buffers(n_obs, false) + outputs);
     features + graph + building + weights + peak
 }
 

@@ -461,6 +461,9 @@ fn a_million_spots_are_forecast_to_fit_into_six_gigabytes() {
     let forecast = memory_bytes(1_000_000, &[50, 50], &options);
     assert!(forecast < 6_000_000_000, "{forecast}");
     assert!(memory_bytes(2_000_000, &[50, 50], &options) < 2 * forecast + 100_000_000);
+    // Slices are trained on in turn.
+    let ten = memory_bytes_of_slices(&[100_000; 10], &[50, 50], &options);
+    assert!(ten < forecast * 3 / 4, "{ten} {forecast}");
 }
 
 #[test]
@@ -480,4 +483,79 @@ fn the_bounds_of_parameters_are_those_of_pytorch() {
         assert!(found <= bound && found > 0.98 * bound, "{name}: {found} {bound}");
     }
     assert_eq!(largest("encoder.0.bias1"), 0.0);
+}
+
+/// The rows of a slice, and its graph.
+type OwnRing = (Vec<usize>, SpamiGraph);
+
+/// Two slices whose rows interleave, each a ring.
+fn two_rings(n: usize) -> (SpamiGraph, Vec<u32>, [OwnRing; 2]) {
+    let codes: Vec<u32> = (0..n as u32).map(|i| u32::from(i % 3 == 0)).collect();
+    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); n];
+    let parts = [0, 1].map(|slice| {
+        let members: Vec<usize> = (0..n).filter(|&i| codes[i] == slice).collect();
+        let next = |k: usize| (k + 1) % members.len();
+        for (k, &i) in members.iter().enumerate() {
+            rows[i] = vec![members[next(k)] as u32];
+        }
+        let own: Vec<Vec<u32>> = (0..members.len()).map(|k| vec![next(k) as u32]).collect();
+        (members, SpamiGraph::new(&own).expect("sound"))
+    });
+    (SpamiGraph::new(&rows).expect("sound"), codes, parts)
+}
+
+#[test]
+fn slices_that_lie_apart_sum_to_the_bits_of_training_them_together() {
+    let n = 400;
+    let (graph, codes, parts) = two_rings(n);
+    let (a, b) = (features(n, 9, 1), features(n, 4, 2));
+    let options = SpamiOptions { dropout: 0.2, ..small() };
+    let whole = fit(&[a.view(), b.view()], &graph, Some(&codes), &options).expect("trains");
+    let rows = |x: &Array2<f32>, members: &[usize]| x.select(ndarray::Axis(0), members);
+    let mut shards = parts.clone().map(|(members, own)| {
+        let place = shard::SpamiPlace { index: usize::from(members[0] == 0), n_obs: n };
+        let modalities = vec![rows(&a, &members), rows(&b, &members)];
+        shard::SpamiShard::new(modalities, own, place, &options, Seed(7)).expect("sound")
+    });
+    let mut lead = shard::lead(&options, &[9, 4], Seed(7)).expect("sound");
+    for epoch in 0..options.epochs as u64 {
+        let parameters = lead.parameters().flat();
+        let mut sum = shards[0].gradients(&parameters, epoch).expect("finite");
+        // Asked twice, as after a worker was lost.
+        assert_eq!(shards[0].gradients(&parameters, epoch).expect("finite"), sum);
+        sum.add(&shards[1].gradients(&parameters, epoch).expect("finite"));
+        lead.apply(&sum);
+    }
+    let found: Vec<SpamiEpoch> = lead.history().iter().map(|row| SpamiEpoch::from_row(row, 2)).collect();
+    assert_eq!(found, whole.epochs);
+    assert_eq!(shard::model_of(&lead, &options, &[9, 4], Seed(7)), whole.model);
+    let out = whole.model.apply(&[a.view(), b.view()], &graph, &Silent).expect("applies");
+    let parameters = lead.parameters().flat();
+    for (own, (members, _)) in shards.iter_mut().zip(&parts) {
+        let found = own.apply(&parameters).expect("applies");
+        assert_eq!(found.embedding, rows(&out.embedding, members));
+        assert_eq!(found.attention, rows(&out.attention, members));
+    }
+    let other = shards[0].gradients(&parameters[1..], 0);
+    assert!(matches!(other, Err(SpamiError::ParameterShape { .. })), "{other:?}");
+}
+
+#[test]
+fn the_loss_of_slices_is_that_of_the_tissue() {
+    // Without draws a slice cannot tell that it has a tape of its own.
+    let n = 300;
+    let (graph, codes, _) = two_rings(n);
+    let (a, b) = (features(n, 9, 1), features(n, 4, 2));
+    let options = SpamiOptions { dropout: 0.0, contrast: false, ..small() };
+    let views = [a.view(), b.view()];
+    let one = fit(&views, &graph, None, &options).expect("trains");
+    let two = fit(&views, &graph, Some(&codes), &options).expect("trains");
+    for (one, two) in one.epochs.iter().zip(&two.epochs) {
+        assert!((one.loss - two.loss).abs() < 1e-5 * one.loss, "{one:?} {two:?}");
+        assert!((one.cosine - two.cosine).abs() < 1e-5 * one.cosine);
+    }
+    // With them the terms are of the same size.
+    let (one, two) = (fit(&views, &graph, None, &small()), fit(&views, &graph, Some(&codes), &small()));
+    let (one, two) = (one.expect("trains"), two.expect("trains"));
+    assert!((one.epochs[0].contrast[0] - two.epochs[0].contrast[0]).abs() < 0.05);
 }

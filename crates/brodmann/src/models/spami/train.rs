@@ -2,18 +2,17 @@
 
 use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
-use rand::seq::SliceRandom;
 
 use super::checks::{check_features, matrices, standard};
 use super::error::SpamiError;
 use super::graph::SpamiGraph;
 use super::model::SpamiModel;
-use super::network::{self, Nodes, PriorNodes};
+use super::network::{self, PriorNodes};
 use super::options::SpamiOptions;
+use super::parts::{Features, Part, parts};
 use super::prior::{Anchors, Guidance, LabelHead, Trust};
 use crate::nn::{
-    AdamOptions, Column, LossId, Mat, Network, Parameters, Progress, Schedule, Step, Stop, Tape, Trainer,
-    TrainingState,
+    AdamOptions, Column, Mat, Network, Parameters, Progress, Schedule, Stop, Trainer, TrainingState,
 };
 
 /// The loss of one epoch, before its step.
@@ -100,8 +99,8 @@ impl SpamiEpoch {
 
 /// Trains SpaMI on the modalities of one or more slices.
 ///
-/// Every epoch is one full pass: the features of each modality are permuted within each slice, the losses taken, and
-/// Adam steps once. The random draws of an epoch depend on the seed and its number alone, so training resumed from a
+/// Every epoch is one full pass: slice by slice the features of each modality are permuted and the losses taken; the
+/// gradients are summed in the order of the slices, and Adam steps once. The random draws of an epoch depend on the seed and its number alone, so training resumed from a
 /// checkpoint ends in the same bits.
 ///
 /// `E` is the caller's error, so that a checkpoint that cannot be written ends training with its own error.
@@ -283,14 +282,14 @@ pub fn profile(
         Ok(())
     };
     epoch(&mut trainer)?;
-    trainer.network_mut().tape.profile();
+    trainer.network_mut().parts[0].tape.profile();
     let start = std::time::Instant::now();
     for _ in 0..options.epochs {
         epoch(&mut trainer)?;
     }
     let each = 1.0 / options.epochs as f64;
     let total = start.elapsed().as_secs_f64() * each;
-    let timings = trainer.network().tape.timings().into_iter();
+    let timings = trainer.network().parts[0].tape.timings().into_iter();
     let mut steps: Vec<SpamiStep> =
         timings.map(|(op, pass, seconds)| SpamiStep { op, pass, seconds: seconds * each }).collect();
     let rest = total - steps.iter().map(|s| s.seconds).sum::<f64>();
@@ -320,64 +319,73 @@ fn trainer<'a, 'p>(
     }
     let widths: Vec<usize> = modalities.iter().map(ArrayView2::ncols).collect();
     let (mut parameters, layout) = network::parameters::<f32>(options, &widths, seed);
-    let (mut tape, nodes) = network::write(options, &layout, &graph.operators, n_obs, true);
+    let slices = slices.map_or_else(|| Slices::one(n_obs), Slices::clone);
     let mut guided = None;
-    if let Some((guidance, monitor)) = guide {
-        if guidance.n_obs() != n_obs {
-            let what = "the target of the reference".to_owned();
-            return Err(SpamiError::SpotMismatch { what, found: guidance.n_obs(), expected: n_obs });
+    let parts = match guide {
+        None if slices.count() > 1 => parts(features, graph, &slices, (options, &layout), seed),
+        guide => {
+            let (mut tape, nodes) = network::write(options, &layout, &graph.operators, n_obs, true);
+            if let Some((guidance, monitor)) = guide {
+                if guidance.n_obs() != n_obs {
+                    let what = "the target of the reference".to_owned();
+                    return Err(SpamiError::SpotMismatch { what, found: guidance.n_obs(), expected: n_obs });
+                }
+                let labels = guidance.labelled(options.embedding_width(widths.len()));
+                let shape = (guidance.prior().reference.ncols(), labels.n_labels);
+                let prior = network::prior_parameters(&mut parameters, options, widths.len(), shape, seed);
+                let operators = &guidance.prior().graph.operators;
+                let weights = guidance.weights();
+                let (written, prior_nodes) =
+                    network::write_prior(tape, nodes.fused, options, &prior, operators, labels, weights);
+                tape = written;
+                tape.keep(nodes.fused);
+                tape.keep(prior_nodes.embedding);
+                guided = Some(Guided {
+                    guidance,
+                    nodes: prior_nodes,
+                    anchors: guidance.first().clone(),
+                    remembered: Vec::new(),
+                    blank: parameters.clone(),
+                    monitor,
+                });
+            }
+            let features = features.iter().map(|x| Features::whole(*x)).collect();
+            vec![Part::new(tape.build(true), nodes, features, slices.rows().to_vec(), (seed, 0, 1.0))]
         }
-        let labels = guidance.labelled(options.embedding_width(widths.len()));
-        let shape = (guidance.prior().reference.ncols(), labels.n_labels);
-        let prior = network::prior_parameters(&mut parameters, options, widths.len(), shape, seed);
-        let operators = &guidance.prior().graph.operators;
-        let weights = guidance.weights();
-        let (written, prior_nodes) =
-            network::write_prior(tape, nodes.fused, options, &prior, operators, labels, weights);
-        tape = written;
-        tape.keep(nodes.fused);
-        tape.keep(prior_nodes.embedding);
-        guided = Some(Guided {
-            guidance,
-            nodes: prior_nodes,
-            anchors: guidance.first().clone(),
-            remembered: Vec::new(),
-            blank: parameters.clone(),
-            monitor,
-        });
-    }
-    let permuted = if nodes.contrast.iter().any(Option::is_some) { widths.len() } else { 0 };
+    };
     let network = SpamiNetwork {
-        tape: tape.build(true),
-        nodes,
-        features,
+        parts,
+        buffers: Vec::new(),
         n_modalities: widths.len(),
         guided,
-        members: slices.map_or_else(|| Slices::one(n_obs), Slices::clone).rows().to_vec(),
-        permutations: vec![(0..n_obs as u32).collect(); permuted],
-        seed,
         learning_rate: options.learning_rate,
     };
-    let adam = AdamOptions {
+    Ok(Trainer::new(network, parameters, adam(options)))
+}
+
+/// The rates of the optimiser.
+pub(super) fn adam(options: &SpamiOptions) -> AdamOptions {
+    AdamOptions {
         learning_rate: options.learning_rate,
         weight_decay: options.weight_decay,
         ..AdamOptions::default()
-    };
-    Ok(Trainer::new(network, parameters, adam))
+    }
 }
 
-/// One part, whatever the number of slices: its losses are means over all spots at once.
-struct SpamiNetwork<'a, 'p> {
-    tape: Tape<'static, f32>,
-    nodes: Nodes,
-    /// Of the modalities, and then of the reference.
-    features: &'a [Mat<'a, f32>],
+/// The numbers of an epoch, without those of a reference.
+pub(super) fn columns(n_modalities: usize) -> Vec<Column> {
+    let each = |term: &'static str| (0..n_modalities).map(move |m| Column::sum(format!("{term}_{m}")));
+    let first = [Column::sum("loss"), Column::sum("cosine")];
+    first.into_iter().chain(each("contrast")).chain(each("reconstruction")).collect()
+}
+
+/// The slices, each with a tape of its own; those of several run in turn, in buffers they share. With a reference, whose
+/// anchors lie anywhere, all slices are one part.
+pub(super) struct SpamiNetwork<'a, 'p> {
+    parts: Vec<Part<'a>>,
+    buffers: Vec<Vec<f32>>,
     n_modalities: usize,
     guided: Option<Guided<'a, 'p>>,
-    /// Spots of each slice.
-    members: Vec<Vec<u32>>,
-    permutations: Vec<Vec<u32>>,
-    seed: Seed,
     learning_rate: f64,
 }
 
@@ -394,16 +402,28 @@ struct Guided<'a, 'p> {
     monitor: &'a dyn Monitor,
 }
 
+impl<'a> SpamiNetwork<'a, '_> {
+    /// Of one slice, whose gradients are summed elsewhere.
+    pub(super) fn of_one(part: Part<'a>, n_modalities: usize, options: &SpamiOptions) -> Self {
+        let learning_rate = options.learning_rate;
+        Self { parts: vec![part], buffers: Vec::new(), n_modalities, guided: None, learning_rate }
+    }
+
+    /// The features of the first slice.
+    pub(super) fn features_of_first(&self) -> Vec<ArrayView2<'_, f32>> {
+        self.parts[0].features.iter().map(|x| x.view().view()).collect()
+    }
+}
+
 impl SpamiNetwork<'_, '_> {
     /// The embeddings of target and reference, dropout off; nothing of a reference where there is none.
     fn embeddings(&mut self, parameters: &Parameters<f32>) -> [Array2<f32>; 2] {
-        let Some(guided) = &self.guided else { return [Array2::zeros((0, 0)), Array2::zeros((0, 0))] };
-        let indices: Vec<&[u32]> = self.permutations.iter().map(Vec::as_slice).collect();
-        let sparse = [guided.anchors.weights.view(), guided.anchors.back.view()];
-        let step = Step { indices: &indices, sparse: &sparse, ..Step::inference(self.features) };
-        self.tape.infer(&step, parameters);
-        [self.nodes.fused, guided.nodes.embedding].map(|node| {
-            let value: Mat<'_, f32> = self.tape.value(node).expect("kept for the search");
+        let (Some(guided), [part]) = (&self.guided, &mut self.parts[..]) else {
+            return [Array2::zeros((0, 0)), Array2::zeros((0, 0))];
+        };
+        part.infer(&[guided.anchors.weights.view(), guided.anchors.back.view()], parameters);
+        [part.nodes.fused, guided.nodes.embedding].map(|node| {
+            let value: Mat<'_, f32> = part.tape.value(node).expect("kept for the search");
             value.view().to_owned()
         })
     }
@@ -446,16 +466,17 @@ impl Network for SpamiNetwork<'_, '_> {
     type Error = SpamiError;
 
     fn columns(&self) -> Vec<Column> {
-        let each =
-            |term: &'static str| (0..self.n_modalities).map(move |m| Column::sum(format!("{term}_{m}")));
-        let first = [Column::sum("loss"), Column::sum("cosine")];
         let prior = PRIOR_COLUMNS.iter().filter(|_| self.guided.is_some()).map(|name| Column::sum(*name));
-        first.into_iter().chain(each("contrast")).chain(each("reconstruction")).chain(prior).collect()
+        columns(self.n_modalities).into_iter().chain(prior).collect()
+    }
+
+    fn n_parts(&self) -> usize {
+        self.parts.len()
     }
 
     fn pass(
         &mut self,
-        _part: usize,
+        part: usize,
         epoch: u64,
         parameters: &mut Parameters<f32>,
     ) -> Result<Vec<f64>, SpamiError> {
@@ -463,17 +484,18 @@ impl Network for SpamiNetwork<'_, '_> {
         if again {
             self.renew(parameters)?;
         }
-        let n = self.n_modalities as u64;
-        for (m, permutation) in self.permutations.iter_mut().enumerate() {
-            permute(permutation, &self.members, self.seed, epoch * n + m as u64);
-        }
-        let indices: Vec<&[u32]> = self.permutations.iter().map(Vec::as_slice).collect();
-        let seed = self.seed.derive("spami/epoch", epoch);
         let sparse: Vec<CsrView<'_, f32>> =
             self.guided.iter().flat_map(|g| [g.anchors.weights.view(), g.anchors.back.view()]).collect();
-        let step = Step { indices: &indices, sparse: &sparse, ..Step::training(seed, self.features) };
+        let own = &mut self.parts[part];
+        if own.borrows {
+            own.tape.lend_buffers(std::mem::take(&mut self.buffers));
+        }
+        let numbers = own.pass(epoch, &sparse, parameters);
+        if own.borrows {
+            self.buffers = own.tape.take_buffers();
+        }
         let learning_rate = self.learning_rate;
-        let loss = self.tape.run(&step, parameters).map_err(|stop| match stop {
+        let mut numbers = numbers.map_err(|stop| match stop {
             Stop::Interrupted(interrupted) => SpamiError::Interrupted(interrupted),
             Stop::Diverged { loss, .. } => SpamiError::NonFiniteLoss {
                 epoch: epoch as usize + 1,
@@ -482,19 +504,11 @@ impl Network for SpamiNetwork<'_, '_> {
                 learning_rate,
             },
         })?;
-        let value = |id: &Option<LossId>| id.map_or(0.0, |id| self.tape.loss(id));
-        let terms = self.nodes.contrast.iter().chain(&self.nodes.reconstruction).map(value);
-        let prior = self.guided.iter().flat_map(|g| {
+        if let (Some(g), [part]) = (&self.guided, &self.parts[..]) {
             let trust = g.anchors.trust;
-            [
-                self.tape.loss(g.nodes.aligned),
-                self.tape.loss(g.nodes.labelled),
-                trust.agreement,
-                trust.covered,
-            ]
-        });
-        let numbers: Vec<f64> =
-            [loss, value(&self.nodes.cosine)].into_iter().chain(terms).chain(prior).collect();
+            let losses = [g.nodes.aligned, g.nodes.labelled].map(|id| part.tape.loss(id));
+            numbers.extend(losses.into_iter().chain([trust.agreement, trust.covered]));
+        }
         self.check_finite(epoch, &numbers)?;
         Ok(numbers)
     }
@@ -511,18 +525,5 @@ impl Network for SpamiNetwork<'_, '_> {
         let mut then = guided.blank.clone();
         then.load(memory)?;
         self.renew(&then)
-    }
-}
-
-/// A fresh permutation of the spots of every slice among themselves.
-fn permute(permutation: &mut [u32], members: &[Vec<u32>], seed: Seed, index: u64) {
-    let mut draws = seed.stream("spami/corruption", index);
-    for group in members {
-        // The places of a group are its spots in rising order; a shuffled copy says who comes from where.
-        let mut shuffled = group.clone();
-        shuffled.shuffle(&mut draws);
-        for (&place, &source) in group.iter().zip(&shuffled) {
-            permutation[place as usize] = source;
-        }
     }
 }
