@@ -11,7 +11,7 @@ use super::detect::check_finite;
 use super::error::PreprocessError;
 use super::pca::fix_signs;
 use super::svd::form_gram::{Gram, arrange, form_gram};
-use super::svd::gram::Plain;
+use super::svd::gram::{Entry, Plain};
 use super::svd::{GRAM_LIMIT, Implicit, formed_eigenpairs, times_right};
 
 /// Columns at most: the products of so many take 100 MB.
@@ -38,11 +38,20 @@ impl PcaSums {
     /// # Cost
     /// As the Gram matrix of [`pca()`](super::pca()).
     pub fn of(x: CsrView<'_, f32>, monitor: &dyn Monitor) -> Result<Self, PreprocessError> {
+        Self::of_entries(x, Plain, monitor)
+    }
+
+    /// [`PcaSums::of`] the values that `entry` makes of those stored; it makes 0 of 0.
+    pub(super) fn of_entries(
+        x: CsrView<'_, f32>,
+        entry: impl Entry,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PreprocessError> {
         let f = x.n_cols();
         check_columns(f)?;
         check_finite(x)?;
-        let sums = fold_columns(x, |_, _, v| [f64::from(v)]).into_iter().map(|[s]| s).collect();
-        let Gram { values, order } = form_gram(x, arrange(x), &|_, _, v| f64::from(v), monitor)?;
+        let sums = fold_columns(x, |i, j, v| [entry.of(i, j, v)]).into_iter().map(|[s]| s).collect();
+        let Gram { values, order } = form_gram(x, arrange(x), &|i, j, v| entry.of(i, j, v), monitor)?;
         let mut place = vec![0; f];
         order.iter().enumerate().for_each(|(a, &j)| place[j as usize] = a);
         let mut products = Vec::with_capacity(f * (f + 1) / 2);
@@ -81,6 +90,17 @@ impl PcaSums {
         seed: Seed,
         monitor: &dyn Monitor,
     ) -> Result<PcaAxes, PreprocessError> {
+        Ok(self.leading(n_components, true, seed, monitor)?.0)
+    }
+
+    /// The components of all parts together, around their mean or as the rows are; and their eigenvalues.
+    pub(super) fn leading(
+        &self,
+        n_components: usize,
+        centred: bool,
+        seed: Seed,
+        monitor: &dyn Monitor,
+    ) -> Result<(PcaAxes, Vec<f64>), PreprocessError> {
         let f = self.sums.len();
         if n_components == 0 {
             return Err(OptionError::new("n_pcs", 0, "at least 1").into());
@@ -95,7 +115,7 @@ impl PcaSums {
             return Err(PreprocessError::ShapeMismatch { what, found, expected, per: "pair of variables" });
         }
         let n = self.n_obs as f64;
-        let mean: Vec<f64> = self.sums.iter().map(|s| s / n).collect();
+        let mean: Vec<f64> = self.sums.iter().map(|s| if centred { s / n } else { 0.0 }).collect();
         let mut gram = Array2::zeros((f, f));
         let mut at = 0;
         for i in 0..f {
@@ -105,11 +125,23 @@ impl PcaSums {
                 at += 1;
             }
         }
-        let k = n_components.min(self.n_obs - 1).min(f);
+        let k = n_components.min(self.n_obs - usize::from(centred)).min(f);
         let (pairs, _) = formed_eigenpairs(&gram, &[], k, seed, monitor)?;
         let mut components = pairs.vectors;
         fix_signs(&mut components, &mut Array2::zeros((0, k)));
-        Ok(PcaAxes { mean, components })
+        Ok((PcaAxes { mean, components }, pairs.values))
+    }
+
+    /// Variance of all columns together.
+    pub(super) fn total_variance(&self) -> f64 {
+        let n = self.n_obs.max(1) as f64;
+        let (mut at, f) = (0, self.sums.len());
+        let mut total = 0.0;
+        for (j, sum) in self.sums.iter().enumerate() {
+            total += self.products[at] - sum * sum / n;
+            at += f - j;
+        }
+        total / (n - 1.0).max(1.0)
     }
 }
 

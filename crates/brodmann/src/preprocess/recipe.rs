@@ -303,10 +303,7 @@ pub fn preprocess_rows<E: From<PreprocessError>>(
         return Err(PreprocessError::NothingLeft { n_vars, n_obs, min_cells }.into());
     }
     if n_kept < n_vars {
-        notes.add(format!(
-            "left out {} of {n_vars} variables seen in fewer than {min_cells} spots",
-            n_vars - n_kept
-        ));
+        notes.add(left_out(n_kept, n_vars, min_cells));
     }
     let in_memory = surveyed.kept.take();
     let kept_rows = in_memory.as_ref().map(|counts| Kept::new(counts.view()));
@@ -407,11 +404,7 @@ pub fn preprocess_rows<E: From<PreprocessError>>(
     let apart = named.count() > 1 && options.by_slice;
     let scaling = options.scale.as_ref().filter(|_| !apart).map(|o| scale(selected.view(), o)).transpose()?;
     if let Some(s) = &options.scale {
-        let clip = s.max_value.map_or(String::new(), |m| format!(", clipped at {m}"));
-        let centre = if s.zero_center { "with" } else { "without" };
-        let within = if apart { " within each slice" } else { "" };
-        let n = selected.n_cols();
-        notes.add(format!("scaled {n} variables to unit variance{within}, {centre} centring{clip}"));
+        notes.add(scaled_in_words(s, selected.n_cols(), apart));
     }
     monitor.stage("principal components", 0);
     let of = PcaOptions { n_components: options.n_pcs };
@@ -421,8 +414,8 @@ pub fn preprocess_rows<E: From<PreprocessError>>(
         pca(selected.view(), scaling.as_ref(), &of, seed, monitor)?
     };
     let share: f64 = found.variance_ratio.iter().sum();
-    notes.add(format!("PCA: {} components, {:.1} % of the variance", found.n_components(), 100.0 * share));
-    note_components(found.n_components(), options.n_pcs, found.converged, &mut notes);
+    notes.add(components_in_words(found.n_components(), share));
+    notes.add_all(about_components(found.n_components(), options.n_pcs, found.converged));
 
     // Without filter and selection the matrix of all variables is the one just analysed.
     let log_normalised = if !options.keep_log_normalised {
@@ -508,10 +501,16 @@ impl Notes<'_> {
         self.monitor.note(&line);
         self.lines.push(line);
     }
+
+    fn add_all(&mut self, lines: Vec<String>) {
+        for line in lines {
+            self.add(line);
+        }
+    }
 }
 
 /// Counts where a step needs them; otherwise what the remaining steps can bear.
-fn check_input<E: From<PreprocessError>>(
+pub(super) fn check_input<E: From<PreprocessError>>(
     scan: &Scan,
     source: &dyn RowSource<Error = E>,
     options: &PreprocessOptions,
@@ -531,19 +530,20 @@ fn check_input<E: From<PreprocessError>>(
 }
 
 fn note_normalization(options: &PreprocessOptions, factors: Option<&SizeFactors>, notes: &mut Notes<'_>) {
+    notes.add(normalized_in_words(options, factors.map_or(0.0, |f| f.target_sum)));
+    let empty = factors.map_or(0, SizeFactors::n_empty);
+    if options.normalization == Normalization::Total && empty > 0 {
+        notes.add(format!("{empty} spots have no counts in the variables kept: they stay, as zeros"));
+    }
+}
+
+pub(super) fn normalized_in_words(options: &PreprocessOptions, target_sum: f64) -> String {
     let log = if options.log1p { ", then log1p" } else { "" };
     match options.normalization {
-        Normalization::Total => {
-            let target = factors.map_or(0.0, |f| f.target_sum);
-            notes.add(format!("scaled every spot to a total of {target}{log}"));
-            let empty = factors.map_or(0, SizeFactors::n_empty);
-            if empty > 0 {
-                notes.add(format!("{empty} spots have no counts in the variables kept: they stay, as zeros"));
-            }
-        }
-        Normalization::Clr => notes.add("centred log-ratio (CLR) per spot".into()),
-        Normalization::None if options.log1p => notes.add("log1p, without normalising".into()),
-        Normalization::None => notes.add("values taken as they are, without normalising".into()),
+        Normalization::Total => format!("scaled every spot to a total of {target_sum}{log}"),
+        Normalization::Clr => "centred log-ratio (CLR) per spot".into(),
+        Normalization::None if options.log1p => "log1p, without normalising".into(),
+        Normalization::None => "values taken as they are, without normalising".into(),
     }
 }
 
@@ -555,42 +555,86 @@ fn select_variable<E: From<PreprocessError>>(
     notes: &mut Notes<'_>,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, E> {
-    let hvg_options = HvgOptions {
-        flavor: options.hvg_flavor,
-        selection: HvgSelection::Top(n_top),
-        ..HvgOptions::default()
-    };
+    let hvg_options = hvg_options(options, n_top);
+    let mut table = measure(of, &hvg_options, value_to_measure(options, factor), monitor)?;
+    let n_slices = of.slices.count();
+    if options.intersect_slices && n_slices > 1 {
+        intersect(&mut table, n_slices);
+    }
+    notes.add(selected_in_words(&mut table.highly_variable, n_slices, options));
+    Ok(table)
+}
+
+/// How the best `n_top` genes are found.
+pub(super) fn hvg_options(options: &PreprocessOptions, n_top: usize) -> HvgOptions {
+    HvgOptions { flavor: options.hvg_flavor, selection: HvgSelection::Top(n_top), ..HvgOptions::default() }
+}
+
+/// What the flavours that look at normalised values see of a stored one; `factor`: of each spot.
+pub(super) fn value_to_measure(
+    options: &PreprocessOptions,
+    factor: impl Fn(usize) -> f64 + Sync + Send,
+) -> impl Fn(usize, f32) -> f64 + Sync + Send {
     // Without any transformation of ours the values are logarithms already (checked above).
     let given_as_log = options.normalization == Normalization::None && !options.log1p;
-    let linear = options.hvg_flavor == HvgFlavor::Seurat;
-    let value = |i: usize, v: f32| {
+    let (linear, takes_log) = (options.hvg_flavor == HvgFlavor::Seurat, options.log1p);
+    move |i, v| {
         if given_as_log {
             return if linear { f64::from(v).exp_m1() } else { f64::from(v) };
         }
         // Rounded as `SizeFactors::apply` stores it.
         let normalised = f64::from(scaled(v, factor(i)));
-        if linear || !options.log1p { normalised } else { f64::from(log1p_f32(normalised)) }
-    };
-    let mut table = measure(of, &hvg_options, value, monitor)?;
-    let n_slices = of.slices.count();
-    if options.intersect_slices && n_slices > 1 {
-        intersect(&mut table, n_slices);
+        if linear || !takes_log { normalised } else { f64::from(log1p_f32(normalised)) }
     }
+}
+
+/// How many genes were selected; where none were, all are.
+pub(super) fn selected_in_words(
+    selected: &mut [bool],
+    n_slices: usize,
+    options: &PreprocessOptions,
+) -> String {
     let how = match (n_slices, options.intersect_slices) {
         (1, _) => String::new(),
         (n, true) => format!(", intersected over {n} slices"),
         (n, false) => format!(", combined over {n} slices"),
     };
-    let n_selected = table.n_selected();
-    if n_selected == 0 {
+    let (n, of) = (selected.iter().filter(|s| **s).count(), selected.len());
+    if n == 0 {
         // Nothing in common, or no gene with a score: better all genes than none.
-        table.highly_variable.fill(true);
-        notes.add(format!("no highly variable genes found{how}: all {} variables are used", of.genes.len()));
-    } else {
-        let name = options.hvg_flavor.name();
-        notes.add(format!("{n_selected} of {} variables are highly variable ({name}{how})", of.genes.len()));
+        selected.fill(true);
+        return format!("no highly variable genes found{how}: all {of} variables are used");
     }
-    Ok(table)
+    format!("{n} of {of} variables are highly variable ({}{how})", options.hvg_flavor.name())
+}
+
+pub(super) fn left_out(n_kept: usize, n_vars: usize, min_cells: usize) -> String {
+    format!("left out {} of {n_vars} variables seen in fewer than {min_cells} spots", n_vars - n_kept)
+}
+
+pub(super) fn scaled_in_words(scale: &ScaleOptions, n_vars: usize, within_slices: bool) -> String {
+    let clip = scale.max_value.map_or(String::new(), |m| format!(", clipped at {m}"));
+    let centre = if scale.zero_center { "with" } else { "without" };
+    let within = if within_slices { " within each slice" } else { "" };
+    format!("scaled {n_vars} variables to unit variance{within}, {centre} centring{clip}")
+}
+
+pub(super) fn components_in_words(n_components: usize, share: f64) -> String {
+    format!("PCA: {n_components} components, {:.1} % of the variance", 100.0 * share)
+}
+
+/// `n_kept` of how many peaks became how many dimensions.
+pub(super) fn lsi_in_words(
+    n_kept: usize,
+    n_vars: usize,
+    n_dimensions: usize,
+    options: &PreprocessOptions,
+) -> String {
+    format!(
+        "TF-IDF of {n_kept} of {n_vars} peaks (open in at least {} % of spots), LSI with {n_dimensions} dimensions, the \
+         first dropped",
+        100.0 * options.min_fraction,
+    )
 }
 
 /// Peaks: TF-IDF and LSI.
@@ -610,13 +654,8 @@ fn peaks(
     let found = tfidf_lsi(counts, &lsi_options, seed, monitor)?;
     let n_empty = (0..counts.n_rows()).filter(|&i| counts.row(i).1.iter().all(|v| *v == 0.0)).count();
     let n_kept = found.keep.iter().filter(|k| **k).count();
-    notes.add(format!(
-        "TF-IDF of {n_kept} of {} peaks (open in at least {} % of spots), LSI with {} dimensions, the first dropped",
-        counts.n_cols(),
-        100.0 * options.min_fraction,
-        found.singular_values.len(),
-    ));
-    note_components(found.embedding.ncols(), options.n_pcs, found.converged, &mut notes);
+    notes.add(lsi_in_words(n_kept, counts.n_cols(), found.singular_values.len(), options));
+    notes.add_all(about_components(found.embedding.ncols(), options.n_pcs, found.converged));
     Ok(Preprocessed {
         modality: options.modality,
         embedding: at_least_one_column(found.scores.clone()),
@@ -633,13 +672,12 @@ fn peaks(
     })
 }
 
-fn note_components(found: usize, wanted: usize, converged: bool, notes: &mut Notes<'_>) {
-    if found < wanted {
-        notes.add(format!("only {found} of {wanted} components exist for so few spots or variables"));
-    }
-    if !converged {
-        notes.add("the trailing components are approximate: they hardly stand out from the noise".into());
-    }
+pub(super) fn about_components(found: usize, wanted: usize, converged: bool) -> Vec<String> {
+    let few = (found < wanted)
+        .then(|| format!("only {found} of {wanted} components exist for so few spots or variables"));
+    let approximate = (!converged)
+        .then(|| "the trailing components are approximate: they hardly stand out from the noise".to_owned());
+    few.into_iter().chain(approximate).collect()
 }
 
 /// A table over the kept variables, spread over all of them.

@@ -91,7 +91,8 @@ pub(crate) fn scale_by_slice(
 }
 
 impl Scaling {
-    fn of(moments: ColumnMoments, options: &ScaleOptions) -> Self {
+    /// By moments that are known.
+    pub(crate) fn of(moments: ColumnMoments, options: &ScaleOptions) -> Self {
         let sd = moments.variance.iter().map(|&v| if v == 0.0 { 1.0 } else { v.sqrt() }).collect();
         Self { mean: moments.mean, sd, options: *options }
     }

@@ -41,6 +41,28 @@ impl Balance {
         Self { center, scale: if scale > 0.0 && scale.is_finite() { scale } else { 1.0 } }
     }
 
+    /// [`Balance::fit`] of slices, by what each adds up to.
+    ///
+    /// # Inputs
+    /// `slices`: in their order.
+    pub fn of_slices(slices: &[BalanceSums]) -> Self {
+        let d = slices.first().map_or(0, |s| s.sums.len());
+        let n: f64 = slices.iter().map(|s| s.n_obs as f64).sum();
+        let mut center = vec![0.0f64; d];
+        for slice in slices {
+            center.iter_mut().zip(&slice.sums).for_each(|(c, s)| *c += s);
+        }
+        for c in &mut center {
+            *c /= n.max(1.0);
+        }
+        let own: f64 = slices.iter().map(|s| s.squares).sum();
+        let squares = own - n * center.iter().map(|c| c * c).sum::<f64>();
+        // What is left of values that do not vary is rounding.
+        let varies = squares > 1e-13 * own;
+        let scale = if varies { (squares / (n * d as f64).max(1.0)).sqrt() } else { 1.0 };
+        Self { center, scale: if scale > 0.0 && scale.is_finite() { scale } else { 1.0 } }
+    }
+
     /// Onto the common scale.
     pub fn apply(&self, values: &mut Array2<f32>) {
         for mut row in values.rows_mut() {
@@ -57,5 +79,32 @@ impl Balance {
                 *v = (f64::from(*v) * self.scale + c) as f32;
             }
         }
+    }
+}
+
+/// What the features of a slice add up to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalanceSums {
+    /// Spots.
+    pub n_obs: usize,
+    /// Sum of each column.
+    pub sums: Vec<f64>,
+    /// Sum of all squares.
+    pub squares: f64,
+}
+
+impl BalanceSums {
+    /// Of the features of one slice, `(n_obs, d)`.
+    pub fn of(values: ArrayView2<'_, f32>) -> Self {
+        let mut sums = vec![0.0f64; values.ncols()];
+        let mut squares = 0.0;
+        for row in values.rows() {
+            for (sum, v) in sums.iter_mut().zip(row) {
+                let v = f64::from(*v);
+                *sum += v;
+                squares += v * v;
+            }
+        }
+        Self { n_obs: values.nrows(), sums, squares }
     }
 }

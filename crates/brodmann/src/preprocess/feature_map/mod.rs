@@ -13,11 +13,13 @@
 //!
 //! * `projection`: what a fitted map consists of.
 //! * `reduced`, `scaled`: fitting it.
+//! * [`apart`]: fitting it to slices that lie apart, or together, by what each answers for itself.
 //! * `encode`, `decode`: there and back.
 //! * [`Balance`]: one scale for the features of several modalities.
 //! * [`comparable`]: measured values on the scale that decoding leads back to.
 //! * `card`: a map as settings and named arrays, for model files.
 
+pub mod apart;
 mod balance;
 mod card;
 mod comparable;
@@ -33,7 +35,7 @@ use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed, Slices};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-pub use balance::Balance;
+pub use balance::{Balance, BalanceSums};
 pub use card::{FeatureCard, ScaleKind, TensorSource};
 pub use comparable::comparable;
 pub use projection::{FeatureScale, Projection, SpotState, Values};

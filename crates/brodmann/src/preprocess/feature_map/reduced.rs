@@ -3,6 +3,7 @@
 use brodmann_kernels::{CsrView, Monitor, Seed, Slices};
 use ndarray::{Array2, Axis, Slice};
 
+use super::apart::{check_apart, fit_slices};
 use super::{FeatureMap, Projection};
 use crate::preprocess::{
     LsiOptions, Modality, Normalization, PreprocessError, PreprocessOptions, check_counts,
@@ -22,23 +23,16 @@ pub(super) fn fit(
 ) -> Result<FeatureMap, PreprocessError> {
     let kind = options.modality;
     let n_vars = counts.n_cols();
-    let few = kind == Modality::Adt && n_vars <= MAX_CLR_FEATURES && n_vars > 0 && counts.n_rows() > 0;
-    let direct = match options.normalization {
-        Normalization::Clr => Some(Projection::Clr),
-        Normalization::None if !options.log1p => Some(Projection::Identity),
-        _ => None,
-    };
-    if let Some(projection) =
-        direct.filter(|_| few && options.n_top_genes.is_none() && options.min_cells == 0)
-    {
+    let slices = slices.filter(|slices| slices.count() > 1 && slices.n_obs() == counts.n_rows());
+    if let Some(slices) = slices.filter(|_| check_apart(n_vars, options).is_ok()) {
+        return fit_slices(counts, slices, options, seed, monitor);
+    }
+    if let Some(projection) = direct(n_vars, options).filter(|_| counts.n_rows() > 0) {
         match projection {
             Projection::Clr => check_counts(counts)?,
             _ => check_non_negative(counts)?,
         }
-        monitor.note(match projection {
-            Projection::Clr => "centred log-ratio (CLR) per spot; the values themselves are the features",
-            _ => "values taken as they are; they themselves are the features",
-        });
+        monitor.note(direct_in_words(&projection));
         let all = vec![true; n_vars];
         return Ok(FeatureMap { kind, kept: all.clone(), selected: all, projection });
     }
@@ -70,4 +64,24 @@ pub(super) fn fit(
         (None, None) => Projection::Identity,
     };
     Ok(FeatureMap { kind, kept: made.kept, selected: made.highly_variable, projection })
+}
+
+/// The map of a small panel of proteins whose values are the features themselves, if they are.
+pub(super) fn direct(n_vars: usize, options: &PreprocessOptions) -> Option<Projection> {
+    let few = options.modality == Modality::Adt && n_vars <= MAX_CLR_FEATURES && n_vars > 0;
+    if !few || options.n_top_genes.is_some() || options.min_cells > 0 {
+        return None;
+    }
+    match options.normalization {
+        Normalization::Clr => Some(Projection::Clr),
+        Normalization::None if !options.log1p => Some(Projection::Identity),
+        _ => None,
+    }
+}
+
+pub(super) fn direct_in_words(projection: &Projection) -> &'static str {
+    match projection {
+        Projection::Clr => "centred log-ratio (CLR) per spot; the values themselves are the features",
+        _ => "values taken as they are; they themselves are the features",
+    }
 }

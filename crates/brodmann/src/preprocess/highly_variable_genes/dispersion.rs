@@ -49,14 +49,7 @@ pub(super) fn measure<E: From<PreprocessError>>(
     let dispersions = mean_over(|s| &s.dispersions);
     let normalized = mean_over(|s| &s.normalized);
     let highly_variable = match options.selection {
-        HvgSelection::Top(n_top) => {
-            let mut order: Vec<usize> = (0..n_vars).collect();
-            let score = |j: usize| if normalized[j].is_nan() { f64::NEG_INFINITY } else { normalized[j] };
-            order.sort_by(|&a, &b| n_slices[b].cmp(&n_slices[a]).then(score(b).total_cmp(&score(a))));
-            let mut selected = vec![false; n_vars];
-            order.iter().take(n_top).for_each(|&j| selected[j] = true);
-            selected
-        }
+        HvgSelection::Top(n_top) => best(&normalized, &n_slices, n_top),
         HvgSelection::Cutoff { .. } => within(&means, &normalized, options.selection),
     };
     Ok(HvgTable {
@@ -68,6 +61,36 @@ pub(super) fn measure<E: From<PreprocessError>>(
         n_slices,
         highly_variable,
     })
+}
+
+/// The genes that most slices select, by their mean score among equals.
+fn best(normalized: &[f64], n_slices: &[u32], n_top: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..normalized.len()).collect();
+    let score = |j: usize| if normalized[j].is_nan() { f64::NEG_INFINITY } else { normalized[j] };
+    order.sort_by(|&a, &b| n_slices[b].cmp(&n_slices[a]).then(score(b).total_cmp(&score(a))));
+    let mut selected = vec![false; normalized.len()];
+    order.iter().take(n_top).for_each(|&j| selected[j] = true);
+    selected
+}
+
+/// One slice of several, where it is alone: scores, and the genes it selects.
+pub(super) fn scores<E: From<PreprocessError>>(
+    matrix: &Matrix<'_, E>,
+    options: &HvgOptions,
+    value: impl Fn(usize, f32) -> f64 + Sync + Send,
+    monitor: &dyn Monitor,
+) -> Result<(Vec<f64>, Vec<bool>), E> {
+    let moments = moments_of(matrix.source, matrix.slices, |i, _, v| value(i, v), monitor)?.remove(0);
+    let found = one_slice(&matrix.pick(&moments.mean), &matrix.pick(&moments.variance), options, true);
+    Ok((found.normalized, found.selected))
+}
+
+/// The best genes of slices that have each been measured by [`scores`].
+pub(super) fn best_of_slices(slices: &[(Vec<f64>, Vec<bool>)], n_top: usize) -> Vec<bool> {
+    let n_vars = slices.first().map_or(0, |s| s.0.len());
+    let n_slices: Vec<u32> = (0..n_vars).map(|j| slices.iter().map(|s| u32::from(s.1[j])).sum()).collect();
+    let normalized: Vec<f64> = (0..n_vars).map(|j| mean_of_defined(slices.iter().map(|s| s.0[j]))).collect();
+    best(&normalized, &n_slices, n_top)
 }
 
 /// Measures one slice. Of several slices, genes unseen in this one are left out of the bins and score 0.

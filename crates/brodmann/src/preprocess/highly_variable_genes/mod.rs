@@ -252,6 +252,40 @@ pub(crate) fn measure<E: From<PreprocessError>>(
     }
 }
 
+/// How variable the genes of one slice are, where the others are elsewhere.
+pub(crate) struct SliceScores {
+    /// Standardised variance or dispersion.
+    pub(crate) normalized: Vec<f64>,
+    /// The genes that the slice selects; nobody asks with `seurat_v3`.
+    pub(crate) selected: Vec<bool>,
+}
+
+/// [`measure`] of one slice of several; [`select_over_slices`] puts them together to the same verdicts.
+pub(crate) fn measure_slice<E: From<PreprocessError>>(
+    matrix: &Matrix<'_, E>,
+    options: &HvgOptions,
+    value: impl Fn(usize, f32) -> f64 + Sync + Send,
+    monitor: &dyn Monitor,
+) -> Result<SliceScores, E> {
+    options.validate()?;
+    if options.flavor == HvgFlavor::SeuratV3 {
+        let normalized = seurat_v3::standardized(matrix, options.span, monitor)?.remove(0);
+        return Ok(SliceScores { normalized, selected: Vec::new() });
+    }
+    let (normalized, selected) = dispersion::scores(matrix, options, value, monitor)?;
+    Ok(SliceScores { normalized, selected })
+}
+
+/// The verdict on each gene of slices that lie apart.
+pub(crate) fn select_over_slices(slices: Vec<SliceScores>, flavor: HvgFlavor, n_top: usize) -> Vec<bool> {
+    if flavor == HvgFlavor::SeuratV3 {
+        let scores: Vec<Vec<f64>> = slices.into_iter().map(|s| s.normalized).collect();
+        return seurat_v3::ranked(&scores, n_top).highly_variable;
+    }
+    let scores: Vec<(Vec<f64>, Vec<bool>)> = slices.into_iter().map(|s| (s.normalized, s.selected)).collect();
+    dispersion::best_of_slices(&scores, n_top)
+}
+
 /// Genes that every slice selects when each is measured alone.
 ///
 /// Used for integration, where a gene silent in one slice cannot help to align it.

@@ -73,7 +73,7 @@ fn standards(columns: &[CountColumn], n: usize, span: f64) -> Vec<Standard> {
 }
 
 /// Standardised variances of the genes that take part, slice by slice.
-fn standardized<E: From<PreprocessError>>(
+pub(super) fn standardized<E: From<PreprocessError>>(
     matrix: &Matrix<'_, E>,
     span: f64,
     monitor: &dyn Monitor,
@@ -130,7 +130,6 @@ pub(super) fn measure<E: From<PreprocessError>>(
     options: &HvgOptions,
     monitor: &dyn Monitor,
 ) -> Result<HvgTable, E> {
-    let n_vars = matrix.genes.len();
     let HvgSelection::Top(n_top) = options.selection else {
         return Err(PreprocessError::from(OptionError::new(
             "selection",
@@ -139,30 +138,13 @@ pub(super) fn measure<E: From<PreprocessError>>(
         ))
         .into());
     };
-    let mut normalized = vec![0.0; n_vars];
-    let mut ranks: Vec<Vec<u32>> = vec![Vec::new(); n_vars];
     let slices = standardized(matrix, options.span, monitor)?;
-    for standardized in &slices {
-        let mut order: Vec<usize> = (0..n_vars).collect();
-        // Stable: equal variances keep the genes' order.
-        order.sort_by(|&a, &b| standardized[b].total_cmp(&standardized[a]));
-        for (rank, &j) in order.iter().take(n_top).enumerate() {
-            ranks[j].push(rank as u32);
-        }
-        normalized.iter_mut().zip(standardized).for_each(|(t, s)| *t += s / slices.len() as f64);
-    }
+    let Ranked { normalized, rank, n_slices, highly_variable } = ranked(&slices, n_top);
     let mut overall = matrix.pick(&matrix.counts[0]);
     for slice in &matrix.counts[1..] {
         overall.iter_mut().zip(matrix.pick(slice)).for_each(|(a, b)| a.absorb(&b));
     }
     let moments = moments_of_counts(&overall, matrix.slices.sizes().iter().sum());
-    let n_slices: Vec<u32> = ranks.iter().map(|r| r.len() as u32).collect();
-    let rank: Vec<f64> = ranks.iter_mut().map(|r| median_rank(r)).collect();
-    let mut order: Vec<usize> = (0..n_vars).collect();
-    // NaN sorts last under the total order of positive NaN.
-    order.sort_by(|&a, &b| rank[a].total_cmp(&rank[b]).then(n_slices[b].cmp(&n_slices[a])));
-    let mut highly_variable = vec![false; n_vars];
-    order.iter().take(n_top).for_each(|&j| highly_variable[j] = true);
     Ok(HvgTable {
         flavor: options.flavor,
         means: moments.mean,
@@ -172,6 +154,40 @@ pub(super) fn measure<E: From<PreprocessError>>(
         n_slices,
         highly_variable,
     })
+}
+
+/// The genes of several slices by their ranks in each.
+pub(super) struct Ranked {
+    /// Mean of the standardised variances.
+    normalized: Vec<f64>,
+    /// Median rank over the slices that select the gene.
+    rank: Vec<f64>,
+    n_slices: Vec<u32>,
+    pub(super) highly_variable: Vec<bool>,
+}
+
+/// Ranks genes by their standardised variances in each slice.
+pub(super) fn ranked(slices: &[Vec<f64>], n_top: usize) -> Ranked {
+    let n_vars = slices.first().map_or(0, Vec::len);
+    let mut normalized = vec![0.0; n_vars];
+    let mut ranks: Vec<Vec<u32>> = vec![Vec::new(); n_vars];
+    for standardized in slices {
+        let mut order: Vec<usize> = (0..n_vars).collect();
+        // Stable: equal variances keep the genes' order.
+        order.sort_by(|&a, &b| standardized[b].total_cmp(&standardized[a]));
+        for (rank, &j) in order.iter().take(n_top).enumerate() {
+            ranks[j].push(rank as u32);
+        }
+        normalized.iter_mut().zip(standardized).for_each(|(t, s)| *t += s / slices.len() as f64);
+    }
+    let n_slices: Vec<u32> = ranks.iter().map(|r| r.len() as u32).collect();
+    let rank: Vec<f64> = ranks.iter_mut().map(|r| median_rank(r)).collect();
+    let mut order: Vec<usize> = (0..n_vars).collect();
+    // NaN sorts last under the total order of positive NaN.
+    order.sort_by(|&a, &b| rank[a].total_cmp(&rank[b]).then(n_slices[b].cmp(&n_slices[a])));
+    let mut highly_variable = vec![false; n_vars];
+    order.iter().take(n_top).for_each(|&j| highly_variable[j] = true);
+    Ranked { normalized, rank, n_slices, highly_variable }
 }
 
 fn median_rank(ranks: &mut [u32]) -> f64 {

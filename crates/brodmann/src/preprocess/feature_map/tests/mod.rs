@@ -1,3 +1,4 @@
+mod apart;
 mod card;
 mod reduced;
 mod scaled;
