@@ -6,6 +6,7 @@ network one way and gradients the other. Gradients are summed in the order of th
 the number of workers, nor on one that is lost: its slices are opened elsewhere.
 
 * :func:`staig`: domains of many slices without alignment.
+* :func:`spami`: domains of many slices by several modalities.
 
 Needs ``dask`` and ``distributed``: ``pip install 'brodmann[dist]'``. See docs/dist.md for clusters.
 """
@@ -19,6 +20,8 @@ except ImportError as error:
         "brodmann.dist needs dask and distributed, which are not installed; pip install 'brodmann[dist]'"
     ) from error
 
-from ._staig import Domains, staig
+from ._cohort import Domains
+from ._spami import spami
+from ._staig import staig
 
-__all__ = ["Domains", "staig"]
+__all__ = ["Domains", "spami", "staig"]

@@ -51,13 +51,15 @@ class Bar:
 
 
 def n_bytes(value: Any) -> int:
-    """Bytes of the arrays in a result, which is nearly all that travels."""
+    """Bytes of what travels, nearly all of which are arrays and names."""
     if isinstance(value, np.ndarray):
         return value.nbytes
+    if isinstance(value, str):
+        return len(value)
     if isinstance(value, (list, tuple)):
-        return sum(n_bytes(v) for v in value) if not value or not isinstance(value[0], (bool, str)) else len(value)
+        return len(value) if value and isinstance(value[0], bool) else sum(map(n_bytes, value))
     if isinstance(value, dict):
-        return sum(n_bytes(v) for v in value.values())
+        return sum(map(n_bytes, value.values()))
     return 8
 
 
@@ -140,7 +142,7 @@ class Engine:
         n = len(self.sources)
         training = what in ("gradients", "embed")
         answers: dict[int, Any] = {}
-        heavy = set(range(n)) if what == "genes" else set()
+        heavy = set(range(n)) if what == _tasks.METHODS[self.method].first else set()
         flying: dict[Any, tuple[str, list[int]]] = {}
         next_up = 0
         try:
@@ -186,7 +188,7 @@ class Engine:
             todo.append((index, self.sources[index] if index in heavy else None))
         full = not light or any(index in heavy for index in indices)
         sent = plan if full else None
-        self.sent += n_bytes(payload) + (n_bytes([sent.axes, sent.kept, sent.selected]) if sent is not None else 0)
+        self.sent += n_bytes(payload) + (n_bytes(sent.known) if sent is not None else 0)
         threads = None if place in self._here else self._threads.get(place)
         with warnings.catch_warnings():
             # An object has to travel once, to the worker that keeps it.

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,27 +38,28 @@ class Source:
 
 @dataclass
 class Plan:
-    """What is known of the run so far: from it and its source any worker brings a slice to where it should be."""
+    """What is known of the run so far: from it and its source any worker brings a slice to where it should be.
 
+    ``known``: what the lead has found by now, by the names of :class:`Staig` or :class:`Spami`.
+    """
+
+    method: str
     options: dict[str, Any]
     random_state: int
     n_slices: int
     stage: int = OPENED
-    genes: list[str] | None = None
-    kept: list[bool] | None = None
-    selected: list[bool] | None = None
-    axes: Any = None
     sizes: list[int] = field(default_factory=list)
+    known: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class _State:
-    """A slice that a worker has opened."""
+    """A slice that a worker has opened; ``told``: what its steps have said, until the next one."""
 
     slice: Any
+    method: str
     stage: int = OPENED
-    facts: Any = None
-    n_edges: int = 0
+    told: Any = None
     used: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -78,19 +79,28 @@ def aligned(value: Any) -> Any:
         return {key: aligned(v) for key, v in value.items()}
     if isinstance(value, tuple):
         return tuple(aligned(v) for v in value)
-    if isinstance(value, list) and value and isinstance(value[0], (dict, tuple, np.ndarray)):
+    if isinstance(value, list) and any(isinstance(v, (dict, tuple, np.ndarray)) for v in value):
         return [aligned(v) for v in value]
     return value
 
 
-def parts_of(data: Any, layer: Any, spatial_key: str) -> dict[str, Any]:
+def parts_of(data: Any, layer: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """An object taken apart."""
     from .. import _elements as el
     from ..tl import _tissue as tissue
 
     el.require_container(data)
     layers = tissue.by_modality(layer, "layer", data)
-    return tissue.parts(data, layers=layers, use_rep={}, spatial_key=spatial_key, library_key=None)
+    use_rep = options.get("use_rep") or {}
+    spatial_key = options.get("spatial_key", "spatial")
+    return tissue.parts(
+        data,
+        layers=layers,
+        use_rep=use_rep,
+        spatial_key=spatial_key,
+        library_key=None,
+        modalities=options.get("modalities"),
+    )
 
 
 def _opened(source: Source, plan: Plan) -> Any:
@@ -100,70 +110,92 @@ def _opened(source: Source, plan: Plan) -> Any:
         if isinstance(made, str) or hasattr(made, "__fspath__"):
             path = str(made)
         else:
-            parts = parts_of(made, source.layer, plan.options.get("spatial_key", "spatial"))
+            parts = parts_of(made, source.layer, plan.options)
     options = dict(plan.options)
     if path is not None and source.layer is not None:
+        if not isinstance(source.layer, str):
+            raise ValueError(f"layer is {source.layer!r} for a file; expected one name, or objects instead of files")
         options["layer"] = source.layer
-    return _brodmann.StaigSlice(source.name, options, path=path, parts=parts)
+    return METHODS[plan.method].open(source.name, options, path=path, parts=parts)
+
+
+class _Method(Protocol):
+    """How slices of a method are brought from stage to stage, and what is asked of them there."""
+
+    #: What opens a slice.
+    open: Callable[..., Any]
+    #: What is asked first, which brings the source with it.
+    first: str
+    #: By the stage that it leads to; what it returns is told to who asks.
+    steps: Mapping[int, Callable[[Any, Plan, int], Any]]
+    #: The stage that a slice must be at, and what is asked of it.
+    asks: Mapping[str, tuple[int, Callable[[_State, Plan, Any], Any]]]
+
+
+def _told(state: _State, plan: Plan, payload: Any) -> Any:
+    return state.told
+
+
+#: What every method is asked for once its slices are ready; no plan is needed.
+_TRAINING: dict[str, tuple[int, Callable[[_State, Plan, Any], Any]]] = {
+    "ready": (READY, _told),
+    "gradients": (READY, lambda state, plan, payload: state.slice.gradients(*payload)),
+    "embed": (READY, lambda state, plan, payload: state.slice.embed(payload)),
+}
+
+
+class Staig:
+    """STAIG: knows ``genes``, ``kept``, ``selected``, ``axes``."""
+
+    open = _brodmann.StaigSlice
+    first = "genes"
+    steps = {
+        JOINED: lambda slice, plan, index: slice.join(plan.known["genes"]),
+        FITTED: lambda slice, plan, index: slice.fit(plan.known["kept"], plan.known["selected"], plan.n_slices),
+        READY: lambda slice, plan, index: slice.ready(
+            plan.known.get("axes"), plan.sizes, index, random_state=plan.random_state
+        ),
+    }
+    asks = {
+        "genes": (OPENED, lambda state, plan, payload: state.slice.genes()),
+        "facts": (JOINED, _told),
+        "variable": (JOINED, lambda state, plan, payload: state.slice.variable(plan.known["kept"], plan.n_slices)),
+        "fit": (FITTED, _told),
+        "sums": (FITTED, lambda state, plan, payload: state.slice.sums()),
+        **_TRAINING,
+    }
+
+
+class Spami:
+    """SpaMI: knows ``shared``, ``maps``, ``balances``."""
+
+    open = _brodmann.SpamiSlice
+    first = "modalities"
+    steps = {
+        JOINED: lambda slice, plan, index: slice.join(plan.known["shared"]),
+        FITTED: lambda slice, plan, index: slice.encode(plan.known["maps"]),
+        READY: lambda slice, plan, index: slice.ready(
+            plan.known["balances"], plan.sizes, index, random_state=plan.random_state
+        ),
+    }
+    asks = {
+        "modalities": (OPENED, lambda state, plan, payload: state.slice.modalities()),
+        "facts": (JOINED, _told),
+        "answer": (JOINED, lambda state, plan, payload: state.slice.answer(*payload)),
+        "encode": (FITTED, _told),
+        **_TRAINING,
+    }
+
+
+METHODS: dict[str, type[_Method]] = {"staig": Staig, "spami": Spami}
 
 
 def _advance(state: _State, plan: Plan, index: int, stage: int) -> None:
     """Brings a slice to a stage."""
-    if state.stage < JOINED <= stage:
-        state.facts = state.slice.join(plan.genes)
-        state.stage = JOINED
-    if state.stage < FITTED <= stage:
-        state.slice.fit(plan.kept, plan.selected, plan.n_slices)
-        state.stage = FITTED
-    if state.stage < READY <= stage:
-        state.n_edges = state.slice.ready(plan.axes, plan.sizes, index, random_state=plan.random_state)
-        state.stage, state.facts = READY, None
-
-
-def _genes(state: _State, plan: Plan, payload: Any) -> Any:
-    return state.slice.genes()
-
-
-def _facts(state: _State, plan: Plan, payload: Any) -> Any:
-    return state.facts
-
-
-def _variable(state: _State, plan: Plan, payload: Any) -> Any:
-    return state.slice.variable(plan.kept, plan.n_slices)
-
-
-def _fit(state: _State, plan: Plan, payload: Any) -> Any:
-    return state.slice.fit(plan.kept, plan.selected, plan.n_slices)
-
-
-def _sums(state: _State, plan: Plan, payload: Any) -> Any:
-    return state.slice.sums()
-
-
-def _ready(state: _State, plan: Plan, payload: Any) -> Any:
-    return state.n_edges
-
-
-def _gradients(state: _State, plan: Plan | None, payload: Any) -> Any:
-    parameters, epoch = payload
-    return state.slice.gradients(parameters, epoch)
-
-
-def _embed(state: _State, plan: Plan | None, payload: Any) -> Any:
-    return state.slice.embed(payload)
-
-
-#: The stage that a slice must be at, and what is asked of it.
-_WORK: dict[str, tuple[int, Callable[..., Any]]] = {
-    "genes": (OPENED, _genes),
-    "facts": (JOINED, _facts),
-    "variable": (JOINED, _variable),
-    "fit": (FITTED, _fit),
-    "sums": (FITTED, _sums),
-    "ready": (READY, _ready),
-    "gradients": (READY, _gradients),
-    "embed": (READY, _embed),
-}
+    steps = METHODS[state.method].steps
+    for next_stage in range(state.stage + 1, stage + 1):
+        state.told = steps[next_stage](state.slice, plan, index)
+        state.stage = next_stage
 
 
 def work(
@@ -180,15 +212,18 @@ def work(
         settings.progress = False
         if settings.n_threads != n_threads:
             settings.n_threads = n_threads
-    stage, function = _WORK[what]
     payload = aligned(payload)
     if plan is not None:
-        plan.axes = aligned(plan.axes)
+        plan.known = aligned(plan.known)
     answers: list[tuple[int, str, Any]] = []
     for index, source in todo:
         try:
             state = _found(run, index, source, plan)
-            if state is None or (state.stage < stage and plan is None):
+            if state is None:
+                answers.append((index, "missing", None))
+                continue
+            stage, function = METHODS[state.method].asks[what]
+            if state.stage < stage and plan is None:
                 answers.append((index, "missing", None))
                 continue
             with state.lock:
@@ -212,7 +247,7 @@ def _found(run: str, index: int, source: Source | None, plan: Plan | None) -> _S
             return state
     if source is None or plan is None:
         return None
-    state = _State(_opened(source, plan), used=time.monotonic())
+    state = _State(_opened(source, plan), plan.method, used=time.monotonic())
     with _lock:
         return _states.setdefault(key, state)
 

@@ -33,7 +33,7 @@ use crate::embedding::{UmapOptions, umap};
 use crate::graph::{NeighborsOptions, neighbors};
 
 /// The elements that the driver and the method read.
-fn elements<M: Method>(method: &M) -> ReadOptions {
+pub(super) fn elements<M: Method>(method: &M) -> ReadOptions {
     let frame = method.frame();
     let mut reads = Reads::default();
     method.reads(&mut reads);

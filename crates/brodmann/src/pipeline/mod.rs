@@ -40,6 +40,7 @@
 
 pub mod agreed;
 mod align;
+pub mod apart;
 pub mod banksy;
 pub mod checkpoint;
 pub mod clustering;

@@ -18,6 +18,7 @@ use crate::preprocess::feature_map::{Balance, FeatureMap, MAX_CLR_FEATURES, Spot
 use crate::preprocess::{FeatureOptions, Modality, PreprocessError};
 
 /// One modality as the network sees it.
+#[derive(Clone)]
 pub(super) struct Input {
     pub info: ModalityInfo,
     /// Features of the file.
@@ -32,6 +33,7 @@ pub(super) struct Input {
 }
 
 /// Where features come from, and so whether there is a way back.
+#[derive(Clone)]
 pub(super) enum Source {
     Counts {
         map: Box<FeatureMap>,
@@ -61,9 +63,8 @@ impl Input {
         }
     }
 
-    /// Brings the features to the common scale, the one given or their own.
-    pub fn balanced(mut self, given: Option<Balance>) -> Self {
-        let balance = given.unwrap_or_else(|| Balance::fit(self.values.view()));
+    /// Brings the features to the common scale.
+    pub fn balanced(mut self, balance: Balance) -> Self {
         balance.apply(&mut self.values);
         self.balance = Some(balance);
         self
@@ -185,7 +186,7 @@ pub(super) fn expected_widths(
 }
 
 /// The embedding asked for instead of the counts of a modality.
-fn rep_of<'a>(request: &'a SpamiRequest, info: &ModalityInfo) -> Option<&'a str> {
+pub(super) fn rep_of<'a>(request: &'a SpamiRequest, info: &ModalityInfo) -> Option<&'a str> {
     request
         .modalities
         .use_rep
@@ -201,7 +202,7 @@ fn embedding(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Array2<f
     })
 }
 
-fn from_rep(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Input, PipelineError> {
+pub(super) fn from_rep(tissue: &Tissue, info: &ModalityInfo, key: &str) -> Result<Input, PipelineError> {
     let embedding = embedding(tissue, info, key)?;
     if let Some(((row, column), &value)) = embedding.indexed_iter().find(|(_, v)| !v.is_finite()) {
         let source = PreprocessError::NonFinite { row, column, value: value as f32 };

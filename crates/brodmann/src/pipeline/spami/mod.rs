@@ -8,11 +8,13 @@
 //!
 //! * [`request`]: what a caller asks for.
 //! * [`model_file`]: a trained network as a file.
+//! * [`apart`]: the same of slices that lie in several places.
 //! * `inputs`: modalities, features and graph of a tissue.
 //! * `prior`: a labelled reference beside the tissue (SpaMI-P).
 //! * `training`: the network trained, with checkpoints on the way.
 //! * `denoised`: denoised expression as a layer.
 
+pub mod apart;
 mod denoised;
 mod inputs;
 pub mod model_file;
@@ -32,6 +34,7 @@ pub use denoised::AUTO_BYTES;
 pub use prior::{NONE_OF_THESE, PriorFacts};
 pub use request::{Denoise, PriorRequest, SpamiRequest};
 
+use self::apart::{Apart, sums_of_slices};
 use self::inputs::{Input, Source};
 use self::model_file::{CardOf, SavedHead, SavedModality, SavedModel, SavedSource};
 use self::request::{CLUSTER_COMPONENTS, CLUSTER_NEIGHBORS};
@@ -47,8 +50,9 @@ use super::scene::Scene;
 use super::tissue::{ModalityInfo, Tissue};
 use crate::models::spami::prior::{Guidance, Transfer};
 use crate::models::spami::{
-    Fusion, SpamiEpoch, SpamiModel, SpamiOptions, SpamiOutput, memory_bytes, memory_bytes_guided,
+    Fusion, SpamiEpoch, SpamiModel, SpamiOptions, SpamiOutput, memory_bytes_guided, memory_bytes_of_slices,
 };
+use crate::preprocess::feature_map::Balance;
 use crate::preprocess::{Modality, PcaAxes};
 
 /// One modality as it entered the network.
@@ -142,6 +146,8 @@ pub struct Spami {
     saved: Option<SavedModel>,
     /// A reference in memory.
     reference: Option<Tissue>,
+    /// What slices that lie apart have come to: what is left is to find the domains.
+    apart: Option<Apart>,
 }
 
 impl Spami {
@@ -160,7 +166,7 @@ impl Spami {
     pub fn with_prior(request: SpamiRequest, reference: Option<Tissue>) -> Result<Self, PipelineError> {
         request.check_prior(reference.is_some())?;
         let saved = request.models.load_model.as_deref().map(model_file::load).transpose()?;
-        Ok(Self { request, saved, reference })
+        Ok(Self { request, saved, reference, apart: None })
     }
 
     /// Does `with` with the reference, where there is one: that in memory, or the one of the file, opened now.
@@ -228,6 +234,9 @@ impl Method for Spami {
     }
 
     fn need<'a>(&'a self, scene: &'a Scene<'_>) -> Result<Option<Need<'a>>, PipelineError> {
+        if self.apart.is_some() {
+            return Ok(None);
+        }
         let silent = brodmann_kernels::Silent;
         let (modalities, options) = self.modalities(scene.tissue, &silent)?;
         if self.request.models.save_model.is_some() {
@@ -238,12 +247,18 @@ impl Method for Spami {
         let extent = self.on_reference(&silent, |reference| {
             prior::extent(&self.request, scene.tissue, &modalities, reference)
         })?;
-        self.memory(scene.tissue, &modalities, options, extent).map(Some)
+        let sizes = scene.slices().map_or_else(|| vec![scene.n_obs()], |slices| slices.sizes().to_vec());
+        self.memory((scene.tissue, sizes), &modalities, options, extent).map(Some)
     }
 
     fn solve(&self, scene: &Scene<'_>, run: &mut Run<'_>) -> Result<(Outcome, SpamiSolved), PipelineError> {
         let (request, tissue, slices) = (&self.request, scene.tissue, scene.slices());
         let monitor = run.monitor;
+        if let Some(apart) = &self.apart {
+            let (outcome, solved) = apart.solved(request, run.seed)?;
+            self.save_without_domains(&solved, scene.n_obs(), run)?;
+            return Ok((outcome, solved));
+        }
         let (modalities, options) = self.modalities(tissue, monitor)?;
         // Space first: a tissue without coordinates is refused before the expensive stages.
         let (graph, mut fingerprint) = inputs::graph(tissue, request, options.n_neighbors, slices, run)?;
@@ -257,12 +272,20 @@ impl Method for Spami {
                 let made = inputs::project(tissue, info, saved, request, run)?;
                 // Of an embedding in another slice not even the width is known; the network refuses it by that.
                 match saved.balance.clone().filter(|b| b.center.len() == made.values.ncols()) {
-                    Some(balance) => made.balanced(Some(balance)),
+                    Some(balance) => made.balanced(balance),
                     None => made,
                 }
             } else {
                 let made = inputs::prepare(tissue, info, request, slices, run)?;
-                if request.balances() { made.balanced(None) } else { made }
+                if request.balances() {
+                    let balance = match slices.filter(|slices| slices.count() > 1) {
+                        None => Balance::fit(made.values.view()),
+                        Some(slices) => Balance::of_slices(&sums_of_slices(&made.values, slices)),
+                    };
+                    made.balanced(balance)
+                } else {
+                    made
+                }
             };
             fingerprint = fingerprint.text(&made.info.name).text(&made.data_hash);
             inputs.push(made);
@@ -350,10 +373,7 @@ impl Method for Spami {
         let outcome = Outcome::Embeddings { embeddings: vec![embedding], clustering, before: None };
         let solved =
             SpamiSolved { inputs, output, options, epochs, stopped_early, data_hash, axes, to_save, prior };
-        if let Some(to_save) = &solved.to_save {
-            // Without domains yet: what was trained is not lost to what comes after.
-            run.timed(Stage::Write, || self.save(to_save, None, &solved, scene.n_obs()))?;
-        }
+        self.save_without_domains(&solved, scene.n_obs(), run)?;
         Ok((outcome, solved))
     }
 
@@ -430,6 +450,17 @@ impl Method for Spami {
 }
 
 impl Spami {
+    /// Writes the model, where that is asked for, before there are domains: what was trained is not lost to what comes after.
+    fn save_without_domains(
+        &self,
+        solved: &SpamiSolved,
+        n_obs: usize,
+        run: &mut Run<'_>,
+    ) -> Result<(), PipelineError> {
+        let Some(to_save) = &solved.to_save else { return Ok(()) };
+        run.timed(Stage::Write, || self.save(to_save, None, solved, n_obs))
+    }
+
     /// Writes the model, where that is asked for.
     fn save(
         &self,
@@ -468,12 +499,12 @@ impl Spami {
     /// What training and denoising will take.
     fn memory(
         &self,
-        tissue: &Tissue,
+        (tissue, sizes): (&Tissue, Vec<usize>),
         modalities: &[ModalityInfo],
         options: SpamiOptions,
         reference: Option<(usize, usize, usize)>,
     ) -> Result<Need<'_>, PipelineError> {
-        let n_obs = tissue.n_obs();
+        let (n_obs, n_slices) = (tissue.n_obs(), sizes.len());
         let (mut widths, mut layers) = (Vec::new(), 0u64);
         for info in modalities {
             let (width, bytes) = inputs::expected_widths(tissue, info, &self.request)?;
@@ -488,14 +519,14 @@ impl Spami {
         let denoises = denoised::decide(self.request.outputs.denoise, layers).0;
         // The values, rows of them, and the layer, of which the values are half as large.
         let denoising = if denoises { 5 * layers / 2 + outputs } else { outputs };
-        let training = training_bytes(n_obs, &widths, &options, reference, available_bytes());
+        let training = training_bytes(&sizes, &widths, &options, reference, available_bytes());
         let advice = move |available: u64| {
             if training <= available {
                 return format!("leave the denoised layers out with {}", Opt("denoise").set("never"));
             }
             let fits = |hidden: usize, latent: usize| {
                 let smaller = SpamiOptions { hidden, latent, ..options.clone() };
-                training_bytes(n_obs, &widths, &smaller, reference, Some(available)) <= available
+                training_bytes(&sizes, &widths, &smaller, reference, Some(available)) <= available
             };
             let narrower = [(256, 64), (128, 64), (64, 32), (32, 16)]
                 .into_iter()
@@ -509,16 +540,17 @@ impl Spami {
                 _ => FEWER_SPOTS.to_owned(),
             }
         };
-        let every_run: u64 = modalities
-            .iter()
-            .map(|info| {
-                let size = tissue.counts_size(info, self.request.features.layer.as_deref());
-                let nnz = size.ok().flatten().map_or(0, |s| s.nnz);
-                every_run_bytes(n_obs, tissue.var_names(info).len(), nnz)
-            })
-            .max()
-            .unwrap_or(0);
-        let forecast = Forecast { bytes: training.max(denoising) + every_run, seconds: None };
+        // Of several slices the counts are there once more, slice by slice, while features are fitted.
+        let copies = if n_slices > 1 { 2 } else { 1 };
+        let (mut every_run, mut preprocessing) = (0, 0);
+        for info in modalities {
+            let size = tissue.counts_size(info, self.request.features.layer.as_deref());
+            let nnz = size.ok().flatten().map_or(0, |s| s.nnz);
+            every_run = every_run.max(every_run_bytes(n_obs, tissue.var_names(info).len(), nnz));
+            preprocessing = preprocessing.max(copies * 8 * nnz as u64);
+        }
+        let forecast =
+            Forecast { bytes: training.max(denoising).max(preprocessing) + every_run, seconds: None };
         Ok(Need { forecast, advice: Box::new(advice) })
     }
 
@@ -643,7 +675,7 @@ fn require_unique(tissue: &Tissue, info: &ModalityInfo) -> Result<(), PipelineEr
 
 /// The network's own forecast; it draws up the parameters to know, so where these alone do not fit it is not asked.
 fn training_bytes(
-    n_obs: usize,
+    sizes: &[usize],
     widths: &[usize],
     options: &SpamiOptions,
     reference: Option<(usize, usize, usize)>,
@@ -659,8 +691,8 @@ fn training_bytes(
         return weights;
     }
     match reference {
-        None => memory_bytes(n_obs, widths, options),
-        Some(reference) => memory_bytes_guided(n_obs, widths, options, reference),
+        None => memory_bytes_of_slices(sizes, widths, options),
+        Some(reference) => memory_bytes_guided(sizes.iter().sum(), widths, options, reference),
     }
 }
 

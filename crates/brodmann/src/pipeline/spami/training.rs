@@ -1,6 +1,6 @@
 //! The network trained, with checkpoints on the way.
 
-use brodmann_kernels::Slices;
+use brodmann_kernels::{Seed, Slices};
 use ndarray::ArrayView2;
 use serde_json::{Value as Json, json};
 
@@ -31,23 +31,26 @@ pub(super) struct Trained {
     pub head: Option<(LabelHead, Trust)>,
 }
 
+/// A modality in the identity of a checkpoint.
+pub(super) fn shown(input: &Input) -> String {
+    format!("{} {} {} {}", input.info.name, input.info.kind.name(), input.values.ncols(), input.method())
+}
+
 /// What a checkpoint belongs to: whatever shapes the features or the loss, and the input's content.
-fn identity(
+pub(super) fn identity(
     request: &SpamiRequest,
     options: &SpamiOptions,
-    inputs: &[Input],
+    (n_obs, modalities): (usize, Vec<String>),
     guided: bool,
     data_hash: &str,
-    run: &Run<'_>,
+    seed: Seed,
 ) -> Json {
-    let shown =
-        |i: &Input| format!("{} {} {} {}", i.info.name, i.info.kind.name(), i.values.ncols(), i.method());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "seed": run.seed.0,
+        "seed": seed.0,
         "data_hash": data_hash,
-        "n_obs": inputs.first().map_or(0, |i| i.values.nrows()),
-        "modalities": inputs.iter().map(shown).collect::<Vec<_>>(),
+        "n_obs": n_obs,
+        "modalities": modalities,
         "request": request.shaping(options),
         "prior": guided.then(|| json!({ "options": request.prior_options, "modality": request.prior.prior_modality })),
     })
@@ -64,10 +67,11 @@ pub(super) fn train_network(
 ) -> Result<Trained, PipelineError> {
     let (seed, monitor) = (run.seed, run.monitor);
     let checkpoint = request.models.checkpoints();
+    let of = (inputs.first().map_or(0, |i| i.values.nrows()), inputs.iter().map(shown).collect());
     let checkpoints = Checkpoints {
         request: checkpoint.as_ref(),
         file: file(),
-        run: identity(request, options, inputs, guidance.is_some(), data_hash, run),
+        run: identity(request, options, of, guidance.is_some(), data_hash, seed),
         width: SpamiEpoch::width(inputs.len(), guidance.is_some()),
         last: options.epochs,
     };

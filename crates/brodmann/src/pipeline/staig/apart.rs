@@ -15,12 +15,8 @@
 
 use std::path::Path;
 
-use brodmann_data::{
-    Additions, AnnData, Categorical, Column, Container, DataFrame, OpenOptions, Opened, ReadOptions,
-    Reservation, Value, keys, open_any,
-};
-use brodmann_kernels::{CsrMatrix, Monitor, OptionError, Seed};
-use indexmap::IndexMap;
+use brodmann_data::{Additions, AnnData, Container, OpenOptions, ReadOptions, keys};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed};
 use ndarray::{Array2, Axis, concatenate};
 
 use super::inputs::{self, EXPRESSION_COMPONENTS};
@@ -30,12 +26,12 @@ use crate::models::staig::shard::{StaigPlace, StaigShard, lead, model_of, negati
 use crate::models::staig::{
     EdgeRule, Negatives, StaigEpoch, StaigError, StaigModel, StaigOptions, StaigTissue,
 };
-use crate::nn::{Elsewhere, Gradients, Schedule, Trainer};
+use crate::nn::{Gradients, Schedule};
 use crate::pipeline::PipelineError;
 use crate::pipeline::align::places;
+use crate::pipeline::apart::{SliceFacts, SlicesApart, Training, check_number, too_early};
 use crate::pipeline::checkpoint::{CheckpointRequest, Checkpoints};
 use crate::pipeline::clustering::EmbeddingMethod;
-use crate::pipeline::cohort::parts::Part;
 use crate::pipeline::cohort::{check_shared_names, read_part};
 use crate::pipeline::domains::Embedding;
 use crate::pipeline::drive::run_tissue;
@@ -71,22 +67,12 @@ struct Joined {
 /// What the lead must know of a slice before genes are chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaigSliceFacts {
-    /// Observations of the input.
-    pub n_all: usize,
-    /// Those that take part, where not all do.
-    pub kept: Option<Vec<usize>>,
-    /// Names of those that take part.
-    pub obs_names: Vec<String>,
-    /// `(n_obs, n_dims)`.
-    pub coordinates: Array2<f64>,
+    /// Of its spots.
+    pub slice: SliceFacts,
     /// Per shared gene, the spots it is seen in.
     pub n_cells: Vec<usize>,
     /// Spots that hold any count.
     pub n_seen: usize,
-    /// Known domains by the column they are in, if there are any.
-    pub truth: Vec<(String, Vec<Option<String>>)>,
-    /// Of coordinates and counts.
-    pub data_hash: String,
 }
 
 impl StaigSlice {
@@ -173,24 +159,9 @@ impl StaigSlice {
         let filter = FilterGenesOptions { min_cells: 0, min_counts: None };
         let seen = filter_genes(view, &filter).map_err(|source| with_hint(source, tissue, info))?;
         let n_seen = (0..view.n_rows()).filter(|&i| view.row(i).1.iter().any(|v| *v > 0.0)).count();
-        let mut truth = Vec::new();
-        let wanted = self.request.naming.truth.clone().into_iter().chain([keys::GROUND_TRUTH.to_owned()]);
-        for key in wanted {
-            if let Some(column) = tissue.obs_column(&key).filter(|_| truth.iter().all(|(k, _)| *k != key)) {
-                truth.push((key, column.to_strings()));
-            }
-        }
         let hash = Fingerprint::default().table(coordinates.view()).counts(view).hex();
-        Ok(StaigSliceFacts {
-            n_all: tissue.n_all(),
-            kept: tissue.kept_rows().map(<[usize]>::to_vec),
-            obs_names: tissue.obs_names().to_vec(),
-            coordinates: coordinates.clone(),
-            n_cells: seen.n_cells,
-            n_seen,
-            truth,
-            data_hash: hash,
-        })
+        let slice = SliceFacts::of(tissue, &self.request.naming, coordinates.clone(), hash);
+        Ok(StaigSliceFacts { slice, n_cells: seen.n_cells, n_seen })
     }
 
     /// Which of the kept genes vary in this slice.
@@ -334,38 +305,11 @@ pub fn slice_of(container: Container) -> Result<AnnData, PipelineError> {
     }
 }
 
-/// Writes a copy of the file of a slice, or the file itself where `out` is it, with what was found.
-///
-/// # Errors
-/// [`PipelineError::Option`] for what is no `.h5ad` or `.zarr`; as
-/// [`OpenFile::write_with_additions`](brodmann_data::OpenFile::write_with_additions).
-pub fn write_copy(
-    path: &Path,
-    out: &Path,
-    additions: &Additions,
-    monitor: &dyn Monitor,
-) -> Result<(), PipelineError> {
-    monitor.stage(&format!("writing {}", out.display()), 0);
-    let read = ReadOptions::names_only();
-    let Opened { file, .. } = open_any(path, &OpenOptions::default(), &read, monitor)?;
-    let Some(file) = file else {
-        let found = format!("a folder for a copy of {}", path.display());
-        return Err(PipelineError::option("out", found, "slices that are .h5ad or .zarr"));
-    };
-    brodmann_data::check_output(path, out)?;
-    let _reserved = Reservation::of(out)?;
-    Ok(file.write_with_additions(out, additions, false)?)
-}
-
 fn opening<'a>(request: &'a StaigRequest, source: &'a OpenOptions, read: &'a ReadOptions) -> Opening<'a> {
     // Of one matrix nothing depends on its kind but its name in messages.
     let kind = request.features.modality.or(Some(Modality::Rna));
     let features = Some(&request.features);
     Opening { place: Some(&request.place), features, ..Opening::of(source, read, kind) }
-}
-
-fn too_early(before: &'static str) -> PipelineError {
-    PipelineError::option("slices", "a slice asked for more than it has", before)
 }
 
 fn of_features(source: PreprocessError) -> PipelineError {
@@ -414,25 +358,13 @@ fn check_apart(request: &StaigRequest) -> Result<(), PipelineError> {
 pub struct StaigLead {
     request: StaigRequest,
     seed: Seed,
-    names: Vec<String>,
-    own_genes: Vec<Vec<String>>,
-    genes: Vec<String>,
-    facts: Vec<StaigSliceFacts>,
+    slices: SlicesApart,
     kept: Vec<bool>,
     selected: Vec<bool>,
     sums: Option<PcaSums>,
     n_entries: usize,
     n_edges: usize,
-    training: Option<Training>,
-}
-
-struct Training {
-    options: StaigOptions,
-    trainer: Trainer<Elsewhere<StaigError>>,
-    sum: Option<Gradients>,
-    n_summed: usize,
-    /// Two trainings in one folder would each go on from what the other saved.
-    _reserved: Option<Reservation>,
+    training: Option<(StaigOptions, Training<StaigError>)>,
 }
 
 impl StaigLead {
@@ -440,18 +372,12 @@ impl StaigLead {
     /// [`PipelineError::Option`] for what needs all slices in one place, and for fewer than two slices.
     pub fn new(request: StaigRequest, names: Vec<String>, seed: Seed) -> Result<Self, PipelineError> {
         check_apart(&request)?;
-        if names.len() < 2 {
-            let found = format!("{} slice", names.len());
-            return Err(PipelineError::option("slices", found, "two or more; one needs no other place"));
-        }
+        let slices = SlicesApart::new(names)?;
         request.models.check()?;
         Ok(Self {
             request,
             seed,
-            names,
-            own_genes: Vec::new(),
-            genes: Vec::new(),
-            facts: Vec::new(),
+            slices,
             kept: Vec::new(),
             selected: Vec::new(),
             sums: None,
@@ -468,7 +394,7 @@ impl StaigLead {
     /// # Errors
     /// [`PipelineError::SharedGenes`] when they have hardly one in common.
     pub fn share(&mut self, genes: Vec<(Vec<String>, Vec<String>)>) -> Result<&[String], PipelineError> {
-        check_number(genes.len(), self.names.len())?;
+        check_number(genes.len(), self.slices.names.len())?;
         let (counted, own): (Vec<Vec<String>>, Vec<Vec<String>>) = genes.into_iter().unzip();
         let mut shared = vec![true; counted[0].len()];
         for other in &counted[1..] {
@@ -476,12 +402,13 @@ impl StaigLead {
                 *flag &= place.is_some();
             }
         }
-        self.genes = counted[0].iter().zip(&shared).filter(|(_, s)| **s).map(|(g, _)| g.clone()).collect();
+        self.slices.genes =
+            counted[0].iter().zip(&shared).filter(|(_, s)| **s).map(|(g, _)| g.clone()).collect();
         let named: Vec<(String, &[String])> =
-            self.names.iter().cloned().zip(counted.iter().map(Vec::as_slice)).collect();
-        check_shared_names(&named, self.genes.len())?;
-        self.own_genes = own;
-        Ok(&self.genes)
+            self.slices.names.iter().cloned().zip(counted.iter().map(Vec::as_slice)).collect();
+        check_shared_names(&named, self.slices.genes.len())?;
+        self.slices.own_genes = own;
+        Ok(&self.slices.genes)
     }
 
     /// The genes that all slices together are seen in often enough.
@@ -493,9 +420,8 @@ impl StaigLead {
         facts: Vec<StaigSliceFacts>,
         monitor: &dyn Monitor,
     ) -> Result<&[bool], PipelineError> {
-        check_number(facts.len(), self.names.len())?;
-        for (facts, name) in facts.iter().zip(&self.names) {
-            if facts.n_cells.len() != self.genes.len() || facts.coordinates.nrows() != facts.obs_names.len() {
+        for (facts, name) in facts.iter().zip(&self.slices.names) {
+            if facts.n_cells.len() != self.slices.genes.len() {
                 return Err(PipelineError::option(
                     "slices",
                     format!("{name} of other genes"),
@@ -503,23 +429,25 @@ impl StaigLead {
                 ));
             }
         }
-        self.facts = facts;
-        let n_obs = self.n_obs();
+        let n_seen: usize = facts.iter().map(|f| f.n_seen).sum();
+        let (slices, n_cells): (Vec<SliceFacts>, Vec<Vec<usize>>) =
+            facts.into_iter().map(|f| (f.slice, f.n_cells)).unzip();
+        self.slices.set_facts(slices)?;
+        let n_obs = self.slices.n_obs();
         self.request.check(n_obs)?;
-        self.request.options_for(self.names.len(), n_obs)?;
+        self.request.options_for(self.slices.names.len(), n_obs)?;
         let options = self.scaled();
-        let n_seen: usize = self.facts.iter().map(|f| f.n_seen).sum();
         let min_cells = options.min_cells.min(n_seen.max(1));
-        let n_cells = |j: usize| self.facts.iter().map(|f| f.n_cells[j]).sum::<usize>();
-        self.kept = (0..self.genes.len()).map(|j| n_cells(j) >= min_cells).collect();
-        let (n_vars, n_kept) = (self.genes.len(), self.kept.iter().filter(|k| **k).count());
+        let n_cells = |j: usize| n_cells.iter().map(|own| own[j]).sum::<usize>();
+        self.kept = (0..self.slices.genes.len()).map(|j| n_cells(j) >= min_cells).collect();
+        let (n_vars, n_kept) = (self.slices.genes.len(), self.kept.iter().filter(|k| **k).count());
         if n_kept == 0 {
             return Err(of_features(PreprocessError::NothingLeft { n_vars, n_obs, min_cells }));
         }
         monitor.note(&format!(
             "{} slices joined: {n_obs} spots, {n_vars} genes in common, {n_kept} of them seen in at least {min_cells} \
              spots",
-            self.names.len()
+            self.slices.names.len()
         ));
         Ok(&self.kept)
     }
@@ -533,7 +461,7 @@ impl StaigLead {
         verdicts: &[Vec<bool>],
         monitor: &dyn Monitor,
     ) -> Result<&[bool], PipelineError> {
-        check_number(verdicts.len(), self.names.len())?;
+        check_number(verdicts.len(), self.slices.names.len())?;
         let n_kept = self.kept.iter().filter(|k| **k).count();
         verdicts.iter().try_for_each(|verdict| check_flags(verdict, n_kept))?;
         let mut at = 0;
@@ -547,9 +475,9 @@ impl StaigLead {
             })
             .collect();
         let n_selected = self.selected.iter().filter(|s| **s).count();
-        let n_slices = self.names.len();
+        let n_slices = self.slices.names.len();
         monitor.note(&format!("{n_selected} of {n_kept} genes are selected by all of {n_slices} slices"));
-        expression::check_selected(n_selected, self.genes.len(), n_slices)?;
+        expression::check_selected(n_selected, self.slices.genes.len(), n_slices)?;
         Ok(&self.selected)
     }
 
@@ -584,7 +512,7 @@ impl StaigLead {
 
     /// Observations of each slice.
     pub fn sizes(&self) -> Vec<usize> {
-        self.facts.iter().map(|f| f.obs_names.len()).collect()
+        self.slices.sizes()
     }
 
     /// Begins training, from the checkpoint where that is asked for; the epochs already done.
@@ -600,7 +528,7 @@ impl StaigLead {
         monitor: &dyn Monitor,
     ) -> Result<usize, PipelineError> {
         (self.n_entries, self.n_edges) = (n_entries, n_edges);
-        let options = self.request.options_for(self.names.len(), self.n_obs())?;
+        let options = self.request.options_for(self.slices.names.len(), self.slices.n_obs())?;
         let mut trainer = lead(&options, self.n_features(), self.seed)?;
         let request = self.request.models.checkpoints();
         let reserved = request.as_ref().map(|r| r.prepare(&[training::file(0)])).transpose()?;
@@ -608,7 +536,7 @@ impl StaigLead {
             trainer.resume(&state, options.epochs)?;
         }
         let done = trainer.history().len();
-        self.training = Some(Training { options, trainer, sum: None, n_summed: 0, _reserved: reserved });
+        self.training = Some((options, Training::new(trainer, reserved)));
         Ok(done)
     }
 
@@ -617,7 +545,7 @@ impl StaigLead {
     /// # Errors
     /// [`PipelineError::Option`] before [`StaigLead::begin`].
     pub fn n_epochs(&self) -> Result<usize, PipelineError> {
-        Ok(self.training()?.options.epochs)
+        Ok(self.training()?.0.epochs)
     }
 
     /// The parameters that travel.
@@ -625,7 +553,7 @@ impl StaigLead {
     /// # Errors
     /// [`PipelineError::Option`] before [`StaigLead::begin`].
     pub fn parameters(&self) -> Result<Vec<f32>, PipelineError> {
-        Ok(self.training()?.trainer.parameters().flat())
+        Ok(self.training()?.1.parameters())
     }
 
     /// Adds the gradients of the next slice, in the order of the slices.
@@ -633,15 +561,8 @@ impl StaigLead {
     /// # Errors
     /// [`StaigError`] when they are another network's.
     pub fn add(&mut self, values: &[f32], numbers: &[f64]) -> Result<(), PipelineError> {
-        let training = self.training.as_mut().ok_or_else(|| too_early("training has begun"))?;
-        let (parameters, columns) = (training.trainer.parameters(), training.trainer.columns());
-        let next = Gradients::from_flat(values, numbers, parameters, columns).map_err(StaigError::from)?;
-        match &mut training.sum {
-            None => training.sum = Some(next),
-            Some(sum) => sum.add(&next),
-        }
-        training.n_summed += 1;
-        Ok(())
+        let (_, training) = self.training.as_mut().ok_or_else(|| too_early("training has begun"))?;
+        Ok(training.add(values, numbers)?)
     }
 
     /// Steps along the sum, once all slices are in it; the loss, and whether training is at its end.
@@ -649,22 +570,18 @@ impl StaigLead {
     /// # Errors
     /// As `Checkpoints`; [`PipelineError::Option`] while slices are missing.
     pub fn step(&mut self) -> Result<(f64, bool), PipelineError> {
-        let n_slices = self.names.len();
-        let training = self.training.as_mut().ok_or_else(|| too_early("training has begun"))?;
-        check_number(std::mem::take(&mut training.n_summed), n_slices)?;
-        let Some(sum) = training.sum.take() else { return Err(too_early("gradients have come in")) };
-        training.trainer.apply(&sum);
-        let epoch = training.trainer.history().len();
-        let schedule = Schedule { epochs: training.options.epochs, early_stopping: None };
-        let ended = training.trainer.ended(&schedule).is_some();
+        let n_slices = self.slices.names.len();
+        let (options, training) = self.training.as_mut().ok_or_else(|| too_early("training has begun"))?;
+        let schedule = Schedule { epochs: options.epochs, early_stopping: None };
+        let (loss, ended) = training.step(n_slices, &schedule)?;
         let request = self.request.models.checkpoints();
-        let training = self.training()?;
-        if let Some(request) = request.as_ref().filter(|r| r.is_due(epoch, training.options.epochs)) {
-            let checkpoints = self.checkpoints(Some(request), &training.options);
+        let (options, training) = self.training()?;
+        let epoch = training.trainer.history().len();
+        if let Some(request) = request.as_ref().filter(|r| r.is_due(epoch, options.epochs)) {
+            let checkpoints = self.checkpoints(Some(request), options);
             checkpoints.file.write(&request.folder, &checkpoints.run, training.trainer.state())?;
         }
-        let loss = sum.numbers().first().copied().unwrap_or(f64::NAN);
-        Ok((loss, ended))
+        Ok((loss, ended.is_some()))
     }
 
     /// Domains of all slices together; what each slice gets, in the rows of its input, and how many there are.
@@ -678,12 +595,12 @@ impl StaigLead {
         embeddings: &[Array2<f32>],
         monitor: &dyn Monitor,
     ) -> Result<(Vec<Additions>, usize), PipelineError> {
-        check_number(embeddings.len(), self.names.len())?;
+        check_number(embeddings.len(), self.slices.names.len())?;
         let views: Vec<_> = embeddings.iter().map(|e| e.view()).collect();
         let embedding = concatenate(Axis(0), &views)
             .map_err(|_| PipelineError::option("slices", "embeddings of several widths", "one width"))?;
-        check_number(embedding.nrows(), self.n_obs())?;
-        let Training { options, trainer, .. } =
+        check_number(embedding.nrows(), self.slices.n_obs())?;
+        let (options, Training { trainer, .. }) =
             self.training.take().ok_or_else(|| too_early("it is trained"))?;
         let n_features = self.n_features();
         let epochs = trainer.history().iter().map(|row| StaigEpoch::from_row(row)).collect();
@@ -692,11 +609,11 @@ impl StaigLead {
         let apart = Apart {
             map: map_of_slices(&self.kept, &self.selected, &scaled),
             selected: self.selected.clone(),
-            genes: self.genes.clone(),
-            density: self.n_entries as f64 / (self.n_obs() * n_features).max(1) as f64,
-            data_hash: self.data_hash(),
+            genes: self.slices.genes.clone(),
+            density: self.n_entries as f64 / (self.slices.n_obs() * n_features).max(1) as f64,
+            data_hash: self.slices.data_hash(),
             n_edges: self.n_edges,
-            negatives: negatives_of(&self.sizes(), &options),
+            negatives: negatives_of(&self.slices.sizes(), &options),
             options,
             seed: self.seed,
             model,
@@ -705,66 +622,14 @@ impl StaigLead {
         };
         let mut request = self.request.clone();
         request.place.library_key = Some(keys::LIBRARY_ID.to_owned());
-        let tissue = self.tissue(monitor)?;
+        let tissue = self.slices.tissue(&request.place.spatial_key, monitor)?;
         let method = Staig { request, saved: None, apart: Some(apart) };
-        let (record, mut whole) = run_tissue(&method, &tissue, self.seed, monitor)?;
-        // What joins spots of several slices has no part in one of them.
-        whole.root.obsp.clear();
-        let mut first = 0;
-        let mut additions = Vec::with_capacity(self.names.len());
-        for ((facts, name), genes) in self.facts.iter().zip(&self.names).zip(&self.own_genes) {
-            let rows = first..first + facts.obs_names.len();
-            first = rows.end;
-            let (path, obs_names) = (Path::new(name), &facts.obs_names);
-            let mut root = Part { path, rows, obs_names, var_names: genes }.of(&whole, &self.genes)?;
-            if let Some(kept) = &facts.kept {
-                Tissue::spread(&mut root, kept, facts.n_all);
-            }
-            additions.push(Additions { root, modalities: IndexMap::new() });
-        }
-        Ok((additions, record.n_clusters))
+        let (record, whole) = run_tissue(&method, &tissue, self.seed, monitor)?;
+        Ok((self.slices.split(whole)?, record.n_clusters))
     }
 
-    /// Where the spots lie, without what was measured.
-    fn tissue(&self, monitor: &dyn Monitor) -> Result<Tissue, PipelineError> {
-        let names = self.facts.iter().zip(&self.names);
-        let names = names.flat_map(|(f, name)| f.obs_names.iter().map(move |n| format!("{n}-{name}")));
-        let mut obs = DataFrame::new(names.collect());
-        let codes = self.sizes().into_iter().enumerate().flat_map(|(s, n)| std::iter::repeat_n(s as i32, n));
-        let slices =
-            Categorical { codes: codes.collect(), categories: self.names.clone(), ..Categorical::default() };
-        obs.columns.insert(keys::LIBRARY_ID.to_owned(), Column::Categorical(slices));
-        let mut columns: Vec<&String> = Vec::new();
-        for (key, _) in self.facts.iter().flat_map(|f| &f.truth) {
-            if !columns.contains(&key) {
-                columns.push(key);
-            }
-        }
-        for key in columns {
-            let of = |facts: &StaigSliceFacts| {
-                let own = facts.truth.iter().find(|(k, _)| k == key).map(|(_, values)| values.clone());
-                own.unwrap_or_else(|| vec![None; facts.obs_names.len()])
-            };
-            let values: Vec<Option<String>> = self.facts.iter().flat_map(of).collect();
-            obs.columns.insert(key.clone(), Column::Categorical(Categorical::from_strings(&values)));
-        }
-        let views: Vec<_> = self.facts.iter().map(|f| f.coordinates.view()).collect();
-        let coordinates = concatenate(Axis(0), &views).map_err(|_| {
-            PipelineError::option("slices", "coordinates of several dimensions", "as many dimensions in each")
-        })?;
-        let mut adata = AnnData { obs, var: DataFrame::new(self.genes.clone()), ..AnnData::default() };
-        adata.obsm.insert(self.request.place.spatial_key.clone(), Value::from(coordinates));
-        let (source, read) = (OpenOptions::default(), ReadOptions::default());
-        let opening = Opening::of(&source, &read, Some(Modality::Rna));
-        Tissue::joined(Path::new("the slices"), adata, &opening, monitor)
-    }
-
-    fn training(&self) -> Result<&Training, PipelineError> {
+    fn training(&self) -> Result<&(StaigOptions, Training<StaigError>), PipelineError> {
         self.training.as_ref().ok_or_else(|| too_early("training has begun"))
-    }
-
-    fn n_obs(&self) -> usize {
-        self.sizes().iter().sum()
     }
 
     fn n_features(&self) -> usize {
@@ -772,12 +637,7 @@ impl StaigLead {
     }
 
     fn scaled(&self) -> ScaledOptions {
-        self.request.wanted().options(self.genes.len(), self.names.len()).0
-    }
-
-    fn data_hash(&self) -> String {
-        let hashes = self.facts.iter().map(|f| f.data_hash.as_str());
-        hashes.fold(Fingerprint::default(), Fingerprint::text).hex()
+        self.request.wanted().options(self.slices.genes.len(), self.slices.names.len()).0
     }
 
     fn checkpoints<'a>(
@@ -785,22 +645,15 @@ impl StaigLead {
         request: Option<&'a CheckpointRequest>,
         options: &StaigOptions,
     ) -> Checkpoints<'a> {
-        let of = (self.n_obs(), self.n_features());
+        let of = (self.slices.n_obs(), self.n_features());
         Checkpoints {
             request,
             file: training::file(0),
-            run: training::identity(of, &self.request, options, &self.data_hash(), self.seed),
+            run: training::identity(of, &self.request, options, &self.slices.data_hash(), self.seed),
             width: StaigEpoch::WIDTH,
             last: options.epochs,
         }
     }
-}
-
-fn check_number(found: usize, expected: usize) -> Result<(), PipelineError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(OptionError::new("slices", format!("{found} at hand"), format!("all {expected}")).into())
 }
 
 /// What slices that lie apart have come to.

@@ -58,6 +58,11 @@ impl ModalityInfo {
         Self { name, key, kind, rows: None, n_rows: 0, stand_in: None, note: None, own_var: None }
     }
 
+    /// A modality that lies elsewhere.
+    pub(super) fn named(name: String, kind: Modality) -> Self {
+        Self::new(name, None, kind)
+    }
+
     /// The layer that holds the counts: the one asked for, or what stands in for `X`.
     pub(super) fn layer<'a>(&self, asked: Option<&'a str>) -> Option<&'a str> {
         asked.or(self.stand_in)

@@ -1,12 +1,10 @@
-//! `brodmann.dist`: slices that lie in several processes, and what puts them together.
-//!
-//! What travels between the two are numpy arrays, numbers and texts, which Python sends where it likes.
+//! STAIG of slices that lie in several processes.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use brodmann::pipeline::staig::StaigRequest;
-use brodmann::pipeline::staig::apart::{self, StaigSliceFacts, write_copy};
+use brodmann::pipeline::staig::apart::{self, StaigSliceFacts};
 use brodmann::pipeline::{PipelineError, Said};
 use brodmann::preprocess::{PcaAxes, PcaSums};
 use brodmann_data::Additions;
@@ -15,6 +13,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::{Facts as SliceFactsIn, facts_out, held, write};
 use crate::arrays::{Dense, Vector};
 use crate::methods::said;
 use crate::monitor::run;
@@ -24,28 +23,14 @@ use crate::tissue::{Parts, additions};
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Facts<'py> {
-    n_all: usize,
-    kept: Option<Vec<usize>>,
-    obs_names: Vec<String>,
-    coordinates: Dense<'py, f64>,
+    slice: SliceFactsIn<'py>,
     n_cells: Vec<usize>,
     n_seen: usize,
-    truth: Vec<(String, Vec<Option<String>>)>,
-    data_hash: String,
 }
 
 impl From<Facts<'_>> for StaigSliceFacts {
     fn from(facts: Facts<'_>) -> Self {
-        Self {
-            n_all: facts.n_all,
-            kept: facts.kept,
-            obs_names: facts.obs_names,
-            coordinates: facts.coordinates.view().to_owned(),
-            n_cells: facts.n_cells,
-            n_seen: facts.n_seen,
-            truth: facts.truth,
-            data_hash: facts.data_hash,
-        }
+        Self { slice: facts.slice.into(), n_cells: facts.n_cells, n_seen: facts.n_seen }
     }
 }
 
@@ -58,11 +43,6 @@ type SumsOut<'py> = (usize, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>
 
 fn request(options: &Said) -> Result<StaigRequest, PipelineError> {
     StaigRequest::from_said(options)
-}
-
-// A panic elsewhere ended its call; what it left is replaced by the next step, or refused by it.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A slice where it lies.
@@ -116,14 +96,9 @@ impl StaigSlice {
             slice.facts()
         })?;
         let dict = PyDict::new(py);
-        dict.set_item("n_all", facts.n_all)?;
-        dict.set_item("kept", facts.kept)?;
-        dict.set_item("obs_names", facts.obs_names)?;
-        dict.set_item("coordinates", facts.coordinates.into_pyarray(py))?;
+        dict.set_item("slice", facts_out(py, facts.slice)?)?;
         dict.set_item("n_cells", facts.n_cells)?;
         dict.set_item("n_seen", facts.n_seen)?;
-        dict.set_item("truth", facts.truth)?;
-        dict.set_item("data_hash", facts.data_hash)?;
         Ok(dict)
     }
 
@@ -289,10 +264,7 @@ impl StaigLead {
 
     /// Writes a copy of the file of a slice with what was found.
     fn write(&self, py: Python<'_>, index: usize, path: PathBuf, out: PathBuf) -> PyResult<()> {
-        run(py, |monitor| {
-            let lead = held(&self.0);
-            lead.1.get(index).map_or(Ok(()), |own| write_copy(&path, &out, own, monitor))
-        })
+        run(py, |monitor| write(&held(&self.0).1, index, (&path, &out), monitor))
     }
 }
 
