@@ -25,6 +25,7 @@
 //! * [`smoothed_pca`], [`mixture`]: the baselines, with space and without. [`from_embedding`]: what is in the file.
 //!
 //! What they share:
+//! * [`apart`]: slices that lie in several places.
 //! * [`tissue`]: a file opened, whatever its format, and where results go. [`cohort`]: several files as one tissue.
 //! * [`embedding`], [`graphs`]: counts to components and neighbour graphs. [`expression`]: counts to features.
 //! * [`tensor_file`]: models and checkpoints as files. [`checkpoint`]: training saved on the way.

@@ -22,16 +22,22 @@ pub(crate) fn aggregate_sizes<const T: usize>(sizes: &[[f64; T]], grouping: &Gro
     (0..grouping.n_groups()).map(total).collect()
 }
 
-/// The graph of `groups` (`0..n_groups`, all in use).
+/// The graph of `groups` (`0..n_groups`, all in use); rows of those that are `frozen` (none where the list is empty) stay
+/// empty, since nobody reads them.
 ///
 /// Weights inside a group are dropped: they no longer take part in any move. Each worker builds a range of rows;
 /// no row depends on where the ranges are cut. Workers write into one array, each from where its range starts if no
 /// two edges become one; what stays empty between them is closed afterwards and never was more than an address.
-pub(crate) fn aggregate<G: Adjacency>(edges: &G, groups: &[u32], grouping: &Grouping) -> Edges {
+pub(crate) fn aggregate<G: Adjacency>(
+    edges: &G,
+    groups: &[u32],
+    grouping: &Grouping,
+    frozen: &[bool],
+) -> Edges {
     let n_groups = grouping.n_groups();
     let n_workers =
         rayon::current_num_threads().min(edges.n_entries() / MIN_WORKER_EDGES).clamp(1, n_groups.max(1));
-    let ranges = even_ranges(edges, grouping, n_workers);
+    let ranges = even_ranges(edges, grouping, frozen, n_workers);
     let mut lengths = vec![0u32; n_groups];
     let mut indices = vec![0u32; edges.n_entries()];
     let mut weights = vec![0.0f32; edges.n_entries()];
@@ -48,7 +54,7 @@ pub(crate) fn aggregate<G: Adjacency>(edges: &G, groups: &[u32], grouping: &Grou
         tasks.push((range.groups.clone(), Rows { lengths, indices, weights }));
     }
     let build = |(groups_of_range, mut rows): (std::ops::Range<usize>, Rows<'_>)| {
-        rows.fill(edges, groups, grouping, groups_of_range)
+        rows.fill(edges, (groups, grouping), frozen, groups_of_range)
     };
     let written: Vec<usize> = if tasks.len() > 1 {
         tasks.into_par_iter().map(build).collect_vec()
@@ -83,16 +89,23 @@ struct Share {
 }
 
 /// `n_parts` ranges of groups with about as many edges each.
-fn even_ranges<G: Adjacency>(edges: &G, grouping: &Grouping, n_parts: usize) -> Vec<Share> {
+fn even_ranges<G: Adjacency>(edges: &G, grouping: &Grouping, frozen: &[bool], n_parts: usize) -> Vec<Share> {
     let n_groups = grouping.n_groups();
     if n_parts == 1 {
         return vec![Share { groups: 0..n_groups, n_entries: edges.n_entries() }];
     }
-    let per_part = edges.n_entries() / n_parts;
+    let entries = |g: usize| -> usize {
+        if frozen.get(g).is_some_and(|frozen| *frozen) {
+            return 0;
+        }
+        grouping.members(g).iter().map(|&v| edges.degree(v as usize)).sum()
+    };
+    let all = if frozen.is_empty() { edges.n_entries() } else { (0..n_groups).map(entries).sum() };
+    let per_part = all / n_parts;
     let mut shares = Vec::with_capacity(n_parts);
     let (mut start, mut n_entries, mut seen) = (0, 0, 0);
     for g in 0..n_groups {
-        n_entries += grouping.members(g).iter().map(|&v| edges.degree(v as usize)).sum::<usize>();
+        n_entries += entries(g);
         if seen + n_entries >= per_part * (shares.len() + 1) && shares.len() + 1 < n_parts {
             shares.push(Share { groups: start..g + 1, n_entries });
             (start, seen, n_entries) = (g + 1, seen + n_entries, 0);
@@ -115,14 +128,18 @@ impl Rows<'_> {
     fn fill<G: Adjacency>(
         &mut self,
         edges: &G,
-        groups: &[u32],
-        grouping: &Grouping,
+        (groups, grouping): (&[u32], &Grouping),
+        frozen: &[bool],
         range: std::ops::Range<usize>,
     ) -> usize {
         let mut sums = Accumulator::new(grouping.n_groups());
         let mut at = grouping.starts[range.start];
         let mut end = 0;
         for (g, length) in range.zip(&mut *self.lengths) {
+            if frozen.get(g).is_some_and(|frozen| *frozen) {
+                at += grouping.members(g).len();
+                continue;
+            }
             for &v in grouping.members(g) {
                 look_ahead(edges, groups, &grouping.order[at..], &sums);
                 at += 1;

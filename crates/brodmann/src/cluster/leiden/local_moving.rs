@@ -27,18 +27,30 @@ const CHECK_EVERY: usize = 1 << 15;
 /// Stands for "a new community".
 const NEW: u32 = u32::MAX;
 
+/// What moving came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moves {
+    pub n: u64,
+    /// In units of the level's weights.
+    pub gained: f64,
+}
+
 /// Moves nodes until none in the queue improves. `communities` holds labels `0..n_communities`, all in use.
 ///
-/// Returns the number of moves; labels may have gaps afterwards.
+/// Nodes that are `frozen` (none where the list is empty) stay where they are; others may join them. Their rows are not
+/// read.
+///
+/// Returns the moves and what they gained; labels may have gaps afterwards.
 pub(crate) fn move_nodes<G: Adjacency, const T: usize>(
     level: &Level<'_, G, T>,
     communities: &mut [u32],
     n_communities: usize,
+    frozen: &[bool],
     seed: Seed,
     monitor: &dyn Monitor,
-) -> Result<u64, Interrupted> {
+) -> Result<Moves, Interrupted> {
     let n = level.n_nodes();
-    let mut mover = Mover::new(level, communities, n_communities, seed);
+    let mut mover = Mover::new(level, communities, n_communities, frozen, seed);
     if batch_size(level) < MIN_BATCH {
         let mut scratch = Accumulator::new(n);
         let mut until_check = CHECK_EVERY;
@@ -52,7 +64,7 @@ pub(crate) fn move_nodes<G: Adjacency, const T: usize>(
                 until_check = CHECK_EVERY;
             }
         }
-        return Ok(mover.n_moves);
+        return Ok(mover.moves);
     }
 
     let batch_size = batch_size(level);
@@ -70,7 +82,7 @@ pub(crate) fn move_nodes<G: Adjacency, const T: usize>(
             batch.push(node);
         }
         if batch.is_empty() {
-            return Ok(mover.n_moves);
+            return Ok(mover.moves);
         }
         let fork = scratches.len() > 1 && batch.len() * mean_degree >= MIN_FORK_ENTRIES;
         let frozen = &mover;
@@ -166,11 +178,17 @@ struct Mover<'a, 'l, G, const T: usize> {
     head: usize,
     n_queued: usize,
     waiting: Vec<Waiting>,
-    n_moves: u64,
+    moves: Moves,
 }
 
 impl<'a, 'l, G: Adjacency, const T: usize> Mover<'a, 'l, G, T> {
-    fn new(level: &'a Level<'l, G, T>, communities: &'a mut [u32], n_communities: usize, seed: Seed) -> Self {
+    fn new(
+        level: &'a Level<'l, G, T>,
+        communities: &'a mut [u32],
+        n_communities: usize,
+        frozen: &[bool],
+        seed: Seed,
+    ) -> Self {
         let n = level.n_nodes();
         let mut totals = vec![[0.0; T]; n];
         let mut members = vec![0u32; n];
@@ -183,8 +201,28 @@ impl<'a, 'l, G: Adjacency, const T: usize> Mover<'a, 'l, G, T> {
         for i in (1..n).rev() {
             queue.swap(i, below(seed.word(i as u64), i + 1));
         }
-        let waiting = vec![Waiting { state: QUEUED, slack: 0.0 }; n];
-        Self { level, communities, totals, members, free, queue, head: 0, n_queued: n, waiting, n_moves: 0 }
+        let mut waiting = vec![Waiting { state: QUEUED, slack: 0.0 }; n];
+        let mut n_queued = n;
+        if !frozen.is_empty() {
+            // The queue keeps its length: each of the others can be in it once.
+            queue.retain(|&v| !frozen[v as usize]);
+            n_queued = queue.len();
+            for (waiting, _) in waiting.iter_mut().zip(frozen).filter(|(_, frozen)| **frozen) {
+                *waiting = Waiting { state: IDLE, slack: f32::INFINITY };
+            }
+        }
+        Self {
+            level,
+            communities,
+            totals,
+            members,
+            free,
+            queue,
+            head: 0,
+            n_queued,
+            waiting,
+            moves: Moves::default(),
+        }
     }
 
     #[inline]
@@ -316,7 +354,8 @@ impl<'a, 'l, G: Adjacency, const T: usize> Mover<'a, 'l, G, T> {
             self.free.push(source);
         }
         self.communities[node as usize] = target;
-        self.n_moves += 1;
+        self.moves.n += 1;
+        self.moves.gained += proposal.gain;
         let level = self.level;
         level.edges.for_each(node as usize, |j, w| {
             let waiting = &mut self.waiting[j as usize];

@@ -60,11 +60,12 @@ pub(crate) struct Refined {
     pub community_of_group: Vec<u32>,
 }
 
-/// Refines `communities` (labels `0..n_communities`, all in use); `theta` is the randomness in units of gain.
+/// Refines `communities` (labels `0..n_communities`, all in use); `theta` is the randomness in units of gain. Communities
+/// that are `whole` (none where the list is empty) are left as one group.
 pub(crate) fn refine<G: Adjacency, const T: usize>(
     level: &Level<'_, G, T>,
-    communities: &[u32],
-    n_communities: usize,
+    (communities, n_communities): (&[u32], usize),
+    whole: &[bool],
     theta: f64,
     seed: Seed,
     monitor: &dyn Monitor,
@@ -97,6 +98,7 @@ pub(crate) fn refine<G: Adjacency, const T: usize>(
     }
     tasks.into_par_iter().try_for_each(|(first, mut task_local, task_groups)| {
         let largest = (first..first + task_groups.len())
+            .filter(|&c| whole.get(c).is_none_or(|whole| !whole))
             .map(|c| grouping.starts[c + 1] - grouping.starts[c])
             .max()
             .unwrap_or(0);
@@ -106,6 +108,11 @@ pub(crate) fn refine<G: Adjacency, const T: usize>(
             let (community_local, tail) =
                 std::mem::take(&mut task_local).split_at_mut(grouping.starts[c + 1] - grouping.starts[c]);
             task_local = tail;
+            if whole.get(c).is_some_and(|whole| *whole) {
+                // All of it is group 0 already.
+                *count = 1;
+                continue;
+            }
             let community =
                 Community { level, grouping: &grouping, position: &position, start: grouping.starts[c] };
             *count = community.refine(community_local, theta, seed, &mut workspace);

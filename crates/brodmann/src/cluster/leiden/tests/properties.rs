@@ -57,6 +57,42 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
+/// A clustering that leaves settled communities alone, whatever the size of the graph.
+fn remembering(layers: &[Layer<'_>], options: &LeidenOptions, seed: Seed) -> Partition {
+    let prepared = Prepared { remembers_from: 0, ..Prepared::new(layers, &Silent).expect("valid") };
+    prepared.optimise(layers, options, seed, &Silent).expect("valid")
+}
+
+#[test]
+fn weights_below_zero_on_the_whole_come_to_an_end() {
+    let graph = graph(4, &[(0, 1, -2.0), (1, 2, -1.0), (2, 3, 0.5)], true);
+    let layers = [Layer { quality: Quality::Cpm, resolution: 0.1, ..Layer::new(&graph) }];
+    let found = remembering(&layers, &LeidenOptions::default(), Seed(0));
+    assert!(found.converged);
+    assert_eq!(found.membership, [1, 2, 0, 0]);
+}
+
+#[test]
+fn what_is_left_alone_costs_no_quality_and_depends_on_no_thread() {
+    let (latent, spatial) = planted(2_000, 10, Seed(3));
+    // Finer than what was planted, so that passes find more to do.
+    let layers = [Layer { resolution: 3.0, ..Layer::new(&latent) }, Layer::new(&spatial)];
+    let options = LeidenOptions::default();
+    let (mut all, mut some) = (0.0, 0.0);
+    for seed in 0..8 {
+        let whole = leiden_multiplex(&layers, &options, Seed(seed)).expect("valid");
+        let found = on_threads(1, || remembering(&layers, &options, Seed(seed)));
+        assert_eq!(found, on_threads(3, || remembering(&layers, &options, Seed(seed))));
+        assert!(found.converged);
+        if seed == 0 {
+            assert_no_better_move(&layers, &found);
+        }
+        assert_connected(&layers, &found.membership);
+        (all, some) = (all + whole.quality, some + found.quality);
+    }
+    assert!(some > 0.999 * all, "{some} {all}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -67,6 +103,19 @@ proptest! {
         for initial in [None, Some(case.membership.clone())] {
             let options = LeidenOptions { initial, ..LeidenOptions::default() };
             let found = leiden_multiplex(&layers, &options, Seed(case.seed)).expect("valid");
+            prop_assert!(found.converged);
+            assert_connected(&layers, &found.membership);
+            assert_no_better_move(&layers, &found);
+        }
+    }
+
+    #[test]
+    fn the_same_holds_where_settled_communities_are_left_alone(case in cases()) {
+        let graphs = case.graphs();
+        let layers = case.layers(&graphs);
+        for initial in [None, Some(case.membership.clone())] {
+            let options = LeidenOptions { initial, ..LeidenOptions::default() };
+            let found = remembering(&layers, &options, Seed(case.seed));
             prop_assert!(found.converged);
             assert_connected(&layers, &found.membership);
             assert_no_better_move(&layers, &found);
