@@ -168,5 +168,5 @@ bm.pl.embedding(slices, basis="umap", color=["staig", "library_id"])
 # %% [markdown]
 # ## Work on a cluster
 #
-# `bm.dist.staig` trains on slices that lie on the workers of a Dask cluster, with the bits of one machine: see
-# [dist.md](dist.md).
+# `bm.dist.staig` and `bm.dist.spami` train on slices that lie on the workers of a Dask cluster, with the bits of one machine:
+# see [dist.md](dist.md).

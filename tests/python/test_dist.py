@@ -253,6 +253,8 @@ def test_modalities_that_differ_are_refused(objects, client):
         ({"select": "svg"}, ValueError, "select"),
         ({"image": "slide.tif"}, ValueError, "image"),
         ({"tau": -1}, ValueError, "tau"),
+        # Before a training that nobody would wait for.
+        ({"n_clusters": 10**6, "epochs": 10**7}, ValueError, "n_clusters"),
         ({"nonsense": 1}, TypeError, "nonsense"),
         ({"names": ["a"]}, ValueError, "names"),
         ({"names": ["a", "a"]}, ValueError, "names"),

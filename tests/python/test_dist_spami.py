@@ -158,6 +158,20 @@ def test_one_modality_and_embeddings_in_place_of_counts(objects, client):
         bm.dist.spami(genes, client=client, use_rep="X_given", **SMALL)
 
 
+def test_workers_in_this_process_share_its_threads(files, whole):
+    before = bm.settings.n_threads
+    bm.settings.n_threads = 1
+    try:
+        with (
+            distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            found = bm.dist.spami(files, client=client, **SMALL)
+    finally:
+        bm.settings.n_threads = before
+    same(found, whole)
+
+
 def test_copies_of_files_and_a_model_that_knows_its_domains(files, client, tmp_path):
     model = tmp_path / "model.safetensors"
     # A mixture is kept as it is; of what others find, a Gaussian per domain.
@@ -249,6 +263,8 @@ def test_what_cannot_be_done_says_which_slice(objects, client):
         ({"prior": "atlas.h5ad", "prior_key": "region"}, ValueError, "prior"),
         ({"load_model": "model.safetensors"}, ValueError, "load_model"),
         ({"latent": 0}, ValueError, "latent"),
+        # Before a training that nobody would wait for.
+        ({"n_clusters": 10**6, "epochs": 10**7}, ValueError, "n_clusters"),
         ({"layer": {"rna": "counts"}}, ValueError, "layer"),
         ({"nonsense": 1}, TypeError, "nonsense"),
         ({"names": ["a", "a"]}, ValueError, "names"),

@@ -87,6 +87,15 @@ where
     E: Raise + Send,
 {
     let pool = threads::pool()?;
+    run_beside(py, move |monitor| pool.install(|| work(monitor)))
+}
+
+/// [`run`] for work that waits for others, which may need those threads themselves.
+pub fn run_beside<T, E>(py: Python<'_>, work: impl FnOnce(&dyn Monitor) -> Result<T, E> + Send) -> PyResult<T>
+where
+    T: Send,
+    E: Raise + Send,
+{
     let report = Report::default();
     let (outcome, raised) = py.detach(|| {
         std::thread::scope(|scope| {
@@ -95,7 +104,7 @@ where
             let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || {
                 // Dropped when the work is done, or has panicked: the caller wakes at once.
                 let _finished = finished;
-                pool.install(|| work(report))
+                work(report)
             });
             let worker = match worker {
                 Ok(worker) => worker,

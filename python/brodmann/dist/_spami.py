@@ -116,7 +116,7 @@ def _train(run: Run, engine: Engine, all_of: AllOf) -> list[Any]:
         def ask(question: Any, modality: int = modality, name: str = name) -> list[Any]:
             payload = (modality, question)
             stage = f"{name}: {question[0]}"
-            # Products of genes are large: a few of them at a time.
+            # Products of genes are large: few of them on their way at a time.
             answers = engine.each("answer", plan, payload, one_by_one=question[0] == "sums", stage=stage)
             return [answer for _, answer in answers]
 

@@ -92,6 +92,7 @@ def parts_of(data: Any, layer: Any, options: Mapping[str, Any]) -> dict[str, Any
     el.require_container(data)
     layers = tissue.by_modality(layer, "layer", data)
     use_rep = options.get("use_rep") or {}
+    use_rep = tissue.by_modality(use_rep.get("", use_rep) or None, "use_rep", data)
     spatial_key = options.get("spatial_key", "spatial")
     return tissue.parts(
         data,

@@ -21,7 +21,7 @@ use pyo3::types::PyDict;
 use super::{Facts, facts_out, held, write};
 use crate::arrays::{Dense, Vector};
 use crate::methods::said;
-use crate::monitor::run;
+use crate::monitor::{run, run_beside};
 use crate::tissue::{Parts, additions};
 
 /// A modality of a slice: name, kind, features, columns of an embedding that stands for it.
@@ -267,7 +267,8 @@ impl SpamiLead {
     fn fit(&self, py: Python<'_>, modality: usize, ask: Py<PyAny>) -> PyResult<()> {
         // The library knows its own errors alone: what the asking raised is kept beside it.
         let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-        let done = run(py, |monitor| {
+        // Slices may answer in this very process, on its threads.
+        let done = run_beside(py, |monitor| {
             let mut asked = |question: &Question| {
                 Python::attach(|py| -> PyResult<Vec<Answer>> {
                     let answers = ask.call1(py, (question_out(py, question)?,))?;

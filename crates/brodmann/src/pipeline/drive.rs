@@ -146,6 +146,29 @@ pub fn run_tissue<M: Method>(
     Ok((record, run.additions))
 }
 
+/// Refuses what a run on a tissue would refuse before any work.
+pub(super) fn check_run<M: Method>(method: &M, tissue: &Tissue) -> Result<(), PipelineError> {
+    let library_key = method.frame().place.library_key.as_deref();
+    let whole = 0..tissue.n_obs();
+    check_all(method, &Scene::new(tissue, library_key, vec![whole])?)?;
+    Ok(())
+}
+
+/// Refuses what this tissue does not allow, and names that cannot be taken; the known domains' column, if there is one.
+fn check_all<M: Method>(method: &M, scene: &Scene<'_>) -> Result<Option<String>, PipelineError> {
+    let frame = method.frame();
+    check(method, scene)?;
+    let truth = scores::truth_key(scene.tissue, frame.naming.truth.as_deref())?;
+    check_key_added(frame.key(), &[truth.as_deref(), scene.library_key])?;
+    if let Some(models) = frame.models {
+        models.check()?;
+        if let Some(path) = &models.save_model {
+            check_model_place(path)?;
+        }
+    }
+    Ok(truth)
+}
+
 /// Refuses what this tissue does not allow.
 fn check<M: Method>(method: &M, scene: &Scene<'_>) -> Result<(), PipelineError> {
     let (frame, n_obs) = (method.frame(), scene.n_obs());
@@ -172,17 +195,9 @@ fn drive<M: Method>(
 ) -> Result<RunRecord<M::Facts>, PipelineError> {
     let frame = method.frame();
     let (tissue, n_obs, monitor) = (scene.tissue, scene.n_obs(), run.monitor);
-    check(method, scene)?;
+    let truth = check_all(method, scene)?;
     let integration = frame.integration().flatten();
     doubts::tell(scene, frame.place, monitor);
-    let truth = scores::truth_key(tissue, frame.naming.truth.as_deref())?;
-    check_key_added(frame.key(), &[truth.as_deref(), scene.library_key])?;
-    if let Some(models) = frame.models {
-        models.check()?;
-        if let Some(path) = &models.save_model {
-            check_model_place(path)?;
-        }
-    }
     let forecast = match method.need(scene)? {
         Some(need) => Some(announce(frame.title, n_obs, &need, monitor)?),
         None => None,

@@ -108,7 +108,7 @@ pub struct Partition {
 /// # Errors
 /// [`LeidenError`] for graphs or options that cannot be used; nothing is computed then.
 /// # Cost
-/// O(nnz) per pass and level, near-linear in total (from 20,000 nodes on, of the communities that changed); at most 8 bytes per stored entry beside the layers and 200 a node.
+/// O(nnz) per pass and level, near-linear in total (from 20,000 nodes on, above single nodes, of communities that changed); at most 8 bytes per stored entry beside the layers and 200 a node.
 /// # Source
 /// Traag, Waltman & van Eck 2019, Sci. Rep. 9:5233; multiplex use: Müller-Bötticher et al. 2025.
 /// # Differences

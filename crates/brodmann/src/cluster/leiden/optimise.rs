@@ -15,7 +15,7 @@
 //! ```
 //!
 //! At the end every community is settled, and a look at every node has moved none. All are looked into again until that gains
-//! less than a hundred-thousandth of the weights, so each is refined twice at least without finding anything.
+//! less than a hundred-thousandth of the weights.
 
 use brodmann_kernels::{Interrupted, Monitor, Seed};
 

@@ -16,7 +16,7 @@
 use std::path::Path;
 
 use brodmann_data::{Additions, OpenOptions, ReadOptions, keys};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed, Slices};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed, Silent, Slices};
 use ndarray::{Array2, Axis, concatenate};
 
 use super::inputs::{self, Input, Source};
@@ -33,7 +33,7 @@ use crate::pipeline::apart::{SliceFacts, SlicesApart, Training, check_number, to
 use crate::pipeline::checkpoint::{CheckpointRequest, Checkpoints};
 use crate::pipeline::cohort::check_shared_names;
 use crate::pipeline::domains::Embedding;
-use crate::pipeline::drive::{elements, run_tissue};
+use crate::pipeline::drive::{check_run, elements, run_tissue};
 use crate::pipeline::embedding::{options_on, read_counts, with_hint};
 use crate::pipeline::fingerprint::Fingerprint;
 use crate::pipeline::known;
@@ -134,6 +134,13 @@ impl SpamiSlice {
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
         check_apart(&request)?;
+        let mut request = request;
+        // Of a MuData a kind is that of every modality.
+        if let Some(kind) = request.features.modality {
+            for own in tissue.modalities().iter().filter(|own| own.key.is_some()) {
+                request.modalities.modality_kinds.entry(own.name.clone()).or_insert(kind);
+            }
+        }
         let mut run = Run::new(Seed(0), monitor);
         let coordinates = tissue.coordinates(&request.place.spatial_key)?;
         let mut modalities = Vec::new();
@@ -475,8 +482,10 @@ impl SpamiLead {
     pub fn join(&mut self, facts: Vec<SliceFacts>, monitor: &dyn Monitor) -> Result<(), PipelineError> {
         self.slices.set_facts(facts)?;
         let n_obs = self.slices.n_obs();
-        self.request.check(n_obs)?;
         self.options()?;
+        // What is refused after training would be lost.
+        let tissue = self.slices.tissue(&self.request.place.spatial_key, &Silent)?;
+        check_run(&self.method(None), &tissue)?;
         let listed = |m: &Shared| match m.rep_width {
             Some(width) => format!("{} by {width} columns", m.name),
             None => format!("{} {} features in common", m.features.len(), m.name),
@@ -513,7 +522,10 @@ impl SpamiLead {
         };
         monitor.stage(&format!("{}: preprocessing", shared.name), 0);
         let options = options_on(default_options(shared.kind), &self.request.features);
-        let mut asked = |question: &Question| ask(question).map_err(Asked::Slice);
+        let mut asked = |question: &Question| {
+            monitor.check().map_err(PreprocessError::from)?;
+            ask(question).map_err(Asked::Slice)
+        };
         let map = fit_apart(shared.features.len(), &options, &mut asked, self.seed, monitor);
         let map = map.map_err(|error| match error {
             Asked::Slice(error) => error,
@@ -665,13 +677,18 @@ impl SpamiLead {
         let saved = (0..n).map(|m| self.saved(m)).collect();
         let data_hash = self.slices.data_hash();
         let apart = Apart { inputs, saved, output, options, epochs, stopped_early, data_hash, model };
+        let tissue = self.slices.tissue(&self.request.place.spatial_key, monitor)?;
+        let method = self.method(Some(apart));
+        let (record, found) = run_tissue(&method, &tissue, self.seed, monitor)?;
+        Ok((self.slices.split(found)?, record.n_clusters))
+    }
+
+    /// The method on all slices.
+    fn method(&self, apart: Option<Apart>) -> Spami {
         let mut request = self.request.clone();
         request.place.library_key = Some(keys::LIBRARY_ID.to_owned());
         request.outputs.denoise = Denoise::Never;
-        let tissue = self.slices.tissue(&request.place.spatial_key, monitor)?;
-        let method = Spami { request, saved: None, reference: None, apart: Some(apart) };
-        let (record, found) = run_tissue(&method, &tissue, self.seed, monitor)?;
-        Ok((self.slices.split(found)?, record.n_clusters))
+        Spami { request, saved: None, reference: None, apart }
     }
 
     /// What the record says of a modality.

@@ -16,7 +16,7 @@
 use std::path::Path;
 
 use brodmann_data::{Additions, AnnData, Container, OpenOptions, ReadOptions, keys};
-use brodmann_kernels::{CsrMatrix, Monitor, Seed};
+use brodmann_kernels::{CsrMatrix, Monitor, Seed, Silent};
 use ndarray::{Array2, Axis, concatenate};
 
 use super::inputs::{self, EXPRESSION_COMPONENTS};
@@ -34,7 +34,7 @@ use crate::pipeline::checkpoint::{CheckpointRequest, Checkpoints};
 use crate::pipeline::clustering::EmbeddingMethod;
 use crate::pipeline::cohort::{check_shared_names, read_part};
 use crate::pipeline::domains::Embedding;
-use crate::pipeline::drive::run_tissue;
+use crate::pipeline::drive::{check_run, run_tissue};
 use crate::pipeline::embedding::{read_counts, with_hint};
 use crate::pipeline::expression::{self, Expression};
 use crate::pipeline::fingerprint::Fingerprint;
@@ -434,7 +434,9 @@ impl StaigLead {
             facts.into_iter().map(|f| (f.slice, f.n_cells)).unzip();
         self.slices.set_facts(slices)?;
         let n_obs = self.slices.n_obs();
-        self.request.check(n_obs)?;
+        // What is refused after training would be lost.
+        let tissue = self.slices.tissue(&self.request.place.spatial_key, &Silent)?;
+        check_run(&self.method(None), &tissue)?;
         self.request.options_for(self.slices.names.len(), n_obs)?;
         let options = self.scaled();
         let min_cells = options.min_cells.min(n_seen.max(1));
@@ -620,12 +622,17 @@ impl StaigLead {
             epochs,
             embedding,
         };
-        let mut request = self.request.clone();
-        request.place.library_key = Some(keys::LIBRARY_ID.to_owned());
-        let tissue = self.slices.tissue(&request.place.spatial_key, monitor)?;
-        let method = Staig { request, saved: None, apart: Some(apart) };
+        let tissue = self.slices.tissue(&self.request.place.spatial_key, monitor)?;
+        let method = self.method(Some(apart));
         let (record, whole) = run_tissue(&method, &tissue, self.seed, monitor)?;
         Ok((self.slices.split(whole)?, record.n_clusters))
+    }
+
+    /// The method on all slices.
+    fn method(&self, apart: Option<Apart>) -> Staig {
+        let mut request = self.request.clone();
+        request.place.library_key = Some(keys::LIBRARY_ID.to_owned());
+        Staig { request, saved: None, apart }
     }
 
     fn training(&self) -> Result<&(StaigOptions, Training<StaigError>), PipelineError> {

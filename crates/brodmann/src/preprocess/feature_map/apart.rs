@@ -220,7 +220,7 @@ fn check_slice(
         (Some(_), _) | (None, Modality::Atac) => check_non_negative(counts),
         (None, _) => {
             let found = survey(&counts, &Slices::one(counts.n_rows()), false, monitor)?;
-            check_input(&found.scan, &counts, options)
+            check_input(&found.scan, &counts, &as_measured(options))
         }
     }
 }

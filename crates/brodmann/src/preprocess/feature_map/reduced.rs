@@ -5,6 +5,7 @@ use ndarray::{Array2, Axis, Slice};
 
 use super::apart::{check_apart, fit_slices};
 use super::{FeatureMap, Projection};
+use crate::preprocess::slices_of;
 use crate::preprocess::{
     LsiOptions, Modality, Normalization, PreprocessError, PreprocessOptions, check_counts,
     check_non_negative, preprocess_rows,
@@ -23,9 +24,9 @@ pub(super) fn fit(
 ) -> Result<FeatureMap, PreprocessError> {
     let kind = options.modality;
     let n_vars = counts.n_cols();
-    let slices = slices.filter(|slices| slices.count() > 1 && slices.n_obs() == counts.n_rows());
-    if let Some(slices) = slices.filter(|_| check_apart(n_vars, options).is_ok()) {
-        return fit_slices(counts, slices, options, seed, monitor);
+    let named = slices_of(counts.n_rows(), slices)?;
+    if named.count() > 1 && check_apart(n_vars, options).is_ok() {
+        return fit_slices(counts, &named, options, seed, monitor);
     }
     if let Some(projection) = direct(n_vars, options).filter(|_| counts.n_rows() > 0) {
         match projection {
