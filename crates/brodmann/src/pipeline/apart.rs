@@ -14,6 +14,8 @@ use indexmap::IndexMap;
 use ndarray::{Array2, Axis, concatenate};
 
 use super::PipelineError;
+use super::align::places;
+use super::checkpoint::Checkpoints;
 use super::cohort::parts::Part;
 use super::fingerprint::Fingerprint;
 use super::request::Naming;
@@ -169,8 +171,36 @@ pub(super) struct Training<E> {
 }
 
 impl<E: From<Interrupted> + From<StateError>> Training<E> {
-    pub(super) fn new(trainer: Trainer<Elsewhere<E>>, reserved: Option<Reservation>) -> Self {
-        Self { trainer, sum: None, n_summed: 0, _reserved: reserved }
+    /// Begins, from the checkpoint where that is asked for.
+    ///
+    /// # Errors
+    /// As [`Checkpoints`].
+    pub(super) fn begin(
+        mut trainer: Trainer<Elsewhere<E>>,
+        checkpoints: &Checkpoints<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError>
+    where
+        PipelineError: From<E>,
+    {
+        let files = std::slice::from_ref(&checkpoints.file);
+        let reserved = checkpoints.request.map(|request| request.prepare(files)).transpose()?;
+        if let Some(state) = checkpoints.resume(monitor)? {
+            trainer.resume(&state, checkpoints.last)?;
+        }
+        Ok(Self { trainer, sum: None, n_summed: 0, _reserved: reserved })
+    }
+
+    /// Writes the checkpoint, where one is due.
+    ///
+    /// # Errors
+    /// As [`Checkpoints`].
+    pub(super) fn save_if_due(&self, checkpoints: &Checkpoints<'_>) -> Result<(), PipelineError> {
+        let epoch = self.trainer.history().len();
+        match checkpoints.request.filter(|request| request.is_due(epoch, checkpoints.last)) {
+            Some(request) => checkpoints.file.write(&request.folder, &checkpoints.run, self.trainer.state()),
+            None => Ok(()),
+        }
     }
 
     /// The parameters that travel.
@@ -231,6 +261,41 @@ pub fn write_copy(
     brodmann_data::check_output(path, out)?;
     let _reserved = Reservation::of(out)?;
     Ok(file.write_with_additions(out, additions, false)?)
+}
+
+/// The names that all lists hold, in the order of the first.
+pub(super) fn names_in_common(lists: &[&[String]]) -> Vec<String> {
+    let Some((first, others)) = lists.split_first() else { return Vec::new() };
+    let mut shared = vec![true; first.len()];
+    for other in others {
+        for (flag, place) in shared.iter_mut().zip(places(first, other)) {
+            *flag &= place.is_some();
+        }
+    }
+    first.iter().zip(shared).filter(|(_, shared)| *shared).map(|(name, _)| name.clone()).collect()
+}
+
+/// The columns of a slice, called `name` in messages, that features are in.
+///
+/// # Errors
+/// [`PipelineError::MissingFeatures`] for those it does not have.
+pub(super) fn columns_of(
+    features: &[String],
+    own: &[String],
+    name: &str,
+) -> Result<Vec<usize>, PipelineError> {
+    let found = places(features, own);
+    let columns: Vec<usize> = found.iter().flatten().copied().collect();
+    if columns.len() == features.len() {
+        return Ok(columns);
+    }
+    let missing = features.iter().zip(&found).filter(|(_, f)| f.is_none());
+    Err(PipelineError::MissingFeatures {
+        modality: name.to_owned(),
+        n_missing: features.len() - columns.len(),
+        n_expected: features.len(),
+        examples: missing.take(5).map(|(feature, _)| feature.clone()).collect(),
+    })
 }
 
 /// A step before its time.

@@ -44,8 +44,15 @@ impl<'a> Features<'a> {
     /// Rows of its own.
     pub(super) fn owned(x: Array2<f32>) -> Features<'static> {
         let (rows, cols) = x.dim();
-        let data =
-            if x.is_standard_layout() { x.into_raw_vec_and_offset().0 } else { x.iter().copied().collect() };
+        // Of a part of a larger array the rest is left behind.
+        let data = if x.is_standard_layout() {
+            let (mut data, first) = x.into_raw_vec_and_offset();
+            data.drain(..first.unwrap_or(0));
+            data.truncate(rows * cols);
+            data
+        } else {
+            x.iter().copied().collect()
+        };
         Features { data: Cow::Owned(data), rows, cols }
     }
 

@@ -23,13 +23,13 @@ use super::inputs::{self, Input, Source};
 use super::model_file::{SavedModality, SavedSource};
 use super::request::{CLUSTER_NEIGHBORS, Denoise, SpamiRequest, default_options};
 use super::{Spami, SpamiSolved, ToSave, axes, training};
-use crate::graph::spatial_knn;
 use crate::models::spami::shard::{SpamiPlace, SpamiShard, lead, model_of};
-use crate::models::spami::{SpamiEpoch, SpamiError, SpamiGraph, SpamiModel, SpamiOptions, SpamiOutput};
+use crate::models::spami::{SpamiEpoch, SpamiError, SpamiModel, SpamiOptions, SpamiOutput};
 use crate::nn::{Gradients, Schedule};
 use crate::pipeline::PipelineError;
-use crate::pipeline::align::places;
-use crate::pipeline::apart::{SliceFacts, SlicesApart, Training, check_number, too_early};
+use crate::pipeline::apart::{
+    SliceFacts, SlicesApart, Training, check_number, columns_of, names_in_common, too_early,
+};
 use crate::pipeline::checkpoint::{CheckpointRequest, Checkpoints};
 use crate::pipeline::cohort::check_shared_names;
 use crate::pipeline::domains::Embedding;
@@ -193,17 +193,7 @@ impl SpamiSlice {
             let mut own = self.modalities.swap_remove(at);
             own.source = match own.source {
                 OwnSource::All(counts) => {
-                    let found = places(features, self.tissue.var_names(&own.info));
-                    let columns: Vec<usize> = found.iter().flatten().copied().collect();
-                    if columns.len() < features.len() {
-                        let missing = features.iter().zip(&found).filter(|(_, f)| f.is_none());
-                        return Err(PipelineError::MissingFeatures {
-                            modality: self.name.clone(),
-                            n_missing: features.len() - columns.len(),
-                            n_expected: features.len(),
-                            examples: missing.take(5).map(|(g, _)| g.clone()).collect(),
-                        });
-                    }
+                    let columns = columns_of(features, self.tissue.var_names(&own.info), &self.name)?;
                     OwnSource::Counts(Box::new(SliceCounts::new(in_order(counts, &columns))))
                 }
                 other => other,
@@ -277,11 +267,8 @@ impl SpamiSlice {
     ) -> Result<usize, PipelineError> {
         check_modalities(self.features.len(), self.modalities.len())?;
         let options = options_of(&self.request, self.modalities.iter().map(|own| &own.info))?;
-        let built = spatial_knn(self.coordinates.view(), None, options.n_neighbors, false)?;
-        built.notes.iter().for_each(|note| monitor.note(&format!("spatial graph: {note}")));
-        let rows = built.distances.view();
-        let neighbors: Vec<&[u32]> = (0..rows.n_rows()).map(|i| rows.row(i).0).collect();
-        let graph = SpamiGraph::new(&neighbors)?;
+        let mut run = Run::new(seed, monitor);
+        let (graph, _) = inputs::graph(&self.tissue, &self.request, options.n_neighbors, None, &mut run)?;
         let mut features = std::mem::take(&mut self.features);
         if let Some(balances) = balances {
             check_modalities(balances.len(), features.len())?;
@@ -455,14 +442,8 @@ impl SpamiLead {
                 };
                 all.push(found);
             }
-            let mut shared = vec![true; first.features.len()];
-            for other in &all[1..] {
-                for (flag, place) in shared.iter_mut().zip(places(&first.features, &other.features)) {
-                    *flag &= place.is_some();
-                }
-            }
-            let kept = first.features.iter().zip(&shared).filter(|(_, s)| **s);
-            let features: Vec<String> = kept.map(|(g, _)| g.clone()).collect();
+            let lists: Vec<&[String]> = all.iter().map(|m| m.features.as_slice()).collect();
+            let features = names_in_common(&lists);
             if first.rep_width.is_none() {
                 let named = self.slices.names.iter().zip(&all);
                 let named: Vec<(String, &[String])> =
@@ -583,14 +564,12 @@ impl SpamiLead {
     /// As the network; as `Checkpoints`.
     pub fn begin(&mut self, monitor: &dyn Monitor) -> Result<usize, PipelineError> {
         let options = self.options()?;
-        let mut trainer = lead(&options, &self.widths(), self.seed)?;
+        let trainer = lead(&options, &self.widths(), self.seed)?;
         let request = self.request.models.checkpoints();
-        let reserved = request.as_ref().map(|r| r.prepare(&[training::file()])).transpose()?;
-        if let Some(state) = self.checkpoints(request.as_ref(), &options).resume(monitor)? {
-            trainer.resume(&state, options.epochs)?;
-        }
-        let done = trainer.history().len();
-        self.training = Some((options, Training::new(trainer, reserved)));
+        let checkpoints = self.checkpoints(request.as_ref(), &options);
+        let training = Training::begin(trainer, &checkpoints, monitor)?;
+        let done = training.trainer.history().len();
+        self.training = Some((options, training));
         Ok(done)
     }
 
@@ -630,11 +609,7 @@ impl SpamiLead {
         let (loss, ended) = training.step(n_slices, &schedule(options))?;
         let request = self.request.models.checkpoints();
         let (options, training) = self.training()?;
-        let epoch = training.trainer.history().len();
-        if let Some(request) = request.as_ref().filter(|r| r.is_due(epoch, options.epochs)) {
-            let checkpoints = self.checkpoints(Some(request), options);
-            checkpoints.file.write(&request.folder, &checkpoints.run, training.trainer.state())?;
-        }
+        training.save_if_due(&self.checkpoints(request.as_ref(), options))?;
         Ok((loss, ended.is_some()))
     }
 

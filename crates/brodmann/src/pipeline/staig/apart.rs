@@ -28,8 +28,9 @@ use crate::models::staig::{
 };
 use crate::nn::{Gradients, Schedule};
 use crate::pipeline::PipelineError;
-use crate::pipeline::align::places;
-use crate::pipeline::apart::{SliceFacts, SlicesApart, Training, check_number, too_early};
+use crate::pipeline::apart::{
+    SliceFacts, SlicesApart, Training, check_number, columns_of, names_in_common, too_early,
+};
 use crate::pipeline::checkpoint::{CheckpointRequest, Checkpoints};
 use crate::pipeline::clustering::EmbeddingMethod;
 use crate::pipeline::cohort::{check_shared_names, read_part};
@@ -117,17 +118,7 @@ impl StaigSlice {
     /// # Errors
     /// [`PipelineError::MissingFeatures`] for genes it does not have; as the tissue's own elements.
     pub fn join(&mut self, genes: &[String], monitor: &dyn Monitor) -> Result<(), PipelineError> {
-        let found = places(genes, self.adata.var_names());
-        let columns: Vec<usize> = found.iter().flatten().copied().collect();
-        if columns.len() < genes.len() {
-            let missing = genes.iter().zip(&found).filter(|(_, f)| f.is_none());
-            return Err(PipelineError::MissingFeatures {
-                modality: self.name.clone(),
-                n_missing: genes.len() - columns.len(),
-                n_expected: genes.len(),
-                examples: missing.take(5).map(|(g, _)| g.clone()).collect(),
-            });
-        }
+        let columns = columns_of(genes, self.adata.var_names(), &self.name)?;
         let all = std::mem::take(&mut self.adata);
         let shared = AnnData {
             x: all.x.map(|x| x.select_columns(&columns)),
@@ -396,14 +387,8 @@ impl StaigLead {
     pub fn share(&mut self, genes: Vec<(Vec<String>, Vec<String>)>) -> Result<&[String], PipelineError> {
         check_number(genes.len(), self.slices.names.len())?;
         let (counted, own): (Vec<Vec<String>>, Vec<Vec<String>>) = genes.into_iter().unzip();
-        let mut shared = vec![true; counted[0].len()];
-        for other in &counted[1..] {
-            for (flag, place) in shared.iter_mut().zip(places(&counted[0], other)) {
-                *flag &= place.is_some();
-            }
-        }
-        self.slices.genes =
-            counted[0].iter().zip(&shared).filter(|(_, s)| **s).map(|(g, _)| g.clone()).collect();
+        let lists: Vec<&[String]> = counted.iter().map(Vec::as_slice).collect();
+        self.slices.genes = names_in_common(&lists);
         let named: Vec<(String, &[String])> =
             self.slices.names.iter().cloned().zip(counted.iter().map(Vec::as_slice)).collect();
         check_shared_names(&named, self.slices.genes.len())?;
@@ -531,14 +516,12 @@ impl StaigLead {
     ) -> Result<usize, PipelineError> {
         (self.n_entries, self.n_edges) = (n_entries, n_edges);
         let options = self.request.options_for(self.slices.names.len(), self.slices.n_obs())?;
-        let mut trainer = lead(&options, self.n_features(), self.seed)?;
+        let trainer = lead(&options, self.n_features(), self.seed)?;
         let request = self.request.models.checkpoints();
-        let reserved = request.as_ref().map(|r| r.prepare(&[training::file(0)])).transpose()?;
-        if let Some(state) = self.checkpoints(request.as_ref(), &options).resume(monitor)? {
-            trainer.resume(&state, options.epochs)?;
-        }
-        let done = trainer.history().len();
-        self.training = Some((options, Training::new(trainer, reserved)));
+        let checkpoints = self.checkpoints(request.as_ref(), &options);
+        let training = Training::begin(trainer, &checkpoints, monitor)?;
+        let done = training.trainer.history().len();
+        self.training = Some((options, training));
         Ok(done)
     }
 
@@ -578,11 +561,7 @@ impl StaigLead {
         let (loss, ended) = training.step(n_slices, &schedule)?;
         let request = self.request.models.checkpoints();
         let (options, training) = self.training()?;
-        let epoch = training.trainer.history().len();
-        if let Some(request) = request.as_ref().filter(|r| r.is_due(epoch, options.epochs)) {
-            let checkpoints = self.checkpoints(Some(request), options);
-            checkpoints.file.write(&request.folder, &checkpoints.run, training.trainer.state())?;
-        }
+        training.save_if_due(&self.checkpoints(request.as_ref(), options))?;
         Ok((loss, ended.is_some()))
     }
 

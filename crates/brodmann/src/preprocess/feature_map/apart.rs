@@ -17,6 +17,7 @@ use brodmann_kernels::{CsrMatrix, CsrView, Monitor, OptionError, Seed, Slices};
 use ndarray::{Array2, ArrayView2};
 
 use super::reduced::{direct, direct_in_words};
+use super::scaled::Quiet;
 use super::{FeatureMap, Projection};
 use crate::preprocess::highly_variable_genes::{Matrix, SliceScores, measure_slice, select_over_slices};
 use crate::preprocess::normalize_total::size_factors;
@@ -26,7 +27,7 @@ use crate::preprocess::recipe::{
     normalized_in_words, scaled_in_words, selected_in_words, value_to_measure,
 };
 use crate::preprocess::scale::ColumnMap;
-use crate::preprocess::survey::survey;
+use crate::preprocess::survey::{Survey, survey};
 use crate::preprocess::svd::gram::{Plain, apply_gram};
 use crate::preprocess::svd::krylov::{EigenOptions, Growth, leading_eigenpairs};
 use crate::preprocess::svd::{STREAMED_STEPS, STREAMED_TOLERANCE};
@@ -203,25 +204,22 @@ fn columns(
     if counts.n_rows() == 0 || counts.n_cols() == 0 {
         return Err(PreprocessError::Empty { n_obs: counts.n_rows(), n_vars: counts.n_cols() });
     }
-    check_slice(counts, options, monitor)?;
     let found = survey(&counts, &Slices::one(counts.n_rows()), false, monitor)?;
+    check_surveyed(counts, &found, options)?;
     let seen = found.columns[0].iter().map(|c| f64::from(c.seen)).collect();
     Ok(vec![seen, vec![counts.n_rows() as f64, found.n_seen as f64]])
 }
 
 /// Whether the values are of the kind that the steps need.
-fn check_slice(
+fn check_surveyed(
     counts: CsrView<'_, f32>,
+    found: &Survey,
     options: &PreprocessOptions,
-    monitor: &dyn Monitor,
 ) -> Result<(), PreprocessError> {
     match (direct(counts.n_cols(), options), options.modality) {
         (Some(Projection::Clr), _) => check_counts(counts),
         (Some(_), _) | (None, Modality::Atac) => check_non_negative(counts),
-        (None, _) => {
-            let found = survey(&counts, &Slices::one(counts.n_rows()), false, monitor)?;
-            check_input(&found.scan, &counts, &as_measured(options))
-        }
+        (None, _) => check_input(&found.scan, &counts, &as_measured(options)),
     }
 }
 
@@ -305,7 +303,7 @@ pub(super) fn fit_slices(
     monitor: &dyn Monitor,
 ) -> Result<FeatureMap, PreprocessError> {
     // Here for the whole, so that an error names its row.
-    check_slice(counts, options, monitor)?;
+    check_surveyed(counts, &survey(&counts, &Slices::one(counts.n_rows()), false, monitor)?, options)?;
     let mut parts: Vec<SliceCounts> = Vec::with_capacity(slices.count());
     for rows in slices.rows() {
         let rows: Vec<usize> = rows.iter().map(|&i| i as usize).collect();
@@ -315,15 +313,6 @@ pub(super) fn fit_slices(
         parts.iter_mut().map(|part| part.answer(question, options, &Quiet(monitor))).collect()
     };
     fit_apart(counts.n_cols(), options, &mut ask, seed, monitor)
-}
-
-/// One slice of many: what is said of each would be said as often as there are slices.
-struct Quiet<'a>(&'a dyn Monitor);
-
-impl Monitor for Quiet<'_> {
-    fn is_interrupted(&self) -> bool {
-        self.0.is_interrupted()
-    }
 }
 
 /// Fits a map to slices, wherever they lie.

@@ -233,7 +233,7 @@ fn select(
 }
 
 /// One slice of many: what is said of each would be said as often as there are slices.
-struct Quiet<'a>(&'a dyn Monitor);
+pub(super) struct Quiet<'a>(pub(super) &'a dyn Monitor);
 
 impl Monitor for Quiet<'_> {
     fn is_interrupted(&self) -> bool {
