@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use brodmann_kernels::arch::panel::{Lanes, gather, scatter};
 use brodmann_kernels::exp::exp_in_place;
 use brodmann_kernels::matmul::{matmul_into, matmul_into_serial, matmul_tn};
 use brodmann_kernels::similarity::{Pairs, exp_gradient, exp_row_sums};
@@ -25,6 +26,11 @@ fn dense64(rows: usize, columns: usize) -> Array2<f64> {
 
 fn dense32(rows: usize, columns: usize) -> Array2<f32> {
     dense64(rows, columns).mapv(|v| v as f32)
+}
+
+/// A block of eight vectors.
+fn lanes(rows: usize) -> Vec<Lanes> {
+    (0..rows).map(|i| Lanes(std::array::from_fn(|l| unit(8 * i + l)))).collect()
 }
 
 /// One entry in twenty.
@@ -61,6 +67,27 @@ fn kernels() -> Vec<Kernel> {
         "spmm/csr_t_dense 10000x2000 x40",
         Box::new(move || {
             black_box(csr_t_dense(y.view(), left.view()));
+        }),
+    ));
+
+    // A basis of 240 vectors, on 1000 genes, times a block of eight, and back.
+    let (basis, block) = (dense64(240, 1000), lanes(1000));
+    let (again, factors) = (basis.clone(), lanes(240));
+    let (mut sums, mut image) = (lanes(240), lanes(1000));
+    all.push((
+        "panel/gather 240x1000",
+        Box::new(move || {
+            let rows: Vec<&[f64]> = basis.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+            gather(&rows, &block, &mut sums);
+            black_box(&sums);
+        }),
+    ));
+    all.push((
+        "panel/scatter 240x1000",
+        Box::new(move || {
+            let rows: Vec<&[f64]> = again.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+            scatter(&rows, &factors, &mut image);
+            black_box(&image);
         }),
     ));
 
