@@ -1,11 +1,13 @@
 //! The import rules of ARCHITECTURE.md, held by a test: which crate may use which, and which module which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Crate → the crates of this workspace it may depend on.
 const CRATES: &[(&str, &[&str])] = &[
-    ("brodmann-kernels", &[]),
+    ("brodmann-features", &[]),
+    ("brodmann-kernels", &["brodmann-features"]),
     ("brodmann-data", &["brodmann-kernels"]),
     ("brodmann", &["brodmann-kernels", "brodmann-data"]),
     ("brodmann-cli", &["brodmann-kernels", "brodmann-data", "brodmann", "brodmann-networks"]),
@@ -137,5 +139,34 @@ fn hand_written_unsafe_lives_in_one_folder() {
         let this_test = file.ends_with("tests/architecture.rs");
         let has_unsafe = code(&file).contains("unsafe {") || code(&file).contains("unsafe fn");
         assert!(in_arch || this_test || !has_unsafe, "{} has `unsafe` outside arch/", file.display());
+    }
+}
+
+/// `cargo run` and `pip install` build what they share once, if it has the same features in both.
+#[test]
+fn command_and_python_package_ask_for_the_same_features() {
+    let features = |package: &str| -> BTreeMap<String, BTreeSet<String>> {
+        let words = ["tree", "--offline", "--locked", "--edges", "normal,build", "--prefix", "none"];
+        let done = Command::new(env!("CARGO"))
+            .args(words)
+            .args(["--package", package, "--format", "{p}\t{f}"])
+            .current_dir(crates_folder())
+            .output()
+            .expect("cargo runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let lines = String::from_utf8(done.stdout).expect("names are text");
+        // A package that is built for macros as well may have other features there.
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, features) in lines.lines().filter_map(|line| line.split_once('\t')) {
+            let own = features.trim_end_matches(" (*)").to_owned();
+            found.entry(name.to_owned()).or_default().insert(own);
+        }
+        found
+    };
+    let (command, package) = (features("brodmann-cli"), features("brodmann-py"));
+    let shared: Vec<&String> = command.keys().filter(|name| package.contains_key(*name)).collect();
+    assert!(shared.len() > 50, "{shared:?}");
+    for name in shared {
+        assert_eq!(command[name], package[name], "{name}: say in crates/brodmann-features what both need");
     }
 }
