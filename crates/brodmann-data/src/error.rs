@@ -334,7 +334,8 @@ impl std::fmt::Display for NameMismatch {
 }
 
 impl DataError {
-    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+    /// That a file cannot be read: as what it is where a reader of bytes carried one of these errors, missing, or refused.
+    pub fn read(path: &Path, source: std::io::Error) -> Self {
         // A refusal of ours that went through a reader of bytes.
         let source = match source.downcast::<Self>() {
             Ok(own) => return own,

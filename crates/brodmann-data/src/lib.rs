@@ -59,8 +59,8 @@ pub use npy::read_npy;
 pub use options::{ReadOptions, Select, WriteOptions};
 pub use output::{check_new_folder, check_output, check_writable, write_bytes};
 pub use platform::{
-    Bin, OpenOptions, Opened, Orientation, TableOptions, coordinate_columns, formats, open_any, read_any,
-    read_named_rows, read_table, read_tenx_h5, read_tenx_mtx, read_text, sample_name, samples,
+    Bin, OpenOptions, Opened, Orientation, TableOptions, coordinate_columns, formats, open_any, open_text,
+    read_any, read_named_rows, read_table, read_tenx_h5, read_tenx_mtx, read_text, sample_name, samples,
 };
 pub use reservation::Reservation;
 pub use scverse::{

@@ -70,7 +70,9 @@ def links(
     One row per pair: ``gene``, ``peak``, ``chromosome``, ``tss``, ``distance`` (along the direction of transcription),
     ``strength``, correlations (``pearson``, ``spearman``, ``pearson_smoothed``) and for each domain ``strength:D``, ``share:D``
     (of the gene's strongest), ``z:D``
-    (exact over all shuffles of the labels), ``p_value:D`` (of the shuffles drawn), ``p_adjusted:D`` (of z). The same is written to ``uns["links"]``.
+    (exact over all shuffles of the labels), ``p_value:D`` (of the shuffles drawn), ``p_adjusted:D`` (of z) and ``pearson:D``
+    (what the cells of the domain contribute to ``pearson``; on simulated regulation the best guide to true links). The same is
+    written to ``uns["links"]``.
 
     Raises
     ------

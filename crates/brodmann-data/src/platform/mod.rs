@@ -47,7 +47,7 @@ pub(crate) use text::any_columns;
 pub use mtx::read_tenx_mtx;
 pub use table::{Orientation, TableOptions, coordinate_columns, read_named_rows, read_table};
 pub use tenx::read_tenx_h5;
-pub use text::read_text;
+pub use text::{open_text, read_text};
 
 /// What is said of an input beside its path; by default it is found out by looking.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,6 +1,6 @@
 //! Text files, compressed or not, as lines and fields.
 
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
@@ -136,6 +136,15 @@ fn unpacked(path: &Path) -> Result<Box<dyn Read>, DataError> {
     } else {
         Box::new(reader)
     })
+}
+
+/// A text of any length, line by line, unpacked where it is packed. A line of more than 128 MB ends it with an error, unless
+/// more memory was allowed.
+///
+/// # Errors
+/// [`DataError::Read`]; [`DataError::Foreign`] for an archive of several files.
+pub fn open_text(path: impl AsRef<Path>) -> Result<impl BufRead, DataError> {
+    Ok(BufReader::with_capacity(1 << 16, open(path.as_ref())?))
 }
 
 /// The most bytes of a text that is read whole: ten times MSigDB.

@@ -3,23 +3,26 @@
 //! Of a tissue with open chromatin and transcripts of the same cells, an embedding and labels. Where genes lie comes from an
 //! annotation, where peaks lie from their names.
 //!
-//! * `chart`: the links of a locus. `report`: for a person and as JSON. `table`: one row per pair of a peak and a gene.
+//! * `chart`: the links of a locus. `forecast`: the memory they take. `report`: for a person and as JSON. `table`: one row per pair of a peak and a gene.
 
 mod chart;
+mod forecast;
 mod report;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use brodmann_data::{OpenOptions, Value, check_output, read_text, write_bytes};
+use brodmann_data::{DataError, OpenOptions, Value, check_output, open_text, write_bytes};
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, OptionError, Seed, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::forecast::LinksWork;
 use super::groups::{self, Groups, GroupsRequest, Wanted, additions};
 use super::values::ValuesRequest;
 use crate::graph::{NeighborsOptions, neighbors};
 use crate::pipeline::PipelineError;
+use crate::pipeline::forecast::announce;
 use crate::pipeline::outputs::{Answer, Outputs, Results};
 use crate::pipeline::record::without_nulls;
 use crate::pipeline::request::{Place, check_n_neighbors};
@@ -30,9 +33,9 @@ use crate::preprocess::feature_map::comparable;
 use crate::preprocess::{MatrixContent, Modality, detect_content};
 use crate::stats::links::{
     CellCosts, ComponentFate, GenePosition, GenePositions, LinkCorrelations, LinkPairs, LinkStrengths,
-    PeakPosition, PositionOptions, SpecificLinks, SpecificOptions, TransportOptions, WindowOptions, bedpe,
-    gene_positions, link_correlations, link_strengths, longrange, match_positions, parse_peaks,
-    specific_links, transport, window,
+    LinksError, PeakPosition, PositionOptions, SpecificLinks, SpecificOptions, TransportOptions,
+    WindowOptions, bedpe, gene_positions, link_correlations, link_strengths, longrange, match_positions,
+    parse_peaks, specific_links, transport, window,
 };
 
 pub use report::{DomainLinks, Link, LinksReport};
@@ -54,7 +57,8 @@ pub struct LinkOptions {
     pub n_neighbors: usize,
     /// Links that are told of each domain.
     pub n_top: usize,
-    /// The gene whose links are drawn; that of the most specific link where nothing is said.
+    /// The gene whose links are drawn; where nothing is said that of the specific link to whose correlation its domain contributes
+    /// most.
     pub locus: Option<String>,
 }
 
@@ -194,6 +198,18 @@ fn explain(tissue: &Tissue, request: &LinksRequest, run: &mut Run<'_>) -> Result
         pairs.len(),
         request.window.window
     ));
+    let n_groups = groups.names.len();
+    let work = LinksWork {
+        n_obs: tissue.n_obs(),
+        n_vars: [genes.names.len(), peaks.names.len()],
+        nnz: [forecast::nnz(tissue, rna)?, forecast::nnz(tissue, atac)?],
+        n_neighbors: request.options.n_neighbors,
+        n_domains: n_groups,
+        n_permutations: request.specific.n_permutations,
+        n_pairs: pairs.len(),
+        groups: pairs.group_sizes(),
+    };
+    announce("links", tissue.n_obs(), &forecast::need(&work), monitor)?;
     monitor.stage("neighbours in the embedding", 0);
     let options =
         NeighborsOptions { n_neighbors: request.options.n_neighbors, ..NeighborsOptions::default() };
@@ -213,13 +229,13 @@ fn explain(tissue: &Tissue, request: &LinksRequest, run: &mut Run<'_>) -> Result
             Opt("max_iterations")
         ));
     }
-    let n_groups = groups.names.len();
     let labels = &groups.codes;
     let strengths = run.timed(Stage::Cluster, || link_strengths(&plan, &pairs, labels, n_groups, monitor))?;
     let specific = run.timed(Stage::Cluster, || {
         specific_links(&plan, &pairs, labels, n_groups, &request.specific, seed, monitor)
     })?;
-    let correlations = run.timed(Stage::Cluster, || link_correlations(s, d, &pairs, &costs, monitor))?;
+    let correlations =
+        run.timed(Stage::Cluster, || link_correlations((s, d), &pairs, &costs, labels, n_groups, monitor))?;
     Ok(Found {
         groups,
         embedding: key,
@@ -269,7 +285,14 @@ fn sides(
     let path = request.options.genes.as_deref().unwrap_or_else(|| Path::new(""));
     monitor.stage("positions of genes", 0);
     let known: GenePositions = run.timed(Stage::Read, || -> Result<GenePositions, PipelineError> {
-        Ok(gene_positions(read_text(path)?.as_slice())?)
+        gene_positions(open_text(path)?).map_err(|error| match error {
+            // What the file's reader has to say, with the file's name.
+            LinksError::Unreadable { line, reason } => {
+                let said = format!("after line {line}: {reason}");
+                DataError::read(path, std::io::Error::other(said)).into()
+            }
+            error => error.into(),
+        })
     })?;
     let index = tissue.var_names(rna);
     let symbols = groups::gene_names(tissue, rna);

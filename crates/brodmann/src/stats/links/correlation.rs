@@ -1,14 +1,17 @@
 //! What correlation says of the pairs: how peak and gene vary together from cell to cell.
 
 use brodmann_kernels::{CsrView, Monitor, ParallelLoop};
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
 use super::LinksError;
 use super::cell_costs::CellCosts;
 use super::masses::{Count, masses_of_pairs};
-use super::strength::by_gene;
+use super::strength::{by_gene, checked, domain_sizes};
 use super::window::LinkPairs;
+
+/// What is kept of a pair beside its domains: Pearson's, Spearman's, of means over neighbours.
+const WHOLE: usize = 3;
 
 /// Correlations of each pair, in the order of the pairs; NaN where peak or gene does not vary.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,36 +22,51 @@ pub struct LinkCorrelations {
     pub spearman: Array1<f64>,
     /// Pearson's, across the means of each cell and its neighbours in the embedding.
     pub smoothed: Array1<f64>,
+    /// `(n_pairs, n_domains)`: what the cells of each domain contribute to Pearson's; where every cell has a domain they
+    /// sum to it.
+    pub by_domain: Array2<f64>,
 }
 
 /// Correlates peak and gene of every pair.
 ///
+/// With `x` the peak's values and `y` the gene's, standardised over all cells, Pearson's correlation is the mean of `x y`, and
+/// a domain's part of it the sum over the domain's cells, divided by the number of all cells: large where both are above (or
+/// both below) their means in the domain, and all the more where they rise and fall there together.
+///
 /// # Inputs
-/// As [`super::transport()`]; negative values count as 0.
+/// As [`super::transport()`]; negative values count as 0. `labels`: the domain of each cell, `None` for one left out.
 /// # Errors
-/// `Size`, `NonFinite`, `NoMass`, `Interrupted`.
+/// `Size`, `LabelOutOfRange`, `NonFinite`, `NoMass`, `Interrupted`.
 /// # Cost
-/// O(Σ over pairs of (peak's non-zeros · k + n_cells)) time; per thread 8 bytes per cell and gene with the same peaks.
+/// O(Σ over pairs of (peak's non-zeros · k + n_cells)) time; 16 bytes per pair and domain, another
+/// copy of the counts of peaks and genes with a pair, and 32 bytes per cell and thread.
 pub fn link_correlations<T: Count>(
-    peaks: CsrView<'_, T>,
-    genes: CsrView<'_, T>,
+    (peaks, genes): (CsrView<'_, T>, CsrView<'_, T>),
     pairs: &LinkPairs,
     costs: &CellCosts,
+    labels: &[Option<u32>],
+    n_domains: usize,
     monitor: &dyn Monitor,
 ) -> Result<LinkCorrelations, LinksError> {
     let n_cells = costs.n_cells();
+    let labels = checked(labels, n_domains, n_cells)?;
+    let sizes = domain_sizes(&labels, n_domains);
     let (peaks, genes) = masses_of_pairs((peaks, genes), pairs, n_cells)?;
     monitor.stage("correlations", pairs.n_genes() as u64);
     let ranked: Vec<Ranked> = (0..pairs.n_peaks())
         .into_par_iter()
         .map(|p| Ranked::new(&values(peaks.of(p as u32).1), n_cells))
         .collect_vec();
-    let mut table = vec![[f64::NAN; 3]; pairs.len()];
-    by_gene(pairs, &mut table, 1)
+    let width = WHOLE + n_domains;
+    let mut table = vec![f64::NAN; pairs.len() * width];
+    by_gene(pairs, &mut table, width)
         .into_par_iter()
         .map_init(
-            || [vec![0.0; n_cells], vec![0.0; n_cells], vec![0.0; n_cells], vec![0.0; n_cells]],
-            |[raw, ranks, smooth, peak_smooth], (gene, rows)| {
+            || {
+                let of_cells = [(); 4].map(|()| vec![0.0; n_cells]);
+                (of_cells, vec![0.0; n_domains])
+            },
+            |([raw, ranks, smooth, peak_smooth], gene_sums), (gene, rows)| {
                 monitor.check()?;
                 let (cells, counts) = genes.of(gene);
                 let own = values(counts);
@@ -60,26 +78,50 @@ pub fn link_correlations<T: Count>(
                     ranks[cell as usize] = own_ranks.ranks[k];
                 }
                 smoothed(costs, cells, &own, smooth);
+                gene_sums.fill(0.0);
+                for (&cell, v) in cells.iter().zip(&own) {
+                    if let Some(sum) = gene_sums.get_mut(labels[cell as usize] as usize) {
+                        *sum += v;
+                    }
+                }
                 let gene_moments = Moments::of(&own, n_cells);
                 let gene_smooth = centre(smooth);
-                for (row, &peak) in rows.iter_mut().zip(&pairs.peaks()[pairs.of_gene(gene as usize)]) {
+                let peaks_of_gene = &pairs.peaks()[pairs.of_gene(gene as usize)];
+                for (row, &peak) in rows.chunks_exact_mut(width).zip(peaks_of_gene) {
                     let (cells, counts) = peaks.of(peak);
                     let x = values(counts);
-                    let pearson = sparse(&x, cells, raw, Moments::of(&x, n_cells), gene_moments, n_cells);
+                    let moments = Moments::of(&x, n_cells);
+                    let pearson = sparse(&x, cells, raw, moments, gene_moments, n_cells);
                     let r = &ranked[peak as usize];
                     let spearman = sparse(&r.ranks, cells, ranks, r.moments, own_ranks.moments, n_cells);
                     smoothed(costs, cells, &x, peak_smooth);
                     let deviation = centre(peak_smooth);
                     let product: f64 = peak_smooth.iter().zip(&*smooth).map(|(a, b)| a * b).sum();
-                    *row = [pearson, spearman, ratio(product, deviation, gene_smooth)];
+                    let (whole, parts) = row.split_at_mut(WHOLE);
+                    whole.copy_from_slice(&[pearson, spearman, ratio(product, deviation, gene_smooth)]);
+                    // Σ over the domain of (x − x̄)(y − ȳ), of which most cells are known by what they lack.
+                    let [mean, gene_mean] = [moments, gene_moments].map(|m| m.sum / n_cells as f64);
+                    for (part, (sum, &size)) in parts.iter_mut().zip(gene_sums.iter().zip(&sizes)) {
+                        *part = mean * (gene_mean * size as f64 - sum);
+                    }
+                    for (&cell, v) in cells.iter().zip(&x) {
+                        if let Some(part) = parts.get_mut(labels[cell as usize] as usize) {
+                            *part += v * (raw[cell as usize] - gene_mean);
+                        }
+                    }
+                    for part in parts {
+                        *part = ratio(*part, moments.deviation, gene_moments.deviation);
+                    }
                 }
                 monitor.advance(1);
                 Ok(())
             },
         )
         .collect::<Result<(), LinksError>>()?;
-    let of = |k: usize| table.iter().map(|row| row[k]).collect();
-    Ok(LinkCorrelations { pearson: of(0), spearman: of(1), smoothed: of(2) })
+    let of = |k: usize| table.iter().skip(k).step_by(width).copied().collect();
+    let by_domain =
+        Array2::from_shape_fn((pairs.len(), n_domains), |(pair, d)| table[pair * width + WHOLE + d]);
+    Ok(LinkCorrelations { pearson: of(0), spearman: of(1), smoothed: of(2), by_domain })
 }
 
 fn values<T: Count>(counts: &[T]) -> Vec<f64> {

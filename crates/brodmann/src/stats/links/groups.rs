@@ -32,6 +32,30 @@ pub(super) struct Side {
     pub present: Vec<u32>,
 }
 
+/// Species that have the same `partners`: the group of each ([`NONE`] without a partner), and the members of each group;
+/// numbered by their first member.
+pub(super) fn grouped<'a>(
+    partners: impl Fn(usize) -> &'a [u32],
+    n_species: usize,
+) -> (Vec<u32>, Vec<Vec<u32>>) {
+    let mut by_partners: HashMap<&[u32], u32> = HashMap::new();
+    let mut group_of = vec![NONE; n_species];
+    let mut members: Vec<Vec<u32>> = Vec::new();
+    for (s, group) in group_of.iter_mut().enumerate() {
+        let own = partners(s);
+        if own.is_empty() {
+            continue;
+        }
+        let next = members.len() as u32;
+        *group = *by_partners.entry(own).or_insert(next);
+        if *group == next {
+            members.push(Vec::new());
+        }
+        members[*group as usize].push(s as u32);
+    }
+    (group_of, members)
+}
+
 impl Side {
     /// Groups numbered by their first member; `partners(s)` are those of species `s`, and masses are divided by `total`.
     fn new<'a, T: Count>(
@@ -41,21 +65,7 @@ impl Side {
         total: f64,
         n_cells: usize,
     ) -> Self {
-        let mut by_partners: HashMap<&[u32], u32> = HashMap::new();
-        let mut group_of = vec![NONE; n_species];
-        let mut all_members: Vec<Vec<u32>> = Vec::new();
-        for (s, group) in group_of.iter_mut().enumerate() {
-            let own = partners(s);
-            if own.is_empty() {
-                continue;
-            }
-            let next = all_members.len() as u32;
-            *group = *by_partners.entry(own).or_insert(next);
-            if *group == next {
-                all_members.push(Vec::new());
-            }
-            all_members[*group as usize].push(s as u32);
-        }
+        let (group_of, all_members) = grouped(partners, n_species);
         let summed: Vec<Vec<(u32, f64, u32)>> = all_members
             .par_iter()
             .map_init(

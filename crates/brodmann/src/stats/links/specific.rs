@@ -10,7 +10,7 @@ use super::LinksError;
 use super::flows::{Flows, PairFlow};
 use super::groups::NONE;
 use super::masses::Count;
-use super::strength::{by_gene, checked, domain_sizes};
+use super::strength::{by_gene, checked_for, domain_sizes};
 use super::transport::Transport;
 use super::window::LinkPairs;
 use crate::stats::benjamini_hochberg;
@@ -90,7 +90,7 @@ pub fn specific_links<T: Count>(
     if n_domains > MOST_DOMAINS {
         return Err(LinksError::TooMany { what: "domains", found: n_domains, limit: MOST_DOMAINS });
     }
-    let labels = checked(transport, pairs, labels, n_domains)?;
+    let labels = checked_for(transport, pairs, labels, n_domains)?;
     let sizes = domain_sizes(&labels, n_domains);
     let arrangements = arrangements(&labels, options.n_permutations, seed);
     monitor.stage("specific links", pairs.n_genes() as u64);

@@ -40,7 +40,7 @@ pub fn link_strengths<T: Count>(
     n_domains: usize,
     monitor: &dyn Monitor,
 ) -> Result<LinkStrengths, LinksError> {
-    let labels = checked(transport, pairs, labels, n_domains)?;
+    let labels = checked_for(transport, pairs, labels, n_domains)?;
     let sizes = domain_sizes(&labels, n_domains);
     monitor.stage("link strengths", pairs.n_genes() as u64);
     let width = n_domains + 1;
@@ -92,22 +92,34 @@ pub fn scaled_by_gene(strengths: &LinkStrengths, pairs: &LinkPairs) -> Array2<f6
     scaled
 }
 
-/// The label of each cell, [`NONE`] for none.
-pub(super) fn checked<T: Count>(
+/// The label of each cell of a plan, [`NONE`] for none.
+pub(super) fn checked_for<T: Count>(
     transport: &Transport<T>,
     pairs: &LinkPairs,
     labels: &[Option<u32>],
     n_domains: usize,
 ) -> Result<Vec<u32>, LinksError> {
     let groups = &transport.groups;
-    for (what, found, of, expected) in [
-        ("the list of domains", labels.len(), "labels", transport.n_cells()),
-        ("the set of pairs", pairs.n_peaks(), "peaks", groups.peaks.group_of.len()),
-        ("the set of pairs", pairs.n_genes(), "genes", groups.genes.group_of.len()),
+    for (found, of, expected) in [
+        (pairs.n_peaks(), "peaks", groups.peaks.group_of.len()),
+        (pairs.n_genes(), "genes", groups.genes.group_of.len()),
     ] {
         if found != expected {
-            return Err(LinksError::Size { what, found, of, expected });
+            return Err(LinksError::Size { what: "the set of pairs", found, of, expected });
         }
+    }
+    checked(labels, n_domains, transport.n_cells())
+}
+
+/// The label of each cell, [`NONE`] for none.
+pub(super) fn checked(
+    labels: &[Option<u32>],
+    n_domains: usize,
+    n_cells: usize,
+) -> Result<Vec<u32>, LinksError> {
+    if labels.len() != n_cells {
+        let (what, of) = ("the list of domains", "labels");
+        return Err(LinksError::Size { what, found: labels.len(), of, expected: n_cells });
     }
     for (row, label) in labels.iter().enumerate() {
         if let Some(label) = label.filter(|label| *label as usize >= n_domains) {

@@ -262,7 +262,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 &Silent,
             );
             let (peaks, genes) = (case.peaks.view(), case.genes.view());
-            let correlated = link_correlations(peaks, genes, &case.pairs, &case.costs, &Silent);
+            let correlated =
+                link_correlations((peaks, genes), &case.pairs, &case.costs, &case.labels, 3, &Silent);
             (
                 case.strengths(&TransportOptions::default()),
                 specific.expect("tested"),
@@ -449,7 +450,8 @@ fn the_z_score_is_that_of_all_arrangements() {
 fn correlations_are_those_of_dense_vectors() {
     let case = in_pieces(50, 3);
     let (peaks, genes) = (case.peaks.view(), case.genes.view());
-    let found = link_correlations(peaks, genes, &case.pairs, &case.costs, &Silent).expect("correlated");
+    let found = link_correlations((peaks, genes), &case.pairs, &case.costs, &case.labels, 3, &Silent);
+    let found = found.expect("correlated");
     let column = |m: &CsrMatrix<f64>, s: u32| -> Vec<f64> {
         (0..50).map(|i| m.view().get(i, s as usize).unwrap_or(0.0)).collect()
     };
@@ -471,9 +473,27 @@ fn correlations_are_those_of_dense_vectors() {
         let sum = |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(y).map(|(a, b)| f(a - mx, b - my)).sum::<f64>();
         sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
     };
+    let mut n_parts = 0;
     for pair in 0..case.pairs.len() {
         let (x, y) =
             (column(&case.peaks, case.pairs.peaks()[pair]), column(&case.genes, case.pairs.genes()[pair]));
+        // What cells of a domain add to the sum that Pearson's is; those without one add what is left.
+        let standard = |x: &[f64]| -> Vec<f64> {
+            let mean = x.iter().sum::<f64>() / 50.0;
+            let sd = (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 50.0).sqrt();
+            x.iter().map(|v| (v - mean) / sd).collect()
+        };
+        let (zx, zy) = (standard(&x), standard(&y));
+        let part = |label: Option<u32>| -> f64 {
+            (0..50).filter(|&i| case.labels[i] == label).map(|i| zx[i] * zy[i] / 50.0).sum()
+        };
+        for d in 0..3 {
+            let (found, expected) = (found.by_domain[[pair, d as usize]], part(Some(d)));
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+            n_parts += usize::from(expected.abs() > 1e-3);
+        }
+        let rest = found.pearson[pair] - found.by_domain.row(pair).sum();
+        assert!((rest - part(None)).abs() < 1e-12, "{rest}");
         for (found, expected) in [
             (found.pearson[pair], pearson(&x, &y)),
             (found.spearman[pair], pearson(&ranks(&x), &ranks(&y))),
@@ -482,6 +502,7 @@ fn correlations_are_those_of_dense_vectors() {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
     }
+    assert!(n_parts > 20, "{n_parts}");
 }
 
 #[test]
@@ -533,6 +554,11 @@ fn what_cannot_be_solved_is_refused() {
     errors.push(link_strengths(&solution, &case.pairs, &[None], 1, &Silent).expect_err("too few labels"));
     errors
         .push(link_strengths(&solution, &case.pairs, &[Some(1); 10], 1, &Silent).expect_err("label 1 of 1"));
+    for (labels, n_domains) in [(&[None][..], 1), (&[Some(1); 10][..], 1)] {
+        let of = (case.peaks.view(), case.genes.view());
+        let found = link_correlations(of, &case.pairs, &case.costs, labels, n_domains, &Silent);
+        errors.push(found.expect_err("labels that do not fit"));
+    }
     let none = SpecificOptions { n_permutations: 0 };
     let tested = specific_links(&solution, &case.pairs, &[Some(0); 10], 1, &none, Seed(1), &Silent);
     errors.push(tested.expect_err("no permutations"));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LinksError;
 use super::annotation::{GenePosition, PeakPosition, Strand, chromosome_key};
+use super::groups::grouped;
 
 /// Pairs that are made, at most: 2 GB of them.
 const MAX_PAIRS: usize = 100_000_000;
@@ -142,6 +143,16 @@ impl LinkPairs {
         self.indptr[gene]..self.indptr[gene + 1]
     }
 
+    /// Sizes of the groups of genes that reach the same peaks, and of peaks that reach the same genes, by their first.
+    pub fn group_sizes(&self) -> [Vec<usize>; 2] {
+        let (indptr, genes) = self.by_peak();
+        let sizes = |(_, members): (Vec<u32>, Vec<Vec<u32>>)| members.iter().map(Vec::len).collect();
+        [
+            sizes(grouped(|g| &self.peaks[self.of_gene(g)], self.n_genes())),
+            sizes(grouped(|p| &genes[indptr[p]..indptr[p + 1]], self.n_peaks)),
+        ]
+    }
+
     /// Genes of each peak: starts, and genes by rising number.
     pub(super) fn by_peak(&self) -> (Vec<usize>, Vec<u32>) {
         let mut indptr = vec![0; self.n_peaks + 1];
@@ -185,6 +196,8 @@ impl LinkPairs {
 /// let pairs = window(&[Some(&genes[0])], &peaks, &options)?;
 /// // A is read towards smaller positions, so that what lies at larger ones is upstream.
 /// assert_eq!((pairs.peaks(), pairs.distances()), (&[0, 1][..], &[-1001, 449][..]));
+/// // One gene, and two peaks that reach the same one.
+/// assert_eq!(pairs.group_sizes(), [vec![1], vec![2]]);
 /// # Ok::<(), brodmann::stats::links::LinksError>(())
 /// ```
 pub fn window(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::report::sortable;
 use super::{Found, LinksRequest};
 use crate::pipeline::PipelineError;
 use crate::plot::{ArcGene, Arcs, Groups, LinkArc, Part, Plot, Sheet};
@@ -10,7 +11,7 @@ use crate::stats::links::Strand;
 /// Links below this adjusted p-value stand out.
 const SPECIFIC: f64 = 0.05;
 
-/// The gene whose links are drawn: the one named, or that of the most specific link.
+/// The gene whose links are drawn: the one named, or that of the specific link to whose correlation its domain contributes most.
 fn gene(found: &Found, request: &LinksRequest) -> Result<usize, PipelineError> {
     if let Some(name) = &request.options.locus {
         let at = found.genes.names.iter().position(|known| known == name);
@@ -20,11 +21,15 @@ fn gene(found: &Found, request: &LinksRequest) -> Result<usize, PipelineError> {
             PipelineError::option("locus", format!("{name:?}"), expected)
         });
     }
-    let z = &found.specific.z_score;
+    let (z, p, r) = (&found.specific.z_score, &found.specific.p_adjusted, &found.correlations.by_domain);
+    let rank = |at: (usize, usize)| (p[at] < SPECIFIC, sortable(r[at]));
     let best = (0..found.pairs.len())
         .flat_map(|k| (0..z.ncols()).map(move |d| (k, d)))
         .filter(|&at| z[at].is_finite())
-        .max_by(|&a, &b| z[a].total_cmp(&z[b]).then(b.cmp(&a)));
+        .max_by(|&a, &b| {
+            let ((a_is, a_r), (b_is, b_r)) = (rank(a), rank(b));
+            a_is.cmp(&b_is).then(a_r.total_cmp(&b_r)).then(b.cmp(&a))
+        });
     Ok(found.pairs.genes()[best.map_or(0, |(k, _)| k)] as usize)
 }
 

@@ -35,6 +35,7 @@ pub(super) fn links(found: &Found) -> Table {
         put(format!("z:{name}"), numbers(found.specific.z_score.column(d)));
         put(format!("p_value:{name}"), numbers(found.specific.p_value.column(d)));
         put(format!("p_adjusted:{name}"), numbers(found.specific.p_adjusted.column(d)));
+        put(format!("pearson:{name}"), numbers(found.correlations.by_domain.column(d)));
     }
     columns
 }
