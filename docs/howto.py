@@ -144,8 +144,8 @@ bm.tl.markers(tissue, groupby="domains")
 bm.pl.dotplot(tissue, groupby="domains")
 
 # %% [markdown]
-# `bm.tl.enrich` finds gene sets behind them, `bm.gr.neighborhood_enrichment` who lies beside whom, and `brodmann report` puts all of
-# it on one page.
+# `bm.tl.enrich` finds gene sets behind them, `bm.tl.gene_modules` genes that rise and fall together,
+# `bm.gr.neighborhood_enrichment` who lies beside whom, and `brodmann report` puts all of it on one page.
 #
 # ## Apply a trained network to another slice
 #

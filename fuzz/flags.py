@@ -13,7 +13,7 @@ VALUES = ["0", "1", "-1", "3", "1e308", "nan", "inf", "-inf", "", " ", ".", ".."
           "ground_truth", "X_pca", "counts", "99999999999999999999", "1" + "0" * 300, "true", "auto", "rna", "knn", "0.5", "rna=1,adt=0", "no.h5ad",
           "/dev/null", "/dev/full", "/proc/self/mem"]  # fmt: skip
 METHODS = ["preprocess", "neighbors", "leiden", "spatialleiden", "domains", "banksy", "smoothed-pca", "mixture", "cluster", "staig", "qc",
-           "markers", "svg", "neighborhood", "evaluate", "plot", "convert", "info", "export", "report", "simulate", "spami"]  # fmt: skip
+           "markers", "svg", "gene-modules", "neighborhood", "evaluate", "plot", "convert", "info", "export", "report", "simulate", "spami"]  # fmt: skip
 #: Long by themselves.
 SMALL = {"staig": ["--epochs", "2"], "spami": ["--epochs", "2"], "simulate": ["--side", "6", "--n-genes", "20"]}
 

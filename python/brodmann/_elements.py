@@ -301,6 +301,15 @@ def coordinates(data: Data, key: str) -> np.ndarray:
     return whole_obsm(data, key, advice=advice)
 
 
+def has_coordinates(data: Data, key: str) -> bool:
+    """Whether :func:`coordinates` finds some."""
+    if key in data.obsm:
+        return True
+    return is_mudata(data) and any(
+        key in of.obsm and list(of.obs_names) == list(data.obs_names) for of in data.mod.values()
+    )
+
+
 def graph(data: Data, key: str, *, advice: str) -> Any:
     """``obsp[key]`` as CSR, square, its weights finite and 0 or more. ``advice``: what to run where it is missing."""
     if key not in data.obsp:

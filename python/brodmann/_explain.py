@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -40,20 +40,19 @@ def labels_of(data: Data, groupby: str | None) -> str:
     return found
 
 
-def layers_of(data: Data, layer: Any, given: dict[str, Any]) -> dict[str, str]:
-    """The layer of each modality; logarithms that preprocessing left are taken before ``X``."""
+def layers_of(data: Data, layer: Any, given: dict[str, Any], modalities: Sequence[str] | None = None) -> dict[str, str]:
+    """The layer of each modality that is looked at; logarithms that preprocessing left are taken before ``X``."""
     given.pop("layer", None)
     if layer is not None:
         return tissue.by_modality(layer, "layer", data)
     if given.get("normalized"):
         return {}
     several = el.is_mudata(data)
+    names = tissue.names_of(data) if modalities is None else modalities
     found = {
-        name: _LOG_NORMALIZED
-        for name in tissue.names_of(data)
-        if _LOG_NORMALIZED in (data.mod[name] if several else data).layers
+        name: _LOG_NORMALIZED for name in names if _LOG_NORMALIZED in (data.mod[name] if several else data).layers
     }
-    if len(found) == len(tissue.names_of(data)):
+    if len(found) == len(names):
         given["normalized"] = True
         return found
     return {}
@@ -71,17 +70,22 @@ def explain(
     values: bool = True,
     pictures: bool = False,
     obsm: Mapping[str, Any] | None = None,
+    modalities: Sequence[str] | None = None,
     random_state: int = 0,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Runs a command, puts what it found into ``data``, and returns its tables and its report."""
+    """Runs a command, puts what it found into ``data``, and returns its tables and its report.
+
+    ``modalities``: of a MuData these alone are looked at.
+    """
     el.require_container(data)
-    layers = layers_of(data, layer, given) if values else {}
+    layers = layers_of(data, layer, given, modalities) if values else {}
     parts = tissue.parts(
         data,
         layers=layers,
         use_rep={},
         spatial_key=spatial_key,
         library_key=library_key,
+        modalities=modalities,
         graphs=True,
         counts=values,
         space=False,

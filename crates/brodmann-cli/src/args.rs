@@ -24,8 +24,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub use explain::{
-    EnrichCommand, ExportCommand, LinksCommand, MarkersCommand, NeighborhoodCommand, ReportCommand,
-    ResultArgs, SvgCommand,
+    EnrichCommand, ExportCommand, GeneModulesCommand, LinksCommand, MarkersCommand, NeighborhoodCommand,
+    ReportCommand, ResultArgs, SvgCommand,
 };
 pub use histology::ImageFeaturesCommand;
 pub use methods::{
@@ -178,6 +178,8 @@ pub enum Command {
     Enrich(Box<EnrichCommand>),
     /// Find the genes, proteins or peaks that vary in space
     Svg(Box<SvgCommand>),
+    /// Find the genes that rise and fall together, and where
+    GeneModules(Box<GeneModulesCommand>),
     /// Say which domains lie beside which, what they are made of, and what shape they have
     Neighborhood(Box<NeighborhoodCommand>),
     /// Find the peaks that regulate genes, and in which domain

@@ -3,6 +3,7 @@
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::BanksyRequest;
 use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_tissue};
+use brodmann::pipeline::explain::gene_modules::{GeneModulesRequest, gene_modules_tissue};
 use brodmann::pipeline::explain::links::{LinksRequest, links_tissue};
 use brodmann::pipeline::explain::markers::{MarkersRequest, markers_tissue};
 use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_tissue};
@@ -164,7 +165,7 @@ type Answered<'py> = (Bound<'py, PyDict>, Bound<'py, PyDict>, Bound<'py, PyDict>
 
 /// What is to be added to the whole and to each modality, tables by name, and the report as JSON.
 ///
-/// `command`: `markers`, `enrich`, `svg`, `neighborhood`, `links` or `image-features`; `options`: by the library's names.
+/// `command`: `markers`, `enrich`, `svg`, `gene-modules`, `neighborhood`, `links` or `image-features`; `options`: by the library's names.
 #[pyfunction]
 #[pyo3(signature = (command, tissue, options, *, random_state))]
 fn explain<'py>(
@@ -198,6 +199,10 @@ fn explain<'py>(
             "svg" => {
                 let request = SvgRequest::from_said(&said)?;
                 svg_tissue(&tissue(&request.place)?, &request, monitor)?.in_json()
+            }
+            "gene-modules" => {
+                let request = GeneModulesRequest::from_said(&said)?;
+                gene_modules_tissue(&tissue(&request.place)?, &request, seed, monitor)?.in_json()
             }
             "links" => {
                 let request = LinksRequest::from_said(&said)?;

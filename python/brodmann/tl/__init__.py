@@ -13,6 +13,7 @@ label for each spot out.
 * :func:`banksy`: domains from expression beside that of the surroundings.
 * :func:`smoothed_pca`: the simple baseline beside them; :func:`mixture`: the one without space.
 * :func:`markers`: which genes tell a domain from the rest; :func:`enrich`: which known gene sets are behind them.
+* :func:`gene_modules`: which genes rise and fall together, and where.
 * :func:`links`: which peaks regulate which genes, and in which domain.
 * :func:`kmeans`: compact clusters of an embedding.
 * :func:`gmm`: clusters that have a shape: Gaussian mixtures as mclust's.
@@ -23,6 +24,7 @@ label for each spot out.
 
 from ._domains import domains
 from ._explain import enrich, markers
+from ._gene_modules import GeneModules, gene_modules
 from ._gmm import NumberOfClusters, gmm, select_n_clusters
 from ._kmeans import kmeans
 from ._leiden import ResolutionSearch, leiden, search_resolution, spatialleiden, spatialleiden_multimodal
@@ -34,11 +36,13 @@ from ._staig import banksy, smoothed_pca, staig
 from ._umap import umap
 
 __all__ = [
+    "GeneModules",
     "NumberOfClusters",
     "ResolutionSearch",
     "banksy",
     "domains",
     "enrich",
+    "gene_modules",
     "gmm",
     "kmeans",
     "leiden",

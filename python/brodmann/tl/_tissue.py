@@ -98,7 +98,7 @@ def parts(
     if in_tissue is not None and library_key != _IN_TISSUE:
         obs.append((_IN_TISSUE, in_tissue.astype(np.int32), ["0", "1"], False))
     obsm = []
-    if space or spatial_key in data.obsm:
+    if space or el.has_coordinates(data, spatial_key):
         obsm.append((spatial_key, np.asarray(el.coordinates(data, spatial_key), dtype=np.float64)))
     return {
         "is_mudata": several,

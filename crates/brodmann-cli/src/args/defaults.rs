@@ -7,6 +7,7 @@ use brodmann::models::staig::StaigPreset;
 use brodmann::pipeline::agreed::DomainsRequest;
 use brodmann::pipeline::banksy::{self, BanksyRequest};
 use brodmann::pipeline::explain::enrich::EnrichOptions;
+use brodmann::pipeline::explain::gene_modules::GeneModulesRequest;
 use brodmann::pipeline::explain::links::LinksRequest;
 use brodmann::pipeline::explain::markers::MarkersRequest;
 use brodmann::pipeline::explain::neighborhood::NeighborhoodRequest;
@@ -53,6 +54,7 @@ pub fn with_defaults(command: Command) -> Command {
         ("image-features", of_image_features()),
         ("links", of_links()),
         ("svg", vec![("", fields_of(&SvgRequest::default().options))]),
+        ("gene-modules", of_gene_modules()),
         ("report", of_report()),
         ("neighborhood", vec![("", fields_of(&NeighborhoodRequest::default().options))]),
         ("preprocess", of_preprocessing()),
@@ -161,6 +163,13 @@ fn of_staig() -> Table {
         (preset.name(), all)
     };
     StaigPreset::ALL.map(of).into()
+}
+
+fn of_gene_modules() -> Table {
+    let request = GeneModulesRequest::default();
+    let mut all = fields_of(&request.genes);
+    all.extend(fields_of(&request.coexpression));
+    vec![("", all)]
 }
 
 fn of_links() -> Table {

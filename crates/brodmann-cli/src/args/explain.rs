@@ -1,4 +1,4 @@
-//! Flags of the commands that say what is in a domain: `markers`, `enrich`, `svg`, `neighborhood`.
+//! Flags of the commands that say what is in a domain: `markers`, `enrich`, `svg`, `gene-modules`, `neighborhood`.
 
 use std::path::PathBuf;
 
@@ -249,7 +249,8 @@ pub struct LinksCommand {
     /// Links of each domain that are printed
     #[arg(long, value_name = "N")]
     pub n_top: Option<usize>,
-    /// With --plot: the gene whose links are drawn [default: that of the most specific link]
+    /// With --plot: the gene whose links are drawn [default: that of the specific link to
+    /// whose correlation its domain contributes most]
     #[arg(long, value_name = "GENE")]
     pub locus: Option<String>,
     #[command(flatten)]
@@ -429,6 +430,85 @@ pub enum StatisticArg {
     Moran,
     /// Geary's C: 0 where neighbours are alike, about 1 by chance
     Geary,
+}
+
+/// Genes that rise and fall together, and where.
+///
+/// Co-expression modules as WGCNA finds them: a network of genes by their correlation, whose tree is cut branch by branch.
+/// Each module has an eigengene, one number per spot, and hub genes, those nearest to it. Written are var["gene_modules"]
+/// (1 is the largest module, 0 no module), var["gene_modules_kme"], var["gene_modules_connectivity"], obsm["X_gene_modules"] (the eigengenes) and
+/// uns["gene_modules"], a table of the genes, and maps of the eigengenes.
+#[derive(Args, Debug, Serialize)]
+#[command(after_help = "Examples:\n  \
+    brodmann gene-modules visium.h5ad --table modules.csv --plot modules.png\n  \
+    brodmann gene-modules slices.h5ad --library-key slice --network signed --out modules.h5ad")]
+pub struct GeneModulesCommand {
+    /// .h5ad or .h5mu (or a folder or file `convert` can read); of several modalities the RNA
+    #[serde(skip)]
+    pub input: PathBuf,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub output: ResultArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub source: SourceArgs,
+    /// Genes seen in fewer spots are left out
+    #[arg(long, value_name = "N")]
+    pub min_cells: Option<usize>,
+    /// Hub genes of each module that are printed
+    #[arg(long, value_name = "N")]
+    pub n_top: Option<usize>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub coexpression: CoexpressionArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub values: ValueSourceArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub contacts: ContactArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// How modules are found.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "Network of genes")]
+pub struct CoexpressionArgs {
+    /// What a negative correlation counts as
+    #[arg(long, value_enum, value_name = "NETWORK")]
+    pub network: Option<NetworkArg>,
+    /// Power of the correlations [default: the smallest whose network is scale-free; where none is, 6, or 12 of a signed one]
+    #[arg(long, allow_negative_numbers = true, value_name = "X", value_parser = number)]
+    pub power: Option<f64>,
+    /// R² from which on a network counts as scale-free
+    #[arg(long, allow_negative_numbers = true, value_name = "R2", value_parser = number)]
+    pub scale_free_fit: Option<f64>,
+    /// Genes of the smallest module
+    #[arg(long, value_name = "N")]
+    pub min_module_size: Option<usize>,
+    /// How readily a branch of the tree is split: 0 to 4
+    #[arg(long, value_name = "N")]
+    pub deep_split: Option<u8>,
+    /// Modules whose eigengenes are correlated more closely than 1 minus this become one
+    #[arg(long, allow_negative_numbers = true, value_name = "X", value_parser = number)]
+    pub merge_height: Option<f64>,
+    /// Genes that are correlated with the eigengene of their module less than this leave it
+    #[arg(long, allow_negative_numbers = true, value_name = "R", value_parser = number)]
+    pub min_membership: Option<f64>,
+    /// Genes whose network is held at a time: 5000 take .8 GB
+    #[arg(long, value_name = "N")]
+    pub max_block_size: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkArg {
+    /// As much as a positive one
+    Unsigned,
+    /// As no link
+    Signed,
 }
 
 /// Which groups lie beside which, what they are made of, and what shape they have.

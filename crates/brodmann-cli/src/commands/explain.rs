@@ -1,8 +1,9 @@
-//! `brodmann markers`, `enrich`, `svg`, `neighborhood`, `links`, `export`, `report`.
+//! `brodmann markers`, `enrich`, `svg`, `gene-modules`, `neighborhood`, `links`, `export`, `report`.
 
 use brodmann::pipeline::Inputs;
 use brodmann::pipeline::explain::enrich::{EnrichRequest, enrich_file};
 use brodmann::pipeline::explain::export::{ExportRequest, export_file};
+use brodmann::pipeline::explain::gene_modules::{GeneModulesRequest, gene_modules_file};
 use brodmann::pipeline::explain::links::{LinkFiles, LinksRequest, links_file};
 use brodmann::pipeline::explain::markers::{MarkersRequest, markers_file};
 use brodmann::pipeline::explain::neighborhood::{NeighborhoodRequest, neighborhood_file};
@@ -12,8 +13,8 @@ use brodmann::pipeline::report::{ReportRequest, report_files};
 use super::Context;
 use crate::args::said::said;
 use crate::args::{
-    EnrichCommand, ExportCommand, LinksCommand, MarkersCommand, NeighborhoodCommand, ReportCommand,
-    SvgCommand,
+    EnrichCommand, ExportCommand, GeneModulesCommand, LinksCommand, MarkersCommand, NeighborhoodCommand,
+    ReportCommand, SvgCommand,
 };
 use crate::failure::Failure;
 
@@ -35,6 +36,13 @@ pub fn svg(context: &Context<'_>, args: &SvgCommand) -> Result<(), Failure> {
     let request = SvgRequest::from_said(&said(args))?;
     let input = (args.input.as_path(), &args.source.options());
     let report = svg_file(input, &args.output.outputs(), &request, context.terminal)?;
+    context.print(&report, || report.lines())
+}
+
+pub fn gene_modules(context: &Context<'_>, args: &GeneModulesCommand) -> Result<(), Failure> {
+    let request = GeneModulesRequest::from_said(&said(args))?;
+    let input = (args.input.as_path(), &args.source.options());
+    let report = gene_modules_file(input, &args.output.outputs(), &request, context.seed, context.terminal)?;
     context.print(&report, || report.lines())
 }
 

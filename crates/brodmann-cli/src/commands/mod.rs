@@ -132,6 +132,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<(), Failure> 
         Command::Markers(a) => explain::markers(context, &a),
         Command::Enrich(a) => explain::enrich(context, &a),
         Command::Svg(a) => explain::svg(context, &a),
+        Command::GeneModules(a) => explain::gene_modules(context, &a),
         Command::Neighborhood(a) => explain::neighborhood(context, &a),
         Command::Links(a) => explain::links(context, &a),
         Command::Export(a) => explain::export(context, &a),

@@ -1,9 +1,11 @@
 //! What is in a domain: markers, gene sets, genes that vary in space, neighbours and shapes.
 //!
 //! These commands find no domains: they take labels that are in the file, be they domains, cell types or a
-//! pathologist's, and say what tells them apart. Each writes keys that scanpy and squidpy know, a table, and a picture.
+//! pathologist's, and say what tells them apart. Each writes keys that scanpy and squidpy know, where they
+//! know any, a table, and a picture.
 //!
 //! * [`markers`]: which genes tell a domain from the rest. [`enrich`]: which gene sets are behind them.
+//! * [`gene_modules`]: which genes rise and fall together.
 //! * [`spatial_genes`]: which genes vary in space. [`neighborhood`]: which labels lie beside which, and what shape they have.
 //! * [`links`]: which peaks regulate which genes.
 //! * [`export`]: domains as other programs show them.
@@ -13,6 +15,7 @@
 pub(super) mod charts;
 pub mod enrich;
 pub mod export;
+pub mod gene_modules;
 pub(super) mod groups;
 pub mod links;
 pub mod markers;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::groups::{self, ContactsRequest, Wanted, additions, contacts};
-use super::values::{LogRows, ValuesRequest};
+use super::values::{LogRows, ValuesRequest, spots_with};
 use crate::pipeline::PipelineError;
 use crate::pipeline::outputs::{Answer, Outputs, Results, Table};
 use crate::pipeline::picture::column_of;
@@ -20,8 +20,8 @@ use crate::pipeline::said::Said;
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
 use crate::plot::{Part, Sheet};
 use crate::stats::{
-    Autocorrelation, AutocorrelationOptions, NullModel, Tail, Variables, benjamini_hochberg, gearys_c,
-    morans_i,
+    Autocorrelation, AutocorrelationOptions, NullModel, StatsError, Tail, Variables, benjamini_hochberg,
+    gearys_c, morans_i,
 };
 
 /// The command, and what its options belong to.
@@ -191,7 +191,7 @@ impl Found<'_> {
 }
 
 /// Statistics by the name of their slice.
-type BySlice = Vec<(String, Vec<f64>)>;
+pub(super) type BySlice = Vec<(String, Vec<f64>)>;
 
 /// Values and edges of some spots.
 fn part(values: CsrView<'_, f32>, graph: CsrView<'_, f64>, rows: &[u32]) -> (CsrMatrix<f32>, CsrMatrix<f64>) {
@@ -212,7 +212,7 @@ fn part(values: CsrView<'_, f32>, graph: CsrView<'_, f64>, rows: &[u32]) -> (Csr
 }
 
 /// The statistic of each feature, slice by slice where there are several.
-fn measure(
+pub(super) fn measure(
     values: CsrView<'_, f32>,
     graph: CsrView<'_, f64>,
     slices: Option<&Slices>,
@@ -247,6 +247,9 @@ fn measure(
         by_slice.push((slices.label(slice), found.statistic.clone()));
         parts.push((rows.len(), found));
     }
+    if parts.is_empty() {
+        return Err(StatsError::EmptyGraph { n_obs: values.n_rows() }.into());
+    }
     Ok((Autocorrelation::pooled(&parts), by_slice))
 }
 
@@ -268,10 +271,7 @@ fn explain<'a>(
         let (found, by_slice) = run.timed(Stage::Cluster, || {
             measure(values.view(), graph.view(), slices.as_ref(), request.options.statistic, monitor)
         })?;
-        let mut seen = vec![0_usize; values.n_cols()];
-        for (&j, _) in values.indices().iter().zip(values.data()).filter(|(_, v)| **v != 0.0) {
-            seen[j as usize] += 1;
-        }
+        let seen = spots_with(values.view());
         let tested = |j: &usize| seen[*j] >= request.options.min_cells && found.statistic[*j].is_finite();
         let mut order: Vec<usize> = (0..values.n_cols()).filter(tested).collect();
         // The largest I, and the smallest C.

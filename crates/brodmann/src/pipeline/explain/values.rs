@@ -167,6 +167,15 @@ impl<'a> LogRows<'a> {
     }
 }
 
+/// In how many spots each feature has a value other than 0.
+pub(super) fn spots_with(values: CsrView<'_, f32>) -> Vec<usize> {
+    let mut seen = vec![0; values.n_cols()];
+    for (&j, _) in values.indices().iter().zip(values.data()).filter(|(_, v)| **v != 0.0) {
+        seen[j as usize] += 1;
+    }
+    seen
+}
+
 /// Whether a modality has the layer that preprocessing leaves, on the variables that are looked at.
 fn has_logarithms(tissue: &Tissue, modality: &ModalityInfo) -> bool {
     modality.layer(None).is_none() && tissue.layer_names(modality).iter().any(|name| name == LOG_NORMALIZED)

@@ -79,8 +79,8 @@ impl Default for CoexpressionOptions {
 }
 
 impl CoexpressionOptions {
-    pub(crate) fn validate(&self) -> Result<(), PreprocessError> {
-        let invalid = |option, found: String, expected| Err(OptionError::new(option, found, expected).into());
+    pub(crate) fn validate(&self) -> Result<(), OptionError> {
+        let invalid = |option, found: String, expected| Err(OptionError::new(option, found, expected));
         if let Some(power) = self.power.filter(|p| !(*p >= 1.0 && *p <= 100.0)) {
             return invalid("power", power.to_string(), "a number from 1 to 100");
         }
