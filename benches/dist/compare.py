@@ -86,8 +86,11 @@ def killer(cluster, n, stop, killed):
     draws = random.Random(0)
     while len(killed) < n and not stop.wait(draws.uniform(0.5, 5.0)):
         # Those at work: a nanny whose worker dies before it has begun gives up for good.
-        there = set(cluster.scheduler.workers)
-        pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid and nanny.worker_address in there]
+        try:
+            there, nannies = set(cluster.scheduler.workers), list(cluster.workers.values())
+        except RuntimeError:  # one came or went just now
+            continue
+        pids = [nanny.pid for nanny in nannies if nanny.pid and nanny.worker_address in there]
         if pids:
             try:
                 os.kill(draws.choice(pids), signal.SIGKILL)

@@ -288,7 +288,7 @@ def whole_obsm(data: Data, key: str, *, advice: str) -> np.ndarray:
     """``obsm[key]``; that of a modality where a MuData has none and the modality has all rows in the same order."""
     if is_mudata(data) and key not in data.obsm:
         for adata in data.mod.values():
-            if key in adata.obsm and list(adata.obs_names) == list(data.obs_names):
+            if key in adata.obsm and adata.obs_names.equals(data.obs_names):
                 return obsm(adata, key, advice=advice)
         existing = [*data.obsm, *(f"{name}:{k}" for name, adata in data.mod.items() for k in adata.obsm)]
         raise missing("obsm", key, existing, advice)
@@ -305,9 +305,7 @@ def has_coordinates(data: Data, key: str) -> bool:
     """Whether :func:`coordinates` finds some."""
     if key in data.obsm:
         return True
-    return is_mudata(data) and any(
-        key in of.obsm and list(of.obs_names) == list(data.obs_names) for of in data.mod.values()
-    )
+    return is_mudata(data) and any(key in of.obsm and of.obs_names.equals(data.obs_names) for of in data.mod.values())
 
 
 def graph(data: Data, key: str, *, advice: str) -> Any:

@@ -55,7 +55,7 @@ def test_planted_modules_are_found_with_their_places(planted):
         assert genes.kme.abs().is_monotonic_decreasing and genes["rank"].tolist() == list(range(1, len(genes) + 1))
     assert found.modules["n_genes"].tolist() == found.genes.groupby("module").size().tolist()
     # Both are patterns of the tissue, and told by their hubs.
-    assert (found.modules["I"] > 0.3).all()
+    assert (found.modules["I"] > 0.3).all() and (found.modules["p_adjusted"] < 1e-6).all()
     assert found.modules["hubs"][0].split(", ") == found.genes.feature[:10].tolist()
     # What is written says the same.
     assert own.var["gene_modules"].tolist() == [
@@ -133,6 +133,17 @@ def test_what_holds_no_module_says_so(planted, tmp_path, ending):
     written = ad.read_h5ad(out) if ending == ".h5ad" else ad.read_zarr(out)
     assert written.obsm["X_gene_modules"].shape == (noise.n_obs, 0) and len(written.uns["gene_modules"]) == 0
     assert plot.read_bytes()[:4] == b"\x89PNG" and len(pd.read_csv(tmp_path / "t.csv")) == 0
+
+
+def test_modules_that_are_not_of_the_tissue_are_told(planted):
+    shuffled = planted.copy()
+    order = np.random.default_rng(1).permutation(shuffled.n_obs)
+    shuffled.obsm["spatial"] = shuffled.obsm["spatial"][order]
+    shuffled.obs["slice"] = shuffled.obs["slice"].to_numpy()[order]
+    shuffled.X = planted.X
+    with pytest.warns(UserWarning, match="2 of 2 modules do not vary in space"):
+        found = bm.tl.gene_modules(shuffled)
+    assert (found.modules["p_adjusted"] >= 0.05).all()
 
 
 def test_what_has_no_edge_within_a_slice_is_refused(planted):

@@ -22,7 +22,7 @@ class GeneModules(NamedTuple):
     #: ``kme`` (correlation with the eigengene), ``connectivity``.
     genes: pd.DataFrame
     #: One row per module, the largest first: ``module``, ``n_genes``, ``variance_explained``, ``I`` (Moran's, where there
-    #: are coordinates), ``hubs``.
+    #: are coordinates) and its ``p_adjusted``, ``hubs``.
     modules: pd.DataFrame
 
 
@@ -60,7 +60,7 @@ def gene_modules(
     data
         AnnData or MuData.
     modality
-        Which modality of a MuData; by default ``"rna"``, or the one that is known as RNA by its names.
+        Which modality of a MuData; by default ``"rna"``, or the only one.
     min_cells
         Genes seen in fewer spots are left out.
     network
@@ -98,6 +98,11 @@ def gene_modules(
     ValueError
         For values that are not finite, fewer than two genes, and options out of range.
 
+    Warns
+    -----
+    UserWarning
+        Where no module is found, and where some do not vary in space: their genes may be together by chance.
+
     Notes
     -----
     Zhang & Horvath 2005, Stat Appl Genet Mol Biol 4:17; Langfelder & Horvath 2008, BMC Bioinformatics 9:559.
@@ -116,8 +121,10 @@ def gene_modules(
     if el.is_mudata(data):
         if modality is not None and modality not in data.mod:
             raise ValueError(f"modality is {modality!r}, one of {el.listed(data.mod)} was expected; correct the name")
-        modality = modality or ("rna" if "rna" in data.mod else None)
-        modalities = None if modality is None else [modality]
+        modality = modality or ("rna" if "rna" in data.mod else next(iter(data.mod)) if len(data.mod) == 1 else None)
+        if modality is None:
+            raise ValueError(f"modality is not given; expected one of {el.listed(data.mod)}, since none is called 'rna'")
+        modalities = [modality]
     elif modality is not None:
         raise ValueError(f"modality is {modality!r}, none was expected for an AnnData; leave it out")
     given = {

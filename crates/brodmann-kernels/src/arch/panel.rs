@@ -105,13 +105,10 @@ fn gather_body<const FUSED: bool, const R: usize, const L: usize>(
     }
 }
 
-/// Rows that are scattered at the same time: as many streams as processors follow.
-const SCATTERED: usize = 8;
-
 /// The portable `scatter`.
 fn scatter_body(rows: &[&[f64]], left: &[Lanes], out: &mut [Lanes]) {
     for (row, left) in rows.iter().zip(left) {
-        for (a, out) in row.iter().zip(&mut *out) {
+        for (a, out) in row[..out.len()].iter().zip(&mut *out) {
             for l in 0..WIDTH {
                 out.0[l] += a * left.0[l];
             }
@@ -135,7 +132,10 @@ mod scattered {
         _mm512_storeu_pd,
     };
 
-    use super::{Lanes, SCATTERED};
+    use super::Lanes;
+
+    /// Rows that are scattered at the same time: as many streams as processors follow.
+    const SCATTERED: usize = 8;
 
     /// By vectors of eight.
     #[target_feature(enable = "avx512f")]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brodmann_data::{Column, DataError, DataFrame, OpenOptions, Value};
+use brodmann_data::{Column, DataError, DataFrame, OpenOptions, Value, keys};
 use brodmann_kernels::{CsrMatrix, Monitor, Opt, Seed, Slices};
 use indexmap::IndexMap;
 use ndarray::Array2;
@@ -22,7 +22,7 @@ use crate::pipeline::said::Said;
 use crate::pipeline::tissue::{ModalityInfo, Tissue};
 use crate::plot::{Part, Sheet};
 use crate::preprocess::{Coexpression, CoexpressionOptions, Modality, coexpression_modules};
-use crate::stats::StatsError;
+use crate::stats::{StatsError, benjamini_hochberg};
 
 /// The command, and what its options belong to.
 pub const GENE_MODULES: &str = "gene-modules";
@@ -31,6 +31,8 @@ const KEY: &str = "gene_modules";
 /// A stored value, and a pair of genes of a block: correlation, adjacency, overlap and the tree's copy.
 const ENTRY_BYTES: u64 = 8;
 const PAIR_BYTES: u64 = 32;
+/// Adjusted p of Moran's I from which on a module does not count as one of the tissue.
+const BY_CHANCE: f64 = 0.05;
 /// Modules whose eigengenes are drawn at most, the largest first.
 const MAPS: usize = 24;
 
@@ -119,8 +121,10 @@ pub struct GeneModule {
     pub n_genes: usize,
     /// Share of their variance that the eigengene holds.
     pub variance_explained: f64,
-    /// Moran's I of the eigengene, where the spots have coordinates.
+    /// Moran's I of the eigengene, where the spots have coordinates, …
     pub morans_i: Option<f64>,
+    /// … and its p-value, adjusted over the modules.
+    pub p_adjusted: Option<f64>,
     /// The genes nearest to the eigengene.
     pub hubs: Vec<String>,
 }
@@ -161,8 +165,10 @@ struct Found<'a> {
     /// Of the genes that took part, their places among all.
     genes: Vec<usize>,
     modules: Coexpression,
-    /// Of each eigengene, where the spots have coordinates.
-    morans_i: Option<Vec<f64>>,
+    /// Whether it is known which spots touch.
+    in_space: bool,
+    /// Moran's I of each eigengene and its adjusted p, where that is known.
+    morans_i: Option<Vec<[f64; 2]>>,
 }
 
 impl Found<'_> {
@@ -174,7 +180,7 @@ impl Found<'_> {
 fn explain<'a>(
     tissue: &'a Tissue,
     request: &GeneModulesRequest,
-    needs_space: bool,
+    drawn: bool,
     run: &mut Run<'_>,
 ) -> Result<Found<'a>, PipelineError> {
     let (seed, monitor) = (run.seed, run.monitor);
@@ -182,7 +188,7 @@ fn explain<'a>(
     let all = tissue.modalities_of(request.values.modality)?;
     let modality = all.iter().find(|m| m.kind == Modality::Rna).unwrap_or(&all[0]);
     // What lies where is looked at first: what is wrong with it is told before the long part.
-    let space = space(tissue, request, needs_space, slices.as_ref(), run)?;
+    let space = space(tissue, request, drawn, slices.as_ref(), run)?;
     let rows = LogRows::open(tissue, modality, &request.values, run)?;
     let what = rows.what.clone();
     let values = run.timed(Stage::Read, || rows.into_matrix())?;
@@ -194,7 +200,9 @@ fn explain<'a>(
     }
     let need = need(tissue, &values, genes.len(), request);
     announce("gene modules", tissue.n_obs(), &need, monitor)?;
-    let values = values.view().select_columns(&keep);
+    let all = values;
+    let values = all.view().select_columns(&keep);
+    drop(all);
     let refused = |source| PipelineError::Preprocess { modality: modality.name.clone(), source };
     let modules = run
         .timed(Stage::Cluster, || {
@@ -216,23 +224,46 @@ fn explain<'a>(
             Opt("min_module_size")
         ));
     }
-    let morans_i = match &space {
-        Some((_, graph)) if modules.n_modules() > 0 => {
+    let morans_i = match &space.graph {
+        Some(graph) if modules.n_modules() > 0 => {
             let eigengenes = CsrMatrix::from_dense(modules.eigengenes.mapv(|v| v as f32).view());
             let (found, _) = run.timed(Stage::Cluster, || {
                 let moran = SpatialStatistic::Moran;
                 measure(eigengenes.view(), graph.view(), slices.as_ref(), moran, monitor)
             })?;
-            Some(found.statistic)
+            // One side: what lies apart from its like is no pattern of the tissue either.
+            let above = |(&p, &z): (&f64, &f64)| if z > 0.0 { p } else { 1.0 - p };
+            let p_values: Vec<f64> = found.p_value.iter().zip(&found.z_score).map(above).collect();
+            let adjusted = benjamini_hochberg(&p_values);
+            Some(found.statistic.into_iter().zip(adjusted).map(|(i, p)| [i, p]).collect())
         }
         _ => None,
     };
+    let by_chance = |all: &Vec<[f64; 2]>| all.iter().filter(|[_, p]| p.is_nan() || *p >= BY_CHANCE).count();
+    let n_by_chance = morans_i.as_ref().map_or(0, by_chance);
+    if n_by_chance > 0 {
+        monitor.warn(&format!(
+            "{n_by_chance} of {} modules do not vary in space (adjusted p of Moran's I at least {BY_CHANCE}), so that their \
+             genes may be together by chance; leave rare genes out with {}",
+            modules.n_modules(),
+            Opt("min_cells")
+        ));
+    }
     let names = groups::gene_names(tissue, modality);
-    let coordinates = space.map(|(coordinates, _)| coordinates);
-    Ok(Found { modality, names, what, slices, coordinates, genes, modules, morans_i })
+    Ok(Found {
+        modality,
+        names,
+        what,
+        slices,
+        in_space: space.graph.is_some(),
+        coordinates: space.coordinates,
+        genes,
+        modules,
+        morans_i,
+    })
 }
 
-/// The matrix twice and the network of a block.
+/// The matrix in three copies (four where there are several blocks), and the network of a block.
 fn need(
     tissue: &Tissue,
     values: &CsrMatrix<f32>,
@@ -240,40 +271,54 @@ fn need(
     request: &GeneModulesRequest,
 ) -> Need<'static> {
     let block = n_genes.min(request.coexpression.max_block_size) as u64;
-    let matrices = 2 * ENTRY_BYTES * values.nnz() as u64;
+    let copies = 3 + u64::from(n_genes > request.coexpression.max_block_size);
+    let matrices = copies * ENTRY_BYTES * values.nnz() as u64;
     let bytes = every_run_bytes(tissue.n_obs(), values.n_cols(), values.nnz())
         + matrices
         + PAIR_BYTES * block * block;
-    let advice = format!("take fewer genes at a time with a smaller {}", Opt("max_block_size"));
+    let advice = format!(
+        "take fewer genes at a time with a smaller {}, or a part of the spots",
+        Opt("max_block_size")
+    );
     Need { forecast: Forecast { bytes, seconds: None }, advice: Box::new(move |_| advice.clone()) }
 }
 
-/// Coordinates, and the graph on them.
-type Space = (Array2<f64>, CsrMatrix<f64>);
+/// Where the spots lie, and which touch.
+#[derive(Default)]
+struct Space {
+    coordinates: Option<Array2<f64>>,
+    graph: Option<CsrMatrix<f64>>,
+}
 
-/// Where the spots lie. Modules do not need it, so that it may be unknown where nothing asks for it.
+/// What is known of space. Modules need none of it, so that it may be unknown where nothing asks for it.
 fn space(
     tissue: &Tissue,
     request: &GeneModulesRequest,
-    needed: bool,
+    drawn: bool,
     slices: Option<&Slices>,
     run: &mut Run<'_>,
-) -> Result<Option<Space>, PipelineError> {
-    let (place, by_default) = (&request.place, Place::default());
-    let asked = request.contacts != ContactsRequest::default() || place.spatial_key != by_default.spatial_key;
+) -> Result<Space, PipelineError> {
+    let place = &request.place;
+    let other_key = place.spatial_key != Place::default().spatial_key;
+    let asked = request.contacts != ContactsRequest::default() || other_key;
     let coordinates = match tissue.coordinates(&place.spatial_key) {
-        Err(PipelineError::Data(DataError::MissingKey { .. })) if !needed && !asked => {
-            let key = &place.spatial_key;
-            run.monitor.note(&format!("obsm[{key:?}] is not there, so Moran's I of the modules is left out"));
-            return Ok(None);
-        }
-        found => found?,
+        Err(PipelineError::Data(DataError::MissingKey { .. })) if !drawn && !asked => None,
+        found => Some(found?),
     };
+    if coordinates.is_none() && tissue.whole_graph(keys::SPATIAL_CONNECTIVITIES)?.is_none() {
+        let key = &place.spatial_key;
+        run.monitor.note(&format!("obsm[{key:?}] is not there, so Moran's I of the modules is left out"));
+        return Ok(Space::default());
+    }
     let graph = contacts(tissue, &request.contacts, place, slices, run)?;
-    if graph.nnz() == 0 {
+    if graph.nnz() > 0 {
+        return Ok(Space { coordinates, graph: Some(graph) });
+    }
+    if asked {
         return Err(StatsError::EmptyGraph { n_obs: tissue.n_obs() }.into());
     }
-    Ok(Some((coordinates, graph)))
+    run.monitor.note("no spot has a neighbour, so Moran's I of the modules is left out");
+    Ok(Space { coordinates, graph: None })
 }
 
 /// `var["gene_modules"]` and how near each gene is to its module, `obsm["X_gene_modules"]` and `uns["gene_modules"]`.
@@ -287,7 +332,7 @@ fn add(tissue: &Tissue, found: &Found<'_>, request: &GeneModulesRequest, run: &m
         membership[gene] = modules.own_membership(k);
         connectivity[gene] = modules.connectivity[k];
     }
-    let frame = table_of_modules(&report(tissue, found, request));
+    let frame = table_of_modules(&report(tissue, found, request), found.in_space);
     let target = run.target(found.modality.key.as_deref());
     target.var.insert(KEY.to_owned(), Column::Int(module));
     target.var.insert(format!("{KEY}_kme"), Column::Float64(membership));
@@ -335,17 +380,19 @@ fn table_of_genes(tissue: &Tissue, found: &Found<'_>) -> Table {
     columns
 }
 
-/// One row per module.
-fn table_of_modules(report: &GeneModulesReport) -> Table {
+/// One row per module; `known`: Moran's I is.
+fn table_of_modules(report: &GeneModulesReport, known: bool) -> Table {
     let of = &report.modules;
     let mut columns = vec![
         ("module".to_owned(), Column::Int(of.iter().map(|m| m.module as i64).collect())),
         ("n_genes".to_owned(), Column::Int(of.iter().map(|m| m.n_genes as i64).collect())),
         ("variance_explained".to_owned(), Column::Float64(of.iter().map(|m| m.variance_explained).collect())),
     ];
-    if of.iter().any(|m| m.morans_i.is_some()) {
+    if known {
         let values = of.iter().map(|m| m.morans_i.unwrap_or(f64::NAN)).collect();
         columns.push(("I".to_owned(), Column::Float64(values)));
+        let values = of.iter().map(|m| m.p_adjusted.unwrap_or(f64::NAN)).collect();
+        columns.push(("p_adjusted".to_owned(), Column::Float64(values)));
     }
     columns.push(("hubs".to_owned(), Column::String(of.iter().map(|m| Some(m.hubs.join(", "))).collect())));
     columns
@@ -357,7 +404,8 @@ fn report(tissue: &Tissue, found: &Found<'_>, request: &GeneModulesRequest) -> G
         module: m + 1,
         n_genes: genes.len(),
         variance_explained: modules.variance_explained[m],
-        morans_i: found.morans_i.as_ref().map(|all| all[m]).filter(|i| i.is_finite()),
+        morans_i: found.morans_i.as_ref().map(|all| all[m][0]).filter(|i| i.is_finite()),
+        p_adjusted: found.morans_i.as_ref().map(|all| all[m][1]).filter(|p| p.is_finite()),
         hubs: genes
             .iter()
             .take(request.genes.n_top)
@@ -446,7 +494,10 @@ pub fn gene_modules_tissue(
     let mut report = report(tissue, &found, request);
     add(tissue, &found, request, &mut run);
     let additions = additions(tissue, &mut run);
-    let tables = vec![("genes", table_of_genes(tissue, &found)), ("modules", table_of_modules(&report))];
+    let tables = vec![
+        ("genes", table_of_genes(tissue, &found)),
+        ("modules", table_of_modules(&report, found.in_space)),
+    ];
     report.seconds = run.seconds;
     Ok(Answer { additions, tables, report })
 }

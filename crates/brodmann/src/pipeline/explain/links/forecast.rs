@@ -52,13 +52,11 @@ impl LinksWork {
         let shuffles = n * self.n_permutations as f64;
         let threads = THREAD_BYTES * n * n_threads as f64;
         // Counts as they are read and by species; costs, and their exponentials.
-        let held = 2.0 * counts + 3.0 * EDGE_BYTES * edges;
+        let held = 2.0 * counts + 3.0 * EDGE_BYTES * edges + threads;
         let making = 2.0 * ENTRY_BYTES * entries;
         // Correlations hold the counts by species once more, and the ranks of the peaks'.
-        let judging = ENTRY_BYTES * entries
-            + tables
-            + f64::max(shuffles, counts + COUNT_BYTES * self.nnz[1] as f64)
-            + threads;
+        let judging =
+            ENTRY_BYTES * entries + tables + f64::max(shuffles, counts + COUNT_BYTES * self.nnz[1] as f64);
         let every = every_run_bytes(self.n_obs, self.n_vars.iter().sum(), self.nnz[1]);
         every + (held + f64::max(making, judging)) as u64
     }
