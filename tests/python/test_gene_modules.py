@@ -120,6 +120,8 @@ def test_modules_need_no_coordinates_and_know_their_modality(planted, tmp_path):
 
 @pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
 def test_what_holds_no_module_says_so(planted, tmp_path, ending):
+    if ending == ".zarr":
+        pytest.importorskip("zarr")
     noise = planted[:, planted.var["planted"] == 2].copy()
     with pytest.warns(UserWarning, match="no module of 20 genes or more"):
         found = bm.tl.gene_modules(noise, library_key="slice")
