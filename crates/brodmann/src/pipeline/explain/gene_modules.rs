@@ -165,9 +165,7 @@ struct Found<'a> {
     /// Of the genes that took part, their places among all.
     genes: Vec<usize>,
     modules: Coexpression,
-    /// Whether it is known which spots touch.
-    in_space: bool,
-    /// Moran's I of each eigengene and its adjusted p, where that is known.
+    /// Moran's I of each eigengene and its adjusted p, where it is known which spots touch.
     morans_i: Option<Vec<[f64; 2]>>,
 }
 
@@ -225,7 +223,9 @@ fn explain<'a>(
         ));
     }
     let morans_i = match &space.graph {
-        Some(graph) if modules.n_modules() > 0 => {
+        None => None,
+        Some(_) if modules.n_modules() == 0 => Some(Vec::new()),
+        Some(graph) => {
             let eigengenes = CsrMatrix::from_dense(modules.eigengenes.mapv(|v| v as f32).view());
             let (found, _) = run.timed(Stage::Cluster, || {
                 let moran = SpatialStatistic::Moran;
@@ -237,7 +237,6 @@ fn explain<'a>(
             let adjusted = benjamini_hochberg(&p_values);
             Some(found.statistic.into_iter().zip(adjusted).map(|(i, p)| [i, p]).collect())
         }
-        _ => None,
     };
     let by_chance = |all: &Vec<[f64; 2]>| all.iter().filter(|[_, p]| p.is_nan() || *p >= BY_CHANCE).count();
     let n_by_chance = morans_i.as_ref().map_or(0, by_chance);
@@ -250,17 +249,7 @@ fn explain<'a>(
         ));
     }
     let names = groups::gene_names(tissue, modality);
-    Ok(Found {
-        modality,
-        names,
-        what,
-        slices,
-        in_space: space.graph.is_some(),
-        coordinates: space.coordinates,
-        genes,
-        modules,
-        morans_i,
-    })
+    Ok(Found { modality, names, what, slices, coordinates: space.coordinates, genes, modules, morans_i })
 }
 
 /// The matrix in three copies (four where there are several blocks), and the network of a block.
@@ -322,7 +311,13 @@ fn space(
 }
 
 /// `var["gene_modules"]` and how near each gene is to its module, `obsm["X_gene_modules"]` and `uns["gene_modules"]`.
-fn add(tissue: &Tissue, found: &Found<'_>, request: &GeneModulesRequest, run: &mut Run<'_>) {
+fn add(
+    tissue: &Tissue,
+    found: &Found<'_>,
+    request: &GeneModulesRequest,
+    report: &GeneModulesReport,
+    run: &mut Run<'_>,
+) {
     let n_vars = tissue.var_names(found.modality).len();
     let modules = &found.modules;
     let mut module = vec![0_i64; n_vars];
@@ -332,14 +327,13 @@ fn add(tissue: &Tissue, found: &Found<'_>, request: &GeneModulesRequest, run: &m
         membership[gene] = modules.own_membership(k);
         connectivity[gene] = modules.connectivity[k];
     }
-    let frame = table_of_modules(&report(tissue, found, request), found.in_space);
     let target = run.target(found.modality.key.as_deref());
     target.var.insert(KEY.to_owned(), Column::Int(module));
     target.var.insert(format!("{KEY}_kme"), Column::Float64(membership));
     target.var.insert(format!("{KEY}_connectivity"), Column::Float64(connectivity));
     let eigengenes: Array2<f32> = modules.eigengenes.mapv(|v| v as f32);
     target.obsm.insert(format!("X_{KEY}"), eigengenes.into());
-    let columns: IndexMap<String, Column> = frame.into_iter().collect();
+    let columns: IndexMap<String, Column> = table_of_modules(found, report).into_iter().collect();
     let index = (1..=modules.n_modules()).map(|k| k.to_string()).collect();
     target.uns.insert(KEY.to_owned(), Value::Frame(DataFrame { index, columns, ..DataFrame::default() }));
     let params = json!({
@@ -380,15 +374,15 @@ fn table_of_genes(tissue: &Tissue, found: &Found<'_>) -> Table {
     columns
 }
 
-/// One row per module; `known`: Moran's I is.
-fn table_of_modules(report: &GeneModulesReport, known: bool) -> Table {
+/// One row per module.
+fn table_of_modules(found: &Found<'_>, report: &GeneModulesReport) -> Table {
     let of = &report.modules;
     let mut columns = vec![
         ("module".to_owned(), Column::Int(of.iter().map(|m| m.module as i64).collect())),
         ("n_genes".to_owned(), Column::Int(of.iter().map(|m| m.n_genes as i64).collect())),
         ("variance_explained".to_owned(), Column::Float64(of.iter().map(|m| m.variance_explained).collect())),
     ];
-    if known {
+    if found.morans_i.is_some() {
         let values = of.iter().map(|m| m.morans_i.unwrap_or(f64::NAN)).collect();
         columns.push(("I".to_owned(), Column::Float64(values)));
         let values = of.iter().map(|m| m.p_adjusted.unwrap_or(f64::NAN)).collect();
@@ -465,7 +459,7 @@ pub fn gene_modules_file(
     let tissue = groups::open(input, outputs, &wanted, &mut run)?;
     let found = explain(&tissue, request, outputs.plot.is_some(), &mut run)?;
     let mut report = report(&tissue, &found, request);
-    add(&tissue, &found, request, &mut run);
+    add(&tissue, &found, request, &report, &mut run);
     let additions = additions(&tissue, &mut run);
     let sheet =
         outputs.plot.as_ref().and(found.coordinates.as_ref()).map(|xy| maps(&tissue, &found, &report, xy));
@@ -492,12 +486,10 @@ pub fn gene_modules_tissue(
     let mut run = Run::new(seed, monitor);
     let found = explain(tissue, request, false, &mut run)?;
     let mut report = report(tissue, &found, request);
-    add(tissue, &found, request, &mut run);
+    add(tissue, &found, request, &report, &mut run);
     let additions = additions(tissue, &mut run);
-    let tables = vec![
-        ("genes", table_of_genes(tissue, &found)),
-        ("modules", table_of_modules(&report, found.in_space)),
-    ];
+    let tables =
+        vec![("genes", table_of_genes(tissue, &found)), ("modules", table_of_modules(&found, &report))];
     report.seconds = run.seconds;
     Ok(Answer { additions, tables, report })
 }
