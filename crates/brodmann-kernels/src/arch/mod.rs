@@ -1,6 +1,7 @@
 //! Hand-written `unsafe`: each kernel is wrapped by a safe function that checks its shapes.
 #![allow(unsafe_code)]
 
+pub mod differences;
 pub(crate) mod elementary;
 pub(crate) mod gathered;
 pub(crate) mod gemm;

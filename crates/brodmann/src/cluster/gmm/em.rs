@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use brodmann_kernels::arch::differences::{Points, squared_distances};
 use brodmann_kernels::matmul::{Float, matmul, matmul_into_serial, matmul_tn};
 use brodmann_kernels::{Interrupted, Monitor, ParallelLoop};
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis};
@@ -107,7 +108,7 @@ impl Data {
     ) -> Result<(Array2<f64>, f64), Interrupted> {
         let (n, d) = self.x.dim();
         let k = p.weights.len();
-        let (offsets, whitened_means) = (p.offsets(), p.whitened_means());
+        let (offsets, points) = (p.offsets(), p.points());
         let mut shares = Array2::<f64>::zeros((n, k));
         let flat = shares.as_slice_mut().expect("a fresh array is contiguous");
         let parts: Vec<f64> = flat
@@ -121,7 +122,7 @@ impl Data {
                     monitor.check()?;
                     let from = first + t * TILE_ROWS;
                     let rows = self.x.slice_axis(Axis(0), (from..from + tile.len() / k).into());
-                    distances(rows, p, whitened_means.as_ref(), &mut scratch, tile);
+                    distances(rows, p, &points, &mut scratch, tile);
                     for row in tile.chunks_exact_mut(k) {
                         sum += normalise(row, &offsets);
                     }
@@ -332,20 +333,20 @@ impl Scratch {
 fn distances(
     rows: ArrayView2<'_, f64>,
     p: &Parameters,
-    whitened_means: Option<&Array2<f64>>,
+    points: &Points,
     scratch: &mut Scratch,
     out: &mut [f64],
 ) {
     let (m, k) = (rows.nrows(), p.weights.len());
-    let squared = |a: ndarray::ArrayView1<'_, f64>, b: ndarray::ArrayView1<'_, f64>| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-    };
     match &p.whitening {
         Whitening::Spherical(inverse) => {
-            for (row, out) in rows.outer_iter().zip(out.chunks_exact_mut(k)) {
+            let mut shifted = scratch.shifted.slice_axis_mut(Axis(0), (..m).into());
+            shifted.assign(&rows);
+            to_points(shifted.view(), points, out);
+            for out in out.chunks_exact_mut(k) {
                 for (c, q) in out.iter_mut().enumerate() {
                     let scale = inverse[c.min(inverse.len() - 1)];
-                    *q = squared(row, p.means.row(c)) * scale * scale;
+                    *q = *q * scale * scale;
                 }
             }
         }
@@ -364,13 +365,9 @@ fn distances(
         }
         Whitening::Full(factors) => {
             let mut whitened = scratch.whitened.slice_axis_mut(Axis(0), (..m).into());
-            if let Some(means) = whitened_means {
+            if p.whitens_once() {
                 matmul_into_serial(whitened.view_mut(), rows, factors[0].view());
-                for (row, out) in whitened.outer_iter().zip(out.chunks_exact_mut(k)) {
-                    for (c, q) in out.iter_mut().enumerate() {
-                        *q = squared(row, means.row(c));
-                    }
-                }
+                to_points(whitened.view(), points, out);
                 return;
             }
             let mut shifted = scratch.shifted.slice_axis_mut(Axis(0), (..m).into());
@@ -385,6 +382,11 @@ fn distances(
             }
         }
     }
+}
+
+/// Squared distances of rows, one behind the other, to points.
+fn to_points(rows: ArrayView2<'_, f64>, points: &Points, out: &mut [f64]) {
+    squared_distances(rows.to_slice().expect("rows of a buffer are one behind the other"), points, out);
 }
 
 fn shift(
@@ -405,7 +407,7 @@ pub(super) fn likeliest_rows(
 ) -> Result<(Vec<u32>, Vec<f64>), Interrupted> {
     let (n, d) = x.dim();
     let k = p.weights.len();
-    let (offsets, whitened_means) = (p.offsets(), p.whitened_means());
+    let (offsets, points) = (p.offsets(), p.points());
     let parts: Vec<(Vec<u32>, Vec<f64>)> = (0..n.div_ceil(CHUNK_ROWS))
         .into_par_iter()
         .map(|c| {
@@ -418,7 +420,7 @@ pub(super) fn likeliest_rows(
                 let to = end.min(from + TILE_ROWS);
                 let tile = &mut shares[..(to - from) * k];
                 let rows = x.slice_axis(Axis(0), (from..to).into());
-                distances(rows, p, whitened_means.as_ref(), &mut scratch, tile);
+                distances(rows, p, &points, &mut scratch, tile);
                 for row in tile.chunks_exact_mut(k) {
                     densities.push(normalise(row, &offsets));
                     labels.push(likeliest(row));

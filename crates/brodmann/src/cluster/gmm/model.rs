@@ -1,5 +1,6 @@
 //! The families of covariances, and what a mixture's parameters are.
 
+use brodmann_kernels::arch::differences::Points;
 use brodmann_kernels::matmul::matmul;
 use ndarray::{Array2, Array3, Axis};
 
@@ -179,14 +180,18 @@ impl Parameters {
         self.weights.iter().enumerate().map(offset).collect()
     }
 
-    /// With one covariance for all, rows and means are whitened once.
-    pub(super) fn whitened_means(&self) -> Option<Array2<f64>> {
-        match &self.whitening {
-            Whitening::Full(factors) if factors.len() == 1 => {
-                Some(matmul(self.means.view(), factors[0].view()))
-            }
-            _ => None,
-        }
+    /// Whether rows and means are whitened once, by the one full covariance.
+    pub(super) fn whitens_once(&self) -> bool {
+        matches!(&self.whitening, Whitening::Full(factors) if factors.len() == 1)
+    }
+
+    /// What plain distances are measured to: the means, whitened where rows are once.
+    pub(super) fn points(&self) -> Points {
+        let means = match &self.whitening {
+            Whitening::Full(factors) if self.whitens_once() => matmul(self.means.view(), factors[0].view()),
+            _ => self.means.clone(),
+        };
+        Points::new(&means.iter().copied().collect::<Vec<_>>(), means.ncols())
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn dense_eigenpairs(gram: &Array2<f64>, k: usize) -> Result<EigenPair
 /// `converged: false` when `max_steps` applications did not bring all residuals under the tolerance.
 /// # Cost
 /// Per step one application to a block, of `k + 8` vectors if wide and 8 if narrow, and O(n · basis · block) work;
-/// `16 n` bytes per vector of the basis, 3 to 8 blocks, if wide; `8 n` for each of up to `16 k + 32` vectors if narrow.
+/// `16 n` bytes per vector of the basis, 3 to 8 blocks, if wide; `8 n` for each of up to `6 k + 64` vectors if narrow.
 /// # Source
 /// Musco & Musco 2015 (block Krylov for SVD); Wu & Simon 2000 (thick restart).
 pub(crate) fn leading_eigenpairs(

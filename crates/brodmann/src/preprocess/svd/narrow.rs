@@ -12,12 +12,11 @@ use super::krylov::{
 };
 use crate::preprocess::error::PreprocessError;
 
-/// Most vectors in the basis, in multiples of those wanted.
-const BASIS: usize = 16;
-/// Vectors after which the residuals are looked at first, in multiples of those wanted.
-const FIRST_LOOK: usize = 8;
-/// Vectors between two looks at most, in multiples of those wanted.
-const MOST_AHEAD: usize = 6;
+/// Most vectors in the basis, in multiples of those wanted, and beyond those. More would save one application in twenty at
+/// most, and a look at them takes the cube of their number.
+const BASIS: usize = 6;
+/// See [`BASIS`].
+const SPARE: usize = 8 * WIDTH;
 /// Rows of the block that one task updates.
 const TASK_ROWS: usize = 128;
 /// Vectors of the basis that one task multiplies.
@@ -30,6 +29,8 @@ struct Basis {
     len: usize,
     vectors: Vec<f64>,
     projected: Array2<f64>,
+    /// The image of the newest block has no part along the vectors before this one.
+    near: usize,
 }
 
 /// Eight vectors, a row of each behind the other, of which the first `width` are there.
@@ -45,9 +46,11 @@ struct Block {
 /// repeat
 ///     Q = [Q V];  W = G V
 ///     T's new columns = Qᵀ W;  W −= Q QᵀW                    so G Q = Q T + W E,  E: the last block of unit vectors
+///                                                            (only along V and the block before it, or what Q was
+///                                                            condensed to: W has no part along the others)
 ///     now and then: T = Y Θ Yᵀ;  done when ‖W E y_t‖ is small for every wanted t
 ///     full: Q = Q Y, T = Θ  (the best Ritz vectors; G Q = Q Θ + W E Y still)
-///     V = orthonormal basis of W
+///     V = orthonormal basis of W, taken out of the whole of Q, as rounding brings in what has converged
 /// ```
 ///
 /// The residual of a Ritz pair needs no image of the basis: it is that of `W` and the last entries of `y`. What
@@ -55,7 +58,7 @@ struct Block {
 ///
 /// # Cost
 /// Per step one application to eight vectors and `64 n · basis` operations; `8 n` bytes per vector of the basis,
-/// which has at most `16 k + 32`.
+/// which has at most `6 k + 64`.
 pub(super) fn narrow_eigenpairs(
     n: usize,
     k: usize,
@@ -64,13 +67,14 @@ pub(super) fn narrow_eigenpairs(
     seed: Seed,
 ) -> Result<EigenPairs, PreprocessError> {
     // What a full basis is condensed to.
-    let condensed = (k + GUARD.max(k / 4)).min(n);
-    let capacity = (BASIS * k + 4 * WIDTH).max(condensed + 2 * WIDTH).min(n);
-    let mut basis = Basis { n, len: 0, vectors: Vec::new(), projected: Array2::zeros((capacity, capacity)) };
+    let condensed = (k + GUARD.max(2 * k / 3)).min(n);
+    let capacity = (BASIS * k + SPARE).min(n);
+    let projected = Array2::zeros((capacity, capacity));
+    let mut basis = Basis { n, len: 0, vectors: Vec::new(), projected, near: 0 };
     let mut block = basis.next(block_of(random_block(n, WIDTH.min(n), seed).view()), false)?.0;
     // Square of what was dropped of residual blocks.
     let mut dropped = 0.0;
-    let mut look_at = (FIRST_LOOK * k).max(2 * WIDTH).min(capacity);
+    let mut look_at = capacity;
     // Of the last look: vectors applied so far, and the logarithm of the worst residual.
     let mut last_look: Option<(usize, f64)> = None;
     let (mut steps, mut applied) = (0, 0);
@@ -119,7 +123,7 @@ pub(super) fn narrow_eigenpairs(
                 None => 0.5 * left * applied as f64 / (-options.tolerance.ln() - left).max(1.0),
             };
             last_look = Some((applied, left));
-            look_at = applied + (ahead as usize).clamp(WIDTH, MOST_AHEAD * k + WIDTH);
+            look_at = applied + (ahead as usize).clamp(WIDTH, capacity);
             if full {
                 basis.condense(&ritz);
             }
@@ -181,11 +185,11 @@ impl Basis {
         self.len += block.width;
     }
 
-    /// Writes `QᵀW` to the last columns of `T` and returns `W − Q QᵀW`.
+    /// Writes `QᵀW` to the last columns of `T` and returns `W − Q QᵀW`, along the vectors that `W` has a part of.
     fn take_projection(&mut self, mut image: Block, width: usize) -> Block {
         let first = self.len - width;
-        let along = self.project_out(&mut image);
-        for (t, row) in along.iter().enumerate() {
+        let along = self.project_out(&mut image, self.near);
+        for (t, row) in (self.near..).zip(&along) {
             for (l, v) in row.0[..width].iter().enumerate() {
                 self.projected[[t, first + l]] = *v;
                 if t < first {
@@ -193,20 +197,22 @@ impl Basis {
                 }
             }
         }
+        self.near = first;
         image
     }
 
-    /// `W −= Q QᵀW`; returns `QᵀW`.
-    fn project_out(&self, block: &mut Block) -> Vec<Lanes> {
-        let along = products(&self.vectors, &block.rows);
+    /// `W −= Q QᵀW` with the vectors from a place on; returns `QᵀW`.
+    fn project_out(&self, block: &mut Block, from: usize) -> Vec<Lanes> {
+        let vectors = &self.vectors[from * self.n..];
+        let along = products(vectors, &block.rows);
         let against: Vec<Lanes> = along.iter().map(|row| Lanes(row.0.map(|v| -v))).collect();
-        add_multiples(&self.vectors, &against, &mut block.rows);
+        add_multiples(vectors, &against, &mut block.rows);
         along
     }
 
     /// An orthonormal basis of a block, orthogonal to this one, and the square of what was dropped.
     ///
-    /// `projected`: whether its part along this basis has been taken out once.
+    /// `projected`: whether its part along this basis has been taken out, but for rounding.
     ///
     /// By the eigenvectors of the scaled products of the block (Stathopoulos & Wu 2002), twice.
     fn next(&self, mut block: Block, projected: bool) -> Result<(Block, f64), PreprocessError> {
@@ -214,7 +220,7 @@ impl Basis {
         for round in 0..3 {
             // Dividing by what is left of a vector makes its part along the basis as much larger.
             if self.len > 0 && (round > 0 || !projected) {
-                self.project_out(&mut block);
+                self.project_out(&mut block, 0);
             }
             let vectors = transposed(&block.rows);
             let squares = products(&vectors, &block.rows);
@@ -250,9 +256,10 @@ impl Basis {
             }
             block.rows.fill(Lanes::ZERO);
             add_multiples(&vectors, &transform, &mut block.rows);
+            // Vectors that were nearly orthonormal, to each other and to the basis, are so to rounding now.
+            let whole = squares.iter().enumerate().take(block.width).all(|(l, row)| row.0[l] > 0.5);
+            let nearly = kept > 0 && pairs.values[kept - 1] > 0.5 && largest < 2.0 && whole;
             block.width = kept;
-            // Vectors that were nearly orthonormal before are so to rounding now.
-            let nearly = kept > 0 && pairs.values[kept - 1] > 0.5 && largest < 2.0;
             if kept == 0 || (round > 0 && nearly) {
                 break;
             }
@@ -273,6 +280,7 @@ impl Basis {
         self.len = kept.nrows();
         self.vectors = kept.into_raw_vec_and_offset().0;
         self.projected.fill(0.0);
+        self.near = 0;
         for (t, value) in ritz.values.iter().enumerate() {
             self.projected[[t, t]] = *value;
         }
