@@ -14,7 +14,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 # The order of the pipeline; whatever else there is follows by name.
 ORDER = [
-    "end_to_end", "files", "platforms", "preprocess", "pca", "knn", "graphs", "leiden", "metrics", "explain", "forecasts", "spami", "staig", "python", "accuracy",
+    "end_to_end", "files", "platforms", "preprocess", "pca", "pca1", "knn", "graphs", "leiden", "metrics", "explain", "links", "forecasts", "spami", "staig", "python", "accuracy",
     "integration", "staig_accuracy", "kernels",
 ]
 HEAD = """# Benchmarks

@@ -116,4 +116,4 @@ def test_every_bench_says_what_it_does():
         script = next(BENCHES.glob(f"{name}/[cr]*.py"))
         done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, env=environment)
         assert done.returncode == 0 and f"benches/run {name}" in done.stdout, done.stderr or done.stdout
-    assert len(names) == 22
+    assert len(names) == 23

@@ -3,19 +3,21 @@
 //! ```text
 //! cargo run --release -p brodmann --example bench_graphs -- spatial 1000000
 //! cargo run --release -p brodmann --example bench_graphs -- latent clustered 100000 [exact|approximate|both]
+//! cargo run --release -p brodmann --example bench_graphs -- mutual clustered 1000000
 //! cargo run --release -p brodmann --example bench_graphs -- file points.npy spatial|latent [exact|approximate|both]
 //! ```
-//! Latent data: 30 dimensions, k = 15. `RAYON_NUM_THREADS` sets the threads.
+//! Latent data: 30 dimensions, k = 15. Mutual: the pairs of two tables of that many rows, the second drawn anew from the
+//! same clusters and moved, k = 20, as a reference and a tissue of SpaMI are compared. `RAYON_NUM_THREADS` sets the threads.
 
 use std::error::Error;
 use std::time::Instant;
 
 use brodmann::graph::{
     Neighbors, SpatialGraph, SpatialGraphOptions, SpatialKind, approximate_knn, exact_knn,
-    fuzzy_connectivities, spatial_neighbors,
+    fuzzy_connectivities, mutual_nearest, spatial_neighbors,
 };
 use brodmann_kernels::{Seed, Silent};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 const K: usize = 15;
 const D: usize = 30;
@@ -27,11 +29,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["spatial", n] => spatial(&scattered(n.parse()?)),
         ["latent", kind, n] => latent(kind, &embedding(kind, n.parse()?)?, "both"),
         ["latent", kind, n, how] => latent(kind, &embedding(kind, n.parse()?)?, how),
+        ["mutual", kind, n] => mutual(kind, n.parse()?),
         ["file", path, "spatial"] => spatial(&ndarray_npy::read_npy(path)?),
         ["file", path, "latent"] => latent(path, &ndarray_npy::read_npy(path)?, "both"),
         ["file", path, "latent", how] => latent(path, &ndarray_npy::read_npy(path)?, how),
         _ => {
-            Err("expected spatial N, latent clustered|uniform N [HOW] or file PATH.npy spatial|latent [HOW]"
+            Err("expected spatial N, latent clustered|uniform N [HOW], mutual clustered|uniform N or file PATH.npy spatial|latent [HOW]"
                 .into())
         }
     }
@@ -93,6 +96,21 @@ fn spatial(points: &Array2<f64>) -> Result<(), Box<dyn Error>> {
         let graph: SpatialGraph = spatial_neighbors(points.view(), None, &options)?;
         report(&format!("{kind:?}"), n, start, &graph);
     }
+    Ok(())
+}
+
+fn mutual(kind: &str, n: usize) -> Result<(), Box<dyn Error>> {
+    let both = embedding(kind, 2 * n)?;
+    let (a, b) = both.view().split_at(Axis(0), n);
+    let b = &b + 0.3;
+    let start = Instant::now();
+    let pairs = mutual_nearest(a, b.view(), 20, 0.95, Seed(1), &Silent)?;
+    println!(
+        "{{\"graph\":\"mutual\",\"data\":\"{kind}\",\"n\":{n},\"threads\":{},\"seconds\":{:.3},\"edges\":{}}}",
+        rayon::current_num_threads(),
+        start.elapsed().as_secs_f64(),
+        pairs.nnz()
+    );
     Ok(())
 }
 
