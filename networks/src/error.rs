@@ -50,6 +50,18 @@ pub enum HistologyError {
         /// Where it happened, from 1.
         epoch: usize,
     },
+    /// A file of ONNX that is no network of patches, or none that can be computed here.
+    #[error("{} cannot be used as a network of patches: {found}; expected {expected}", path.display())]
+    Onnx {
+        /// The path as given.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The machine has no such device.
     #[error("this machine has no {device}; expected one")]
     NoDevice {
@@ -92,6 +104,7 @@ impl Diagnosis for HistologyError {
                 "use the network without training it, or give it more spots".to_owned()
             }
             Self::Diverged { .. } => "train with a lower learning rate or larger batches".to_owned(),
+            Self::Onnx { advice, .. } => (*advice).to_owned(),
             Self::NoDevice { .. } => "use the CPU".to_owned(),
             Self::OtherTraining { .. } => "train into another folder or repeat the options it had".to_owned(),
             Self::NoCheckpoint { .. } => "start the training without going on".to_owned(),
@@ -100,14 +113,16 @@ impl Diagnosis for HistologyError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Source { .. } | Self::NoCheckpoint { .. } => Blame::File(None),
+            Self::Source { .. } | Self::NoCheckpoint { .. } | Self::Onnx { .. } => Blame::File(None),
             _ => self.origin().map_or(Blame::Value, Diagnosis::blame),
         }
     }
 
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::OtherTraining { path, .. } | Self::NoCheckpoint { path } => Some(path),
+            Self::OtherTraining { path, .. } | Self::NoCheckpoint { path } | Self::Onnx { path, .. } => {
+                Some(path)
+            }
             _ => self.origin()?.path(),
         }
     }

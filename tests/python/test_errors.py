@@ -16,7 +16,7 @@ SOURCES = [path for part in ("brodmann", "brodmann-data") for path in (ROOT / "c
 NOT_IN_PYTHON = {
     "blur", "blur_filtered", "color", "cost_scale", "ctrl_size", "denoised", "density", "edges", "empty",
     "encoder_batch_size", "encoder_checkpoint", "encoder_checkpoint_every", "encoder_components", "encoder_epochs",
-    "encoder_learning_rate", "encoder_resume", "encoder_side", "enhancers_per_gene", "follow_external", "force",
+    "encoder_learning_rate", "encoder_mean", "encoder_resume", "encoder_side", "encoder_std", "enhancers_per_gene", "follow_external", "force",
     "frequencies", "highest", "in_place", "keep_log_normalized", "kind", "length_scales", "locus", "longest", "loss", "lowest",
     "max_length", "max_memory", "max_size", "method", "min_delta", "min_dist", "min_matched", "min_recall",
     "min_size", "min_spots_per_slice", "n_domains", "n_edges", "n_epochs", "n_hops", "n_permutations", "n_places",

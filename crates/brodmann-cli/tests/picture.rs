@@ -43,7 +43,13 @@ fn options_of_another_encoder_are_refused() {
     refuses(&["--encoder", "byol", "--encoder-resume"], &["--encoder-resume", "--encoder-checkpoint"]);
     refuses(&["--encoder", "byol", "--encoder-side", "8"], &["--encoder-side", "32"]);
     refuses(&["--encoder", "byol", "--save-encoder", "a.pth"], &["a.pth", ".safetensors"]);
-    refuses(&["--encoder", "uni"], &["--encoder", "uni", ".parquet"]);
+    refuses(&["--encoder", "uni"], &["--encoder", "uni", ".parquet", ".onnx"]);
+    refuses(&["--encoder", "uni.onnx", "--weights", "a.pth"], &["--weights", "resnet50"]);
+    refuses(&["--encoder", "uni.onnx", "--encoder-mean", "0.5,0.5"], &["--encoder-mean", "three numbers"]);
+    refuses(&["--encoder", "byol", "--encoder-std", "1,1,1"], &["--encoder-std", "ONNX"]);
+    if !cfg!(feature = "onnx") {
+        refuses(&["--encoder", "uni.onnx"], &["uni.onnx", "--features onnx"]);
+    }
     folder.refuses(
         &["domains", IN, "--out", "out.h5ad", "--encoder", "uni.csv", "-k", "3"],
         &["--encoder", "without a slide", "--image"],

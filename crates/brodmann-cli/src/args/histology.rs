@@ -37,20 +37,27 @@ pub struct SlideArgs {
 #[command(next_help_heading = "Picture")]
 pub struct EncoderArgs {
     /// What makes features of a patch: texture; byol (ResNet-50 trained on the slide's own patches, without labels) or
-    /// resnet50, both in builds with networks (cargo's feature `histology`); or features made elsewhere, by the names of
-    /// spots (.csv, .tsv, .parquet), in their order (.npy), or of tiles near them (.h5ad, .zarr)
+    /// resnet50, both in builds with cargo's feature `histology`; a network that somebody exported (.onnx), in builds with
+    /// the feature `onnx`; or features made elsewhere, by the names of spots (.csv, .tsv, .parquet), in their order (.npy),
+    /// or of tiles near them (.h5ad, .zarr)
     #[arg(long, value_name = "texture|byol|resnet50|FILE")]
     pub encoder: Option<String>,
     /// Weights that byol starts from and resnet50 has, under torchvision's names (.safetensors, .pth) [default: drawn]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// What of a patch a network sees: low frequencies of its grey (keep, as STAIG's code does), the others (drop), or its
-    /// colours (none)
+    /// colours (none) [default: keep; of .onnx none]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub patch_filter: Option<PatchFilterArg>,
-    /// Side of the patches a network sees, in pixels
+    /// Side of the patches a network sees, in pixels [default: what an .onnx says, else 224]
     #[arg(long, value_name = "N")]
     pub encoder_side: Option<usize>,
+    /// .onnx: what is taken off red, green and blue, each 0 to 1 [default: that of ImageNet, 0.485,0.456,0.406]
+    #[arg(long, value_name = "R,G,B", value_parser = three, allow_negative_numbers = true)]
+    pub encoder_mean: Option<[f32; 3]>,
+    /// .onnx: what they are divided by then [default: that of ImageNet, 0.229,0.224,0.225]
+    #[arg(long, value_name = "R,G,B", value_parser = three, allow_negative_numbers = true)]
+    pub encoder_std: Option<[f32; 3]>,
     /// Principal components that a network's features are reduced to
     #[arg(long, value_name = "N")]
     pub encoder_components: Option<usize>,
@@ -75,6 +82,15 @@ pub struct EncoderArgs {
     /// Write the network's weights, for --weights: .safetensors
     #[arg(long, value_name = "FILE")]
     pub save_encoder: Option<PathBuf>,
+}
+
+/// One number for each of red, green and blue.
+fn three(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(|word| word.trim().parse::<f32>()).collect();
+    numbers
+        .ok()
+        .and_then(|numbers| <[f32; 3]>::try_from(numbers).ok())
+        .ok_or_else(|| "expected three numbers, as in 0.5,0.5,0.5".to_owned())
 }
 
 /// What of a patch a network sees.
@@ -102,6 +118,7 @@ pub enum PatchFilterArg {
     brodmann image-features visium.h5ad --image slide.tif --out image.h5ad --patches patches.png\n  \
     brodmann image-features domains.h5ad --groupby domains --table features.csv\n  \
     brodmann image-features visium.h5ad --encoder byol --encoder-checkpoint byol --out image.h5ad\n  \
+    brodmann image-features visium.h5ad --image slide.svs --encoder uni.onnx --out image.h5ad\n  \
     brodmann cluster image.h5ad --use-rep X_image -k 5 --out image-domains.h5ad")]
 pub struct ImageFeaturesCommand {
     /// .h5ad or .h5mu with coordinates (or a folder or file `convert` can read)

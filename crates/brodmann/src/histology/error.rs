@@ -69,10 +69,16 @@ pub enum HistologyError {
     Network(NetworkError),
     /// A network is asked for where none is computed.
     #[error(
-        "{} is {encoder}, a network, and this build computes none; expected texture, or features that are made already",
+        "{} is {encoder}, a network, and this build computes none of the kind; expected texture, or features that are made \
+         already",
         Opt("encoder")
     )]
-    NoNetworks { encoder: String },
+    NoNetworks {
+        /// As it was asked for.
+        encoder: String,
+        /// The feature of a build that computes it.
+        feature: &'static str,
+    },
     /// The caller asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -108,8 +114,8 @@ impl Diagnosis for HistologyError {
             Self::BadCentre { .. } => "remove such spots, or correct their coordinates".to_owned(),
             Self::RegionShape { .. } => "return exactly the rows and columns asked for".to_owned(),
             Self::Shape { .. } => "reshape it".to_owned(),
-            Self::NoNetworks { encoder } => format!(
-                "build the program with networks, from its source: `cargo run --release --features histology -- image-features \
+            Self::NoNetworks { encoder, feature } => format!(
+                "build the program with networks, from its source: `cargo run --release --features {feature} -- image-features \
                  FILE --encoder {encoder} --out OUT`; features made there can be used everywhere"
             ),
             Self::DependentStains { .. } => format!("choose other vectors for {}", Opt("stains")),

@@ -50,7 +50,8 @@ pub use glcm::{ANGLES, Cooccurrence, cooccurrence, glcm};
 pub use grey::{grey_f64, grey_u8};
 pub use lbp::{N_UNIFORM, Pattern, local_binary_pattern};
 pub use network::{
-    NetworkError, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks, PatchStack, StoredPatch,
+    NetworkError, NetworkKind, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks, PatchStack,
+    StoredPatch,
 };
 pub use patches::{MAX_SIDE_PX, PatchOptions, patch_side, patches};
 pub use pixels::{Overview, Pixels, overview_by_region};

@@ -55,13 +55,35 @@ pub struct NetworkTraining {
     pub resume: bool,
 }
 
+/// Which network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NetworkKind {
+    /// ResNet-50 with the weights of a file, or drawn.
+    Resnet50 {
+        /// The file.
+        weights: Option<PathBuf>,
+    },
+    /// What somebody exported to ONNX.
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// Side of the patches where the file leaves it open.
+        side: usize,
+        /// What is taken off red, green and blue (0 to 1), and what they are divided by then.
+        scaling: [[f32; 3]; 2],
+    },
+}
+
 /// Opens networks.
 pub trait PatchNetworks: Send + Sync {
-    /// ResNet-50 with the weights of a file, or drawn from `seed`.
+    /// The network; `None` where this build computes none of the kind.
     ///
     /// # Errors
     /// Those of the file.
-    fn resnet50(&self, weights: Option<&Path>, seed: Seed) -> Result<Box<dyn PatchNetwork>, NetworkError>;
+    fn open(&self, kind: &NetworkKind, seed: Seed) -> Option<Result<Box<dyn PatchNetwork>, NetworkError>>;
+
+    /// Whether this build computes networks of the kind; files are not looked at.
+    fn computes(&self, kind: &NetworkKind) -> bool;
 }
 
 /// A network that turns patches into features.
@@ -71,6 +93,9 @@ pub trait PatchNetwork: Send + Sync {
 
     /// Whether nobody trained it: its features are random projections of a patch.
     fn is_random(&self) -> bool;
+
+    /// Side of the patches it takes, in pixels, where it takes no other.
+    fn side(&self) -> Option<usize>;
 
     /// Features (n, n_features) of patches (n, 3, side, side) whose values are between 0 and 1; the network's own scaling
     /// is within it. The same patch gives the same bits whatever else is in the batch.

@@ -14,9 +14,12 @@ use crate::histology::{
     PatchOptions, PatchStack, StoredPatch, patches, resize_u8,
 };
 use crate::pipeline::PipelineError;
+use crate::pipeline::forecast::{Forecast, Need, announce, every_run_bytes};
 use crate::pipeline::run::{Run, Stage};
 use crate::preprocess::pca_dense;
 
+/// What a patch takes beside its pixels.
+const PATCH_BYTES: u64 = 32;
 /// Patches embedded at a time: few enough that an interruption is heard.
 const AT_ONCE: usize = 16;
 
@@ -32,7 +35,7 @@ pub(super) fn components_of_patches(
     run: &mut Run<'_>,
 ) -> Result<ImageFeatures, PipelineError> {
     let monitor = run.monitor;
-    let cutter = Cutter::new(options)?;
+    let cutter = Cutter::new(options, network.side())?;
     let (network, embeddings, losses) = if let Some(training) = options.training() {
         monitor.note(&format!("a network is trained on the slide: {}", network.name()));
         trained(&*network, slides, &cutter, &training, run)?
@@ -97,9 +100,9 @@ struct Cutter {
 }
 
 impl Cutter {
-    fn new(options: &EncoderOptions) -> Result<Self, PipelineError> {
-        let side = options.encoder_side;
-        let passing = match options.patch_filter.unwrap_or_default() {
+    fn new(options: &EncoderOptions, own_side: Option<usize>) -> Result<Self, PipelineError> {
+        let side = own_side.unwrap_or(options.encoder_side);
+        let passing = match options.filtering() {
             PatchFiltering::None => {
                 return Ok(Self { filter: None, options: PatchOptions::default(), wanted: side, side });
             }
@@ -179,6 +182,16 @@ fn as_rows(rows: Vec<Vec<f32>>) -> Array2<f64> {
     Array2::from_shape_vec((rows.len(), width), values).expect("each patch gave as many features")
 }
 
+/// What patches that are held take; what the network needs for a step is not known here.
+fn held(n_spots: usize, cutter: &Cutter) -> Need<'static> {
+    let pixels = (cutter.side * cutter.side) as u64;
+    let patch = PATCH_BYTES + pixels * if cutter.filter.is_some() { 2 } else { 3 };
+    let bytes = every_run_bytes(n_spots, 0, 0) + n_spots as u64 * patch;
+    let advice =
+        format!("make patches smaller with {}, or train on a part of the spots", Opt("encoder_side"));
+    Need { forecast: Forecast { bytes, seconds: None }, advice: Box::new(move |_| advice.clone()) }
+}
+
 /// What training leaves: the network, embeddings of each slide, losses.
 type Trained = (Box<dyn PatchNetwork>, Vec<Array2<f64>>, Vec<f64>);
 
@@ -193,6 +206,7 @@ fn trained(
     let monitor = run.monitor;
     let counts: Vec<usize> = slides.iter().map(|slide| slide.placed.rows.len()).collect();
     let n_spots: usize = counts.iter().sum();
+    announce("training on patches", n_spots, &held(n_spots, cutter), monitor)?;
     monitor.stage("patches", n_spots as u64);
     let mut all: Vec<Option<StoredPatch>> = vec![None; n_spots];
     let mut before = 0;
@@ -224,4 +238,22 @@ fn trained(
     let mut rows = run.timed(Stage::Train, embed)?.into_iter();
     let embeddings = counts.iter().map(|&n| as_rows(rows.by_ref().take(n).collect())).collect();
     Ok((network, embeddings, losses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_patches_are_forecast_by_their_pixels() {
+        let colours =
+            EncoderOptions { patch_filter: Some(PatchFiltering::None), ..EncoderOptions::default() };
+        let taken = |options: &EncoderOptions| {
+            let cutter = Cutter::new(options, None).expect("a cutter");
+            held(1000, &cutter).forecast.bytes - every_run_bytes(1000, 0, 0)
+        };
+        // Three bytes a pixel in colours, one number of 16 bits after the filter.
+        assert_eq!(taken(&colours), 1000 * (3 * 224 * 224 + PATCH_BYTES));
+        assert_eq!(taken(&EncoderOptions::default()), 1000 * (2 * 224 * 224 + PATCH_BYTES));
+    }
 }

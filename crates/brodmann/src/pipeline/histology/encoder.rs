@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::request::SlideOptions;
 use super::tiles::{of_tiles, store_and_table};
-use crate::histology::{HistologyError, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks};
+use crate::histology::{
+    HistologyError, NetworkKind, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks,
+};
 use crate::pipeline::PipelineError;
 use crate::pipeline::tissue::Tissue;
 
-/// What makes features of a patch. In JSON: `texture`, `resnet50`, `byol`, or a path.
+/// What makes features of a patch. In JSON: `texture`, `resnet50`, `byol`, or a path, of which `.onnx` is a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Encoder {
@@ -25,8 +27,18 @@ pub enum Encoder {
     Resnet50,
     /// ResNet-50 trained on the patches themselves, without labels (BYOL).
     Byol,
+    /// A network that somebody exported to ONNX.
+    Onnx(PathBuf),
     /// Features that were made elsewhere: a table by the names of spots, or a `.npy` in their order.
     Made(PathBuf),
+}
+
+/// Mean and deviation of the colours of ImageNet, which most networks are trained with.
+const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
+/// Three numbers as an option is written.
+fn three(values: [f32; 3]) -> String {
+    values.map(|v| v.to_string()).join(",")
 }
 
 const TEXTURE: &str = "texture";
@@ -44,6 +56,7 @@ impl From<String> for Encoder {
             TEXTURE => Self::Texture,
             RESNET_50 => Self::Resnet50,
             BYOL => Self::Byol,
+            _ if ending(Path::new(&text)) == "onnx" => Self::Onnx(text.into()),
             _ => Self::Made(text.into()),
         }
     }
@@ -55,7 +68,7 @@ impl From<Encoder> for String {
             Encoder::Texture => TEXTURE.to_owned(),
             Encoder::Resnet50 => RESNET_50.to_owned(),
             Encoder::Byol => BYOL.to_owned(),
-            Encoder::Made(path) => path.to_string_lossy().into_owned(),
+            Encoder::Onnx(path) | Encoder::Made(path) => path.to_string_lossy().into_owned(),
         }
     }
 }
@@ -63,7 +76,7 @@ impl From<Encoder> for String {
 impl Encoder {
     /// Whether it is a network that somebody computes here.
     pub(super) fn is_network(&self) -> bool {
-        matches!(self, Self::Resnet50 | Self::Byol)
+        matches!(self, Self::Resnet50 | Self::Byol | Self::Onnx(_))
     }
 }
 
@@ -75,10 +88,14 @@ pub struct EncoderOptions {
     pub encoder: Encoder,
     /// Weights of ResNet-50 to start from; drawn where nothing is said.
     pub weights: Option<PathBuf>,
-    /// What of a patch a network sees; the paper's filter where nothing is said.
+    /// What of a patch a network sees; the paper's filter where nothing is said, of an ONNX file colours.
     pub patch_filter: Option<PatchFiltering>,
-    /// Side of the patches a network sees, in pixels.
+    /// Side of the patches a network sees, in pixels, where its file does not say it.
     pub encoder_side: usize,
+    /// What an ONNX file takes off red, green and blue, each 0 to 1; that of ImageNet where nothing is said.
+    pub encoder_mean: Option<[f32; 3]>,
+    /// What it divides them by then.
+    pub encoder_std: Option<[f32; 3]>,
     /// Components that a network's features are reduced to.
     pub encoder_components: usize,
     /// Training: times each patch is seen.
@@ -104,6 +121,8 @@ impl Default for EncoderOptions {
             weights: None,
             patch_filter: None,
             encoder_side: 224,
+            encoder_mean: None,
+            encoder_std: None,
             encoder_components: 64,
             encoder_epochs: 100,
             encoder_batch_size: 64,
@@ -126,7 +145,7 @@ impl EncoderOptions {
             && !MADE.contains(&ending(path).as_str())
             && store_and_table(path).is_none()
         {
-            let expected = "texture, byol, resnet50, or features of spots (.npy, .csv, .tsv, .parquet) or tiles (.h5ad, .zarr)";
+            let expected = "texture, byol, resnet50, a network (.onnx), or features of spots (.npy, .csv, .tsv, .parquet) or tiles (.h5ad, .zarr)";
             return Err(PipelineError::option("encoder", path.display(), expected));
         }
         let at_least = [
@@ -146,11 +165,25 @@ impl EncoderOptions {
             let found = self.encoder_learning_rate;
             return Err(PipelineError::option("encoder_learning_rate", found, "a number above 0, at most 1"));
         }
+        if let Some(std) = self.encoder_std
+            && !std.iter().all(|v| *v > 0.0 && v.is_finite())
+        {
+            return Err(PipelineError::option("encoder_std", three(std), "three numbers above 0"));
+        }
+        if let Some(mean) = self.encoder_mean
+            && !mean.iter().all(|v| v.is_finite())
+        {
+            return Err(PipelineError::option("encoder_mean", three(mean), "three finite numbers"));
+        }
         let (trains, is_network) = (self.encoder == Encoder::Byol, self.encoder.is_network());
+        let is_onnx = matches!(self.encoder, Encoder::Onnx(_));
+        let is_resnet = is_network && !is_onnx;
         let given = [
-            ("weights", self.weights.is_some(), is_network, "byol or resnet50"),
-            ("patch_filter", self.patch_filter.is_some(), is_network, "byol or resnet50"),
-            ("save_encoder", self.save_encoder.is_some(), is_network, "byol or resnet50"),
+            ("weights", self.weights.is_some(), is_resnet, "byol or resnet50"),
+            ("patch_filter", self.patch_filter.is_some(), is_network, "byol, resnet50 or a file of ONNX"),
+            ("encoder_mean", self.encoder_mean.is_some(), is_onnx, "a file of ONNX"),
+            ("encoder_std", self.encoder_std.is_some(), is_onnx, "a file of ONNX"),
+            ("save_encoder", self.save_encoder.is_some(), is_resnet, "byol or resnet50"),
             ("encoder_checkpoint", self.encoder_checkpoint.is_some(), trains, "byol"),
             ("encoder_resume", self.encoder_resume, trains, "byol"),
         ];
@@ -183,6 +216,30 @@ impl EncoderOptions {
         self.validate()
     }
 
+    /// What of a patch the network sees.
+    pub(super) fn filtering(&self) -> PatchFiltering {
+        let usual = match self.encoder {
+            Encoder::Onnx(_) => PatchFiltering::None,
+            _ => PatchFiltering::default(),
+        };
+        self.patch_filter.unwrap_or(usual)
+    }
+
+    /// The network, where the encoder is one.
+    fn network(&self) -> Option<NetworkKind> {
+        match &self.encoder {
+            Encoder::Texture | Encoder::Made(_) => None,
+            Encoder::Resnet50 | Encoder::Byol => {
+                Some(NetworkKind::Resnet50 { weights: self.weights.clone() })
+            }
+            Encoder::Onnx(path) => Some(NetworkKind::Onnx {
+                path: path.clone(),
+                side: self.encoder_side,
+                scaling: [self.encoder_mean.unwrap_or(IMAGENET[0]), self.encoder_std.unwrap_or(IMAGENET[1])],
+            }),
+        }
+    }
+
     /// How the network is trained, where it is.
     pub(super) fn training(&self) -> Option<NetworkTraining> {
         (self.encoder == Encoder::Byol).then(|| NetworkTraining {
@@ -211,10 +268,12 @@ impl Networks {
     /// # Errors
     /// [`HistologyError::NoNetworks`].
     pub(in crate::pipeline) fn check(&self, options: &EncoderOptions) -> Result<(), PipelineError> {
-        if self.0.is_some() || !options.encoder.is_network() {
+        let Some(kind) = options.network() else { return Ok(()) };
+        if self.0.as_ref().is_some_and(|networks| networks.computes(&kind)) {
             return Ok(());
         }
-        Err(HistologyError::NoNetworks { encoder: options.encoder.clone().into() }.into())
+        let feature = if let NetworkKind::Onnx { .. } = kind { "onnx" } else { "histology" };
+        Err(HistologyError::NoNetworks { encoder: options.encoder.clone().into(), feature }.into())
     }
 
     /// The network of these options; `None` where the encoder is none.
@@ -227,9 +286,15 @@ impl Networks {
         seed: Seed,
     ) -> Result<Option<Box<dyn PatchNetwork>>, PipelineError> {
         self.check(options)?;
-        let networks = self.0.as_ref().filter(|_| options.encoder.is_network());
-        let opened = networks.map(|networks| networks.resnet50(options.weights.as_deref(), seed)).transpose();
-        Ok(opened.map_err(HistologyError::from)?)
+        let kind = options.network();
+        let opened = kind.zip(self.0.as_ref()).and_then(|(kind, networks)| networks.open(&kind, seed));
+        let Some(network) = opened.transpose().map_err(HistologyError::from)? else { return Ok(None) };
+        let usual = EncoderOptions::default().encoder_side;
+        if let Some(side) = network.side().filter(|side| ![usual, *side].contains(&options.encoder_side)) {
+            let expected = format!("{side}, the only one that {} takes", network.name());
+            return Err(PipelineError::option("encoder_side", options.encoder_side, expected));
+        }
+        Ok(Some(network))
     }
 }
 
@@ -322,7 +387,8 @@ mod tests {
         assert!(of("a.csv.gz").validate().is_ok() && of("s.zarr/tables/uni").validate().is_ok());
         let message = of("byoll").validate().expect_err("not an encoder").to_string();
         assert!(message.contains("byoll") && message.contains(".parquet"), "{message}");
-        for text in ["a.npy", "texture", "byol", "resnet50"] {
+        assert_eq!(of("uni.ONNX").encoder, Encoder::Onnx("uni.ONNX".into()));
+        for text in ["a.npy", "texture", "byol", "resnet50", "b.onnx"] {
             assert_eq!(String::from(of(text).encoder), text);
         }
     }
@@ -340,6 +406,12 @@ mod tests {
         assert!(with("resnet50", &|o| o.encoder_checkpoint = Some("c".into())).is_err());
         let message = with("byol", &|o| o.encoder_resume = true).expect_err("no folder");
         assert!(message.contains("encoder_checkpoint"), "{message}");
+        assert!(with("a.onnx", &|o| o.encoder_std = Some([0.5; 3])).is_ok());
+        assert!(with("a.onnx", &|o| o.patch_filter = Some(PatchFiltering::Keep)).is_ok());
+        let message = with("a.onnx", &|o| o.encoder_std = Some([0.5, 0.0, 0.5])).expect_err("a zero");
+        assert!(message.contains("0.5,0,0.5") && message.contains("above 0"), "{message}");
+        assert!(with("byol", &|o| o.encoder_mean = Some([0.5; 3])).is_err());
+        assert!(with("a.onnx", &|o| o.weights = Some("a.pth".into())).is_err());
         assert!(with("byol", &|o| o.encoder_batch_size = 1).is_err());
         assert!(with("byol", &|o| o.encoder_learning_rate = f64::NAN).is_err());
         assert!(of("byol").validate_beside(false).is_err() && of("texture").validate_beside(false).is_ok());
@@ -353,6 +425,12 @@ mod tests {
         let advice = brodmann_kernels::Diagnosis::advice(&error).unwrap_or_default();
         assert!(
             error.to_string().contains("byol") && advice.contains("--features histology"),
+            "{error} {advice}"
+        );
+        let error = none.check(&of("uni.onnx")).expect_err("no networks");
+        let advice = brodmann_kernels::Diagnosis::advice(&error).unwrap_or_default();
+        assert!(
+            error.to_string().contains("uni.onnx") && advice.contains("--features onnx"),
             "{error} {advice}"
         );
     }

@@ -11,7 +11,7 @@ use ndarray::{Array2, Array3, ArrayView4};
 
 use super::*;
 use crate::histology::{
-    NetworkError, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks, PatchStack,
+    NetworkError, NetworkKind, NetworkTraining, PatchFiltering, PatchNetwork, PatchNetworks, PatchStack,
 };
 use crate::pipeline::PipelineError;
 use crate::pipeline::tissue::{Opening, Tissue};
@@ -25,16 +25,30 @@ const SIDE: usize = 6;
 #[derive(Default)]
 struct Toy {
     weight: f32,
+    /// The only side of patches it takes.
+    side: Option<usize>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl PatchNetworks for Toy {
-    fn resnet50(&self, weights: Option<&Path>, seed: Seed) -> Result<Box<dyn PatchNetwork>, NetworkError> {
-        if let Some(path) = weights {
-            return Err(OptionError::new("weights", path.display(), "weights of a toy").into());
+    fn open(&self, kind: &NetworkKind, seed: Seed) -> Option<Result<Box<dyn PatchNetwork>, NetworkError>> {
+        let mut toy = Self { weight: 1.0, asked: Arc::clone(&self.asked), side: None };
+        let mut asked = self.asked.lock().expect("one thread");
+        match kind {
+            NetworkKind::Resnet50 { weights: Some(path) } => {
+                return Some(Err(OptionError::new("weights", path.display(), "weights of a toy").into()));
+            }
+            NetworkKind::Resnet50 { weights: None } => asked.push(format!("drawn from {}", seed.0)),
+            NetworkKind::Onnx { path, side, scaling } => {
+                asked.push(format!("{} of {side} by {scaling:?}", path.display()));
+                (toy.weight, toy.side) = (3.0, Some(40));
+            }
         }
-        self.asked.lock().expect("one thread").push(format!("drawn from {}", seed.0));
-        Ok(Box::new(Self { weight: 1.0, asked: Arc::clone(&self.asked) }))
+        Some(Ok(Box::new(toy)))
+    }
+
+    fn computes(&self, _: &NetworkKind) -> bool {
+        true
     }
 }
 
@@ -45,6 +59,10 @@ impl PatchNetwork for Toy {
 
     fn is_random(&self) -> bool {
         self.weight == 1.0
+    }
+
+    fn side(&self) -> Option<usize> {
+        self.side
     }
 
     fn embed(&self, patches: ArrayView4<'_, f32>) -> Result<Array2<f32>, NetworkError> {
@@ -68,7 +86,7 @@ impl PatchNetwork for Toy {
         monitor.check()?;
         self.asked.lock().expect("one thread").push(format!("train on {}", patches.len()));
         let losses = (0..training.epochs).map(|epoch| 4.0 / (epoch + 1) as f64).collect();
-        Ok((Box::new(Self { weight: 2.0, asked: Arc::clone(&self.asked) }), losses))
+        Ok((Box::new(Self { weight: 2.0, asked: Arc::clone(&self.asked), side: None }), losses))
     }
 
     fn save(&self, path: &Path) -> Result<(), NetworkError> {
@@ -193,6 +211,24 @@ fn the_filter_leaves_three_equal_planes() {
     // Grey: of three equal columns one component is left.
     assert!(x.column(0).iter().any(|v| v.abs() > 0.1));
     assert!(x.column(1).iter().all(|v| v.abs() < 1e-3));
+}
+
+#[test]
+fn a_network_of_a_file_sees_colours_of_the_side_it_is_made_for() {
+    let usual = EncoderOptions {
+        encoder_side: EncoderOptions::default().encoder_side,
+        patch_filter: None,
+        ..options("a.onnx")
+    };
+    let (answer, asked) = made(usual.clone());
+    assert_eq!(asked[0], "a.onnx of 224 by [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]");
+    assert_eq!(asked[1], "embed 16 of 40");
+    // Three channels that differ: no filter made them grey.
+    assert!(x_image(&answer.expect("features")).column(1).iter().any(|v| v.abs() > 0.1));
+    let scaled = EncoderOptions { encoder_std: Some([0.5; 3]), encoder_side: 40, ..usual.clone() };
+    assert_eq!(made(scaled).1[0], "a.onnx of 40 by [[0.485, 0.456, 0.406], [0.5, 0.5, 0.5]]");
+    let error = made(EncoderOptions { encoder_side: 64, ..usual }).0.expect_err("another side").to_string();
+    assert!(error.contains("64") && error.contains("40, the only one"), "{error}");
 }
 
 #[test]
