@@ -17,6 +17,10 @@ use crate::preprocess::error::PreprocessError;
 const BASIS: usize = 6;
 /// See [`BASIS`].
 const SPARE: usize = 8 * WIDTH;
+/// Passes of orthogonalisation at most; two are usual.
+const PASSES: usize = 5;
+/// What is shorter than this, relative to the longest image, is rounding of it and no direction of the operator.
+const ROUNDING: f64 = 1e-13;
 /// Rows of the block that one task updates.
 const TASK_ROWS: usize = 128;
 /// Vectors of the basis that one task multiplies.
@@ -71,7 +75,9 @@ pub(super) fn narrow_eigenpairs(
     let capacity = (BASIS * k + SPARE).min(n);
     let projected = Array2::zeros((capacity, capacity));
     let mut basis = Basis { n, len: 0, vectors: Vec::new(), projected, near: 0 };
-    let mut block = basis.next(block_of(random_block(n, WIDTH.min(n), seed).view()), false)?.0;
+    let mut block = basis.next(block_of(random_block(n, WIDTH.min(n), seed).view()), None)?.0;
+    // Square of the longest image of a vector so far, which is no longer than the operator's norm.
+    let mut longest = 0.0f64;
     // Square of what was dropped of residual blocks.
     let mut dropped = 0.0;
     let mut look_at = capacity;
@@ -84,13 +90,15 @@ pub(super) fn narrow_eigenpairs(
         steps += 1;
         applied += block.width;
         basis.push(&block);
-        let residual = basis.take_projection(block_of(image.view()), block.width);
+        let image = block_of(image.view());
+        longest = longest.max(largest_of(&products(&transposed(&image.rows), &image.rows)));
+        let residual = basis.take_projection(image, block.width);
         let squares = products(&transposed(&residual.rows), &residual.rows);
-        let (mut next, lost) = basis.next(residual, true)?;
+        let (mut next, lost) = basis.next(residual, Some(longest))?;
         dropped += lost;
         if next.width == 0 && basis.len < k {
             let fresh = random_block(n, WIDTH, seed.derive("preprocess/svd/fresh", steps as u64));
-            next = basis.next(block_of(fresh.view()), false)?.0;
+            next = basis.next(block_of(fresh.view()), None)?.0;
         }
         let full = basis.len + next.width > capacity;
         let last = steps >= options.max_steps || next.width == 0;
@@ -123,7 +131,7 @@ pub(super) fn narrow_eigenpairs(
                 None => 0.5 * left * applied as f64 / (-options.tolerance.ln() - left).max(1.0),
             };
             last_look = Some((applied, left));
-            look_at = applied + (ahead as usize).clamp(WIDTH, capacity);
+            look_at = applied + (ahead as usize).clamp(WIDTH, capacity.max(WIDTH));
             if full {
                 basis.condense(&ritz);
             }
@@ -136,6 +144,11 @@ pub(super) fn narrow_eigenpairs(
 fn norm_squared<'a>(squares: &[Lanes], y: impl Iterator<Item = &'a f64> + Clone) -> f64 {
     let of = |row: &Lanes| y.clone().zip(row.0).map(|(y, s)| y * s).sum::<f64>();
     y.clone().zip(squares).map(|(y, row)| y * of(row)).sum::<f64>().max(0.0)
+}
+
+/// The largest product of a vector with itself.
+fn largest_of(squares: &[Lanes]) -> f64 {
+    squares.iter().enumerate().map(|(l, row)| row.0[l]).fold(0.0, f64::max)
 }
 
 fn block_of(m: ArrayView2<'_, f64>) -> Block {
@@ -212,25 +225,24 @@ impl Basis {
 
     /// An orthonormal basis of a block, orthogonal to this one, and the square of what was dropped.
     ///
-    /// `projected`: whether its part along this basis has been taken out, but for rounding.
+    /// `residual`: where the part along this basis has been taken out, but for rounding: the square of the longest image.
+    /// Of an operator of low rank rounding is all that is left at some point; it lies in the basis as well as beside it, and
+    /// taken for a direction it would make the basis lose what it is orthogonal to.
     ///
     /// By the eigenvectors of the scaled products of the block (Stathopoulos & Wu 2002), twice.
-    fn next(&self, mut block: Block, projected: bool) -> Result<(Block, f64), PreprocessError> {
+    fn next(&self, mut block: Block, residual: Option<f64>) -> Result<(Block, f64), PreprocessError> {
         let mut lost = 0.0f64;
-        for round in 0..3 {
+        for round in 0..PASSES {
             // Dividing by what is left of a vector makes its part along the basis as much larger.
-            if self.len > 0 && (round > 0 || !projected) {
+            if self.len > 0 && (round > 0 || residual.is_none()) {
                 self.project_out(&mut block, 0);
             }
             let vectors = transposed(&block.rows);
             let squares = products(&vectors, &block.rows);
-            let longest = (0..WIDTH).map(|l| squares[l].0[l]).fold(0.0, f64::max);
+            let least = residual.filter(|_| round == 0).map_or(0.0, |longest| ROUNDING * ROUNDING * longest);
+            let own = |l: usize| squares[l].0[l];
             let scale: [f64; WIDTH] =
-                std::array::from_fn(
-                    |l| {
-                        if squares[l].0[l] > 0.0 { 1.0 / squares[l].0[l].sqrt() } else { 0.0 }
-                    },
-                );
+                std::array::from_fn(|l| if own(l) > least { 1.0 / own(l).sqrt() } else { 0.0 });
             let scaled =
                 Array2::from_shape_fn((WIDTH, WIDTH), |(i, j)| squares[i].0[j] * scale[i] * scale[j]);
             let pairs = dense_eigenpairs(&symmetrized(&scaled), WIDTH)?;
@@ -246,7 +258,8 @@ impl Basis {
                 }
                 block.rows.fill(Lanes::ZERO);
                 add_multiples(&vectors, &left, &mut block.rows);
-                lost = longest * Lanes::flat(&block.rows).iter().map(|v| v * v).sum::<f64>();
+                lost = largest_of(&squares) * Lanes::flat(&block.rows).iter().map(|v| v * v).sum::<f64>();
+                lost += (0..WIDTH).filter(|&l| own(l) <= least).map(own).sum::<f64>();
             }
             let mut transform = vec![Lanes::ZERO; WIDTH];
             for (i, row) in transform.iter_mut().enumerate() {
@@ -257,7 +270,7 @@ impl Basis {
             block.rows.fill(Lanes::ZERO);
             add_multiples(&vectors, &transform, &mut block.rows);
             // Vectors that were nearly orthonormal, to each other and to the basis, are so to rounding now.
-            let whole = squares.iter().enumerate().take(block.width).all(|(l, row)| row.0[l] > 0.5);
+            let whole = (0..block.width).all(|l| own(l) > 0.5);
             let nearly = kept > 0 && pairs.values[kept - 1] > 0.5 && largest < 2.0 && whole;
             block.width = kept;
             if kept == 0 || (round > 0 && nearly) {
