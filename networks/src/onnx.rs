@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView4, Axis, Slice};
-use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueType};
+use rten::{DataType, Dimension, Model, NodeId, NodeInfo, RunOptions, ThreadPool, Value, ValueType};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
 
@@ -229,8 +229,8 @@ fn rows_of(shape: &[usize], n: usize) -> Option<usize> {
 fn input_of(model: &Model) -> Result<(Option<usize>, Option<usize>), String> {
     let told = |id: &NodeId| {
         let info = model.node_info(*id);
-        let name = info.as_ref().and_then(|info| info.name()).unwrap_or("one without a name").to_owned();
-        let shape = info.as_ref().and_then(|info| info.shape());
+        let name = info.as_ref().and_then(NodeInfo::name).unwrap_or("one without a name").to_owned();
+        let shape = info.as_ref().and_then(NodeInfo::shape);
         let shape = shape.map_or("any shape".to_owned(), |shape| {
             let each: Vec<String> = shape
                 .iter()
@@ -250,7 +250,7 @@ fn input_of(model: &Model) -> Result<(Option<usize>, Option<usize>), String> {
     let &[id] = model.input_ids() else { return Err(all()) };
     let info = model.node_info(id);
     let is_float =
-        info.as_ref().and_then(|info| info.dtype()).is_none_or(|of| of == ValueType::Tensor(DataType::Float));
+        info.as_ref().and_then(NodeInfo::dtype).is_none_or(|of| of == ValueType::Tensor(DataType::Float));
     // Nothing is known of it: the first run will tell.
     let Some(shape) = info.and_then(|info| info.shape()).filter(|_| is_float) else {
         return if is_float { Ok((None, None)) } else { Err(all() + ", not of 32-bit floats") };
