@@ -11,7 +11,7 @@
 //! * `network`: the layers, on the engine [`nn`](crate::nn); `masked_features`, `views`: the two layers of its own.
 //! * [`model`](StaigModel): named parameters, and the trained network applied to a tissue.
 //! * [`train()`]: epochs; `parts`: the slices they consist of; [`memory_bytes`]: what it will take.
-//! * [`shard`]: the same, each slice in a place of its own.
+//! * [`shard`]: the same, each slice in a place of its own; `tiles`: one giant slice, a tile at a time.
 
 pub mod augment;
 mod error;
@@ -22,6 +22,7 @@ mod network;
 mod options;
 mod parts;
 pub mod shard;
+mod tiles;
 mod train;
 mod views;
 

@@ -8,6 +8,7 @@ use super::error::StaigError;
 use super::network;
 use super::options::StaigOptions;
 use super::parts::places_in;
+use super::tiles::{Tiling, embed};
 use super::views::Views;
 use crate::nn::{Parameters, Step, TapeBuilder};
 
@@ -141,7 +142,7 @@ impl StaigModel {
         }
         let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, self.options.resamples)?;
         let Some(slices) = tissue.slices.filter(|slices| slices.count() > 1) else {
-            return self.apply_to(tissue.features, &augmenter, monitor);
+            return self.apply_to(tissue.features, &augmenter, (Tiling::USUAL, monitor));
         };
         // One after the other: no edge crosses, and the bits are those of a slice that is seen alone.
         let places = places_in(slices.rows(), tissue.n_obs());
@@ -149,7 +150,8 @@ impl StaigModel {
         for members in slices.rows() {
             let rows: Vec<usize> = members.iter().map(|&i| i as usize).collect();
             let features = tissue.features.select_rows(&rows);
-            let part = self.apply_to(features.view(), &augmenter.part(members, &places), monitor)?;
+            let graph = augmenter.part(members, &places);
+            let part = self.apply_to(features.view(), &graph, (Tiling::USUAL, monitor))?;
             for (&i, row) in rows.iter().zip(part.rows()) {
                 embedding.row_mut(i).assign(&row);
             }
@@ -162,7 +164,7 @@ impl StaigModel {
         &self,
         features: CsrView<'_, f32>,
         augmenter: &GraphAugmenter,
-        monitor: &dyn Monitor,
+        (tiling, monitor): (Tiling, &dyn Monitor),
     ) -> Result<Array2<f32>, StaigError> {
         let n = features.n_rows();
         let options = &self.options;
@@ -173,6 +175,10 @@ impl StaigModel {
         if options.average_views {
             // The epoch after the last: views the network was not trained on.
             views.draw(augmenter, options.feature_mask, self.seed, options.epochs as u64);
+        }
+        if n > tiling.whole {
+            let network = (options, &layout, &parameters);
+            return Ok(embed((features, augmenter), &views, network, (tiling.tile, monitor))?);
         }
         let mut tape = TapeBuilder::new();
         let shape = (n, self.n_features);

@@ -1,7 +1,8 @@
 //! The slices of a tissue as parts of training: each with its features, its graph, and a tape.
 //!
 //! No edge and no pair of the loss crosses slices, so the loss of a tissue is the mean of those of its slices, weighted
-//! by their spots, and so is its gradient. Where the whole is one slice nothing is copied.
+//! by their spots, and so is its gradient. Where the whole is one slice nothing is copied; where a slice is a giant, its layers
+//! are passed over in [`tiles`](super::tiles).
 
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Silent};
 
@@ -11,6 +12,7 @@ use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs, Negatives};
 use super::model::StaigTissue;
 use super::network::{self, Layout};
 use super::options::StaigOptions;
+use super::tiles::{Tiles, Tiling};
 use super::views::Views;
 use crate::nn::{LossId, Tape, TapeBuilder};
 
@@ -36,8 +38,15 @@ pub(super) struct Part<'n> {
     pub(super) features: Features<'n>,
     pub(super) augmenter: GraphAugmenter,
     pub(super) views: Views<f32>,
-    pub(super) tape: Tape<'n, f32>,
-    pub(super) loss: LossId,
+    pub(super) body: Body<'n>,
+}
+
+/// How the layers and the loss see a slice.
+pub(super) enum Body<'n> {
+    /// All of it at once.
+    Whole { tape: Tape<'n, f32>, loss: LossId },
+    /// One tile after the other.
+    Tiled(Tiles<'n, f32>),
 }
 
 /// One part per slice, in the order of their labels, and how negatives are summed in all of them.
@@ -48,14 +57,14 @@ pub(super) fn parts<'n>(
     tissue: &StaigTissue<'n>,
     options: &StaigOptions,
     layout: &Layout,
-    monitor: &'n dyn Monitor,
+    (tiling, monitor): (Tiling, &'n dyn Monitor),
 ) -> Result<(Vec<Part<'n>>, Negatives), StaigError> {
     let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, options.resamples)?;
     let pairs = ContrastPairs::try_new(tissue.graph, tissue.slices, tissue.classes)?;
     // By the pairs of the whole: a small slice is summed like its large neighbours.
     let negatives = options.contrast().resolve(&pairs);
-    let maker =
-        Maker { options, layout, monitor, contrast: ContrastOptions { negatives, ..options.contrast() } };
+    let contrast = ContrastOptions { negatives, ..options.contrast() };
+    let maker = Maker { options, layout, contrast, tiling, monitor };
     if pairs.n_slices() <= 1 {
         let part = maker.part(Features::Whole(tissue.features), augmenter, pairs, 1.0)?;
         return Ok((vec![part], negatives));
@@ -91,7 +100,7 @@ pub(super) fn part_of_whole(
     let augmenter = augmenter.numbered((first..first + n_obs).map(|i| i as u32).collect());
     let pairs = ContrastPairs::try_new(tissue.graph, None, tissue.classes)?;
     let contrast = ContrastOptions { negatives, ..options.contrast() };
-    let maker = Maker { options, layout, monitor: &Silent, contrast };
+    let maker = Maker { options, layout, contrast, tiling: Tiling::USUAL, monitor: &Silent };
     let share = n_obs as f64 / n_whole as f64;
     maker.part(Features::Rows(tissue.features.to_owned()), augmenter, pairs, share)
 }
@@ -111,6 +120,7 @@ struct Maker<'a, 'n> {
     options: &'a StaigOptions,
     layout: &'a Layout,
     contrast: ContrastOptions,
+    tiling: Tiling,
     monitor: &'n dyn Monitor,
 }
 
@@ -124,6 +134,12 @@ impl<'n> Maker<'_, 'n> {
     ) -> Result<Part<'n>, StaigError> {
         let (n_obs, n_features) = (features.view().n_rows(), features.view().n_cols());
         let views = Views::full(&augmenter, n_features, 2);
+        if n_obs > self.tiling.whole {
+            let loss = ContrastLoss::new(pairs, self.contrast)?;
+            let seen = (self.tiling, self.monitor);
+            let tiles = Tiles::new((&augmenter, n_features), (loss, share), self.options, self.layout, seen);
+            return Ok(Part { features, augmenter, views, body: Body::Tiled(tiles) });
+        }
         let mut tape = TapeBuilder::new();
         let output = network::write(&mut tape, self.options, self.layout, (n_obs, n_features), 2);
         let loss = ContrastLoss::new(pairs, self.contrast)?;
@@ -131,7 +147,7 @@ impl<'n> Maker<'_, 'n> {
         let mut tape = tape.build(true);
         // It will be lent some.
         drop(tape.take_buffers());
-        Ok(Part { features, augmenter, views, tape, loss })
+        Ok(Part { features, augmenter, views, body: Body::Whole { tape, loss } })
     }
 }
 

@@ -12,6 +12,7 @@ use super::model::{StaigModel, StaigTissue};
 use super::network;
 use super::options::StaigOptions;
 use super::parts::part_of_whole;
+use super::tiles::Tiling;
 use super::train::{StaigNetwork, adam, columns};
 use crate::nn::{Elsewhere, Gradients, Trainer};
 
@@ -77,7 +78,7 @@ impl StaigShard {
         let model =
             StaigModel::new(self.options.clone(), self.seed, self.n_features, self.trainer.parameters());
         let (features, augmenter) = self.trainer.network().only_part();
-        model.apply_to(features, augmenter, &Silent)
+        model.apply_to(features, augmenter, (Tiling::USUAL, &Silent))
     }
 }
 

@@ -4,6 +4,7 @@ use ndarray::{Array2, Axis};
 use super::augment::{GraphAugmenter, normalized_adjacency};
 use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs};
 use super::network::{contrast, parameters, write};
+use super::tiles::{Tiling, divide};
 use super::views::Views;
 use super::*;
 use crate::nn::{Progress, Step, TapeBuilder, TrainingState};
@@ -372,9 +373,14 @@ fn options_are_checked_and_presets_have_names() {
 fn the_forecast_of_memory_grows_with_the_tissue() {
     let options = StaigOptions::default();
     let small = memory_bytes(10_000, 3000, 60_000, &options);
-    let large = memory_bytes(1_000_000, 3000, 6_000_000, &options);
+    let large = memory_bytes(200_000, 3000, 1_200_000, &options);
     assert!(small > 10_000 * 64 * 4 * 8);
-    assert!(large > 50 * small && large < 24 << 30, "{small} {large}");
+    assert!(large > 12 * small && large < 20 * small, "{small} {large}");
+    // A giant slice is seen in tiles: what it takes per spot is less.
+    let tiled = memory_bytes(1_000_000, 3000, 6_000_000, &options);
+    assert!(tiled > 2 * large && tiled < 4 * large, "{large} {tiled}");
+    let giant = memory_bytes(5_000_000, 300, 30_000_000, &options);
+    assert!(giant < 10 << 30 && giant > 5 << 30, "{giant}");
     assert_eq!(memory_bytes(10, 10, 10, &StaigOptions { layers: 7, ..options }), 0);
 }
 
@@ -412,7 +418,7 @@ fn slices_trained_apart_and_added_in_order_are_those_trained_together() {
         let options = StaigOptions { negatives, resamples: 3, ..small() };
         let whole = fit(&tissue, &options);
         let alone = |slice: usize| {
-            let mut trainer = train::trainer(&tissue, &options, Seed(3), &Silent).unwrap().0;
+            let mut trainer = train::trainer(&tissue, &options, Seed(3), (Tiling::USUAL, &Silent)).unwrap().0;
             trainer.network_mut().keep(slice..slice + 1);
             trainer
         };
@@ -429,6 +435,93 @@ fn slices_trained_apart_and_added_in_order_are_those_trained_together() {
         assert_eq!(first.state().parameters, expected);
         let epochs: Vec<StaigEpoch> = first.history().iter().map(|row| StaigEpoch::from_row(row)).collect();
         assert_eq!(epochs, whole.epochs);
+    }
+}
+
+#[test]
+fn every_spot_is_of_one_tile_that_sees_all_it_needs() {
+    // A square of two parts without an edge between them, numbered in no order.
+    let side = 20;
+    let n = side * side;
+    let number = |i: usize| (i * 7 + 3) % n;
+    let ordered = lattice(side, true);
+    let mut rows = vec![Vec::new(); n];
+    for i in 0..n {
+        let mut row: Vec<(u32, f64)> =
+            ordered.view().row(i).0.iter().map(|&j| (number(j as usize) as u32, 1.0)).collect();
+        row.sort_by_key(|edge| edge.0);
+        rows[number(i)] = row;
+    }
+    let graph = CsrMatrix::from_rows(n, &rows);
+    let augmenter = GraphAugmenter::new(graph.view(), &EdgeDrop::Fixed(0.2), 1).unwrap();
+    for hops in [1, 2] {
+        let tiles = divide(&augmenter, 60, hops);
+        assert_eq!(tiles.len(), n.div_ceil(60));
+        let mut owned = vec![0; n];
+        for tile in &tiles {
+            tile.own().for_each(|(i, _)| owned[i] += 1);
+            let seen: std::collections::HashSet<usize> = (0..tile.len()).map(|row| tile.spot(row)).collect();
+            let mut needed: Vec<usize> = tile.own().map(|(i, _)| i).collect();
+            for _ in 0..hops {
+                let around: Vec<u32> =
+                    needed.iter().flat_map(|&i| graph.view().row(i).0.iter().copied()).collect();
+                needed.extend(around.into_iter().map(|i| i as usize));
+            }
+            let needed: std::collections::HashSet<usize> = needed.into_iter().collect();
+            assert_eq!(seen, needed);
+            // As wide as long: 60 spots of a lattice have a border of about 30.
+            assert!(hops == 2 || tile.len() < 60 + 45, "{}", tile.len());
+        }
+        assert!(owned.iter().all(|&times| times == 1));
+    }
+    assert!(divide(&GraphAugmenter::empty(), 60, 1).is_empty());
+}
+
+#[test]
+fn a_slice_in_tiles_has_the_loss_of_one_piece_and_its_gradient_to_rounding() {
+    let example = Example::new(20);
+    let classes: Vec<u32> = (0..400).map(|i| i % 3).collect();
+    let tiling = Tiling { whole: 100, tile: 60 };
+    for (layers, negatives, classes) in [
+        (1, Negatives::Exact, None),
+        (2, Negatives::Moments, None),
+        (1, Negatives::Moments, Some(&classes[..])),
+        (2, Negatives::Exact, Some(&classes[..])),
+    ] {
+        let tissue = StaigTissue { classes, ..example.tissue() };
+        let options = StaigOptions { layers, negatives, tau: 1.5, ..small() };
+        let gradients = |tiling| {
+            let mut trainer = train::trainer(&tissue, &options, Seed(3), (tiling, &Silent)).unwrap().0;
+            // Twice: the buffers then hold old numbers.
+            trainer.gradients_at(4).unwrap();
+            trainer.gradients_at(5).unwrap()
+        };
+        let (whole, tiled) = (gradients(Tiling::USUAL), gradients(tiling));
+        assert_eq!(whole.numbers(), tiled.numbers(), "{layers} layers, {negatives:?}");
+        for (whole, tiled) in whole.values().iter().zip(tiled.values()) {
+            let largest = whole.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+            for (a, b) in whole.iter().zip(tiled) {
+                assert!((a - b).abs() <= 2e-6 * largest, "{layers} layers, {negatives:?}: {a} {b}");
+            }
+        }
+        let threads = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            pool.install(|| gradients(tiling))
+        };
+        assert_eq!(threads(1), threads(3));
+    }
+}
+
+#[test]
+fn a_slice_is_embedded_in_tiles_as_in_one_piece() {
+    let example = Example::new(20);
+    let tissue = example.tissue();
+    for (layers, average_views) in [(1, false), (2, true)] {
+        let options = StaigOptions { layers, average_views, ..small() };
+        let model = fit(&tissue, &options).model;
+        let augmenter = GraphAugmenter::new(tissue.graph, tissue.edge_drop, 1).unwrap();
+        let embed = |tiling| model.apply_to(tissue.features, &augmenter, (tiling, &Silent)).unwrap();
+        assert_eq!(embed(Tiling::USUAL), embed(Tiling { whole: 100, tile: 60 }));
     }
 }
 

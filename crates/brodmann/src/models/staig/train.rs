@@ -9,7 +9,8 @@ use super::loss::Negatives;
 use super::model::{StaigModel, StaigTissue};
 use super::network;
 use super::options::StaigOptions;
-use super::parts::{Part, parts};
+use super::parts::{Body, Part, parts};
+use super::tiles::{Given, Tiling};
 use crate::nn::{
     AdamOptions, Column, Network, Parameters, Progress, Schedule, Step, TapeBuilder, Trainer, TrainingState,
 };
@@ -109,7 +110,7 @@ pub fn train<E: From<StaigError>>(
     on_epoch: &mut dyn FnMut(&Progress<'_>) -> Result<(), E>,
     monitor: &dyn Monitor,
 ) -> Result<StaigFit, E> {
-    let (mut trainer, negatives) = trainer(tissue, options, seed, monitor)?;
+    let (mut trainer, negatives) = trainer(tissue, options, seed, (Tiling::USUAL, monitor))?;
     if let Some(state) = resume {
         trainer.resume(&state, options.epochs)?;
     }
@@ -128,13 +129,13 @@ pub(super) fn trainer<'n>(
     tissue: &StaigTissue<'n>,
     options: &StaigOptions,
     seed: Seed,
-    monitor: &'n dyn Monitor,
+    (tiling, monitor): (Tiling, &'n dyn Monitor),
 ) -> Result<(Trainer<StaigNetwork<'n>>, Negatives), StaigError> {
     options.validate()?;
     tissue.check_features()?;
     let n_features = tissue.features.n_cols();
     let (parameters, layout) = network::parameters::<f32>(options, n_features, seed);
-    let (parts, negatives) = parts(tissue, options, &layout, monitor)?;
+    let (parts, negatives) = parts(tissue, options, &layout, (tiling, monitor))?;
     if options.negatives == Negatives::Auto && negatives == Negatives::Moments {
         monitor.note("negatives: summed by moments, as exact sums would be slow for so many spots");
     }
@@ -199,19 +200,27 @@ impl Network for StaigNetwork<'_> {
         epoch: u64,
         parameters: &mut Parameters<f32>,
     ) -> Result<Vec<f64>, StaigError> {
-        let Part { features, augmenter, views, tape, loss, .. } = &mut self.parts[part];
+        let Part { features, augmenter, views, body } = &mut self.parts[part];
         views.draw(augmenter, self.feature_mask, self.seed, epoch);
-        let sparse = views.sparse(features.view());
         let seed = self.seed.derive("staig/epoch", epoch);
+        let (tape, loss) = match body {
+            Body::Whole { tape, loss } => (tape, *loss),
+            Body::Tiled(tiles) => {
+                let value = tiles.pass(features.view(), views, seed, &mut self.buffers, parameters)?;
+                return Ok(vec![value.loss, value.bound]);
+            }
+        };
+        let sparse = views.sparse(features.view());
         let step = Step { sparse: &sparse, masks: &views.masks, ..Step::training(seed, &[]) };
         tape.lend_buffers(std::mem::take(&mut self.buffers));
         let value = tape.run(&step, parameters);
         self.buffers = tape.take_buffers();
-        Ok(vec![value?, tape.bound(*loss)])
+        Ok(vec![value?, tape.bound(loss)])
     }
 }
 
-/// Forecast of the peak of [`train`] in bytes, beyond the tissue given: views, loss, and the buffers of the network.
+/// Forecast of the peak of [`train`] in bytes, beyond the tissue given: views, loss, and the buffers of the network, which
+/// sees a slice of more than 262,144 spots in tiles.
 ///
 /// # Inputs
 /// `n_edges`: stored entries of the graph, each edge twice.
@@ -222,7 +231,10 @@ pub fn memory_bytes(n_obs: usize, n_features: usize, n_edges: usize, options: &S
     let (n, nnz) = (n_obs as u64, n_edges as u64);
     let (parameters, layout) = network::parameters::<f32>(options, 1, Seed(0));
     let mut tape = TapeBuilder::<f32>::new();
-    network::write(&mut tape, options, &layout, (n_obs, n_features), 2);
+    let seen = (Tiling::USUAL.rows(n_obs), n_features);
+    let output = network::write(&mut tape, options, &layout, seen, 2);
+    // Without a loss there is no way back to plan for.
+    tape.loss(Given, &[output], &[], 1.0);
     let first_layer = (n_features * options.layer_widths()[0]) as u64;
     let other_layers: u64 = parameters.iter().map(|p| p.value.len() as u64).sum();
     // Value, gradient, two moments.
@@ -231,5 +243,11 @@ pub fn memory_bytes(n_obs: usize, n_features: usize, n_edges: usize, options: &S
     let graphs = nnz * (2 * 4 + 4) + 2 * (nnz + n) * 9 + n * 80;
     // Unit rows and gradient of both views, and the numbers kept per anchor and row.
     let loss = n * (16 * options.width as u64 + 160);
-    tape.memory_bytes(true) + weights + graphs + loss
+    let tiles = if n_obs > Tiling::USUAL.whole {
+        // Places and members; a tile's gradient.
+        16 * n + 8 * (Tiling::USUAL.rows(n_obs) * options.width) as u64
+    } else {
+        0
+    };
+    tape.memory_bytes(true) + weights + graphs + loss + tiles
 }

@@ -104,6 +104,16 @@ impl GraphAugmenter {
         part
     }
 
+    /// Number of observations.
+    pub(in super::super) fn n_obs(&self) -> usize {
+        self.indptr.len() - 1
+    }
+
+    /// Neighbours of an observation, rising.
+    pub(in super::super) fn neighbors(&self, i: usize) -> &[u32] {
+        &self.indices[self.indptr[i]..self.indptr[i + 1]]
+    }
+
     /// The same graph, whose observations draw by other numbers: those of the whole that it is a part of.
     #[must_use]
     pub(in super::super) fn numbered(self, numbers: Vec<u32>) -> Self {

@@ -6,11 +6,12 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use super::super::error::StaigError;
+use super::super::tiles::Tile;
 use super::moments::{self, Polynomial};
 use super::pairs::ContrastPairs;
-use super::positives::{Anchor, Context, Scratch, project, stack};
+use super::positives::{Anchor, Context, Scratch, length, project, stack, write_unit};
 use super::{ContrastOptions, Negatives};
-use crate::nn::Stop;
+use crate::nn::{Mat, Stop};
 
 /// Places summed together: fixed, so that the loss does not depend on the thread count.
 const CHUNK: usize = 4096;
@@ -104,17 +105,39 @@ impl<T: Real> ContrastLoss<T> {
         second: ArrayView2<'_, T>,
         monitor: &dyn Monitor,
     ) -> Result<ContrastValue, Stop> {
-        let (n, d) = first.dim();
-        if n == 0 {
-            return Ok(ContrastValue { loss: 0.0, bound: 0.0 });
-        }
+        self.take_room(first.ncols());
+        stack(&self.pairs, [first, second], &mut self.rows, &mut self.norms);
+        self.evaluate_rows(monitor)
+    }
+
+    /// Takes the buffers for views `d` wide, if they are not there.
+    pub(in super::super) fn take_room(&mut self, d: usize) {
+        let n = self.pairs.n_obs();
         if self.rows.dim() != (2 * n, d) {
             self.rows = Array2::from_elem((2 * n, d), T::ZERO);
             self.gradient = Array2::from_elem((2 * n, d), T::ZERO);
             self.norms = vec![T::ZERO; 2 * n];
         }
-        stack(&self.pairs, [first, second], &mut self.rows, &mut self.norms);
+    }
 
+    /// Puts what a tile found of its own spots, in both views, where [`evaluate_rows`](Self::evaluate_rows) looks.
+    pub(in super::super) fn put_rows(&mut self, tile: &Tile, z: Mat<'_, T>) {
+        for (i, row) in tile.own() {
+            let rows = self.pairs.rows(self.pairs.places()[i] as usize);
+            for (view, at) in rows.into_iter().enumerate() {
+                let z = z.row(view * tile.len() + row);
+                self.norms[at] = length(z);
+                write_unit(z, self.norms[at], self.rows.row_mut(at).iter_mut());
+            }
+        }
+    }
+
+    /// [`evaluate`](Self::evaluate) of the rows that have been put.
+    pub(in super::super) fn evaluate_rows(&mut self, monitor: &dyn Monitor) -> Result<ContrastValue, Stop> {
+        let (n, d) = (self.pairs.n_obs(), self.rows.ncols());
+        if n == 0 {
+            return Ok(ContrastValue { loss: 0.0, bound: 0.0 });
+        }
         let beta = 1.0 / self.options.tau;
         let polynomial =
             (self.negatives == Negatives::Moments).then(|| Polynomial::at_temperature(self.options.tau));
@@ -234,6 +257,25 @@ impl<T: Real> ContrastLoss<T> {
         let mut out = Array2::from_elem((self.pairs.n_obs(), self.gradient.ncols()), T::ZERO);
         self.write_gradient(view, 1.0, false, out.as_slice_mut().expect("freshly allocated"));
         out
+    }
+
+    /// `out = weight · gradient` of the last evaluation by the rows of a tile's two views below each other; 0 by those of its
+    /// halo.
+    pub(in super::super) fn write_gradient_of(&self, tile: &Tile, weight: f64, out: &mut [T]) {
+        let d = self.gradient.ncols();
+        if d == 0 {
+            return;
+        }
+        let weight = T::from_f64(weight);
+        out.par_chunks_mut(d).with_min_len(64).enumerate().each(|(at, out)| {
+            let (view, row) = (at / tile.len(), at % tile.len());
+            let Some(i) = tile.own_at(row) else {
+                out.fill(T::ZERO);
+                return;
+            };
+            let gradient = self.gradient.row(self.pairs.rows(self.pairs.places()[i] as usize)[view]);
+            out.iter_mut().zip(gradient).for_each(|(o, &g)| *o = weight * g);
+        });
     }
 
     /// `out (+)= weight · gradient` of the last evaluation by one view, `out` row-major `(n_obs, d)`.

@@ -181,6 +181,22 @@ pub(super) fn project<T: Real>(unit: &[T], norm: T, gradient: &mut [T]) {
     }
 }
 
+/// The length of a row. Summed in f64: squares of small f32 vanish.
+pub(super) fn length<'a, T: Real>(z: impl IntoIterator<Item = &'a T>) -> T {
+    let squares: f64 = z.into_iter().map(|&x| x.into() * x.into()).sum();
+    T::from_f64(squares.sqrt())
+}
+
+/// A row of this length scaled to length 1; zeros where it has none.
+pub(super) fn write_unit<'a, T: Real>(
+    z: impl IntoIterator<Item = &'a T>,
+    length: T,
+    out: impl Iterator<Item = &'a mut T>,
+) {
+    let inverse = if length == T::ZERO { T::ZERO } else { T::ONE / length };
+    out.zip(z).for_each(|(o, &x)| *o = x * inverse);
+}
+
 /// Sets the rows of both views below each other, slice by slice, and scales them to length 1.
 pub(super) fn stack<T: Real>(
     pairs: &ContrastPairs,
@@ -195,10 +211,7 @@ pub(super) fn stack<T: Real>(
         1,
         || (),
         |(), place, view, norm| {
-            let z = views[view].row(order[place] as usize);
-            // Summed in f64: squares of small f32 vanish.
-            let squares: f64 = z.iter().map(|&x| x.into() * x.into()).sum();
-            norm[0] = T::from_f64(squares.sqrt());
+            norm[0] = length(views[view].row(order[place] as usize));
         },
     );
     let norms = &*norms;
@@ -209,10 +222,7 @@ pub(super) fn stack<T: Real>(
         || (),
         |(), place, view, row| {
             let norm = norms[pairs.rows(place)[view]];
-            let inverse = if norm == T::ZERO { T::ZERO } else { T::ONE / norm };
-            for (o, &x) in row.iter_mut().zip(views[view].row(order[place] as usize)) {
-                *o = x * inverse;
-            }
+            write_unit(views[view].row(order[place] as usize), norm, row.iter_mut());
         },
     );
 }
