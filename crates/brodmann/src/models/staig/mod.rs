@@ -11,7 +11,7 @@
 //! * `network`: the layers, on the engine [`nn`](crate::nn); `masked_features`, `views`: the two layers of its own.
 //! * [`model`](StaigModel): named parameters, and the trained network applied to a tissue.
 //! * [`train()`]: epochs; `parts`: the slices they consist of; [`memory_bytes`]: what it will take.
-//! * [`shard`]: the same, each slice in a place of its own; `tiles`: one giant slice, a tile at a time.
+//! * [`shard`]: the same, each slice in a place of its own; `tile`, `tiled`: one giant slice, a tile at a time.
 
 pub mod augment;
 mod error;
@@ -22,7 +22,8 @@ mod network;
 mod options;
 mod parts;
 pub mod shard;
-mod tiles;
+mod tile;
+mod tiled;
 mod train;
 mod views;
 

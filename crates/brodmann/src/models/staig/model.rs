@@ -8,7 +8,8 @@ use super::error::StaigError;
 use super::network;
 use super::options::StaigOptions;
 use super::parts::places_in;
-use super::tiles::{Tiling, embed};
+use super::tile::Tiling;
+use super::tiled::embed;
 use super::views::Views;
 use crate::nn::{Parameters, Step, TapeBuilder};
 

@@ -2,7 +2,7 @@
 //!
 //! No edge and no pair of the loss crosses slices, so the loss of a tissue is the mean of those of its slices, weighted
 //! by their spots, and so is its gradient. Where the whole is one slice nothing is copied; where a slice is a giant, its layers
-//! are passed over in [`tiles`](super::tiles).
+//! are passed over in tiles ([`tiled`](super::tiled)).
 
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Silent};
 
@@ -12,7 +12,8 @@ use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs, Negatives};
 use super::model::StaigTissue;
 use super::network::{self, Layout};
 use super::options::StaigOptions;
-use super::tiles::{Tiles, Tiling};
+use super::tile::{Tiling, within};
+use super::tiled::Tiles;
 use super::views::Views;
 use crate::nn::{LossId, Tape, TapeBuilder};
 
@@ -149,16 +150,4 @@ impl<'n> Maker<'_, 'n> {
         drop(tape.take_buffers());
         Ok(Part { features, augmenter, views, body: Body::Whole { tape, loss } })
     }
-}
-
-/// The graph on some observations with all their neighbours, renumbered.
-fn within(graph: CsrView<'_, f64>, members: &[u32], places: &[u32]) -> CsrMatrix<f64> {
-    let rows: Vec<Vec<(u32, f64)>> = members
-        .iter()
-        .map(|&i| {
-            let (columns, values) = graph.row(i as usize);
-            columns.iter().zip(values).map(|(&j, &v)| (places[j as usize], v)).collect()
-        })
-        .collect();
-    CsrMatrix::from_rows(members.len(), &rows)
 }

@@ -12,7 +12,7 @@ use super::model::{StaigModel, StaigTissue};
 use super::network;
 use super::options::StaigOptions;
 use super::parts::part_of_whole;
-use super::tiles::Tiling;
+use super::tile::Tiling;
 use super::train::{StaigNetwork, adam, columns};
 use crate::nn::{Elsewhere, Gradients, Trainer};
 

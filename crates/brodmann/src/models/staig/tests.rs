@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 use super::augment::{GraphAugmenter, normalized_adjacency};
 use super::loss::{ContrastLoss, ContrastOptions, ContrastPairs};
 use super::network::{contrast, parameters, write};
-use super::tiles::{Tiling, divide};
+use super::tile::{Tiling, divide};
 use super::views::Views;
 use super::*;
 use crate::nn::{Progress, Step, TapeBuilder, TrainingState};
@@ -455,12 +455,12 @@ fn every_spot_is_of_one_tile_that_sees_all_it_needs() {
     let graph = CsrMatrix::from_rows(n, &rows);
     let augmenter = GraphAugmenter::new(graph.view(), &EdgeDrop::Fixed(0.2), 1).unwrap();
     for hops in [1, 2] {
-        let tiles = divide(&augmenter, 60, hops);
+        let tiles = divide(n, |i| augmenter.neighbors(i), (60, hops));
         assert_eq!(tiles.len(), n.div_ceil(60));
         let mut owned = vec![0; n];
         for tile in &tiles {
             tile.own().for_each(|(i, _)| owned[i] += 1);
-            let seen: std::collections::HashSet<usize> = (0..tile.len()).map(|row| tile.spot(row)).collect();
+            let seen: std::collections::HashSet<usize> = tile.members().iter().map(|&i| i as usize).collect();
             let mut needed: Vec<usize> = tile.own().map(|(i, _)| i).collect();
             for _ in 0..hops {
                 let around: Vec<u32> =
@@ -474,7 +474,7 @@ fn every_spot_is_of_one_tile_that_sees_all_it_needs() {
         }
         assert!(owned.iter().all(|&times| times == 1));
     }
-    assert!(divide(&GraphAugmenter::empty(), 60, 1).is_empty());
+    assert!(divide(0, |_| &[], (60, 1)).is_empty());
 }
 
 #[test]

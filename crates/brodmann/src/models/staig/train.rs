@@ -10,7 +10,8 @@ use super::model::{StaigModel, StaigTissue};
 use super::network;
 use super::options::StaigOptions;
 use super::parts::{Body, Part, parts};
-use super::tiles::{Given, Tiling};
+use super::tile::Tiling;
+use super::tiled::Given;
 use crate::nn::{
     AdamOptions, Column, Network, Parameters, Progress, Schedule, Step, TapeBuilder, Trainer, TrainingState,
 };

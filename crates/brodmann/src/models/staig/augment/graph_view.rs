@@ -127,7 +127,7 @@ impl GraphAugmenter {
 
     /// A view with every edge, large enough for any draw.
     pub fn full_view<T: Real>(&self) -> GraphView<T> {
-        let n = self.indptr.len() - 1;
+        let n = self.n_obs();
         let mut view = GraphView {
             matrix: CsrMatrix::from_rows(0, &[]),
             kept: vec![true; self.indices.len()],

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use super::super::error::StaigError;
-use super::super::tiles::Tile;
+use super::super::tile::Tile;
 use super::moments::{self, Polynomial};
 use super::pairs::ContrastPairs;
 use super::positives::{Anchor, Context, Scratch, length, project, stack, write_unit};

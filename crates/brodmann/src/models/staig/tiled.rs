@@ -15,8 +15,6 @@
 //! the bits of the slice in one piece; gradients of weights are sums over tiles in their order, in double precision, and
 //! differ by rounding.
 
-use std::collections::VecDeque;
-
 use brodmann_kernels::{CsrMatrix, CsrView, Monitor, Seed};
 use ndarray::{Array2, ArrayView1};
 
@@ -24,118 +22,9 @@ use super::augment::GraphAugmenter;
 use super::loss::{ContrastLoss, ContrastValue};
 use super::network::{self, Layout, Number};
 use super::options::StaigOptions;
+use super::tile::{Tile, Tiling, divide, within};
 use super::views::Views;
 use crate::nn::{Evaluation, Loss, Mat, Node, Parameters, Step, Stop, Tape, TapeBuilder};
-
-/// How large a slice may be and a tile shall be. Both shape the last bits of a training, so they are no options.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tiling {
-    /// Spots of a slice up to which it is left in one piece.
-    pub(super) whole: usize,
-    /// Spots of a tile.
-    pub(super) tile: usize,
-}
-
-impl Tiling {
-    /// What every training uses.
-    pub(super) const USUAL: Self = Self { whole: 1 << 18, tile: 1 << 16 };
-
-    /// Rows that the layers see at once, of a slice of `n_obs` spots: a halo is at most a fraction of its tile.
-    pub(super) fn rows(self, n_obs: usize) -> usize {
-        if n_obs <= self.whole { n_obs } else { self.whole.min(2 * self.tile) }
-    }
-}
-
-/// Spots near each other, and those that their network sees beside them.
-pub(super) struct Tile {
-    /// Spots of tile and halo, rising.
-    members: Vec<u32>,
-    /// Which of them are the tile's own.
-    own: Vec<bool>,
-}
-
-impl Tile {
-    /// Rows that the network sees of one view.
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// The spot of a row.
-    #[cfg(test)]
-    pub(super) fn spot(&self, row: usize) -> usize {
-        self.members[row] as usize
-    }
-
-    /// Own spots, and the row of each in the tile.
-    pub(super) fn own(&self) -> impl Iterator<Item = (usize, usize)> {
-        let each = self.members.iter().zip(&self.own).enumerate();
-        each.filter(|(_, (_, own))| **own).map(|(row, (&i, _))| (i as usize, row))
-    }
-
-    /// The spot of a row that is the tile's own.
-    pub(super) fn own_at(&self, row: usize) -> Option<usize> {
-        self.own[row].then(|| self.members[row] as usize)
-    }
-}
-
-/// Cuts a slice into tiles of at most `size` spots with halos of `hops` steps: each tile grows around a spot beside the
-/// tile before it, so that it is about as wide as long.
-pub(super) fn divide(graph: &GraphAugmenter, size: usize, hops: usize) -> Vec<Tile> {
-    let n = graph.n_obs();
-    let mut tiles = Vec::with_capacity(n.div_ceil(size));
-    let mut taken = vec![false; n];
-    // The last tile that had a spot in its queue, or in itself and its halo.
-    let (mut queued, mut seen) = (vec![u32::MAX; n], vec![u32::MAX; n]);
-    let mut queue = VecDeque::new();
-    let mut first_left = 0;
-    let mut left = n;
-    while left > 0 {
-        let number = tiles.len() as u32;
-        let beside = queue.drain(..).find(|&i: &u32| !taken[i as usize]);
-        queue.extend(beside);
-        let mut own = Vec::with_capacity(size.min(left));
-        while own.len() < size && left > 0 {
-            let i = queue.pop_front().unwrap_or_else(|| {
-                while taken[first_left] {
-                    first_left += 1;
-                }
-                first_left as u32
-            });
-            taken[i as usize] = true;
-            left -= 1;
-            own.push(i);
-            for &j in graph.neighbors(i as usize) {
-                if !taken[j as usize] && queued[j as usize] != number {
-                    queued[j as usize] = number;
-                    queue.push_back(j);
-                }
-            }
-        }
-        let mut members = own.clone();
-        for &i in &own {
-            seen[i as usize] = number;
-        }
-        let mut from = 0;
-        for _ in 0..hops {
-            let to = members.len();
-            for at in from..to {
-                for &j in graph.neighbors(members[at] as usize) {
-                    if seen[j as usize] != number {
-                        seen[j as usize] = number;
-                        members.push(j);
-                    }
-                }
-            }
-            from = to;
-        }
-        members.sort_unstable();
-        own.sort_unstable();
-        let mut rest = own.iter().peekable();
-        let own = members.iter().map(|i| rest.next_if_eq(&i).is_some()).collect();
-        tiles.push(Tile { members, own });
-    }
-    tiles
-}
 
 /// What the network sees of a tile.
 struct Sight<T> {
@@ -146,21 +35,12 @@ struct Sight<T> {
 impl<T: Number> Sight<T> {
     /// `places`: room for a number per spot of the slice, all of them `u32::MAX` before and after.
     fn new(tile: &Tile, features: CsrView<'_, T>, views: &Views<T>, places: &mut [u32]) -> Self {
-        for (place, &i) in tile.members.iter().enumerate() {
+        for (place, &i) in tile.members().iter().enumerate() {
             places[i as usize] = place as u32;
         }
-        let members: Vec<usize> = tile.members.iter().map(|&i| i as usize).collect();
-        let within = |graph: CsrView<'_, T>| {
-            let nnz = members.iter().map(|&i| graph.row(i).0.len()).sum();
-            let mut rows = CsrMatrix::with_capacity(members.len(), members.len(), nnz);
-            for &i in &members {
-                let (columns, values) = graph.row(i);
-                let each = columns.iter().zip(values).map(|(&j, &v)| (places[j as usize], v));
-                rows.push_row(each.filter(|(place, _)| *place != u32::MAX));
-            }
-            rows
-        };
-        let graphs = || views.graphs.iter().map(|graph| within(graph.adjacency().view())).collect();
+        let members: Vec<usize> = tile.members().iter().map(|&i| i as usize).collect();
+        let part = |graph: CsrView<'_, T>| within(graph, tile.members(), places);
+        let graphs = || views.graphs.iter().map(|graph| part(graph.adjacency().view())).collect();
         let (features, graphs): (_, Vec<_>) = rayon::join(|| features.select_rows(&members), graphs);
         let sparse = std::iter::once(features).chain(graphs).collect();
         for &i in &members {
@@ -211,7 +91,7 @@ impl<'n, T: Number> Tiles<'n, T> {
         layout: &Layout,
         (tiling, monitor): (Tiling, &'n dyn Monitor),
     ) -> Self {
-        let tiles = divide(graph, tiling.tile, options.layers);
+        let tiles = divide(graph.n_obs(), |i| graph.neighbors(i), (tiling.tile, options.layers));
         let each = tiles.into_iter().map(|tile| {
             let mut tape = TapeBuilder::new();
             let output = network::write(&mut tape, options, layout, (tile.len(), n_features), 2);
@@ -291,7 +171,7 @@ pub(super) fn embed<T: Number>(
     let mut embedding = Array2::from_elem((graph.n_obs(), options.width), T::ZERO);
     let mut places = vec![u32::MAX; graph.n_obs()];
     let mut buffers = Vec::new();
-    for tile in divide(graph, tile, options.layers) {
+    for tile in divide(graph.n_obs(), |i| graph.neighbors(i), (tile, options.layers)) {
         monitor.check()?;
         let mut tape = TapeBuilder::new();
         let shape = (tile.len(), features.n_cols());
